@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: ((GPL-2.0 WITH Linux-syscall-note) OR BSD-3-Clause)
+/* Do not edit directly, auto-generated from: */
+/*	Documentation/netlink/specs/cpr.yaml */
+/* YNL-GEN kernel source */
+/* To regenerate run: tools/ynl-gen.sh KSRC */
+
+#include <net/netlink.h>
+#include <net/genetlink.h>
+
+#include "netlink_gen.h"
+
+#include <uapi/linux/cpr.h>
+
+/* CPR_CMD_REGION_FORMAT - do */
+static const struct nla_policy cpr_region_format_nl_policy[CPR_A_REGION_FORCE + 1] = {
+	[CPR_A_REGION_START] = { .type = NLA_U64, },
+	[CPR_A_REGION_SIZE] = { .type = NLA_U64, },
+	[CPR_A_REGION_LABEL] = { .type = NLA_NUL_STRING, .len = 31, },
+	[CPR_A_REGION_FORCE] = { .type = NLA_FLAG, },
+};
+
+/* CPR_CMD_VM_GET - do */
+static const struct nla_policy cpr_vm_get_nl_policy[CPR_A_VM_NAME + 1] = {
+	[CPR_A_VM_NAME] = { .type = NLA_NUL_STRING, .len = CPR_VM_NAME_MAX, },
+};
+
+/* CPR_CMD_VM_PIN - do */
+static const struct nla_policy cpr_vm_pin_nl_policy[CPR_A_VM_MEMORY_FILE + 1] = {
+	[CPR_A_VM_NAME] = { .type = NLA_NUL_STRING, .len = CPR_VM_NAME_MAX, },
+	[CPR_A_VM_MEMORY_FILE] = { .type = NLA_STRING, .len = 255, },
+};
+
+/* CPR_CMD_VM_SAVE - do */
+static const struct nla_policy cpr_vm_save_nl_policy[CPR_A_VM_NAME + 1] = {
+	[CPR_A_VM_NAME] = { .type = NLA_NUL_STRING, .len = CPR_VM_NAME_MAX, },
+};
+
+/* CPR_CMD_VM_SEAL - do */
+static const struct nla_policy cpr_vm_seal_nl_policy[CPR_A_VM_NAME + 1] = {
+	[CPR_A_VM_NAME] = { .type = NLA_NUL_STRING, .len = CPR_VM_NAME_MAX, },
+};
+
+/* CPR_CMD_VM_CLAIM - do */
+static const struct nla_policy cpr_vm_claim_nl_policy[CPR_A_VM_NAME + 1] = {
+	[CPR_A_VM_NAME] = { .type = NLA_NUL_STRING, .len = CPR_VM_NAME_MAX, },
+};
+
+/* CPR_CMD_VM_UNCLAIM - do */
+static const struct nla_policy cpr_vm_unclaim_nl_policy[CPR_A_VM_NAME + 1] = {
+	[CPR_A_VM_NAME] = { .type = NLA_NUL_STRING, .len = CPR_VM_NAME_MAX, },
+};
+
+/* CPR_CMD_VM_UNPIN - do */
+static const struct nla_policy cpr_vm_unpin_nl_policy[CPR_A_VM_NAME + 1] = {
+	[CPR_A_VM_NAME] = { .type = NLA_NUL_STRING, .len = CPR_VM_NAME_MAX, },
+};
+
+/* Ops table for cpr */
+static const struct genl_split_ops cpr_nl_ops[] = {
+	{
+		.cmd	= CPR_CMD_REGION_GET,
+		.doit	= cpr_nl_region_get_doit,
+		.flags	= GENL_CMD_CAP_DO,
+	},
+	{
+		.cmd		= CPR_CMD_REGION_FORMAT,
+		.doit		= cpr_nl_region_format_doit,
+		.policy		= cpr_region_format_nl_policy,
+		.maxattr	= CPR_A_REGION_FORCE,
+		.flags		= GENL_ADMIN_PERM | GENL_CMD_CAP_DO,
+	},
+	{
+		.cmd		= CPR_CMD_VM_GET,
+		.doit		= cpr_nl_vm_get_doit,
+		.policy		= cpr_vm_get_nl_policy,
+		.maxattr	= CPR_A_VM_NAME,
+		.flags		= GENL_CMD_CAP_DO,
+	},
+	{
+		.cmd	= CPR_CMD_VM_GET,
+		.dumpit	= cpr_nl_vm_get_dumpit,
+		.flags	= GENL_CMD_CAP_DUMP,
+	},
+	{
+		.cmd		= CPR_CMD_VM_PIN,
+		.doit		= cpr_nl_vm_pin_doit,
+		.policy		= cpr_vm_pin_nl_policy,
+		.maxattr	= CPR_A_VM_MEMORY_FILE,
+		.flags		= GENL_ADMIN_PERM | GENL_CMD_CAP_DO,
+	},
+	{
+		.cmd		= CPR_CMD_VM_SAVE,
+		.doit		= cpr_nl_vm_save_doit,
+		.policy		= cpr_vm_save_nl_policy,
+		.maxattr	= CPR_A_VM_NAME,
+		.flags		= GENL_ADMIN_PERM | GENL_CMD_CAP_DO,
+	},
+	{
+		.cmd		= CPR_CMD_VM_SEAL,
+		.doit		= cpr_nl_vm_seal_doit,
+		.policy		= cpr_vm_seal_nl_policy,
+		.maxattr	= CPR_A_VM_NAME,
+		.flags		= GENL_ADMIN_PERM | GENL_CMD_CAP_DO,
+	},
+	{
+		.cmd		= CPR_CMD_VM_CLAIM,
+		.doit		= cpr_nl_vm_claim_doit,
+		.policy		= cpr_vm_claim_nl_policy,
+		.maxattr	= CPR_A_VM_NAME,
+		.flags		= GENL_ADMIN_PERM | GENL_CMD_CAP_DO,
+	},
+	{
+		.cmd		= CPR_CMD_VM_UNCLAIM,
+		.doit		= cpr_nl_vm_unclaim_doit,
+		.policy		= cpr_vm_unclaim_nl_policy,
+		.maxattr	= CPR_A_VM_NAME,
+		.flags		= GENL_ADMIN_PERM | GENL_CMD_CAP_DO,
+	},
+	{
+		.cmd		= CPR_CMD_VM_UNPIN,
+		.doit		= cpr_nl_vm_unpin_doit,
+		.policy		= cpr_vm_unpin_nl_policy,
+		.maxattr	= CPR_A_VM_NAME,
+		.flags		= GENL_ADMIN_PERM | GENL_CMD_CAP_DO,
+	},
+};
+
+static const struct genl_multicast_group cpr_nl_mcgrps[] = {
+	[CPR_NLGRP_MONITOR] = { "monitor", },
+};
+
+struct genl_family cpr_nl_family __ro_after_init = {
+	.name		= CPR_FAMILY_NAME,
+	.version	= CPR_FAMILY_VERSION,
+	.netnsok	= true,
+	.parallel_ops	= true,
+	.module		= THIS_MODULE,
+	.split_ops	= cpr_nl_ops,
+	.n_split_ops	= ARRAY_SIZE(cpr_nl_ops),
+	.mcgrps		= cpr_nl_mcgrps,
+	.n_mcgrps	= ARRAY_SIZE(cpr_nl_mcgrps),
+};

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: ((GPL-2.0 WITH Linux-syscall-note) OR BSD-3-Clause) */
+/*
+ * The persistent image of a handover region.
+ *
+ * This header is a contract between kernel N and kernel N+1, and with every
+ * program that reads an image offline. It is not the netlink ABI; that is
+ * <linux/cpr.h>.
+ *
+ * All integers are little-endian. All offsets are bytes from the start of the
+ * region unless a comment says otherwise. Any change to a structure, a constant
+ * or a rule stated here is a change of the format:
+ *
+ *  - fields may be taken from reserved space, and record types and flags may be
+ *    added that an old reader can ignore without harm: raise
+ *    CPR_IMAGE_VERSION_MINOR;
+ *  - anything that an old reader must not ignore: define a bit in
+ *    enum cpr_image_incompat;
+ *  - anything else: raise CPR_IMAGE_VERSION_MAJOR.
+ *
+ * A reader refuses a newer major version and any incompatible bit that it does
+ * not know. It accepts every minor version of its own major version.
+ *
+ *	0                superblock                        4 KiB
+ *	64 KiB           copy of the superblock            4 KiB
+ *	slot_offset[0]   catalog slot 0                    slot_size
+ *	slot_offset[1]   catalog slot 1                    slot_size
+ *	data_offset      frames, CPR_IMAGE_FRAME_SIZE each, to the region's end
+ *
+ * Frames are numbered from the region's start, so frame N lies at
+ * N * CPR_IMAGE_FRAME_SIZE; the first data frame is
+ * data_offset / CPR_IMAGE_FRAME_SIZE.
+ */
+#ifndef _UAPI_LINUX_CPR_IMAGE_H
+#define _UAPI_LINUX_CPR_IMAGE_H
+
+#include <linux/types.h>
+
+#define CPR_IMAGE_SUPER_MAGIC	"CPRIMAGE"
+#define CPR_IMAGE_SLOT_MAGIC	"CPRCATLG"
+#define CPR_IMAGE_MAGIC_LEN	8
+
+#define CPR_IMAGE_VERSION_MAJOR	1
+#define CPR_IMAGE_VERSION_MINOR	0
+
+#define CPR_IMAGE_BLOCK_SIZE	4096u
+#define CPR_IMAGE_SUPER_COPY	65536u
+#define CPR_IMAGE_FRAME_SHIFT	21
+#define CPR_IMAGE_FRAME_SIZE	(1u << CPR_IMAGE_FRAME_SHIFT)
+#define CPR_IMAGE_MIN_FRAMES	8u
+#define CPR_IMAGE_MAX_FRAMES	(1u << 27)	/* 256 TiB */
+#define CPR_IMAGE_SLOTS		2
+#define CPR_IMAGE_SLOT_MAX_FRAMES 32u
+
+#define CPR_IMAGE_NAME_MAX	255
+#define CPR_IMAGE_LABEL_LEN	32
+#define CPR_IMAGE_KERNEL_LEN	64
+#define CPR_IMAGE_ROOT_INO	1
+
+/**
+ * enum cpr_image_incompat - features that a reader must know
+ * @CPR_IMAGE_INCOMPAT_KNOWN: mask of the bits that this header defines
+ */
+enum cpr_image_incompat {
+	CPR_IMAGE_INCOMPAT_KNOWN	= 0,
+};
+
+/**
+ * struct cpr_image_super - superblock, written by format and never changed
+ * @magic: CPR_IMAGE_SUPER_MAGIC
+ * @major: CPR_IMAGE_VERSION_MAJOR of the writer
+ * @minor: CPR_IMAGE_VERSION_MINOR of the writer
+ * @frame_shift: log2 of the frame size; CPR_IMAGE_FRAME_SHIFT
+ * @incompat: enum cpr_image_incompat
+ * @uuid: random identity of the region
+ * @region_start: physical address of the region; a region that moved would
+ *	betray every recorded DMA mapping, so it is refused
+ * @region_size: bytes
+ * @slot_offset: of the catalog slots, frame-aligned
+ * @slot_size: bytes of one slot, a multiple of the frame size
+ * @data_offset: of the first data frame
+ * @format_time: seconds since the epoch
+ * @label: operator's name of the region, NUL-padded
+ * @reserved: zero
+ * @crc: CRC32C of the block up to this field
+ */
+struct cpr_image_super {
+	__u8	magic[CPR_IMAGE_MAGIC_LEN];
+	__le16	major;
+	__le16	minor;
+	__le32	frame_shift;
+	__le64	incompat;
+	__u8	uuid[16];
+	__le64	region_start;
+	__le64	region_size;
+	__le64	slot_offset[CPR_IMAGE_SLOTS];
+	__le64	slot_size;
+	__le64	data_offset;
+	__le64	format_time;
+	__u8	label[CPR_IMAGE_LABEL_LEN];
+	__u8	reserved[3964];
+	__le32	crc;
+} __attribute__((packed));
+
+/**
+ * struct cpr_image_slot - header of a catalog slot
+ * @magic: CPR_IMAGE_SLOT_MAGIC
+ * @generation: of the commit; the valid slot with the higher one is current
+ * @length: bytes of records that follow the header block
+ * @nodes: number of CPR_IMAGE_REC_NODE records
+ * @vms: number of CPR_IMAGE_REC_VM records
+ * @next_ino: no node has this inode number or a greater one
+ * @commit_time: seconds since the epoch
+ * @kernel: release of the kernel that committed, NUL-padded
+ * @records_crc: CRC32C of the @length bytes of records
+ * @reserved: zero
+ * @crc: CRC32C of the block up to this field
+ *
+ * The records begin one block after the header. A commit writes them into the
+ * slot that is not current, makes them durable, and then writes this header:
+ * until that is done the slot does not verify and the other one is current.
+ */
+struct cpr_image_slot {
+	__u8	magic[CPR_IMAGE_MAGIC_LEN];
+	__le64	generation;
+	__le64	length;
+	__le32	nodes;
+	__le32	vms;
+	__le64	next_ino;
+	__le64	commit_time;
+	__u8	kernel[CPR_IMAGE_KERNEL_LEN];
+	__le32	records_crc;
+	__u8	reserved[3976];
+	__le32	crc;
+} __attribute__((packed));
+
+/**
+ * enum cpr_image_rec_type - kinds of catalog records
+ * @CPR_IMAGE_REC_NODE: struct cpr_image_node
+ * @CPR_IMAGE_REC_VM: struct cpr_image_vm
+ */
+enum cpr_image_rec_type {
+	CPR_IMAGE_REC_NODE	= 1,
+	CPR_IMAGE_REC_VM	= 2,
+};
+
+/**
+ * struct cpr_image_rec - head of every record
+ * @type: enum cpr_image_rec_type
+ * @flags: of the type
+ * @size: bytes of the whole record, a multiple of 8
+ */
+struct cpr_image_rec {
+	__le16	type;
+	__le16	flags;
+	__le32	size;
+} __attribute__((packed));
+
+/**
+ * struct cpr_image_time - a point in time
+ * @sec: seconds since the epoch, signed
+ * @nsec: below 1000000000
+ */
+struct cpr_image_time {
+	__le64	sec;
+	__le32	nsec;
+} __attribute__((packed));
+
+/**
+ * struct cpr_image_extent - a run of frames of a file
+ * @file_frame: first frame number within the file
+ * @frame: first frame number within the region
+ * @count: frames
+ */
+struct cpr_image_extent {
+	__le32	file_frame;
+	__le32	frame;
+	__le32	count;
+} __attribute__((packed));
+
+/**
+ * enum cpr_image_node_flags - flags of a node record
+ * @CPR_IMAGE_NODE_MEMORY: a VM's memory; frozen while the VM is pinned
+ */
+enum cpr_image_node_flags {
+	CPR_IMAGE_NODE_MEMORY	= 1,
+};
+
+/**
+ * struct cpr_image_node - a directory or regular file
+ * @rec: type CPR_IMAGE_REC_NODE, flags enum cpr_image_node_flags
+ * @parent: number of the parent's record, counting nodes from 0; the root is
+ *	record 0 and its own parent
+ * @mode: S_IFDIR or S_IFREG, and permission bits
+ * @uid: owner
+ * @gid: group
+ * @ino: inode number, unique; the root's is CPR_IMAGE_ROOT_INO
+ * @size: bytes; 0 for a directory
+ * @atime: last access
+ * @mtime: last modification
+ * @ctime: last change
+ * @name_len: bytes of @name; 0 for the root only
+ * @pad: zero
+ * @extents: number of struct cpr_image_extent that follow the name
+ * @name: not NUL-terminated, zero-padded to a multiple of 8
+ *
+ * A node comes after its parent; nodes are in strictly ascending order of
+ * (@parent, @name) with names compared as unsigned bytes. So a catalog cannot
+ * hold a cycle, an orphan or the same name twice. A node's extents are in
+ * strictly ascending order of file_frame, and no frame belongs to two extents.
+ */
+struct cpr_image_node {
+	struct cpr_image_rec rec;
+	__le32	parent;
+	__le32	mode;
+	__le32	uid;
+	__le32	gid;
+	__le64	ino;
+	__le64	size;
+	struct cpr_image_time atime;
+	struct cpr_image_time mtime;
+	struct cpr_image_time ctime;
+	__le16	name_len;
+	__le16	pad;
+	__le32	extents;
+	__le32	pad2;
+	__u8	name[];
+} __attribute__((packed));
+
+/**
+ * enum cpr_image_vm_state - persistent states of a handover unit
+ * @CPR_IMAGE_VM_RUNNING: QEMU runs on the memory
+ * @CPR_IMAGE_VM_SAVED: QEMU has saved its state and waits
+ * @CPR_IMAGE_VM_SEALED: QEMU has quit; memory and state belong together
+ * @CPR_IMAGE_VM_RESTORING: a QEMU is loading the state; the guest has not run
+ *
+ * A VM that a new kernel finds RUNNING or SAVED is lost: its memory is there,
+ * its state is not.
+ */
+enum cpr_image_vm_state {
+	CPR_IMAGE_VM_RUNNING	= 1,
+	CPR_IMAGE_VM_SAVED	= 2,
+	CPR_IMAGE_VM_SEALED	= 3,
+	CPR_IMAGE_VM_RESTORING	= 4,
+};
+
+/**
+ * struct cpr_image_vm - a directory of the root that is a handover unit
+ * @rec: type CPR_IMAGE_REC_VM, flags 0
+ * @node: number of the directory's record; strictly ascending over the VMs
+ * @state: enum cpr_image_vm_state
+ * @since: when it entered @state
+ * @pad: zero
+ * @kernel: release of the kernel that ran when it did, NUL-padded
+ *
+ * VM records follow all node records.
+ */
+struct cpr_image_vm {
+	struct cpr_image_rec rec;
+	__le32	node;
+	__le32	state;
+	struct cpr_image_time since;
+	__le32	pad;
+	__u8	kernel[CPR_IMAGE_KERNEL_LEN];
+} __attribute__((packed));
+
+#endif /* _UAPI_LINUX_CPR_IMAGE_H */
