@@ -1,0 +1,889 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/**
+ * DOC: The persistent tables of a region
+ *
+ * Superblock and catalog, encoded, decoded, checked and committed. The file is
+ * pure C: it is compiled into the module, which trusts nothing that an earlier
+ * kernel left; into cpr-helper, which shows images offline; and into the unit
+ * tests, which damage them.
+ *
+ * A reader checks everything once, in the order magic, version, checksum,
+ * bounds, cross-references, and then walks the records without further doubt.
+ * The writer encodes straight into the slot that is not current and makes it
+ * current by its header alone, so a crash at any instruction leaves the last
+ * committed catalog in force.
+ *
+ * Locking: none here. A writer must be alone with its region; the module
+ * serialises commits with cpr->lock.
+ */
+#include "catalog.h"
+
+#define CPR_MODE_PERMS 07777
+
+_Static_assert(sizeof(struct cpr_image_super) == CPR_IMAGE_BLOCK_SIZE, "");
+_Static_assert(sizeof(struct cpr_image_slot) == CPR_IMAGE_BLOCK_SIZE, "");
+_Static_assert(sizeof(struct cpr_image_node) == 88, "");
+_Static_assert(sizeof(struct cpr_image_extent) == 12, "");
+_Static_assert(sizeof(struct cpr_image_vm) == 96, "");
+
+static const char zeros[8];
+
+__printf(3, 4)
+static int refuse(struct cpr_reason *why, int err, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(why->text, sizeof(why->text), fmt, ap);
+	va_end(ap);
+	return err;
+}
+
+static u64 pad8(u64 n)
+{
+	return ALIGN(n, (u64)8);
+}
+
+/* ---- layout and superblock ---- */
+
+/**
+ * cpr_image_layout - divide a region into tables and frames
+ * @geo: filled in; identity, label and time are left to the caller
+ * @start: physical address, 2 MiB aligned
+ * @size: bytes, a multiple of 2 MiB
+ * @why: reason of a refusal
+ *
+ * Return: 0, or -EINVAL if such a region cannot bear an image.
+ */
+int cpr_image_layout(struct cpr_geometry *geo, u64 start, u64 size,
+		     struct cpr_reason *why)
+{
+	u64 frames = size >> CPR_IMAGE_FRAME_SHIFT;
+	u64 slot_frames = min(1 + frames / 512, (u64)CPR_IMAGE_SLOT_MAX_FRAMES);
+
+	if (!IS_ALIGNED(start | size, (u64)CPR_IMAGE_FRAME_SIZE))
+		return refuse(why, -EINVAL,
+			      "region %#llx bytes at %#llx is not aligned to 2 MiB",
+			      (unsigned long long)size, (unsigned long long)start);
+	if (frames < CPR_IMAGE_MIN_FRAMES || frames > CPR_IMAGE_MAX_FRAMES)
+		return refuse(why, -EINVAL,
+			      "region of %llu MiB is outside of 16 MiB to 256 TiB",
+			      (unsigned long long)(size >> 20));
+	if (start + size < start)
+		return refuse(why, -EINVAL, "region at %#llx wraps around",
+			      (unsigned long long)start);
+
+	memset(geo, 0, sizeof(*geo));
+	geo->start = start;
+	geo->size = size;
+	geo->frames = frames;
+	geo->slot_size = slot_frames << CPR_IMAGE_FRAME_SHIFT;
+	geo->slot_offset[0] = CPR_IMAGE_FRAME_SIZE;
+	geo->slot_offset[1] = geo->slot_offset[0] + geo->slot_size;
+	geo->first_frame = 1 + CPR_IMAGE_SLOTS * slot_frames;
+	geo->major = CPR_IMAGE_VERSION_MAJOR;
+	geo->minor = CPR_IMAGE_VERSION_MINOR;
+	return 0;
+}
+
+static void super_encode(struct cpr_image_super *sb,
+			 const struct cpr_geometry *geo)
+{
+	memset(sb, 0, sizeof(*sb));
+	memcpy(sb->magic, CPR_IMAGE_SUPER_MAGIC, CPR_IMAGE_MAGIC_LEN);
+	sb->major = cpu_to_le16(geo->major);
+	sb->minor = cpu_to_le16(geo->minor);
+	sb->frame_shift = cpu_to_le32(CPR_IMAGE_FRAME_SHIFT);
+	sb->incompat = cpu_to_le64(geo->incompat);
+	memcpy(sb->uuid, geo->uuid, sizeof(sb->uuid));
+	sb->region_start = cpu_to_le64(geo->start);
+	sb->region_size = cpu_to_le64(geo->size);
+	for (int i = 0; i < CPR_IMAGE_SLOTS; i++)
+		sb->slot_offset[i] = cpu_to_le64(geo->slot_offset[i]);
+	sb->slot_size = cpu_to_le64(geo->slot_size);
+	sb->data_offset = cpu_to_le64((u64)geo->first_frame << CPR_IMAGE_FRAME_SHIFT);
+	sb->format_time = cpu_to_le64(geo->format_time);
+	memcpy(sb->label, geo->label, sizeof(sb->label));
+	sb->crc = cpu_to_le32(cpr_port_crc32c(sb, offsetof(struct cpr_image_super, crc)));
+}
+
+static void super_write(void *dst, const struct cpr_geometry *geo)
+{
+	struct cpr_image_super *sb = cpr_port_zalloc(sizeof(*sb));
+	struct cpr_image_super *to = dst;
+
+	/* Without memory to stage it, encode in place: the CRC comes last. */
+	if (!sb) {
+		super_encode(to, geo);
+	} else {
+		super_encode(sb, geo);
+		cpr_port_write(to, sb, sizeof(*sb));
+		cpr_port_free(sb);
+	}
+	cpr_port_persist(to, sizeof(*to));
+}
+
+/**
+ * cpr_image_format - write an empty image
+ * @base: the region, mapped
+ * @geo: from cpr_image_layout(), with identity, label and time added
+ * @stamp: who formats, and when
+ *
+ * An earlier image is invalidated first and the superblock is written last, so
+ * what a crash leaves is either the whole image or none.
+ */
+void cpr_image_format(void *base, const struct cpr_geometry *geo,
+		      const struct cpr_stamp *stamp)
+{
+	static const u8 blank[CPR_IMAGE_MAGIC_LEN];
+	const struct cpr_catalog_node root = {
+		.ino = CPR_IMAGE_ROOT_INO,
+		.mode = S_IFDIR | 0755,
+		.atime.sec = stamp->time,
+		.mtime.sec = stamp->time,
+		.ctime.sec = stamp->time,
+	};
+	struct cpr_catalog_writer w;
+
+	cpr_port_write(base, blank, sizeof(blank));
+	cpr_port_persist(base, sizeof(blank));
+	cpr_port_write((u8 *)base + CPR_IMAGE_SUPER_COPY, blank, sizeof(blank));
+	cpr_port_persist((u8 *)base + CPR_IMAGE_SUPER_COPY, sizeof(blank));
+	cpr_port_write((u8 *)base + geo->slot_offset[1], blank, sizeof(blank));
+	cpr_port_persist((u8 *)base + geo->slot_offset[1], sizeof(blank));
+
+	cpr_catalog_begin(&w, base, geo, 0);
+	cpr_catalog_put_node(&w, &root);
+	cpr_catalog_commit(&w, 1, CPR_IMAGE_ROOT_INO + 1, stamp);
+
+	cpr_image_repair(base, geo);
+}
+
+/**
+ * cpr_image_repair - write both superblocks anew
+ * @base: the region, mapped
+ * @geo: what they say
+ */
+void cpr_image_repair(void *base, const struct cpr_geometry *geo)
+{
+	super_write((u8 *)base + CPR_IMAGE_SUPER_COPY, geo);
+	super_write(base, geo);
+}
+
+static int super_decode(const struct cpr_image_super *sb, u64 avail,
+			struct cpr_geometry *geo, struct cpr_reason *why)
+{
+	struct cpr_reason discard;
+	struct cpr_geometry expect;
+	u64 unknown;
+
+	if (memcmp(sb->magic, CPR_IMAGE_SUPER_MAGIC, CPR_IMAGE_MAGIC_LEN))
+		return refuse(why, -ENODATA, "no superblock");
+	if (le16_to_cpu(sb->major) != CPR_IMAGE_VERSION_MAJOR)
+		return refuse(why, -EPROTONOSUPPORT,
+			      "image version %u.%u, this code reads %u.x",
+			      le16_to_cpu(sb->major), le16_to_cpu(sb->minor),
+			      CPR_IMAGE_VERSION_MAJOR);
+	if (le32_to_cpu(sb->crc) !=
+	    cpr_port_crc32c(sb, offsetof(struct cpr_image_super, crc)))
+		return refuse(why, -EUCLEAN, "superblock checksum is wrong");
+	unknown = le64_to_cpu(sb->incompat) & ~(u64)CPR_IMAGE_INCOMPAT_KNOWN;
+	if (unknown)
+		return refuse(why, -EPROTONOSUPPORT,
+			      "image has unknown incompatible features %#llx",
+			      (unsigned long long)unknown);
+	if (le32_to_cpu(sb->frame_shift) != CPR_IMAGE_FRAME_SHIFT)
+		return refuse(why, -EPROTONOSUPPORT,
+			      "image has frames of 2^%u bytes, this code knows 2^%u",
+			      le32_to_cpu(sb->frame_shift), CPR_IMAGE_FRAME_SHIFT);
+	if (le64_to_cpu(sb->region_size) > avail)
+		return refuse(why, -EUCLEAN,
+			      "image is of %llu bytes, only %llu are there",
+			      (unsigned long long)le64_to_cpu(sb->region_size),
+			      (unsigned long long)avail);
+	/* The layout follows from the size, so it is compared, not believed. */
+	if (cpr_image_layout(&expect, le64_to_cpu(sb->region_start),
+			     le64_to_cpu(sb->region_size), &discard))
+		return refuse(why, -EUCLEAN, "superblock: %.160s", discard.text);
+	for (int i = 0; i < CPR_IMAGE_SLOTS; i++)
+		if (le64_to_cpu(sb->slot_offset[i]) != expect.slot_offset[i])
+			return refuse(why, -EUCLEAN,
+				      "superblock puts slot %d at %#llx, not %#llx", i,
+				      (unsigned long long)le64_to_cpu(sb->slot_offset[i]),
+				      (unsigned long long)expect.slot_offset[i]);
+	if (le64_to_cpu(sb->slot_size) != expect.slot_size ||
+	    le64_to_cpu(sb->data_offset) >> CPR_IMAGE_FRAME_SHIFT != expect.first_frame)
+		return refuse(why, -EUCLEAN,
+			      "superblock has slots of %#llx bytes and data at %#llx",
+			      (unsigned long long)le64_to_cpu(sb->slot_size),
+			      (unsigned long long)le64_to_cpu(sb->data_offset));
+
+	*geo = expect;
+	geo->minor = le16_to_cpu(sb->minor);
+	geo->incompat = le64_to_cpu(sb->incompat);
+	geo->format_time = le64_to_cpu(sb->format_time);
+	memcpy(geo->uuid, sb->uuid, sizeof(geo->uuid));
+	memcpy(geo->label, sb->label, sizeof(sb->label));
+	return 0;
+}
+
+/**
+ * cpr_image_load - find and check the superblock
+ * @base: the region, or the image of one
+ * @avail: bytes readable at @base
+ * @geo: filled in; @geo->copies_bad tells which superblocks did not verify
+ * @why: reason of a refusal
+ *
+ * Nothing is written. A newer version in the first copy is final: the second
+ * may be left over from an older image.
+ *
+ * Return: 0, -ENODATA if there is no image, -EPROTONOSUPPORT if this code does
+ * not know its version or features, -EUCLEAN if it is damaged.
+ */
+int cpr_image_load(const void *base, u64 avail, struct cpr_geometry *geo,
+		   struct cpr_reason *why)
+{
+	static const u64 at[] = { 0, CPR_IMAGE_SUPER_COPY };
+	struct cpr_geometry other;
+	struct cpr_reason discard;
+	int err;
+
+	if (avail < CPR_IMAGE_MIN_FRAMES * (u64)CPR_IMAGE_FRAME_SIZE)
+		return refuse(why, -ENODATA, "%llu bytes are too few for an image",
+			      (unsigned long long)avail);
+
+	err = super_decode((const void *)((const u8 *)base + at[0]), avail, geo, why);
+	if (err == -EPROTONOSUPPORT)
+		return err;
+	if (!err) {
+		if (super_decode((const void *)((const u8 *)base + at[1]), avail,
+				 &other, &discard))
+			geo->copies_bad = 2;
+		return 0;
+	}
+	if (super_decode((const void *)((const u8 *)base + at[1]), avail, geo,
+			 &discard))
+		return err;
+	geo->copies_bad = 1;
+	return 0;
+}
+
+/* ---- reading the catalog ---- */
+
+static void node_decode(const struct cpr_image_node *n,
+			struct cpr_catalog_node *node)
+{
+	node->ino = le64_to_cpu(n->ino);
+	node->size = le64_to_cpu(n->size);
+	node->atime.sec = le64_to_cpu(n->atime.sec);
+	node->atime.nsec = le32_to_cpu(n->atime.nsec);
+	node->mtime.sec = le64_to_cpu(n->mtime.sec);
+	node->mtime.nsec = le32_to_cpu(n->mtime.nsec);
+	node->ctime.sec = le64_to_cpu(n->ctime.sec);
+	node->ctime.nsec = le32_to_cpu(n->ctime.nsec);
+	node->parent = le32_to_cpu(n->parent);
+	node->mode = le32_to_cpu(n->mode);
+	node->uid = le32_to_cpu(n->uid);
+	node->gid = le32_to_cpu(n->gid);
+	node->flags = le16_to_cpu(n->rec.flags);
+	node->extents = le32_to_cpu(n->extents);
+	node->name_len = le16_to_cpu(n->name_len);
+	node->name = (const char *)n->name;
+	node->extent_table = (const void *)(n->name + pad8(node->name_len));
+}
+
+static void vm_decode(const struct cpr_image_vm *v, struct cpr_catalog_vm *vm)
+{
+	vm->node = le32_to_cpu(v->node);
+	vm->state = le32_to_cpu(v->state);
+	vm->since.sec = le64_to_cpu(v->since.sec);
+	vm->since.nsec = le32_to_cpu(v->since.nsec);
+	vm->kernel = (const char *)v->kernel;
+}
+
+/**
+ * cpr_catalog_next - step to the next record
+ * @cat: a catalog that was checked
+ * @cursor: 0 to begin; moved on
+ * @entry: the record
+ *
+ * Records of unknown types are passed over.
+ *
+ * Return: false at the end.
+ */
+bool cpr_catalog_next(const struct cpr_catalog *cat, u64 *cursor,
+		      struct cpr_catalog_entry *entry)
+{
+	while (*cursor < cat->length) {
+		const struct cpr_image_rec *rec = (const void *)(cat->records + *cursor);
+
+		*cursor += le32_to_cpu(rec->size);
+		entry->type = le16_to_cpu(rec->type);
+		if (entry->type == CPR_IMAGE_REC_NODE) {
+			node_decode((const void *)rec, &entry->node);
+			return true;
+		}
+		if (entry->type == CPR_IMAGE_REC_VM) {
+			vm_decode((const void *)rec, &entry->vm);
+			return true;
+		}
+	}
+	return false;
+}
+
+/**
+ * cpr_catalog_extent - one extent of a node
+ * @node: from cpr_catalog_next()
+ * @i: below @node->extents
+ */
+struct cpr_extent cpr_catalog_extent(const struct cpr_catalog_node *node, u32 i)
+{
+	const struct cpr_image_extent *e = &node->extent_table[i];
+
+	return (struct cpr_extent){
+		.file_frame = le32_to_cpu(e->file_frame),
+		.frame = le32_to_cpu(e->frame),
+		.count = le32_to_cpu(e->count),
+	};
+}
+
+/* ---- checking the catalog ---- */
+
+/**
+ * struct checker - a check under way
+ * @geo: of the region
+ * @why: reason of a refusal
+ * @used: bit a frame: it belongs to a file
+ * @dirs: bit a node: it is a directory
+ * @top: bit a node: it is a directory of the root
+ * @inos: of the nodes so far
+ * @max_nodes: bits in @dirs and @top, entries in @inos
+ * @nodes: node records so far
+ * @vms: VM records so far
+ * @prev: the last node
+ * @prev_vm: node of the last VM
+ */
+struct checker {
+	const struct cpr_geometry *geo;
+	struct cpr_reason *why;
+	unsigned long *used;
+	unsigned long *dirs;
+	unsigned long *top;
+	u64 *inos;
+	u32 max_nodes;
+	u32 nodes;
+	u32 vms;
+	struct cpr_catalog_node prev;
+	u32 prev_vm;
+};
+
+#define BAD(c, fmt, ...) refuse((c)->why, -EUCLEAN, fmt, ##__VA_ARGS__)
+
+static bool name_is_good(const struct cpr_catalog_node *n)
+{
+	if (!n->name_len || n->name_len > CPR_IMAGE_NAME_MAX)
+		return false;
+	if (n->name[0] == '.' &&
+	    (n->name_len == 1 || (n->name_len == 2 && n->name[1] == '.')))
+		return false;
+	return !memchr(n->name, '/', n->name_len) && !memchr(n->name, 0, n->name_len);
+}
+
+static bool comes_after(const struct cpr_catalog_node *a,
+			const struct cpr_catalog_node *b)
+{
+	int cmp;
+
+	if (a->parent != b->parent)
+		return a->parent > b->parent;
+	cmp = memcmp(a->name, b->name, min(a->name_len, b->name_len));
+	return cmp > 0 || (cmp == 0 && a->name_len > b->name_len);
+}
+
+static int check_extents(struct checker *c, const struct cpr_catalog_node *n)
+{
+	u64 end = 0;
+
+	for (u32 i = 0; i < n->extents; i++) {
+		struct cpr_extent e = cpr_catalog_extent(n, i);
+		u64 last = (u64)e.file_frame + e.count;
+
+		if (!e.count || e.file_frame < end || last > U32_MAX)
+			return BAD(c, "node %u: extent %u covers frames %u+%u of the file",
+				   c->nodes, i, e.file_frame, e.count);
+		if (e.frame < c->geo->first_frame ||
+		    (u64)e.frame + e.count > c->geo->frames)
+			return BAD(c, "node %u: extent %u is frames %u+%u, outside of %u to %u",
+				   c->nodes, i, e.frame, e.count,
+				   c->geo->first_frame, c->geo->frames);
+		for (u32 f = e.frame; f < e.frame + e.count; f++)
+			if (__test_and_set_bit(f, c->used))
+				return BAD(c, "node %u: frame %u belongs to two extents",
+					   c->nodes, f);
+		end = last;
+	}
+	return 0;
+}
+
+static int check_place(struct checker *c, const struct cpr_catalog_node *n)
+{
+	u32 i = c->nodes;
+
+	if (!i) {
+		if (n->parent || n->name_len || !S_ISDIR(n->mode) ||
+		    n->ino != CPR_IMAGE_ROOT_INO)
+			return BAD(c, "node 0 is not a root directory");
+		return 0;
+	}
+	if (n->parent >= i || !test_bit(n->parent, c->dirs))
+		return BAD(c, "node %u: its parent %u is not a directory before it",
+			   i, n->parent);
+	if (!name_is_good(n))
+		return BAD(c, "node %u: bad name of %u bytes", i, n->name_len);
+	if (i > 1 && !comes_after(n, &c->prev))
+		return BAD(c, "node %u: out of order or of a name that was there before", i);
+	return 0;
+}
+
+static int check_attributes(struct checker *c, const struct cpr_catalog_node *n)
+{
+	u32 i = c->nodes, type = n->mode & ~CPR_MODE_PERMS;
+
+	if (type != S_IFDIR && type != S_IFREG)
+		return BAD(c, "node %u: mode %#o is neither directory nor file", i, n->mode);
+	if (type == S_IFDIR && (n->size || n->extents))
+		return BAD(c, "node %u: a directory with data", i);
+	if (n->size > (u64)U32_MAX << CPR_IMAGE_FRAME_SHIFT)
+		return BAD(c, "node %u: size %llu is too large", i,
+			   (unsigned long long)n->size);
+	if (n->atime.nsec >= NSEC_PER_SEC || n->mtime.nsec >= NSEC_PER_SEC ||
+	    n->ctime.nsec >= NSEC_PER_SEC)
+		return BAD(c, "node %u: more than a second of nanoseconds", i);
+	return 0;
+}
+
+static int check_node(struct checker *c, const struct cpr_image_node *rec, u32 size)
+{
+	struct cpr_catalog_node n;
+	int err;
+
+	if (c->vms)
+		return BAD(c, "node %u comes after a VM", c->nodes);
+	if (size < sizeof(*rec) || c->nodes == c->max_nodes)
+		return BAD(c, "node %u: record of %u bytes", c->nodes, size);
+	node_decode(rec, &n);
+	if (size != pad8(sizeof(*rec) + pad8(n.name_len) +
+			 (u64)n.extents * sizeof(struct cpr_image_extent)))
+		return BAD(c, "node %u: record of %u bytes for a name of %u and %u extents",
+			   c->nodes, size, n.name_len, n.extents);
+
+	err = check_place(c, &n);
+	if (!err)
+		err = check_attributes(c, &n);
+	if (!err)
+		err = check_extents(c, &n);
+	if (err)
+		return err;
+
+	if (S_ISDIR(n.mode)) {
+		__set_bit(c->nodes, c->dirs);
+		if (c->nodes && !n.parent)
+			__set_bit(c->nodes, c->top);
+	}
+	c->inos[c->nodes++] = n.ino;
+	c->prev = n;
+	return 0;
+}
+
+static int check_vm(struct checker *c, const struct cpr_image_vm *rec, u32 size)
+{
+	struct cpr_catalog_vm vm;
+
+	if (size != sizeof(*rec))
+		return BAD(c, "VM %u: record of %u bytes", c->vms, size);
+	vm_decode(rec, &vm);
+	if (vm.node >= c->nodes || !test_bit(vm.node, c->top))
+		return BAD(c, "VM %u: node %u is not a directory of the root",
+			   c->vms, vm.node);
+	if (c->vms && vm.node <= c->prev_vm)
+		return BAD(c, "VM %u: node %u is out of order", c->vms, vm.node);
+	if (vm.state < CPR_IMAGE_VM_RUNNING || vm.state > CPR_IMAGE_VM_RESTORING)
+		return BAD(c, "VM %u: unknown state %u", c->vms, vm.state);
+	if (vm.since.nsec >= NSEC_PER_SEC || rec->kernel[CPR_IMAGE_KERNEL_LEN - 1])
+		return BAD(c, "VM %u: malformed time or kernel release", c->vms);
+	c->prev_vm = vm.node;
+	c->vms++;
+	return 0;
+}
+
+static int check_records(struct checker *c, const u8 *records, u64 length)
+{
+	int err = 0;
+
+	for (u64 at = 0; at < length && !err;) {
+		const struct cpr_image_rec *rec = (const void *)(records + at);
+		u64 left = length - at;
+		u32 size;
+
+		if (left < sizeof(*rec))
+			return BAD(c, "record at %llu is cut short", (unsigned long long)at);
+		size = le32_to_cpu(rec->size);
+		if (size < sizeof(*rec) || size > left || !IS_ALIGNED(size, 8u))
+			return BAD(c, "record at %llu has size %u, %llu bytes are left",
+				   (unsigned long long)at, size, (unsigned long long)left);
+		if (le16_to_cpu(rec->type) == CPR_IMAGE_REC_NODE)
+			err = check_node(c, (const void *)rec, size);
+		else if (le16_to_cpu(rec->type) == CPR_IMAGE_REC_VM)
+			err = check_vm(c, (const void *)rec, size);
+		at += size;
+	}
+	return err;
+}
+
+static int compare_inos(const void *a, const void *b)
+{
+	u64 x = *(const u64 *)a, y = *(const u64 *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static int check_inos(struct checker *c, u64 next_ino)
+{
+	sort(c->inos, c->nodes, sizeof(*c->inos), compare_inos, NULL);
+	for (u32 i = 1; i < c->nodes; i++)
+		if (c->inos[i] == c->inos[i - 1])
+			return BAD(c, "inode number %llu is used twice",
+				   (unsigned long long)c->inos[i]);
+	/* The root is the first: no number is below its own. */
+	if (c->inos[0] != CPR_IMAGE_ROOT_INO || c->inos[c->nodes - 1] >= next_ino)
+		return BAD(c, "inode numbers from %llu to %llu, the next is %llu",
+			   (unsigned long long)c->inos[0],
+			   (unsigned long long)c->inos[c->nodes - 1],
+			   (unsigned long long)next_ino);
+	return 0;
+}
+
+static int check_catalog(struct checker *c, const struct cpr_catalog *cat)
+{
+	int err = check_records(c, cat->records, cat->length);
+
+	if (err)
+		return err;
+	if (!c->nodes || c->nodes != cat->nodes || c->vms != cat->vms)
+		return BAD(c, "%u nodes and %u VMs, the header says %u and %u",
+			   c->nodes, c->vms, cat->nodes, cat->vms);
+	return check_inos(c, cat->next_ino);
+}
+
+static int check_with_scratch(struct checker *c, const struct cpr_catalog *cat)
+{
+	int err = -ENOMEM;
+
+	c->max_nodes = cat->length / sizeof(struct cpr_image_node) + 1;
+	c->used = cpr_port_zalloc(BITS_TO_LONGS(c->geo->frames) * sizeof(long));
+	c->dirs = cpr_port_zalloc(BITS_TO_LONGS(c->max_nodes) * sizeof(long));
+	c->top = cpr_port_zalloc(BITS_TO_LONGS(c->max_nodes) * sizeof(long));
+	c->inos = cpr_port_zalloc(c->max_nodes * sizeof(u64));
+	if (c->used && c->dirs && c->top && c->inos)
+		err = check_catalog(c, cat);
+	else
+		refuse(c->why, err, "no memory to check the catalog");
+	cpr_port_free(c->inos);
+	cpr_port_free(c->top);
+	cpr_port_free(c->dirs);
+	cpr_port_free(c->used);
+	return err;
+}
+
+static int slot_decode(const struct cpr_image_slot *h,
+		       const struct cpr_geometry *geo, struct cpr_catalog *cat,
+		       struct cpr_reason *why)
+{
+	if (memcmp(h->magic, CPR_IMAGE_SLOT_MAGIC, CPR_IMAGE_MAGIC_LEN))
+		return refuse(why, -ENODATA, "never written");
+	if (le32_to_cpu(h->crc) !=
+	    cpr_port_crc32c(h, offsetof(struct cpr_image_slot, crc)))
+		return refuse(why, -EUCLEAN, "header checksum is wrong");
+	cat->generation = le64_to_cpu(h->generation);
+	cat->length = le64_to_cpu(h->length);
+	cat->nodes = le32_to_cpu(h->nodes);
+	cat->vms = le32_to_cpu(h->vms);
+	cat->next_ino = le64_to_cpu(h->next_ino);
+	cat->commit_time = le64_to_cpu(h->commit_time);
+	memcpy(cat->kernel, h->kernel, sizeof(h->kernel));
+	cat->kernel[CPR_IMAGE_KERNEL_LEN] = 0;
+	cat->records = (const u8 *)h + CPR_IMAGE_BLOCK_SIZE;
+	if (cat->length > geo->slot_size - CPR_IMAGE_BLOCK_SIZE)
+		return refuse(why, -EUCLEAN, "%llu bytes of records do not fit",
+			      (unsigned long long)cat->length);
+	if (le32_to_cpu(h->records_crc) != cpr_port_crc32c(cat->records, cat->length))
+		return refuse(why, -EUCLEAN, "checksum of the records is wrong");
+	return 0;
+}
+
+/**
+ * cpr_catalog_check - check one slot to the last byte
+ * @base: the region, or the image of one
+ * @geo: from cpr_image_load()
+ * @slot: below CPR_IMAGE_SLOTS
+ * @cat: filled in
+ * @why: reason of a refusal
+ *
+ * Return: 0, -ENODATA if the slot was never written, -EUCLEAN if it is
+ * damaged, -ENOMEM.
+ */
+int cpr_catalog_check(const void *base, const struct cpr_geometry *geo,
+		      unsigned int slot, struct cpr_catalog *cat,
+		      struct cpr_reason *why)
+{
+	struct checker c = { .geo = geo, .why = why };
+	int err;
+
+	memset(cat, 0, sizeof(*cat));
+	cat->slot = slot;
+	err = slot_decode((const void *)((const u8 *)base + geo->slot_offset[slot]),
+			  geo, cat, why);
+	return err ?: check_with_scratch(&c, cat);
+}
+
+/**
+ * cpr_catalog_open - find the catalog that is in force
+ * @base: the region, or the image of one
+ * @geo: from cpr_image_load()
+ * @cat: filled in
+ * @why: reason of a refusal, for both slots
+ *
+ * Return: 0, or -EUCLEAN if neither slot verifies, -ENOMEM.
+ */
+int cpr_catalog_open(const void *base, const struct cpr_geometry *geo,
+		     struct cpr_catalog *cat, struct cpr_reason *why)
+{
+	struct cpr_catalog slot[CPR_IMAGE_SLOTS];
+	struct cpr_reason reason[CPR_IMAGE_SLOTS];
+	int err[CPR_IMAGE_SLOTS];
+
+	for (int i = 0; i < CPR_IMAGE_SLOTS; i++) {
+		err[i] = cpr_catalog_check(base, geo, i, &slot[i], &reason[i]);
+		if (err[i] == -ENOMEM) {
+			*why = reason[i];
+			return -ENOMEM;
+		}
+	}
+	if (err[0] && err[1])
+		return refuse(why, -EUCLEAN,
+			      "no catalog verifies: slot 0: %.80s; slot 1: %.80s",
+			      reason[0].text, reason[1].text);
+	if (!err[0] && !err[1] && slot[0].generation == slot[1].generation)
+		return refuse(why, -EUCLEAN, "both catalogs claim generation %llu",
+			      (unsigned long long)slot[0].generation);
+	if (err[0] || (!err[1] && slot[1].generation > slot[0].generation))
+		*cat = slot[1];
+	else
+		*cat = slot[0];
+	return 0;
+}
+
+/* ---- writing the catalog ---- */
+
+/**
+ * cpr_catalog_node_size - bytes that a node takes, without its extents
+ * @name_len: bytes of its name
+ */
+u64 cpr_catalog_node_size(u16 name_len)
+{
+	/* The extents that follow may need padding. */
+	return sizeof(struct cpr_image_node) + pad8(name_len) + 8;
+}
+
+/**
+ * cpr_catalog_capacity - bytes for nodes and VMs
+ * @geo: of the region
+ *
+ * What is left of a slot when every frame is an extent of its own. Whoever
+ * stays within it can always commit.
+ */
+u64 cpr_catalog_capacity(const struct cpr_geometry *geo)
+{
+	return geo->slot_size - CPR_IMAGE_BLOCK_SIZE -
+	       (u64)geo->frames * sizeof(struct cpr_image_extent);
+}
+
+/**
+ * cpr_catalog_begin - begin a commit
+ * @w: the writer
+ * @base: the region, mapped
+ * @geo: its geometry
+ * @slot: the slot that is not in force
+ *
+ * Errors are kept in the writer and reported by cpr_catalog_commit().
+ */
+void cpr_catalog_begin(struct cpr_catalog_writer *w, void *base,
+		       const struct cpr_geometry *geo, unsigned int slot)
+{
+	memset(w, 0, sizeof(*w));
+	w->slot = (u8 *)base + geo->slot_offset[slot];
+	w->capacity = geo->slot_size - CPR_IMAGE_BLOCK_SIZE;
+	w->open = U64_MAX;
+}
+
+static void *record_at(struct cpr_catalog_writer *w, u64 at)
+{
+	return w->slot + CPR_IMAGE_BLOCK_SIZE + at;
+}
+
+static void append(struct cpr_catalog_writer *w, const void *data, u64 len)
+{
+	if (!w->error && len > w->capacity - w->length)
+		w->error = -ENOSPC;
+	if (w->error || !len)
+		return;
+	cpr_port_write(record_at(w, w->length), data, len);
+	w->length += len;
+}
+
+static void flush_extent(struct cpr_catalog_writer *w)
+{
+	struct cpr_image_extent e = {
+		.file_frame = cpu_to_le32(w->last.file_frame),
+		.frame = cpu_to_le32(w->last.frame),
+		.count = cpu_to_le32(w->last.count),
+	};
+
+	if (!w->last.count)
+		return;
+	append(w, &e, sizeof(e));
+	w->node.extents = cpu_to_le32(le32_to_cpu(w->node.extents) + 1);
+	w->last.count = 0;
+}
+
+static void close_node(struct cpr_catalog_writer *w)
+{
+	if (w->open == U64_MAX)
+		return;
+	flush_extent(w);
+	append(w, zeros, pad8(w->length) - w->length);
+	if (w->error)
+		return;
+	w->node.rec.size = cpu_to_le32(w->length - w->open);
+	cpr_port_write(record_at(w, w->open), &w->node, sizeof(w->node));
+	w->open = U64_MAX;
+}
+
+static struct cpr_image_time encode_time(struct cpr_time t)
+{
+	return (struct cpr_image_time){
+		.sec = cpu_to_le64(t.sec),
+		.nsec = cpu_to_le32(t.nsec),
+	};
+}
+
+/**
+ * cpr_catalog_put_node - add a node
+ * @w: the writer
+ * @node: in the order that struct cpr_image_node asks for; its extents follow
+ *	by cpr_catalog_put_frames()
+ */
+void cpr_catalog_put_node(struct cpr_catalog_writer *w,
+			  const struct cpr_catalog_node *node)
+{
+	close_node(w);
+	memset(&w->node, 0, sizeof(w->node));
+	w->node.rec.type = cpu_to_le16(CPR_IMAGE_REC_NODE);
+	w->node.rec.flags = cpu_to_le16(node->flags);
+	w->node.parent = cpu_to_le32(node->parent);
+	w->node.mode = cpu_to_le32(node->mode);
+	w->node.uid = cpu_to_le32(node->uid);
+	w->node.gid = cpu_to_le32(node->gid);
+	w->node.ino = cpu_to_le64(node->ino);
+	w->node.size = cpu_to_le64(node->size);
+	w->node.atime = encode_time(node->atime);
+	w->node.mtime = encode_time(node->mtime);
+	w->node.ctime = encode_time(node->ctime);
+	w->node.name_len = cpu_to_le16(node->name_len);
+	w->open = w->length;
+	w->nodes++;
+	append(w, &w->node, sizeof(w->node));
+	append(w, node->name, node->name_len);
+	append(w, zeros, pad8(node->name_len) - node->name_len);
+}
+
+/**
+ * cpr_catalog_put_frames - add frames to the node that was put last
+ * @w: the writer
+ * @ext: a run; one that continues the last is merged with it
+ */
+void cpr_catalog_put_frames(struct cpr_catalog_writer *w,
+			    const struct cpr_extent *ext)
+{
+	if (w->last.count &&
+	    w->last.file_frame + w->last.count == ext->file_frame &&
+	    w->last.frame + w->last.count == ext->frame) {
+		w->last.count += ext->count;
+		return;
+	}
+	flush_extent(w);
+	w->last = *ext;
+}
+
+/**
+ * cpr_catalog_put_vm - add a VM
+ * @w: the writer
+ * @vm: after all nodes, in ascending order of @vm->node
+ */
+void cpr_catalog_put_vm(struct cpr_catalog_writer *w,
+			const struct cpr_catalog_vm *vm)
+{
+	struct cpr_image_vm rec = {
+		.rec.type = cpu_to_le16(CPR_IMAGE_REC_VM),
+		.rec.size = cpu_to_le32(sizeof(rec)),
+		.node = cpu_to_le32(vm->node),
+		.state = cpu_to_le32(vm->state),
+		.since = encode_time(vm->since),
+	};
+
+	close_node(w);
+	memcpy(rec.kernel, vm->kernel,
+	       min(strlen(vm->kernel), sizeof(rec.kernel) - 1));
+	append(w, &rec, sizeof(rec));
+	w->vms++;
+}
+
+/**
+ * cpr_catalog_commit - make the slot the one in force
+ * @w: the writer
+ * @generation: greater than that of the catalog in force
+ * @next_ino: above every inode number
+ * @stamp: who commits, and when
+ *
+ * Return: 0, or the first error of the writer; then the catalog in force is
+ * what it was.
+ */
+int cpr_catalog_commit(struct cpr_catalog_writer *w, u64 generation,
+		       u64 next_ino, const struct cpr_stamp *stamp)
+{
+	struct cpr_image_slot *h;
+
+	close_node(w);
+	if (w->error)
+		return w->error;
+	h = cpr_port_zalloc(sizeof(*h));
+	if (!h)
+		return -ENOMEM;
+	memcpy(h->magic, CPR_IMAGE_SLOT_MAGIC, CPR_IMAGE_MAGIC_LEN);
+	h->generation = cpu_to_le64(generation);
+	h->length = cpu_to_le64(w->length);
+	h->nodes = cpu_to_le32(w->nodes);
+	h->vms = cpu_to_le32(w->vms);
+	h->next_ino = cpu_to_le64(next_ino);
+	h->commit_time = cpu_to_le64(stamp->time);
+	memcpy(h->kernel, stamp->kernel,
+	       min(strlen(stamp->kernel), sizeof(h->kernel) - 1));
+	h->records_crc = cpu_to_le32(cpr_port_crc32c(record_at(w, 0), w->length));
+	h->crc = cpu_to_le32(cpr_port_crc32c(h, offsetof(struct cpr_image_slot, crc)));
+
+	cpr_port_persist(record_at(w, 0), w->length);
+	cpr_port_write(w->slot, h, sizeof(*h));
+	cpr_port_persist(w->slot, sizeof(*h));
+	cpr_port_free(h);
+	return 0;
+}

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The persistent tables of a region: layout, superblock and catalog. Pure C.
+ * The format itself is described in <linux/cpr_image.h>.
+ */
+#ifndef CPR_CATALOG_H
+#define CPR_CATALOG_H
+
+#include "port.h"
+#include <linux/cpr_image.h>
+
+/**
+ * struct cpr_reason - why something was refused, in words
+ * @text: one sentence without a final period, with the values in it
+ */
+struct cpr_reason {
+	char text[224];
+};
+
+/**
+ * struct cpr_stamp - who writes, and when
+ * @time: seconds since the epoch
+ * @kernel: release of the running kernel
+ */
+struct cpr_stamp {
+	s64 time;
+	const char *kernel;
+};
+
+/**
+ * struct cpr_geometry - a superblock in native form
+ * @start: physical address of the region
+ * @size: bytes of the region
+ * @slot_offset: of each catalog slot
+ * @slot_size: bytes of a slot
+ * @frames: number of frames in the region, tables included
+ * @first_frame: the first frame that holds data
+ * @incompat: enum cpr_image_incompat
+ * @format_time: seconds since the epoch
+ * @major: version of the image
+ * @minor: version of the image
+ * @copies_bad: bit 0: the superblock did not verify, bit 1: its copy
+ * @uuid: identity
+ * @label: operator's name, NUL-terminated
+ */
+struct cpr_geometry {
+	u64 start;
+	u64 size;
+	u64 slot_offset[CPR_IMAGE_SLOTS];
+	u64 slot_size;
+	u32 frames;
+	u32 first_frame;
+	u64 incompat;
+	s64 format_time;
+	u16 major;
+	u16 minor;
+	u8 copies_bad;
+	u8 uuid[16];
+	char label[CPR_IMAGE_LABEL_LEN + 1];
+};
+
+/* Seconds and nanoseconds since the epoch. */
+struct cpr_time {
+	s64 sec;
+	u32 nsec;
+};
+
+/* A run of frames of a file; numbers of frames throughout. */
+struct cpr_extent {
+	u32 file_frame;
+	u32 frame;
+	u32 count;
+};
+
+/**
+ * struct cpr_catalog_node - a node record in native form
+ * @ino: inode number
+ * @size: bytes
+ * @atime: last access
+ * @mtime: last modification
+ * @ctime: last change
+ * @parent: number of the parent's record
+ * @mode: type and permission bits
+ * @uid: owner
+ * @gid: group
+ * @flags: enum cpr_image_node_flags
+ * @extents: how many; see cpr_catalog_extent()
+ * @name_len: bytes of @name
+ * @name: points into the record (or the caller's string); not NUL-terminated
+ * @extent_table: points into the record; unused when writing
+ */
+struct cpr_catalog_node {
+	u64 ino;
+	u64 size;
+	struct cpr_time atime;
+	struct cpr_time mtime;
+	struct cpr_time ctime;
+	u32 parent;
+	u32 mode;
+	u32 uid;
+	u32 gid;
+	u16 flags;
+	u32 extents;
+	u16 name_len;
+	const char *name;
+	const struct cpr_image_extent *extent_table;
+};
+
+/**
+ * struct cpr_catalog_vm - a VM record in native form
+ * @node: number of the directory's record
+ * @state: enum cpr_image_vm_state
+ * @since: when it entered @state
+ * @kernel: release of the kernel then; points into the record
+ */
+struct cpr_catalog_vm {
+	u32 node;
+	u32 state;
+	struct cpr_time since;
+	const char *kernel;
+};
+
+/**
+ * struct cpr_catalog - a slot that was checked
+ * @generation: of the commit
+ * @next_ino: above every inode number
+ * @commit_time: seconds since the epoch
+ * @length: bytes of @records
+ * @nodes: number of node records
+ * @vms: number of VM records
+ * @slot: which slot
+ * @kernel: release of the kernel that committed, NUL-terminated
+ * @records: the records
+ */
+struct cpr_catalog {
+	u64 generation;
+	u64 next_ino;
+	s64 commit_time;
+	u64 length;
+	u32 nodes;
+	u32 vms;
+	unsigned int slot;
+	char kernel[CPR_IMAGE_KERNEL_LEN + 1];
+	const u8 *records;
+};
+
+/**
+ * struct cpr_catalog_entry - what a cursor points at
+ * @type: enum cpr_image_rec_type; tells which member is valid
+ * @node: a node
+ * @vm: a VM
+ */
+struct cpr_catalog_entry {
+	unsigned int type;
+	union {
+		struct cpr_catalog_node node;
+		struct cpr_catalog_vm vm;
+	};
+};
+
+/**
+ * struct cpr_catalog_writer - a commit under way
+ * @slot: memory of the slot that is written
+ * @capacity: bytes of records that fit
+ * @length: bytes of records so far
+ * @open: offset of the node record that still takes extents, or U64_MAX
+ * @node: copy of that record's fixed part
+ * @last: the last extent of that node
+ * @nodes: node records so far
+ * @vms: VM records so far
+ * @error: first error; later calls do nothing
+ */
+struct cpr_catalog_writer {
+	u8 *slot;
+	u64 capacity;
+	u64 length;
+	u64 open;
+	struct cpr_image_node node;
+	struct cpr_extent last;
+	u32 nodes;
+	u32 vms;
+	int error;
+};
+
+int cpr_image_layout(struct cpr_geometry *geo, u64 start, u64 size,
+		     struct cpr_reason *why);
+void cpr_image_format(void *base, const struct cpr_geometry *geo,
+		      const struct cpr_stamp *stamp);
+int cpr_image_load(const void *base, u64 avail, struct cpr_geometry *geo,
+		   struct cpr_reason *why);
+void cpr_image_repair(void *base, const struct cpr_geometry *geo);
+
+int cpr_catalog_check(const void *base, const struct cpr_geometry *geo,
+		      unsigned int slot, struct cpr_catalog *cat,
+		      struct cpr_reason *why);
+int cpr_catalog_open(const void *base, const struct cpr_geometry *geo,
+		     struct cpr_catalog *cat, struct cpr_reason *why);
+bool cpr_catalog_next(const struct cpr_catalog *cat, u64 *cursor,
+		      struct cpr_catalog_entry *entry);
+struct cpr_extent cpr_catalog_extent(const struct cpr_catalog_node *node, u32 i);
+
+u64 cpr_catalog_node_size(u16 name_len);
+u64 cpr_catalog_capacity(const struct cpr_geometry *geo);
+void cpr_catalog_begin(struct cpr_catalog_writer *w, void *base,
+		       const struct cpr_geometry *geo, unsigned int slot);
+void cpr_catalog_put_node(struct cpr_catalog_writer *w,
+			  const struct cpr_catalog_node *node);
+void cpr_catalog_put_frames(struct cpr_catalog_writer *w,
+			    const struct cpr_extent *ext);
+void cpr_catalog_put_vm(struct cpr_catalog_writer *w,
+			const struct cpr_catalog_vm *vm);
+int cpr_catalog_commit(struct cpr_catalog_writer *w, u64 generation,
+		       u64 next_ino, const struct cpr_stamp *stamp);
+
+#endif /* CPR_CATALOG_H */

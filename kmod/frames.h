@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Which frame is whose: the allocator's policy. Pure C.
+ */
+#ifndef CPR_FRAMES_H
+#define CPR_FRAMES_H
+
+#include "port.h"
+#include "catalog.h"
+
+/**
+ * enum cpr_frame_state - what a frame is
+ * @CPR_FRAME_TABLE: holds the superblock or the catalog
+ * @CPR_FRAME_USED: belongs to a file, or is about to
+ * @CPR_FRAME_FREED: belongs to no file, but the catalog in force still says so;
+ *	a crash would bring the old owner back
+ * @CPR_FRAME_BUSY: belongs to no file, but something may still pin it
+ * @CPR_FRAME_DIRTY: free, may hold what its last owner wrote
+ * @CPR_FRAME_SCRUBBING: free, being scrubbed
+ * @CPR_FRAME_CLEAN: free, all zeros
+ * @CPR_FRAME_STATES: number of states
+ */
+enum cpr_frame_state {
+	CPR_FRAME_TABLE,
+	CPR_FRAME_USED,
+	CPR_FRAME_FREED,
+	CPR_FRAME_BUSY,
+	CPR_FRAME_DIRTY,
+	CPR_FRAME_SCRUBBING,
+	CPR_FRAME_CLEAN,
+	CPR_FRAME_STATES,
+};
+
+/**
+ * struct cpr_frames - the state of every frame
+ * @state: enum cpr_frame_state of each frame of the region
+ * @nr: frames in the region
+ * @align: number that a frame must have, modulo CPR_FRAMES_PER_GIB, to lie at
+ *	a physical GiB
+ * @count: frames in each state
+ */
+struct cpr_frames {
+	u8 *state;
+	u32 nr;
+	u32 align;
+	u32 count[CPR_FRAME_STATES];
+};
+
+#define CPR_FRAMES_PER_GIB	(SZ_1G >> CPR_IMAGE_FRAME_SHIFT)
+
+/* A run of free frames that were taken; all clean or all dirty. */
+struct cpr_run {
+	u32 frame;
+	u32 count;
+	bool dirty;
+};
+
+int cpr_frames_init(struct cpr_frames *f, const struct cpr_geometry *geo);
+void cpr_frames_exit(struct cpr_frames *f);
+void cpr_frames_set(struct cpr_frames *f, u32 frame, u32 count,
+		    enum cpr_frame_state state);
+u32 cpr_frames_free(const struct cpr_frames *f);
+u32 cpr_frames_total(const struct cpr_frames *f);
+bool cpr_frames_take(struct cpr_frames *f, u32 file_frame, u32 want,
+		     struct cpr_run *run);
+bool cpr_frames_find(const struct cpr_frames *f, enum cpr_frame_state state,
+		     u32 *from);
+
+#endif /* CPR_FRAMES_H */

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the pure parts (catalog.c, frames.c) need of their surroundings, so that
+ * the same files are compiled into the module, cpr-helper and the unit tests.
+ */
+#ifndef CPR_PORT_H
+#define CPR_PORT_H
+
+#ifdef __KERNEL__
+
+#include <linux/align.h>
+#include <linux/bitmap.h>
+#include <linux/crc32c.h>
+#include <linux/errno.h>
+#include <linux/limits.h>
+#include <linux/minmax.h>
+#include <linux/slab.h>
+#include <linux/sort.h>
+#include <linux/sprintf.h>
+#include <linux/stat.h>
+#include <linux/string.h>
+#include <linux/time64.h>
+#include <linux/types.h>
+#include <asm/byteorder.h>
+#include <asm/cacheflush.h>
+
+static inline u32 cpr_port_crc32c(const void *data, size_t len)
+{
+	return ~crc32c(~0, data, len);
+}
+
+static inline void *cpr_port_zalloc(size_t len)
+{
+	return kvzalloc(len, GFP_KERNEL);
+}
+
+static inline void cpr_port_free(void *p)
+{
+	kvfree(p);
+}
+
+/* Store into the image: what is written must be there after kexec. */
+static inline void cpr_port_write(void *dst, const void *src, size_t len)
+{
+	memcpy(dst, src, len);
+}
+
+/* All stores into @dst come before any store that follows, also in DRAM. */
+void cpr_port_persist(void *dst, size_t len);
+
+#else /* !__KERNEL__ */
+
+#include <endian.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+typedef uint8_t u8;
+typedef uint16_t u16;
+typedef uint32_t u32;
+typedef uint64_t u64;
+typedef int64_t s64;
+
+#define le16_to_cpu(x)	le16toh(x)
+#define le32_to_cpu(x)	le32toh(x)
+#define le64_to_cpu(x)	le64toh(x)
+#define cpu_to_le16(x)	htole16(x)
+#define cpu_to_le32(x)	htole32(x)
+#define cpu_to_le64(x)	htole64(x)
+
+#ifndef ALIGN
+#define ALIGN(x, a)	(((x) + (a) - 1) & ~((__typeof__(x))(a) - 1))
+#endif
+#define IS_ALIGNED(x, a) (((x) & ((__typeof__(x))(a) - 1)) == 0)
+#ifndef min
+#define min(a, b)	((a) < (b) ? (a) : (b))
+#endif
+#define BITS_TO_LONGS(n) (((n) + 8 * sizeof(long) - 1) / (8 * sizeof(long)))
+#define NSEC_PER_SEC	1000000000L
+#define U32_MAX		UINT32_MAX
+#define U64_MAX		UINT64_MAX
+#define SZ_1G		(1u << 30)
+#define __printf(a, b)	__attribute__((format(printf, a, b)))
+
+static inline bool test_bit(unsigned long nr, const unsigned long *map)
+{
+	return map[nr / (8 * sizeof(long))] >> (nr % (8 * sizeof(long))) & 1;
+}
+
+static inline void __set_bit(unsigned long nr, unsigned long *map)
+{
+	map[nr / (8 * sizeof(long))] |= 1ul << (nr % (8 * sizeof(long)));
+}
+
+static inline bool __test_and_set_bit(unsigned long nr, unsigned long *map)
+{
+	bool old = test_bit(nr, map);
+
+	__set_bit(nr, map);
+	return old;
+}
+
+static inline void sort(void *base, size_t num, size_t size,
+			int (*cmp)(const void *, const void *), void *swap)
+{
+	(void)swap;
+	qsort(base, num, size, cmp);
+}
+
+static inline u32 cpr_port_crc32c(const void *data, size_t len)
+{
+	const u8 *p = data;
+	u32 crc = ~0u;
+
+	while (len--) {
+		crc ^= *p++;
+		for (int i = 0; i < 8; i++)
+			crc = crc >> 1 ^ (0x82f63b78u & -(crc & 1));
+	}
+	return ~crc;
+}
+
+static inline void *cpr_port_zalloc(size_t len)
+{
+	return calloc(1, len);
+}
+
+static inline void cpr_port_free(void *p)
+{
+	free(p);
+}
+
+/* A test that cuts a commit short replaces these two. */
+#ifndef CPR_PORT_OWN_WRITE
+static inline void cpr_port_write(void *dst, const void *src, size_t len)
+{
+	memcpy(dst, src, len);
+}
+
+static inline void cpr_port_persist(void *dst, size_t len)
+{
+	(void)dst;
+	(void)len;
+	__sync_synchronize();
+}
+#else
+void cpr_port_write(void *dst, const void *src, size_t len);
+void cpr_port_persist(void *dst, size_t len);
+#endif
+
+#endif /* __KERNEL__ */
+#endif /* CPR_PORT_H */
