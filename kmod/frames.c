@@ -125,17 +125,31 @@ static bool find_run(const struct cpr_frames *f, u8 state, u32 want,
 	return run->count;
 }
 
-static bool find_free(const struct cpr_frames *f, u8 state, u32 file_frame,
-		      u32 want, struct cpr_run *run)
+/* Frames to the next GiB of the file: what comes before must not eat into it. */
+static u32 to_next_gib(u32 file_frame)
 {
-	u32 to_gib = CPR_FRAMES_PER_GIB - file_frame % CPR_FRAMES_PER_GIB;
+	return CPR_FRAMES_PER_GIB - file_frame % CPR_FRAMES_PER_GIB;
+}
 
-	if (!f->count[state])
-		return false;
-	if (to_gib == CPR_FRAMES_PER_GIB && want >= to_gib && find_gib(f, state, run))
-		return true;
-	/* What comes before a GiB of the file must not eat into that GiB's run. */
-	return find_run(f, state, want > to_gib ? to_gib : want, run);
+static bool find_free(const struct cpr_frames *f, u32 file_frame, u32 want,
+		      struct cpr_run *run)
+{
+	static const u8 states[] = { CPR_FRAME_CLEAN, CPR_FRAME_DIRTY };
+	u32 most = min(want, to_next_gib(file_frame));
+
+	if (most == CPR_FRAMES_PER_GIB) {
+		for (int i = 0; i < 2; i++) {
+			run->dirty = states[i] == CPR_FRAME_DIRTY;
+			if (f->count[states[i]] >= most && find_gib(f, states[i], run))
+				return true;
+		}
+	}
+	for (int i = 0; i < 2; i++) {
+		run->dirty = states[i] == CPR_FRAME_DIRTY;
+		if (f->count[states[i]] && find_run(f, states[i], most, run))
+			return true;
+	}
+	return false;
 }
 
 /**
@@ -145,15 +159,15 @@ static bool find_free(const struct cpr_frames *f, u8 state, u32 file_frame,
  * @want: frames that are wanted from there on
  * @run: what was taken, at most @want; if @run->dirty it is not scrubbed yet
  *
- * Clean frames come first. The run is marked as used.
+ * A whole GiB is preferred where one fits, and clean frames to dirty ones. The
+ * run is marked as used.
  *
  * Return: false if no frame is free.
  */
 bool cpr_frames_take(struct cpr_frames *f, u32 file_frame, u32 want,
 		     struct cpr_run *run)
 {
-	run->dirty = !find_free(f, CPR_FRAME_CLEAN, file_frame, want, run);
-	if (run->dirty && !find_free(f, CPR_FRAME_DIRTY, file_frame, want, run))
+	if (!find_free(f, file_frame, want, run))
 		return false;
 	cpr_frames_set(f, run->frame, run->count, CPR_FRAME_USED);
 	return true;

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The module is written for the newest kernel it supports; what older ones lack
+ * is here, and only here. Kbuild.include finds out what is needed.
+ */
+#ifndef CPR_COMPAT_H
+#define CPR_COMPAT_H
+
+#include <linux/fs.h>
+#include <linux/mm.h>
+#include <linux/huge_mm.h>
+#include <linux/io.h>
+#include <linux/version.h>
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0)
+#error "cpr-handover needs Linux 6.12 or newer: no older kernel of Debian comes with a QEMU that knows cpr-reboot"
+#endif
+
+/* ->mkdir returned an int. */
+#ifdef CPR_COMPAT_MKDIR_INT
+#define CPR_COMPAT_MKDIR_OP(_op, _fn)						\
+static int _op(struct mnt_idmap *idmap, struct inode *dir,			\
+	       struct dentry *dentry, umode_t mode)				\
+{										\
+	return PTR_ERR_OR_ZERO(_fn(idmap, dir, dentry, mode));			\
+}
+#else
+#define CPR_COMPAT_MKDIR_OP(_op, _fn)						\
+static struct dentry *_op(struct mnt_idmap *idmap, struct inode *dir,		\
+			  struct dentry *dentry, umode_t mode)			\
+{										\
+	return _fn(idmap, dir, dentry, mode);					\
+}
+#endif
+
+/* ->create was told whether the file must be new, which the VFS sees to. */
+#ifdef CPR_COMPAT_CREATE_EXCL
+#define CPR_COMPAT_CREATE_OP(_op, _fn)						\
+static int _op(struct mnt_idmap *idmap, struct inode *dir,			\
+	       struct dentry *dentry, umode_t mode, bool excl)			\
+{										\
+	return _fn(idmap, dir, dentry, mode);					\
+}
+#else
+#define CPR_COMPAT_CREATE_OP(_op, _fn)						\
+static int _op(struct mnt_idmap *idmap, struct inode *dir,			\
+	       struct dentry *dentry, umode_t mode)				\
+{										\
+	return _fn(idmap, dir, dentry, mode);					\
+}
+#endif
+
+/* i_state was read directly. */
+#ifdef CPR_COMPAT_INODE_STATE
+static inline unsigned int inode_state_read_once(const struct inode *inode)
+{
+	return READ_ONCE(inode->i_state);
+}
+#endif
+
+/*
+ * Device memory was mapped by page frame number, without a reference on the
+ * folio; now it is mapped like any other.
+ */
+#ifdef CPR_COMPAT_INSERT_PFN
+#include <linux/pfn_t.h>
+
+static inline vm_fault_t cpr_compat_insert_pte(struct vm_fault *vmf,
+					       struct page *page, bool write)
+{
+	/* Entries of shared mappings are writable from the start. */
+	return vmf_insert_mixed(vmf->vma, vmf->address,
+				phys_to_pfn_t(page_to_phys(page), PFN_DEV | PFN_MAP));
+}
+
+static inline vm_fault_t cpr_compat_insert_pmd(struct vm_fault *vmf,
+					       unsigned long pfn, bool write)
+{
+	return vmf_insert_pfn_pmd(vmf, phys_to_pfn_t(PFN_PHYS(pfn), PFN_DEV | PFN_MAP),
+				  write);
+}
+#else
+static inline vm_fault_t cpr_compat_insert_pte(struct vm_fault *vmf,
+					       struct page *page, bool write)
+{
+	return vmf_insert_page_mkwrite(vmf, page, write);
+}
+
+static inline vm_fault_t cpr_compat_insert_pmd(struct vm_fault *vmf,
+					       unsigned long pfn, bool write)
+{
+	return vmf_insert_folio_pmd(vmf, pfn_folio(pfn), write);
+}
+#endif
+
+#endif /* CPR_COMPAT_H */

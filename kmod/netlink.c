@@ -1,0 +1,332 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/**
+ * DOC: The netlink family
+ *
+ * Policy and operation table come from Documentation/netlink/specs/cpr.yaml;
+ * here are the operations. Whatever is refused says why in the extended
+ * acknowledgement. Changes of a VM's state, and of the region as a whole, are
+ * told to the multicast group.
+ *
+ * Locking: the operations take cpr->lock; notifications of VMs are sent with it
+ * held, so that they come in the order of what happened.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/capability.h>
+#include <net/genetlink.h>
+
+#include "cpr_internal.h"
+#include "netlink_gen.h"
+
+/* ---- messages ---- */
+
+static int put_frames(struct sk_buff *skb, const struct cpr *c)
+{
+	const u32 *count = c->frames.count;
+
+	return nla_put_u32(skb, CPR_A_REGION_FRAME_SIZE, CPR_IMAGE_FRAME_SIZE) ?:
+	       nla_put_u32(skb, CPR_A_REGION_FRAMES, cpr_frames_total(&c->frames)) ?:
+	       nla_put_u32(skb, CPR_A_REGION_FRAMES_CLEAN, count[CPR_FRAME_CLEAN]) ?:
+	       nla_put_u32(skb, CPR_A_REGION_FRAMES_DIRTY,
+			   count[CPR_FRAME_DIRTY] + count[CPR_FRAME_SCRUBBING] +
+			   count[CPR_FRAME_FREED]) ?:
+	       nla_put_u32(skb, CPR_A_REGION_FRAMES_BUSY, count[CPR_FRAME_BUSY]);
+}
+
+static int put_image(struct sk_buff *skb, const struct cpr *c)
+{
+	return nla_put(skb, CPR_A_REGION_UUID, sizeof(c->geo.uuid), c->geo.uuid) ?:
+	       nla_put_string(skb, CPR_A_REGION_LABEL, c->geo.label) ?:
+	       nla_put_u32(skb, CPR_A_REGION_VERSION,
+			   c->geo.major << 16 | c->geo.minor) ?:
+	       nla_put_u64_64bit(skb, CPR_A_REGION_GENERATION, c->generation, 0) ?:
+	       put_frames(skb, c);
+}
+
+/* Where the region lies is as secret as /proc/iomem. */
+static int put_region(struct sk_buff *skb, const struct cpr *c, bool privileged)
+{
+	int err = 0;
+
+	if (privileged)
+		err = nla_put_u64_64bit(skb, CPR_A_REGION_START, c->region.start, 0);
+	err = err ?:
+	      nla_put_u64_64bit(skb, CPR_A_REGION_SIZE, c->region.size, 0) ?:
+	      nla_put_u8(skb, CPR_A_REGION_FORMATTED, c->formatted) ?:
+	      nla_put_u8(skb, CPR_A_REGION_MOUNTED, !!c->sb);
+	if (!err && c->formatted)
+		err = put_image(skb, c);
+	return err;
+}
+
+static int put_memory_files(struct sk_buff *skb, const struct cpr_node *dir)
+{
+	char name[CPR_IMAGE_NAME_MAX + 1];
+
+	for (struct rb_node *rb = rb_first(&dir->children); rb; rb = rb_next(rb)) {
+		const struct cpr_node *node = rb_entry(rb, struct cpr_node, rb);
+		int err;
+
+		if (!(node->flags & CPR_IMAGE_NODE_MEMORY))
+			continue;
+		memcpy(name, node->name, node->name_len);
+		name[node->name_len] = 0;
+		err = nla_put_string(skb, CPR_A_VM_MEMORY_FILE, name);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static int put_vm(struct sk_buff *skb, const struct cpr_node *dir)
+{
+	char name[CPR_IMAGE_NAME_MAX + 1];
+	int err;
+
+	memcpy(name, dir->name, dir->name_len);
+	name[dir->name_len] = 0;
+	err = nla_put_string(skb, CPR_A_VM_NAME, name) ?:
+	      nla_put_u32(skb, CPR_A_VM_STATE, cpr_vm_state(dir)) ?:
+	      put_memory_files(skb, dir) ?:
+	      nla_put_u64_64bit(skb, CPR_A_VM_MEMORY_BYTES, cpr_vm_memory_bytes(dir), 0) ?:
+	      nla_put_u8(skb, CPR_A_VM_MAPPED, cpr_vm_mapped(dir));
+	if (err || !dir->vm)
+		return err;
+	return nla_put_u64_64bit(skb, CPR_A_VM_SINCE, dir->vm->since.tv_sec, 0) ?:
+	       nla_put_string(skb, CPR_A_VM_KERNEL, dir->vm->kernel);
+}
+
+/* Close the message if it was filled, or take back what there is of it. */
+static int finish(struct sk_buff *skb, void *header, int err)
+{
+	if (err)
+		genlmsg_cancel(skb, header);
+	else
+		genlmsg_end(skb, header);
+	return err;
+}
+
+/* ---- operations ---- */
+
+int cpr_nl_region_get_doit(struct sk_buff *skb, struct genl_info *info)
+{
+	bool privileged = netlink_capable(skb, CAP_NET_ADMIN);
+	struct sk_buff *reply = genlmsg_new(NLMSG_GOODSIZE, GFP_KERNEL);
+	void *header;
+	int err;
+
+	if (!reply)
+		return -ENOMEM;
+	header = genlmsg_put_reply(reply, info, &cpr_nl_family, 0, CPR_CMD_REGION_GET);
+	err = header ? 0 : -EMSGSIZE;
+	if (!err) {
+		guard(cpr)(&cpr);
+		err = finish(reply, header, put_region(reply, &cpr, privileged));
+	}
+	if (err) {
+		nlmsg_free(reply);
+		return err;
+	}
+	return genlmsg_reply(reply, info);
+}
+
+int cpr_nl_region_format_doit(struct sk_buff *skb, struct genl_info *info)
+{
+	struct nlattr *label = info->attrs[CPR_A_REGION_LABEL];
+	int err;
+
+	if (GENL_REQ_ATTR_CHECK(info, CPR_A_REGION_START) ||
+	    GENL_REQ_ATTR_CHECK(info, CPR_A_REGION_SIZE)) {
+		NL_SET_ERR_MSG(info->extack, "start and size of the region must be given");
+		return -EINVAL;
+	}
+	if (nla_get_u64(info->attrs[CPR_A_REGION_START]) != cpr.region.start ||
+	    nla_get_u64(info->attrs[CPR_A_REGION_SIZE]) != cpr.region.size) {
+		NL_SET_ERR_MSG(info->extack, "start and size are not those of the region that the module owns");
+		return -EINVAL;
+	}
+	err = cpr_image_create(&cpr, label ? nla_data(label) : "",
+			       info->attrs[CPR_A_REGION_FORCE], info->extack);
+	if (!err)
+		cpr_netlink_notify_region(&cpr);
+	return err;
+}
+
+static const char *name_of(struct genl_info *info)
+{
+	if (info->attrs[CPR_A_VM_NAME])
+		return nla_data(info->attrs[CPR_A_VM_NAME]);
+	NL_SET_ERR_MSG(info->extack, "the VM's name must be given");
+	return NULL;
+}
+
+static int fill_vm_reply(struct sk_buff *reply, struct genl_info *info,
+			 const char *name)
+{
+	struct cpr_node *dir;
+	void *header;
+
+	guard(cpr)(&cpr);
+
+	dir = cpr_vm_find(&cpr, name);
+	if (!dir) {
+		NL_SET_ERR_MSG_FMT(info->extack, "no VM '%.40s' in the region", name);
+		return -ENOENT;
+	}
+	header = genlmsg_put_reply(reply, info, &cpr_nl_family, 0, CPR_CMD_VM_GET);
+	return header ? finish(reply, header, put_vm(reply, dir)) : -EMSGSIZE;
+}
+
+int cpr_nl_vm_get_doit(struct sk_buff *skb, struct genl_info *info)
+{
+	const char *name = name_of(info);
+	struct sk_buff *reply;
+	int err;
+
+	if (!name)
+		return -EINVAL;
+	reply = genlmsg_new(NLMSG_GOODSIZE, GFP_KERNEL);
+	if (!reply)
+		return -ENOMEM;
+	err = fill_vm_reply(reply, info, name);
+	if (err) {
+		nlmsg_free(reply);
+		return err;
+	}
+	return genlmsg_reply(reply, info);
+}
+
+static int dump_vm(struct sk_buff *skb, struct netlink_callback *cb,
+		   const struct cpr_node *dir)
+{
+	void *header = genlmsg_put(skb, NETLINK_CB(cb->skb).portid, cb->nlh->nlmsg_seq,
+				   &cpr_nl_family, NLM_F_MULTI, CPR_CMD_VM_GET);
+
+	return header ? finish(skb, header, put_vm(skb, dir)) : -EMSGSIZE;
+}
+
+/* The position is an inode number, as for readdir. */
+int cpr_nl_vm_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
+{
+	unsigned long ino = cb->args[0];
+	struct cpr_node *dir;
+
+	guard(cpr)(&cpr);
+
+	if (!cpr.formatted)
+		return 0;
+	xa_for_each_start(&cpr.root->by_ino, ino, dir, cb->args[0]) {
+		int err = S_ISDIR(dir->mode) ? dump_vm(skb, cb, dir) : 0;
+
+		if (err)
+			return skb->len ?: err;
+		cb->args[0] = ino + 1;
+	}
+	return skb->len;
+}
+
+static int step(struct genl_info *info, const char *const *files, unsigned int nr)
+{
+	const struct cpr_vm_step ask = {
+		.cmd = info->genlhdr->cmd,
+		.name = name_of(info),
+		.files = files,
+		.nr_files = nr,
+	};
+
+	return ask.name ? cpr_vm_step(&cpr, &ask, info->extack) : -EINVAL;
+}
+
+int cpr_nl_vm_pin_doit(struct sk_buff *skb, struct genl_info *info)
+{
+	const char **files __free(kvfree) = NULL;
+	unsigned int nr = 0, i = 0;
+	struct nlattr *attr;
+	int rem;
+
+	nlmsg_for_each_attr_type(attr, CPR_A_VM_MEMORY_FILE, info->nlhdr, GENL_HDRLEN, rem)
+		nr++;
+	files = kvcalloc(nr ?: 1, sizeof(*files), GFP_KERNEL);
+	if (!files)
+		return -ENOMEM;
+	nlmsg_for_each_attr_type(attr, CPR_A_VM_MEMORY_FILE, info->nlhdr, GENL_HDRLEN, rem)
+		files[i++] = nla_data(attr);
+	return step(info, files, nr);
+}
+
+int cpr_nl_vm_save_doit(struct sk_buff *skb, struct genl_info *info)
+{
+	return step(info, NULL, 0);
+}
+
+int cpr_nl_vm_seal_doit(struct sk_buff *skb, struct genl_info *info)
+{
+	return step(info, NULL, 0);
+}
+
+int cpr_nl_vm_claim_doit(struct sk_buff *skb, struct genl_info *info)
+{
+	return step(info, NULL, 0);
+}
+
+int cpr_nl_vm_unclaim_doit(struct sk_buff *skb, struct genl_info *info)
+{
+	return step(info, NULL, 0);
+}
+
+int cpr_nl_vm_unpin_doit(struct sk_buff *skb, struct genl_info *info)
+{
+	return step(info, NULL, 0);
+}
+
+/* ---- notifications ---- */
+
+static void notify(u8 cmd, const struct cpr_node *dir)
+{
+	struct sk_buff *skb = genlmsg_new(NLMSG_GOODSIZE, GFP_KERNEL);
+	void *header;
+
+	/* A watcher that misses one sees the state when it asks. */
+	if (!skb)
+		return;
+	header = genlmsg_put(skb, 0, 0, &cpr_nl_family, 0, cmd);
+	if (!header || finish(skb, header, dir ? put_vm(skb, dir) :
+						 put_region(skb, &cpr, false))) {
+		nlmsg_free(skb);
+		return;
+	}
+	genlmsg_multicast(&cpr_nl_family, skb, 0, CPR_NLGRP_MONITOR, GFP_KERNEL);
+}
+
+/**
+ * cpr_netlink_notify_region - tell that the region has changed
+ * @c: the region
+ */
+void cpr_netlink_notify_region(struct cpr *c)
+{
+	guard(cpr)(c);
+
+	notify(CPR_CMD_REGION_NTF, NULL);
+}
+
+/**
+ * cpr_netlink_notify_vm - tell that a VM has changed its state
+ * @c: the region
+ * @dir: directory of the VM
+ */
+void cpr_netlink_notify_vm(struct cpr *c, const struct cpr_node *dir)
+{
+	lockdep_assert_held(&c->lock);
+
+	notify(CPR_CMD_VM_NTF, dir);
+}
+
+int cpr_netlink_init(void)
+{
+	return genl_register_family(&cpr_nl_family);
+}
+
+void cpr_netlink_exit(void)
+{
+	genl_unregister_family(&cpr_nl_family);
+}

@@ -1,0 +1,414 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/**
+ * DOC: The life of a VM
+ *
+ * A directory of the root becomes a handover unit when it is pinned, and then
+ * goes through the states of enum cpr_vm_state. What a step needs and where it
+ * leads is a table; what a state lets others do to the files is another.
+ *
+ *	defined -> running -> saved -> sealed -> [kexec] -> held -> restoring -> running
+ *
+ * While QEMU may use the memory files, their sizes and names are frozen, and
+ * the rest of the directory is free: QEMU's log grows, its state is written.
+ * Once sealed, everything is frozen until a QEMU claims it. A VM that was
+ * running or saved when a kernel came up is lost: its memory may have changed
+ * after its state was written. It is frozen, too, until it is given up.
+ *
+ * RESTORING survives a kexec as what it was before, for the guest has not run.
+ *
+ * Locking: cpr->lock. Opening for writing raises the write count before it asks
+ * here, and sealing looks at the count, so one of the two sees the other.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/netlink.h>
+#include <linux/slab.h>
+#include <linux/timekeeping.h>
+#include <linux/utsname.h>
+
+#include "cpr_internal.h"
+
+#define IN(_state)	BIT(CPR_VM_STATE_##_state)
+#define IN_ALL		(BIT(CPR_VM_STATE_LOST + 1) - 1)
+
+static const char *const state_names[] = {
+	[CPR_VM_STATE_DEFINED]		= "defined",
+	[CPR_VM_STATE_RUNNING]		= "running",
+	[CPR_VM_STATE_SAVED]		= "saved",
+	[CPR_VM_STATE_SEALED]		= "sealed",
+	[CPR_VM_STATE_HELD]		= "held",
+	[CPR_VM_STATE_RESTORING]	= "restoring",
+	[CPR_VM_STATE_LOST]		= "lost",
+};
+
+/* ---- what others may do ---- */
+
+static const u32 all_frozen = IN(SEALED) | IN(HELD) | IN(LOST);
+static const u32 memory_frozen = IN(RUNNING) | IN(SAVED) | IN(RESTORING);
+
+/**
+ * cpr_vm_may - may somebody do this to a file or directory?
+ * @node: a node that has a name, or had one
+ * @act: what
+ *
+ * Return: 0, or -EBUSY if the VM that it belongs to forbids it.
+ */
+int cpr_vm_may(struct cpr_node *node, enum cpr_act act)
+{
+	struct cpr_node *dir = node->parent ? cpr_node_vm_dir(node) : NULL;
+	u32 in = dir ? BIT(cpr_vm_state(dir)) : IN(DEFINED);
+
+	if (in & all_frozen)
+		return -EBUSY;
+	if (!(in & memory_frozen) || act == CPR_ACT_WRITE)
+		return 0;
+	/* The directory itself must keep its name as well. */
+	return node == dir || node->flags & CPR_IMAGE_NODE_MEMORY ? -EBUSY : 0;
+}
+
+/* ---- facts about a VM ---- */
+
+/**
+ * cpr_vm_state - the state of a directory of the root
+ * @dir: the directory
+ */
+enum cpr_vm_state cpr_vm_state(const struct cpr_node *dir)
+{
+	return dir->vm ? dir->vm->state : CPR_VM_STATE_DEFINED;
+}
+
+/* Run @fn for every file below @dir until it returns true. */
+static bool any_file(const struct cpr_node *dir,
+		     bool (*fn)(const struct cpr_node *node))
+{
+	struct rb_node *rb;
+
+	for (rb = rb_first(&dir->children); rb; rb = rb_next(rb)) {
+		const struct cpr_node *node = rb_entry(rb, struct cpr_node, rb);
+
+		if (S_ISDIR(node->mode) ? any_file(node, fn) : fn(node))
+			return true;
+	}
+	return false;
+}
+
+static bool is_open_for_writing(const struct cpr_node *node)
+{
+	return node->inode && inode_is_open_for_write(node->inode);
+}
+
+/**
+ * cpr_vm_mapped - does anything map a file of a VM?
+ * @dir: its directory
+ */
+bool cpr_vm_mapped(const struct cpr_node *dir)
+{
+	return any_file(dir, cpr_mapping_mapped);
+}
+
+/**
+ * cpr_vm_memory_bytes - sizes of a VM's memory files, added up
+ * @dir: its directory
+ */
+u64 cpr_vm_memory_bytes(const struct cpr_node *dir)
+{
+	u64 bytes = 0;
+
+	for (struct rb_node *rb = rb_first(&dir->children); rb; rb = rb_next(rb)) {
+		struct cpr_node *node = rb_entry(rb, struct cpr_node, rb);
+
+		cpr_node_pull(node);
+		if (node->flags & CPR_IMAGE_NODE_MEMORY)
+			bytes += node->size;
+	}
+	return bytes;
+}
+
+/**
+ * cpr_vm_find - find a VM
+ * @c: the region
+ * @name: of its directory
+ *
+ * Return: the directory or NULL.
+ */
+struct cpr_node *cpr_vm_find(struct cpr *c, const char *name)
+{
+	struct cpr_node *dir;
+
+	lockdep_assert_held(&c->lock);
+
+	if (!c->formatted)
+		return NULL;
+	dir = cpr_node_find(c->root, name, strlen(name));
+	return dir && S_ISDIR(dir->mode) ? dir : NULL;
+}
+
+/* ---- from and to the image ---- */
+
+/**
+ * cpr_vm_load - a VM that an earlier kernel left, or an earlier load
+ * @dir: its directory
+ * @rec: its record
+ * @vm: filled in, and taken over
+ */
+void cpr_vm_load(struct cpr_node *dir, const struct cpr_catalog_vm *rec,
+		 struct cpr_vm *vm)
+{
+	bool whole = rec->state == CPR_IMAGE_VM_SEALED ||
+		     rec->state == CPR_IMAGE_VM_RESTORING;
+
+	vm->state = whole ? CPR_VM_STATE_HELD : CPR_VM_STATE_LOST;
+	vm->inherited = true;
+	vm->since.tv_sec = rec->since.sec;
+	vm->since.tv_nsec = rec->since.nsec;
+	strscpy(vm->kernel, rec->kernel, sizeof(vm->kernel));
+	dir->vm = vm;
+	if (!whole)
+		pr_warn("VM '%.*s' was %s when kernel %s ended: its memory is here, its state is lost\n",
+			dir->name_len, dir->name,
+			rec->state == CPR_IMAGE_VM_SAVED ? "saved but not sealed" : "running",
+			vm->kernel);
+}
+
+/**
+ * cpr_vm_record_state - the state that the image records for a VM
+ * @vm: the VM
+ *
+ * Return: enum cpr_image_vm_state.
+ */
+u32 cpr_vm_record_state(const struct cpr_vm *vm)
+{
+	static const u32 record[] = {
+		[CPR_VM_STATE_RUNNING]		= CPR_IMAGE_VM_RUNNING,
+		[CPR_VM_STATE_SAVED]		= CPR_IMAGE_VM_SAVED,
+		[CPR_VM_STATE_SEALED]		= CPR_IMAGE_VM_SEALED,
+		[CPR_VM_STATE_HELD]		= CPR_IMAGE_VM_SEALED,
+		[CPR_VM_STATE_RESTORING]	= CPR_IMAGE_VM_RESTORING,
+		/* Lost stays lost: a running VM that nobody runs. */
+		[CPR_VM_STATE_LOST]		= CPR_IMAGE_VM_RUNNING,
+	};
+
+	return record[vm->state];
+}
+
+/* ---- steps ---- */
+
+/* Everything that could change a byte of the VM has let go of it. */
+static int check_quiet(const struct cpr_node *dir, struct netlink_ext_ack *extack)
+{
+	if (cpr_vm_mapped(dir)) {
+		NL_SET_ERR_MSG(extack, "a file of the VM is still mapped; its QEMU must quit first");
+		return -EBUSY;
+	}
+	if (any_file(dir, is_open_for_writing)) {
+		NL_SET_ERR_MSG(extack, "a file of the VM is still open for writing; whoever has it must close it first");
+		return -EBUSY;
+	}
+	return 0;
+}
+
+static int check_unmapped(const struct cpr_node *dir, struct netlink_ext_ack *extack)
+{
+	if (!cpr_vm_mapped(dir))
+		return 0;
+	NL_SET_ERR_MSG(extack, "a file of the VM is still mapped; its QEMU must quit first");
+	return -EBUSY;
+}
+
+/**
+ * struct step - one step in the life of a VM
+ * @verb: what it is called in a refusal
+ * @from: states from which it leads, as bits
+ * @to: the state it leads to; from an inherited VM, SEALED is HELD
+ * @check: what must hold besides
+ */
+struct step {
+	const char *verb;
+	u32 from;
+	enum cpr_vm_state to;
+	int (*check)(const struct cpr_node *dir, struct netlink_ext_ack *extack);
+};
+
+static const struct step steps[] = {
+	[CPR_CMD_VM_PIN] = {
+		.verb = "pinned",
+		.from = IN(DEFINED) | IN(SAVED) | IN(RESTORING),
+		.to = CPR_VM_STATE_RUNNING,
+	},
+	[CPR_CMD_VM_SAVE] = {
+		.verb = "marked as saved",
+		.from = IN(RUNNING),
+		.to = CPR_VM_STATE_SAVED,
+	},
+	[CPR_CMD_VM_SEAL] = {
+		.verb = "sealed",
+		.from = IN(SAVED),
+		.to = CPR_VM_STATE_SEALED,
+		.check = check_quiet,
+	},
+	[CPR_CMD_VM_CLAIM] = {
+		.verb = "claimed",
+		.from = IN(SEALED) | IN(HELD),
+		.to = CPR_VM_STATE_RESTORING,
+	},
+	[CPR_CMD_VM_UNCLAIM] = {
+		.verb = "unclaimed",
+		.from = IN(RESTORING),
+		.to = CPR_VM_STATE_SEALED,
+		.check = check_quiet,
+	},
+	[CPR_CMD_VM_UNPIN] = {
+		.verb = "unpinned",
+		.from = IN_ALL,
+		.to = CPR_VM_STATE_DEFINED,
+		.check = check_unmapped,
+	},
+};
+
+static void set_memory_flags(struct cpr_node *dir, bool on,
+			     const struct cpr_vm_step *ask)
+{
+	for (unsigned int i = 0; on && i < ask->nr_files; i++)
+		cpr_node_find(dir, ask->files[i], strlen(ask->files[i]))->flags |=
+			CPR_IMAGE_NODE_MEMORY;
+	for (struct rb_node *rb = rb_first(&dir->children); rb && !on; rb = rb_next(rb))
+		rb_entry(rb, struct cpr_node, rb)->flags &= ~CPR_IMAGE_NODE_MEMORY;
+}
+
+static int check_memory_files(struct cpr_node *dir, const struct cpr_vm_step *ask,
+			      struct netlink_ext_ack *extack)
+{
+	if (!ask->nr_files) {
+		NL_SET_ERR_MSG(extack, "no memory file is named; a VM without memory cannot be handed over");
+		return -EINVAL;
+	}
+	for (unsigned int i = 0; i < ask->nr_files; i++) {
+		const char *name = ask->files[i];
+		struct cpr_node *node = cpr_node_find(dir, name, strlen(name));
+
+		if (!node || !S_ISREG(node->mode)) {
+			NL_SET_ERR_MSG_FMT(extack, "'%.30s' is not a file of the VM's directory", name);
+			return -ENOENT;
+		}
+	}
+	return 0;
+}
+
+static int make_vm(struct cpr *c, struct cpr_node *dir,
+		   const struct cpr_vm_step *ask, struct netlink_ext_ack *extack)
+{
+	int err = check_memory_files(dir, ask, extack);
+
+	if (err)
+		return err;
+	err = cpr_tree_reserve(c, sizeof(struct cpr_image_vm));
+	if (err) {
+		NL_SET_ERR_MSG(extack, "the catalog is full; delete files or VMs");
+		return err;
+	}
+	dir->vm = kzalloc(sizeof(*dir->vm), GFP_KERNEL);
+	if (!dir->vm) {
+		cpr_tree_unreserve(c, sizeof(struct cpr_image_vm));
+		return -ENOMEM;
+	}
+	set_memory_flags(dir, true, ask);
+	return 0;
+}
+
+static void unmake_vm(struct cpr *c, struct cpr_node *dir)
+{
+	kfree(dir->vm);
+	dir->vm = NULL;
+	set_memory_flags(dir, false, NULL);
+	cpr_tree_unreserve(c, sizeof(struct cpr_image_vm));
+}
+
+static void enter(struct cpr_vm *vm, enum cpr_vm_state state)
+{
+	if (state == CPR_VM_STATE_SEALED && vm->inherited)
+		state = CPR_VM_STATE_HELD;
+	if (state == CPR_VM_STATE_RUNNING)
+		vm->inherited = false;
+	vm->state = state;
+	ktime_get_real_ts64(&vm->since);
+	strscpy(vm->kernel, init_utsname()->release, sizeof(vm->kernel));
+}
+
+static int check_step(struct cpr_node *dir, const struct step *step,
+		      struct netlink_ext_ack *extack)
+{
+	enum cpr_vm_state state = cpr_vm_state(dir);
+
+	if (!(step->from & BIT(state))) {
+		NL_SET_ERR_MSG_FMT(extack, "the VM is %s, so it cannot be %s",
+				   state_names[state], step->verb);
+		return -EBUSY;
+	}
+	return step->check ? step->check(dir, extack) : 0;
+}
+
+/* Take the step; on failure to commit it, it was not taken. */
+static int take_step(struct cpr *c, struct cpr_node *dir, const struct step *step,
+		     const struct cpr_vm_step *ask, struct netlink_ext_ack *extack)
+{
+	bool fresh = !dir->vm;
+	struct cpr_vm before;
+	int err;
+
+	if (step->to == CPR_VM_STATE_DEFINED) {
+		if (!fresh)
+			unmake_vm(c, dir);
+		cpr_dirty(c);
+		return cpr_commit_locked(c);
+	}
+	if (fresh) {
+		err = make_vm(c, dir, ask, extack);
+		if (err)
+			return err;
+	}
+	before = *dir->vm;
+	enter(dir->vm, step->to);
+	cpr_dirty(c);
+	err = cpr_commit_locked(c);
+	if (!err)
+		return 0;
+	NL_SET_ERR_MSG(extack, "the catalog could not be committed, see the kernel log");
+	if (fresh)
+		unmake_vm(c, dir);
+	else
+		*dir->vm = before;
+	return err;
+}
+
+/**
+ * cpr_vm_step - take a step in the life of a VM
+ * @c: the region
+ * @ask: which step of which VM
+ * @extack: reason of a refusal
+ *
+ * What was done is committed when this returns.
+ *
+ * Return: 0, -ENOENT if there is no such VM or memory file, -EBUSY if its state
+ * or somebody who uses it forbids the step, -EINVAL, -ENOSPC, -ENOMEM.
+ */
+int cpr_vm_step(struct cpr *c, const struct cpr_vm_step *ask,
+		struct netlink_ext_ack *extack)
+{
+	const struct step *step = &steps[ask->cmd];
+	struct cpr_node *dir;
+	int err;
+
+	guard(cpr)(c);
+
+	dir = cpr_vm_find(c, ask->name);
+	if (!dir) {
+		NL_SET_ERR_MSG_FMT(extack, "no VM '%.40s' in the region", ask->name);
+		return -ENOENT;
+	}
+	err = check_step(dir, step, extack);
+	if (!err)
+		err = take_step(c, dir, step, ask, extack);
+	if (!err)
+		cpr_netlink_notify_vm(c, dir);
+	return err;
+}
