@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+#
+# For scenarios: scripts that run in L1, and run again from the top after
+# each kexec, with `phase` telling where they are.
+#
+#   ok DESC, not_ok DESC, check DESC COMMAND...   a test point
+#   skip DESC WHY                                 one that cannot be had here
+#   say TEXT                                      progress, with the uptime
+#   until_ok SECONDS COMMAND...                   poll, for so long at most
+#   phase; next_phase                             where we are; get ready to leave this kernel
+#   kexec_to VERSION [OPTION...]                  leave it by stock kexec
+#   kernel_of SERIES                              6.12, 7.3 or debug: its version
+#   guest_console NAME                            the file that has guest NAME's serial output
+#   guest_sum, last_tick, guest_corrupt NAME      what the guest said there
+#   wait_tick NAME N [SECONDS]                    until it has said tick N
+#
+# Standard output is what L0 reads: KTAP only. State is kept on the disk of
+# L1, which lives as long as its QEMU, so it survives kexec.
+
+lab_state=/var/lib/cpr-lab
+mkdir -p "$lab_state"
+
+# Uptime, as the wall clock may jump over kexec.
+uptime_s() { cut -d' ' -f1 /proc/uptime; }
+
+say() { echo "# [$(uptime_s)] $*"; }
+
+phase() { cat "$lab_state/phase" 2>/dev/null || echo 1; }
+
+# Numbers go on over kexec, and a failure is not forgotten there.
+test_point() {
+	local n
+	n=$(($(cat "$lab_state/points" 2>/dev/null || echo 0) + 1))
+	echo "$n" >"$lab_state/points"
+	echo "$1 $n - $2"
+}
+
+ok() { test_point ok "$*"; }
+
+skip() { test_point ok "$1 # SKIP $2"; }
+
+not_ok() {
+	test_point 'not ok' "$*"
+	: >"$lab_state/failed"
+}
+
+# check DESC COMMAND... - its output is shown only when it fails.
+check() {
+	local desc=$1 output
+	shift
+	if output=$("$@" 2>&1); then
+		ok "$desc"
+		return 0
+	fi
+	not_ok "$desc"
+	[ -z "$output" ] || printf '%s\n' "$output" | tail -n 20 | sed 's/^/#   /'
+	return 1
+}
+
+# Seconds are as on a fast machine; the scale says how slow this one is.
+until_ok() {
+	local deadline=$((SECONDS + $1 * ${CPR_SCALE:-1}))
+	shift
+	until "$@" >/dev/null 2>&1; do
+		if [ $SECONDS -ge $deadline ]; then
+			say "gave up on: $*"
+			return 1
+		fi
+		sleep 0.1
+	done
+}
+
+kernel_of() { sed -n "s/^$1 //p" /lab/kernels; }
+
+# The kernel log of this phase goes to the results, and must have no splat.
+# shellcheck source-path=SCRIPTDIR source=../vm/splat.sh
+. /lab/vm/splat.sh
+
+# What SLUB has handed out stays in its per-CPU arrays until they are filled
+# again, and would look referenced from there: flush them, and use them.
+forget_allocations() {
+	local file cpu
+	for file in /sys/kernel/slab/*/shrink; do
+		[ ! -w "$file" ] || echo 1 >"$file"
+	done
+	for cpu in $(seq 0 $(($(nproc) - 1))); do
+		taskset -c "$cpu" find /proc /sys/devices -maxdepth 3 >/dev/null 2>&1
+	done
+}
+
+leaks_of_kernel() {
+	local file=/sys/kernel/debug/kmemleak
+	[ -w $file ] || return 0
+	forget_allocations
+	# what changed since the last scan, or is younger than 5 s, is not reported
+	echo scan >$file
+	sleep 5
+	echo scan >$file
+	cat $file
+}
+
+check_kernel_log() {
+	local log leaks
+	log=/results/dmesg-phase$(phase).log
+	leaks=/results/kmemleak-phase$(phase).log
+	leaks_of_kernel >"$leaks"
+	dmesg >"$log"
+	if splats "$log" >/run/splats; then
+		not_ok "the kernel log of phase $(phase) is clean"
+		head -n 20 /run/splats | sed 's/^/#   /'
+	else
+		ok "the kernel log of phase $(phase) is clean"
+	fi
+	if [ -s "$leaks" ]; then
+		not_ok "phase $(phase) leaks no kernel memory"
+		head -n 40 "$leaks" | sed 's/^/#   /'
+	else
+		rm "$leaks"
+	fi
+}
+
+next_phase() {
+	check_kernel_log
+	echo $(($(phase) + 1)) >"$lab_state/phase"
+	sync
+}
+
+kexec_to() {
+	local version=$1
+	shift
+	kexec -s -l "/boot/vmlinuz-$version" --initrd="/boot/initrd.img-$version" --reuse-cmdline "$@"
+	next_phase
+	kexec -e
+}
+
+guest_console() { echo "$lab_state/$1.console"; }
+
+# `GUEST tick N ok sum=...` and the like; anything may be cut short by kexec.
+guest_sum() {
+	sed -n 's/.*GUEST up sum=\([0-9a-f]\{32\}\).*/\1/p' "$(guest_console "$1")" | tail -n 1
+}
+
+last_tick() {
+	local n
+	n=$(sed -n 's/.*GUEST tick \([0-9]*\) .*/\1/p' "$(guest_console "$1")" 2>/dev/null | tail -n 1)
+	echo "${n:-0}"
+}
+
+guest_corrupt() { grep -aq 'GUEST tick .* CORRUPT' "$(guest_console "$1")"; }
+
+tick_reached() { [ "$(last_tick "$1")" -ge "$2" ]; }
+
+wait_tick() { until_ok "${3:-60}" tick_reached "$1" "$2"; }

@@ -1,0 +1,83 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# run.sh [LAYER...] - the tests: all layers, or those whose name begins so.
+# Every layer's command prints KTAP. Closes with how many test points passed
+# and failed over all of them.
+set -uo pipefail
+
+here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
+cd "$here/../.." || exit
+
+# NAME | COMMAND. @ is the folder of the lab.
+layers() {
+	cat <<-'EOF'
+		unit             | @/toolbox.sh make -s -C tools/testing/unit check
+		cli              | @/toolbox.sh make -s -C tools/testing/cli check
+		selftests/6.12   | @/boot.sh --kernel 6.12 /lab/selftests/cpr/run.sh
+		selftests/7.3    | @/boot.sh --kernel 7.3 /lab/selftests/cpr/run.sh
+		selftests/debug  | @/boot.sh --kernel debug /lab/selftests/cpr/run.sh
+		e2e/lab-smoke    | @/boot.sh --kernel 6.12 /lab/e2e/lab-smoke.sh 7.3
+	EOF
+}
+
+wanted() {
+	local name=$1 prefix
+	shift
+	[ $# -gt 0 ] || return 0
+	for prefix; do
+		[[ $name != "$prefix"* ]] || return 0
+	done
+	return 1
+}
+
+passed=0 failed=0 skipped=0
+
+# count FILE STATUS - adds up a layer's test points. One that ends badly, or
+# tests nothing, without saying what failed, is a failure of its own.
+count() {
+	local points bad skips
+	points=$(grep -cE '^(not )?ok\b' "$1")
+	bad=$(grep -cE '^not ok\b' "$1")
+	skips=$(grep -ciE '^ok\b.*# SKIP' "$1")
+	if [ "$bad" -eq 0 ] && { [ "$2" -ne 0 ] || [ "$points" -eq 0 ]; }; then
+		echo "not ok - it exits with $2 after $points test points"
+		bad=1
+		points=$((points + 1))
+	fi
+	layer_passed=$((points - bad - skips)) layer_failed=$bad layer_skipped=$skips
+}
+
+run_layer() {
+	local name=$1 command=$2 log=$3 started=$SECONDS
+	echo "# $name: $command"
+	(eval "$command") </dev/null | tee "$log"
+	count "$log" "${PIPESTATUS[0]}"
+	passed=$((passed + layer_passed))
+	failed=$((failed + layer_failed))
+	skipped=$((skipped + layer_skipped))
+	summary+=("$(printf '# %-20s %4d passed %4d failed %4d skipped %5d s' "$name" \
+		"$layer_passed" "$layer_failed" "$layer_skipped" $((SECONDS - started)))")
+	echo "${summary[-1]}"
+}
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+trap 'exit 130' INT TERM
+summary=()
+
+while IFS='|' read -r name command; do
+	name=${name%% *}
+	wanted "$name" "$@" || continue
+	command=${command# }
+	run_layer "$name" "${command//@/tools/testing/vm}" "$log"
+done < <(layers)
+
+echo "# all layers:"
+printf '%s\n' "${summary[@]}"
+if [ $skipped -gt 0 ]; then
+	echo "$passed passed, $failed failed, $skipped skipped"
+else
+	echo "$passed passed, $failed failed"
+fi
+[ $failed -eq 0 ] && [ $passed -gt 0 ]

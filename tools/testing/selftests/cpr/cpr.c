@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#define _GNU_SOURCE
+#include "cpr.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netlink/genl/ctrl.h>
+#include <netlink/genl/genl.h>
+#include <netlink/netlink.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+void pattern_fill(void *buf, size_t len, unsigned int seed)
+{
+	uint32_t *p = buf, x = seed * 2654435761u + 1;
+
+	for (size_t i = 0; i < len / sizeof(*p); i++) {
+		x ^= x << 13;
+		x ^= x >> 17;
+		x ^= x << 5;
+		p[i] = x;
+	}
+}
+
+int pattern_is(const void *buf, size_t len, unsigned int seed)
+{
+	void *want = malloc(len);
+	int same;
+
+	pattern_fill(want, len, seed);
+	same = !memcmp(buf, want, len);
+	free(want);
+	return same;
+}
+
+int all_zero(const void *buf, size_t len)
+{
+	const char *p = buf;
+
+	return !len || (!p[0] && !memcmp(p, p + 1, len - 1));
+}
+
+int make_file(const char *name, off_t size)
+{
+	char path[512];
+	int fd;
+
+	snprintf(path, sizeof(path), MNT "/%s", name);
+	fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+	if (fd >= 0 && ftruncate(fd, size)) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+/* ---- netlink ---- */
+
+static struct nl_sock *sock;
+static int family;
+static char said[256];
+
+static int error_of(struct sockaddr_nl *from, struct nlmsgerr *err, void *arg)
+{
+	struct nlmsghdr *h = (struct nlmsghdr *)err - 1;
+	int skip = sizeof(*err);
+	struct nlattr *a;
+	int rem;
+
+	(void)from;
+	*(int *)arg = err->error;
+	if (!(h->nlmsg_flags & NLM_F_ACK_TLVS))
+		return NL_STOP;
+	if (!(h->nlmsg_flags & NLM_F_CAPPED))
+		skip += err->msg.nlmsg_len - sizeof(err->msg);
+	a = (struct nlattr *)((char *)err + NLMSG_ALIGN(skip));
+	rem = h->nlmsg_len - NLMSG_HDRLEN - NLMSG_ALIGN(skip);
+	for (; nla_ok(a, rem); a = nla_next(a, &rem))
+		if (nla_type(a) == NLMSGERR_ATTR_MSG)
+			snprintf(said, sizeof(said), "%s", nla_get_string(a));
+	return NL_STOP;
+}
+
+static int done_of(struct nl_msg *msg, void *arg)
+{
+	(void)msg;
+	*(int *)arg = 0;
+	return NL_STOP;
+}
+
+static int open_family(void)
+{
+	int on = 1;
+
+	if (sock)
+		return 0;
+	sock = nl_socket_alloc();
+	if (!sock || genl_connect(sock))
+		return -ENOTCONN;
+	family = genl_ctrl_resolve(sock, CPR_FAMILY_NAME);
+	if (family < 0)
+		return -ENOENT;
+	setsockopt(nl_socket_get_fd(sock), SOL_NETLINK, NETLINK_EXT_ACK, &on, sizeof(on));
+	return 0;
+}
+
+static struct nl_msg *message(int cmd, int flags)
+{
+	struct nl_msg *msg;
+
+	if (open_family())
+		return NULL;
+	said[0] = 0;
+	msg = nlmsg_alloc();
+	genlmsg_put(msg, NL_AUTO_PORT, NL_AUTO_SEQ, family, 0, flags, cmd, 1);
+	return msg;
+}
+
+static int transact(struct nl_msg *msg, nl_recvmsg_msg_cb_t fn, void *arg)
+{
+	struct nl_cb *cb = nl_cb_alloc(NL_CB_DEFAULT);
+	int err = 1, ret;
+
+	if (!msg)
+		return -ENOTCONN;
+	nl_cb_err(cb, NL_CB_CUSTOM, error_of, &err);
+	nl_cb_set(cb, NL_CB_FINISH, NL_CB_CUSTOM, done_of, &err);
+	nl_cb_set(cb, NL_CB_ACK, NL_CB_CUSTOM, done_of, &err);
+	if (fn)
+		nl_cb_set(cb, NL_CB_VALID, NL_CB_CUSTOM, fn, arg);
+	ret = nl_send_auto(sock, msg);
+	while (ret >= 0 && err > 0)
+		ret = nl_recvmsgs(sock, cb);
+	nlmsg_free(msg);
+	nl_cb_put(cb);
+	return err > 0 ? -EIO : err;
+}
+
+static struct nlattr **attributes(struct nl_msg *msg, int max)
+{
+	static struct nlattr *tb[64];
+
+	genlmsg_parse(nlmsg_hdr(msg), 0, tb, max, NULL);
+	return tb;
+}
+
+static int read_region(struct nl_msg *msg, void *arg)
+{
+	struct nlattr **tb = attributes(msg, CPR_A_REGION_MAX);
+	struct region *r = arg;
+
+#define U(_bits, _name) (tb[CPR_A_REGION_##_name] ? nla_get_u##_bits(tb[CPR_A_REGION_##_name]) : 0)
+	r->start = U(64, START);
+	r->size = U(64, SIZE);
+	r->generation = U(64, GENERATION);
+	r->frames = U(32, FRAMES);
+	r->clean = U(32, FRAMES_CLEAN);
+	r->dirty = U(32, FRAMES_DIRTY);
+	r->busy = U(32, FRAMES_BUSY);
+	r->version = U(32, VERSION);
+	r->formatted = U(8, FORMATTED);
+	r->mounted = U(8, MOUNTED);
+#undef U
+	if (tb[CPR_A_REGION_LABEL])
+		snprintf(r->label, sizeof(r->label), "%s",
+			 nla_get_string(tb[CPR_A_REGION_LABEL]));
+	return NL_OK;
+}
+
+int nl_region(struct region *r)
+{
+	memset(r, 0, sizeof(*r));
+	return transact(message(CPR_CMD_REGION_GET, 0), read_region, r);
+}
+
+int nl_format(uint64_t start, uint64_t size, const char *label, int force)
+{
+	struct nl_msg *msg = message(CPR_CMD_REGION_FORMAT, 0);
+
+	if (!msg)
+		return -ENOTCONN;
+	nla_put_u64(msg, CPR_A_REGION_START, start);
+	nla_put_u64(msg, CPR_A_REGION_SIZE, size);
+	if (label)
+		nla_put_string(msg, CPR_A_REGION_LABEL, label);
+	if (force)
+		nla_put_flag(msg, CPR_A_REGION_FORCE);
+	return transact(msg, NULL, NULL);
+}
+
+int nl_step(int cmd, const char *vm, const char *const *files)
+{
+	struct nl_msg *msg = message(cmd, 0);
+
+	if (!msg)
+		return -ENOTCONN;
+	if (vm)
+		nla_put_string(msg, CPR_A_VM_NAME, vm);
+	for (; files && *files; files++)
+		nla_put_string(msg, CPR_A_VM_MEMORY_FILE, *files);
+	return transact(msg, NULL, NULL);
+}
+
+struct vm_answer {
+	int state, mapped;
+	uint64_t bytes;
+};
+
+static int read_vm(struct nl_msg *msg, void *arg)
+{
+	struct nlattr **tb = attributes(msg, CPR_A_VM_MAX);
+	struct vm_answer *a = arg;
+
+	a->state = nla_get_u32(tb[CPR_A_VM_STATE]);
+	a->bytes = nla_get_u64(tb[CPR_A_VM_MEMORY_BYTES]);
+	a->mapped = nla_get_u8(tb[CPR_A_VM_MAPPED]);
+	return NL_OK;
+}
+
+int nl_state(const char *vm, uint64_t *bytes, int *mapped)
+{
+	struct nl_msg *msg = message(CPR_CMD_VM_GET, 0);
+	struct vm_answer a = { 0 };
+	int err;
+
+	if (!msg)
+		return -ENOTCONN;
+	nla_put_string(msg, CPR_A_VM_NAME, vm);
+	err = transact(msg, read_vm, &a);
+	if (bytes)
+		*bytes = a.bytes;
+	if (mapped)
+		*mapped = a.mapped;
+	return err ? err : a.state;
+}
+
+static int count_one(struct nl_msg *msg, void *arg)
+{
+	(void)msg;
+	++*(int *)arg;
+	return NL_OK;
+}
+
+int nl_count(void)
+{
+	int n = 0, err;
+
+	err = transact(message(CPR_CMD_VM_GET, NLM_F_DUMP), count_one, &n);
+	return err ? err : n;
+}
+
+static struct nl_sock *events;
+
+int nl_listen(void)
+{
+	events = nl_socket_alloc();
+	nl_socket_disable_seq_check(events);
+	if (genl_connect(events))
+		return -ENOTCONN;
+	nl_socket_set_nonblocking(events);
+	return nl_socket_add_membership(events,
+		genl_ctrl_resolve_grp(events, CPR_FAMILY_NAME, CPR_MCGRP_MONITOR));
+}
+
+static int take_command(struct nl_msg *msg, void *arg)
+{
+	*(int *)arg = genlmsg_hdr(nlmsg_hdr(msg))->cmd;
+	return NL_STOP;
+}
+
+int nl_event(void)
+{
+	int cmd = -EAGAIN;
+
+	nl_socket_modify_cb(events, NL_CB_VALID, NL_CB_CUSTOM, take_command, &cmd);
+	nl_recvmsgs_default(events);
+	return cmd;
+}
+
+const char *nl_said(void)
+{
+	return said;
+}
+
+void wait_clean(void)
+{
+	struct region r;
+
+	for (int i = 0; i < 6000; i++) {
+		if (!nl_region(&r) && !r.dirty)
+			return;
+		usleep(50000);
+	}
+	printf("Bail out! %u frames stay dirty\n", r.dirty);
+	exit(1);
+}

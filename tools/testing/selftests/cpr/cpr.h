@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the tests of the module share: where cprfs is, and the netlink family.
+ */
+#ifndef CPR_TEST_H
+#define CPR_TEST_H
+
+#include <linux/cpr.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define MNT	"/run/cpr"
+#define FRAME	(2ul << 20)
+#define PAGE	4096ul
+
+/* Fill with, or compare to, a pattern that no other seed gives. */
+void pattern_fill(void *buf, size_t len, unsigned int seed);
+int pattern_is(const void *buf, size_t len, unsigned int seed);
+int all_zero(const void *buf, size_t len);
+
+/* A file below MNT, created and open for reading and writing. */
+int make_file(const char *name, off_t size);
+
+struct region {
+	uint64_t start, size, generation;
+	uint32_t frames, clean, dirty, busy, version;
+	int formatted, mounted;
+	char label[64];
+};
+
+/* Ask; 0 or -errno. */
+int nl_region(struct region *r);
+int nl_format(uint64_t start, uint64_t size, const char *label, int force);
+/* A step of a VM: CPR_CMD_VM_*; files may be NULL. */
+int nl_step(int cmd, const char *vm, const char *const *files);
+/* State of a VM, or -errno; @bytes of its memory and whether @mapped if wanted. */
+int nl_state(const char *vm, uint64_t *bytes, int *mapped);
+/* How many VMs a dump names. */
+int nl_count(void);
+/* Join the events; nl_event() returns the next one's command, or -EAGAIN. */
+int nl_listen(void);
+int nl_event(void);
+/* The kernel's words about the last refusal, or "". */
+const char *nl_said(void);
+
+/* Wait until no frame is dirty; fails the program if it never ends. */
+void wait_clean(void);
+
+#endif /* CPR_TEST_H */

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * ctl format [force] | status | wait-clean | STEP VM [FILE...] - the netlink
+ * family for scripts. STEP: pin save seal claim unclaim unpin state.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "cpr.h"
+
+static const struct {
+	const char *name;
+	int cmd;
+} steps[] = {
+	{ "pin", CPR_CMD_VM_PIN },
+	{ "save", CPR_CMD_VM_SAVE },
+	{ "seal", CPR_CMD_VM_SEAL },
+	{ "claim", CPR_CMD_VM_CLAIM },
+	{ "unclaim", CPR_CMD_VM_UNCLAIM },
+	{ "unpin", CPR_CMD_VM_UNPIN },
+};
+
+static int report(int err)
+{
+	if (err)
+		printf("%s: %s\n", strerror(-err), nl_said());
+	return !!err;
+}
+
+static int format(int force)
+{
+	struct region r;
+	int err = nl_region(&r);
+
+	return report(err ? err : nl_format(r.start, r.size, "test", force));
+}
+
+static int status(void)
+{
+	struct region r;
+	int err = nl_region(&r);
+
+	if (err)
+		return report(err);
+	printf("formatted=%d mounted=%d label=%s frames=%u clean=%u dirty=%u busy=%u generation=%llu\n",
+	       r.formatted, r.mounted, r.label, r.frames, r.clean, r.dirty, r.busy,
+	       (unsigned long long)r.generation);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	static const char *const states[] = {
+		"defined", "running", "saved", "sealed", "held", "restoring", "lost",
+	};
+	int state;
+
+	if (argc > 1 && !strcmp(argv[1], "format"))
+		return format(argc > 2);
+	if (argc > 1 && !strcmp(argv[1], "status"))
+		return status();
+	if (argc > 1 && !strcmp(argv[1], "wait-clean")) {
+		wait_clean();
+		return 0;
+	}
+	if (argc > 2 && !strcmp(argv[1], "state")) {
+		state = nl_state(argv[2], NULL, NULL);
+		if (state < 0)
+			return report(state);
+		printf("%s\n", states[state]);
+		return 0;
+	}
+	for (size_t i = 0; argc > 2 && i < sizeof(steps) / sizeof(*steps); i++)
+		if (!strcmp(argv[1], steps[i].name))
+			return report(nl_step(steps[i].cmd, argv[2],
+					      (const char *const *)argv + 3));
+	fprintf(stderr, "usage: see the source\n");
+	return 2;
+}

@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The life of a VM as netlink sees it: which step leads where, what each state
+ * forbids, and what is refused.
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <stdbool.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cpr.h"
+#include "ktap.h"
+
+static const char *const memory[] = { "ram0", NULL };
+static const char *const nothing[] = { "nope", NULL };
+
+static void make_vm(void)
+{
+	CHECK(!mkdir(MNT "/vm", 0700));
+	close(make_file("vm/ram0", 2 * FRAME));
+	close(make_file("vm/state", 10));
+}
+
+static void delete_vm(void)
+{
+	CHECK_EQ(nl_step(CPR_CMD_VM_UNPIN, "vm", NULL), 0);
+	CHECK(!unlink(MNT "/vm/ram0"));
+	unlink(MNT "/vm/state");
+	CHECK(!rmdir(MNT "/vm"));
+}
+
+static void refused(int cmd, int err, const char *why)
+{
+	CHECK_EQ(nl_step(cmd, "vm", cmd == CPR_CMD_VM_PIN ? memory : NULL), err);
+	if (!strstr(nl_said(), why)) {
+		printf("# it said '%s', without '%s'\n", nl_said(), why);
+		CHECK(!"the reason is given");
+	}
+}
+
+static void step(int cmd, int state)
+{
+	CHECK_EQ(nl_step(cmd, "vm", cmd == CPR_CMD_VM_PIN ? memory : NULL), 0);
+	CHECK_EQ(nl_state("vm", NULL, NULL), state);
+}
+
+static bool can_write(const char *path)
+{
+	int fd = open(path, O_WRONLY);
+
+	if (fd >= 0)
+		close(fd);
+	else
+		CHECK_EQ(errno, EBUSY);
+	return fd >= 0;
+}
+
+static void memory_is_frozen(void)
+{
+	CHECK_ERR(truncate(MNT "/vm/ram0", FRAME), EBUSY);
+	CHECK_ERR(truncate(MNT "/vm/ram0", 3 * FRAME), EBUSY);
+	CHECK_ERR(unlink(MNT "/vm/ram0"), EBUSY);
+	CHECK_ERR(rename(MNT "/vm/ram0", MNT "/vm/ram1"), EBUSY);
+	CHECK_ERR(rename(MNT "/vm/state", MNT "/vm/ram0"), EBUSY);
+	CHECK_ERR(rename(MNT "/vm", MNT "/other"), EBUSY);
+	CHECK_EQ(open(MNT "/vm/ram0", O_WRONLY | O_TRUNC), -1);
+	CHECK_EQ(errno, EBUSY);
+}
+
+static void rest_is_free(void)
+{
+	int fd = open(MNT "/vm/ram0", O_RDWR);
+
+	CHECK(fd >= 0);
+	CHECK_EQ(pwrite(fd, "x", 1, 0), 1);
+	CHECK_ERR(pwrite(fd, "x", 1, 2 * FRAME), EBUSY);
+	CHECK_ERR(fallocate(fd, 0, 0, 3 * FRAME), EBUSY);
+	close(fd);
+	close(make_file("vm/log", 5));
+	CHECK(!rename(MNT "/vm/log", MNT "/vm/log.old"));
+	CHECK(!unlink(MNT "/vm/log.old"));
+	CHECK(can_write(MNT "/vm/state"));
+}
+
+static void all_is_frozen(void)
+{
+	memory_is_frozen();
+	CHECK(!can_write(MNT "/vm/ram0"));
+	CHECK(!can_write(MNT "/vm/state"));
+	CHECK_ERR(unlink(MNT "/vm/state"), EBUSY);
+	CHECK_ERR(mkdir(MNT "/vm/d", 0700), EBUSY);
+	CHECK_EQ(make_file("vm/new", 0), -1);
+	CHECK_EQ(errno, EBUSY);
+	CHECK_ERR(chmod(MNT "/vm/state", 0644), EBUSY);
+	CHECK_ERR(rmdir(MNT "/vm"), EBUSY);
+}
+
+TEST(a_whole_life)
+{
+	uint64_t bytes;
+	int mapped;
+
+	make_vm();
+	CHECK_EQ(nl_state("vm", NULL, NULL), CPR_VM_STATE_DEFINED);
+	step(CPR_CMD_VM_PIN, CPR_VM_STATE_RUNNING);
+	CHECK_EQ(nl_state("vm", &bytes, &mapped), CPR_VM_STATE_RUNNING);
+	CHECK_EQ(bytes, 2 * FRAME);
+	CHECK_EQ(mapped, 0);
+	memory_is_frozen();
+	rest_is_free();
+	step(CPR_CMD_VM_SAVE, CPR_VM_STATE_SAVED);
+	memory_is_frozen();
+	rest_is_free();
+	/* Changed our minds: back, and again. */
+	step(CPR_CMD_VM_PIN, CPR_VM_STATE_RUNNING);
+	step(CPR_CMD_VM_SAVE, CPR_VM_STATE_SAVED);
+	step(CPR_CMD_VM_SEAL, CPR_VM_STATE_SEALED);
+	all_is_frozen();
+	step(CPR_CMD_VM_CLAIM, CPR_VM_STATE_RESTORING);
+	memory_is_frozen();
+	rest_is_free();
+	step(CPR_CMD_VM_UNCLAIM, CPR_VM_STATE_SEALED);
+	all_is_frozen();
+	step(CPR_CMD_VM_CLAIM, CPR_VM_STATE_RESTORING);
+	step(CPR_CMD_VM_PIN, CPR_VM_STATE_RUNNING);
+	delete_vm();
+	CHECK_EQ(nl_state("vm", NULL, NULL), -ENOENT);
+}
+
+TEST(steps_out_of_order_are_refused)
+{
+	make_vm();
+	refused(CPR_CMD_VM_SAVE, -EBUSY, "the VM is defined");
+	refused(CPR_CMD_VM_SEAL, -EBUSY, "the VM is defined");
+	refused(CPR_CMD_VM_CLAIM, -EBUSY, "the VM is defined");
+	refused(CPR_CMD_VM_UNCLAIM, -EBUSY, "the VM is defined");
+	step(CPR_CMD_VM_PIN, CPR_VM_STATE_RUNNING);
+	refused(CPR_CMD_VM_PIN, -EBUSY, "the VM is running, so it cannot be pinned");
+	refused(CPR_CMD_VM_SEAL, -EBUSY, "the VM is running");
+	refused(CPR_CMD_VM_CLAIM, -EBUSY, "the VM is running");
+	step(CPR_CMD_VM_SAVE, CPR_VM_STATE_SAVED);
+	refused(CPR_CMD_VM_SAVE, -EBUSY, "the VM is saved");
+	refused(CPR_CMD_VM_CLAIM, -EBUSY, "the VM is saved");
+	step(CPR_CMD_VM_SEAL, CPR_VM_STATE_SEALED);
+	refused(CPR_CMD_VM_PIN, -EBUSY, "the VM is sealed");
+	refused(CPR_CMD_VM_SAVE, -EBUSY, "the VM is sealed");
+	refused(CPR_CMD_VM_UNCLAIM, -EBUSY, "the VM is sealed");
+	delete_vm();
+}
+
+TEST(bad_requests_are_refused)
+{
+	char name[80];
+
+	make_vm();
+	CHECK_EQ(nl_step(CPR_CMD_VM_SAVE, NULL, NULL), -EINVAL);
+	CHECK(strstr(nl_said(), "name must be given"));
+	CHECK_EQ(nl_step(CPR_CMD_VM_SAVE, "nobody", NULL), -ENOENT);
+	CHECK(strstr(nl_said(), "no VM 'nobody'"));
+	CHECK_EQ(nl_step(CPR_CMD_VM_PIN, "vm", NULL), -EINVAL);
+	CHECK(strstr(nl_said(), "no memory file"));
+	CHECK_EQ(nl_step(CPR_CMD_VM_PIN, "vm", nothing), -ENOENT);
+	CHECK(strstr(nl_said(), "'nope' is not a file"));
+	CHECK_EQ(nl_state("vm", NULL, NULL), CPR_VM_STATE_DEFINED);
+	memset(name, 'n', 70);
+	name[70] = 0;
+	CHECK_EQ(nl_step(CPR_CMD_VM_SAVE, name, NULL), -ERANGE);
+	close(make_file("file", 0));
+	CHECK_EQ(nl_step(CPR_CMD_VM_PIN, "file", memory), -ENOENT);
+	CHECK(!unlink(MNT "/file"));
+	delete_vm();
+}
+
+TEST(sealing_waits_for_nobody)
+{
+	int fd, log;
+	char *p;
+
+	make_vm();
+	step(CPR_CMD_VM_PIN, CPR_VM_STATE_RUNNING);
+	fd = open(MNT "/vm/ram0", O_RDWR);
+	p = mmap(NULL, FRAME, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	CHECK(p != MAP_FAILED);
+	close(fd);
+	*p = 1;
+	step(CPR_CMD_VM_SAVE, CPR_VM_STATE_SAVED);
+	refused(CPR_CMD_VM_SEAL, -EBUSY, "still mapped");
+	refused(CPR_CMD_VM_UNPIN, -EBUSY, "still mapped");
+	munmap(p, FRAME);
+	log = open(MNT "/vm/state", O_WRONLY);
+	refused(CPR_CMD_VM_SEAL, -EBUSY, "open for writing");
+	close(log);
+	/* To have it open for reading, or mapped before it was opened so, is no harm. */
+	fd = open(MNT "/vm/state", O_RDONLY);
+	step(CPR_CMD_VM_SEAL, CPR_VM_STATE_SEALED);
+	close(fd);
+	delete_vm();
+}
+
+TEST(what_is_sealed_can_be_read)
+{
+	int fd;
+	char *p, c;
+
+	make_vm();
+	step(CPR_CMD_VM_PIN, CPR_VM_STATE_RUNNING);
+	step(CPR_CMD_VM_SAVE, CPR_VM_STATE_SAVED);
+	step(CPR_CMD_VM_SEAL, CPR_VM_STATE_SEALED);
+	fd = open(MNT "/vm/ram0", O_RDONLY);
+	CHECK(fd >= 0);
+	CHECK_EQ(pread(fd, &c, 1, 0), 1);
+	p = mmap(NULL, FRAME, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+	CHECK(p != MAP_FAILED);
+	p[0] = c + 1;
+	CHECK_EQ(pread(fd, p + 1, 1, 0), 1);
+	CHECK_EQ(p[1], c);
+	munmap(p, FRAME);
+	close(fd);
+	delete_vm();
+}
+
+TEST(every_step_is_committed)
+{
+	struct region before, after;
+
+	make_vm();
+	CHECK(!nl_region(&before));
+	step(CPR_CMD_VM_PIN, CPR_VM_STATE_RUNNING);
+	CHECK(!nl_region(&after));
+	CHECK(after.generation > before.generation);
+	delete_vm();
+}
+
+TEST(a_dump_names_all_of_many)
+{
+	char path[64];
+	int before = nl_count();
+
+	CHECK(before >= 0);
+	for (int i = 0; i < 500; i++) {
+		snprintf(path, sizeof(path), MNT "/vm%d", i);
+		CHECK(!mkdir(path, 0700));
+	}
+	CHECK_EQ(nl_count(), before + 500);
+	for (int i = 0; i < 500; i++) {
+		snprintf(path, sizeof(path), MNT "/vm%d", i);
+		CHECK(!rmdir(path));
+	}
+}
+
+TEST(events_are_sent)
+{
+	int cmd = -EAGAIN;
+
+	CHECK_EQ(nl_listen(), 0);
+	make_vm();
+	step(CPR_CMD_VM_PIN, CPR_VM_STATE_RUNNING);
+	for (int i = 0; i < 200 && cmd != CPR_CMD_VM_NTF; i++) {
+		cmd = nl_event();
+		usleep(10000);
+	}
+	CHECK_EQ(cmd, CPR_CMD_VM_NTF);
+	delete_vm();
+}
+
+/* Run in a child that is nobody; returns what it returned. */
+static int as_nobody(int (*fn)(void))
+{
+	int status;
+	pid_t pid = fork();
+
+	if (!pid) {
+		if (setgid(65534) || setuid(65534))
+			_exit(99);
+		_exit(fn());
+	}
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	CHECK(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+static int try_pin(void)
+{
+	return -nl_step(CPR_CMD_VM_PIN, "vm", memory);
+}
+
+static int try_format(void)
+{
+	return -nl_format(0, 0, NULL, 0);
+}
+
+static int ask_region(void)
+{
+	struct region r;
+
+	return nl_region(&r) ? 1 : r.start ? 2 : r.size ? 0 : 3;
+}
+
+TEST(the_unprivileged_may_ask_but_not_change)
+{
+	make_vm();
+	CHECK_EQ(as_nobody(try_pin), EPERM);
+	CHECK_EQ(as_nobody(try_format), EPERM);
+	CHECK_EQ(as_nobody(ask_region), 0);
+	delete_vm();
+}
+
+TEST(a_mounted_region_is_not_formatted)
+{
+	struct region r;
+
+	CHECK(!nl_region(&r));
+	CHECK_EQ(r.mounted, 1);
+	CHECK_EQ(nl_format(r.start, r.size, NULL, 1), -EBUSY);
+	CHECK(strstr(nl_said(), "mounted"));
+	CHECK_EQ(nl_format(r.start, r.size / 2, NULL, 1), -EINVAL);
+}
+
+int main(void)
+{
+	return ktap_run();
+}

@@ -1,0 +1,441 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Mapped files: what is mapped, how large, who may pin it, and what becomes of
+ * it when the file shrinks or goes.
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <linux/io_uring.h>
+#include <linux/kvm.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cpr.h"
+#include "ktap.h"
+
+#define SCRATCH "/var/tmp/cpr-scratch"
+
+static char buf[FRAME];
+
+static char *map(int fd, size_t len, int prot, int flags, off_t at)
+{
+	char *p = mmap(NULL, len, prot, flags, fd, at);
+
+	CHECK(p != MAP_FAILED);
+	return p;
+}
+
+static char *map_shared(int fd, size_t len)
+{
+	return map(fd, len, PROT_READ | PROT_WRITE, MAP_SHARED, 0);
+}
+
+static long faults(void)
+{
+	struct rusage u;
+
+	getrusage(RUSAGE_SELF, &u);
+	return u.ru_minflt;
+}
+
+/* Whether touching a byte raises SIGBUS. */
+static bool gives_sigbus(volatile char *p)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (!pid) {
+		struct rlimit none = { 0, 0 };
+
+		setrlimit(RLIMIT_CORE, &none);
+		*p = 1;
+		_exit(0);
+	}
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	return WIFSIGNALED(status) && WTERMSIG(status) == SIGBUS;
+}
+
+static void write_thp(const char *mode)
+{
+	int fd = open("/sys/kernel/mm/transparent_hugepage/enabled", O_WRONLY);
+
+	CHECK(fd >= 0 && write(fd, mode, strlen(mode)) > 0);
+	close(fd);
+}
+
+static long faults_to_touch(size_t len)
+{
+	int fd = make_file("f", len);
+	char *p = map_shared(fd, len);
+	long before = faults(), n;
+
+	for (size_t i = 0; i < len; i += PAGE)
+		p[i] = 1;
+	n = faults() - before;
+	munmap(p, len);
+	close(fd);
+	unlink(MNT "/f");
+	return n;
+}
+
+TEST(two_megabytes_a_fault)
+{
+	CHECK(faults_to_touch(32 * FRAME) <= 2 * 32);
+}
+
+TEST(two_megabytes_a_fault_without_thp)
+{
+	write_thp("never");
+	CHECK(faults_to_touch(32 * FRAME) <= 2 * 32);
+	write_thp("madvise");
+}
+
+TEST(mapping_and_file_are_one)
+{
+	int fd = make_file("f", 4 * FRAME);
+	char *p = map_shared(fd, 4 * FRAME);
+
+	pattern_fill(p + FRAME, FRAME, 3);
+	CHECK_EQ(pread(fd, buf, FRAME, FRAME), FRAME);
+	CHECK(pattern_is(buf, FRAME, 3));
+	pattern_fill(buf, FRAME, 4);
+	CHECK_EQ(pwrite(fd, buf, FRAME, 2 * FRAME), FRAME);
+	CHECK(pattern_is(p + 2 * FRAME, FRAME, 4));
+	CHECK(all_zero(p, FRAME));
+	CHECK(!msync(p, 4 * FRAME, MS_SYNC));
+	munmap(p, 4 * FRAME);
+	close(fd);
+	CHECK(!unlink(MNT "/f"));
+}
+
+TEST(odd_mappings_are_served_page_by_page)
+{
+	int fd = make_file("f", 4 * FRAME);
+	char *p = map(fd, 2 * FRAME, PROT_READ | PROT_WRITE, MAP_SHARED, PAGE);
+	char *whole = map_shared(fd, 4 * FRAME);
+
+	pattern_fill(p, 2 * FRAME, 5);
+	CHECK(pattern_is(whole + PAGE, 2 * FRAME, 5));
+	/* Cut a hole into an entry of 2 MiB. */
+	whole[3 * FRAME] = 1;
+	CHECK(!munmap(whole + 3 * FRAME + PAGE, PAGE));
+	CHECK_EQ(whole[3 * FRAME], 1);
+	whole[3 * FRAME + 2 * PAGE] = 2;
+	CHECK_EQ(pread(fd, buf, 1, 3 * FRAME + 2 * PAGE), 1);
+	CHECK_EQ(buf[0], 2);
+	/* Change the protection of a part, move a part. */
+	CHECK(!mprotect(whole, PAGE, PROT_READ));
+	CHECK(!mprotect(whole, PAGE, PROT_READ | PROT_WRITE));
+	whole[0] = 9;
+	p = mremap(p, 2 * FRAME, 2 * FRAME, MREMAP_MAYMOVE);
+	CHECK(pattern_is(p, 2 * FRAME, 5));
+	munmap(p, 2 * FRAME);
+	munmap(whole, 4 * FRAME);
+	close(fd);
+	CHECK(!unlink(MNT "/f"));
+}
+
+TEST(private_mappings_leave_the_file_alone)
+{
+	int fd = make_file("f", 2 * FRAME);
+	char *p, *q;
+
+	pattern_fill(buf, FRAME, 6);
+	CHECK_EQ(pwrite(fd, buf, FRAME, 0), FRAME);
+	p = map(fd, 2 * FRAME, PROT_READ | PROT_WRITE, MAP_PRIVATE, 0);
+	q = map(fd, 2 * FRAME, PROT_READ | PROT_WRITE, MAP_PRIVATE, 0);
+	/* One page that was read before, one that was not. */
+	CHECK(pattern_is(p, FRAME, 6));
+	p[PAGE] ^= 1;
+	q[2 * PAGE] ^= 1;
+	q[FRAME + 5] = 5;
+	CHECK_EQ(pread(fd, buf, FRAME, 0), FRAME);
+	CHECK(pattern_is(buf, FRAME, 6));
+	CHECK_EQ(pread(fd, buf, FRAME, FRAME), FRAME);
+	CHECK(all_zero(buf, FRAME));
+	/* The rest still shows the file. */
+	pattern_fill(buf, FRAME, 7);
+	CHECK_EQ(pwrite(fd, buf, FRAME, 0), FRAME);
+	CHECK(!memcmp(p, buf, PAGE) && !memcmp(q + PAGE, buf + PAGE, PAGE));
+	CHECK(memcmp(p + PAGE, buf + PAGE, PAGE));
+	munmap(p, 2 * FRAME);
+	munmap(q, 2 * FRAME);
+	close(fd);
+	/* From a file that may only be read, too. */
+	CHECK(!chmod(MNT "/f", 0400));
+	fd = open(MNT "/f", O_RDONLY);
+	p = map(fd, FRAME, PROT_READ | PROT_WRITE, MAP_PRIVATE, 0);
+	p[0] ^= 1;
+	CHECK(mmap(NULL, FRAME, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) == MAP_FAILED);
+	CHECK_EQ(errno, EACCES);
+	munmap(p, FRAME);
+	close(fd);
+	CHECK(!unlink(MNT "/f"));
+}
+
+TEST(fork_shares_and_copies)
+{
+	int fd = make_file("f", FRAME), status;
+	char *shared = map_shared(fd, FRAME);
+	char *private = map(fd, FRAME, PROT_READ | PROT_WRITE, MAP_PRIVATE, 0);
+	pid_t pid;
+
+	private[0] = 1;
+	pid = fork();
+	if (!pid) {
+		shared[PAGE] = 2;
+		private[0] = 3;
+		_exit(0);
+	}
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	CHECK_EQ(status, 0);
+	CHECK_EQ(shared[PAGE], 2);
+	CHECK_EQ(private[0], 1);
+	CHECK_EQ(shared[0], 0);
+	munmap(shared, FRAME);
+	munmap(private, FRAME);
+	close(fd);
+	CHECK(!unlink(MNT "/f"));
+}
+
+TEST(truncated_mappings_give_sigbus)
+{
+	int fd = make_file("f", 3 * FRAME);
+	char *p = map_shared(fd, 3 * FRAME);
+
+	memset(p, 1, 3 * FRAME);
+	CHECK(!gives_sigbus(p + 2 * FRAME));
+	CHECK(!ftruncate(fd, FRAME + 5 * PAGE));
+	CHECK(!gives_sigbus(p + FRAME + 4 * PAGE));
+	CHECK(gives_sigbus(p + FRAME + 5 * PAGE));
+	CHECK(gives_sigbus(p + 2 * FRAME));
+	CHECK(!ftruncate(fd, 3 * FRAME));
+	CHECK(all_zero(p + FRAME + 5 * PAGE, 2 * FRAME - 5 * PAGE));
+	munmap(p, 3 * FRAME);
+	close(fd);
+	CHECK(!unlink(MNT "/f"));
+}
+
+TEST(what_is_written_behind_the_end_is_gone)
+{
+	int fd = make_file("f", 100);
+	char *p = map_shared(fd, PAGE);
+
+	memset(p, 1, PAGE);
+	CHECK(!ftruncate(fd, PAGE));
+	CHECK(p[99] == 1 && all_zero(p + 100, PAGE - 100));
+	munmap(p, PAGE);
+	close(fd);
+	CHECK(!unlink(MNT "/f"));
+}
+
+TEST(punched_mappings_read_zeros)
+{
+	int fd = make_file("f", 3 * FRAME);
+	char *p = map_shared(fd, 3 * FRAME);
+
+	memset(p, 1, 3 * FRAME);
+	CHECK(!fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, FRAME, FRAME));
+	CHECK(all_zero(p + FRAME, FRAME));
+	CHECK(p[0] == 1 && p[2 * FRAME] == 1);
+	p[FRAME] = 4;
+	CHECK_EQ(pread(fd, buf, 1, FRAME), 1);
+	CHECK_EQ(buf[0], 4);
+	munmap(p, 3 * FRAME);
+	close(fd);
+	CHECK(!unlink(MNT "/f"));
+}
+
+TEST(a_mapping_outlives_its_name)
+{
+	struct region before, after;
+	int fd = make_file("f", 2 * FRAME);
+	char *p = map_shared(fd, 2 * FRAME);
+
+	memset(p, 8, 2 * FRAME);
+	sync();
+	wait_clean();
+	CHECK(!nl_region(&before));
+	close(fd);
+	CHECK(!unlink(MNT "/f"));
+	sync();
+	CHECK(p[0] == 8 && p[2 * FRAME - 1] == 8);
+	CHECK_ERR(umount2(MNT, 0), EBUSY);
+	munmap(p, 2 * FRAME);
+	sync();
+	wait_clean();
+	CHECK(!nl_region(&after));
+	CHECK_EQ(after.clean, before.clean + 2);
+}
+
+TEST(o_direct_from_and_to_a_mapping)
+{
+	int fd = make_file("f", 2 * FRAME);
+	int disk = open(SCRATCH, O_RDWR | O_CREAT | O_TRUNC | O_DIRECT, 0600);
+	char *p = map_shared(fd, 2 * FRAME);
+
+	CHECK(disk >= 0);
+	pattern_fill(p, FRAME, 9);
+	CHECK_EQ(pwrite(disk, p, FRAME, 0), FRAME);
+	CHECK_EQ(pread(disk, p + FRAME, FRAME, 0), FRAME);
+	CHECK(pattern_is(p + FRAME, FRAME, 9));
+	CHECK_EQ(pread(fd, buf, FRAME, FRAME), FRAME);
+	CHECK(pattern_is(buf, FRAME, 9));
+	munmap(p, 2 * FRAME);
+	close(disk);
+	close(fd);
+	CHECK(!unlink(SCRATCH) && !unlink(MNT "/f"));
+}
+
+TEST(another_process_reads_a_mapping)
+{
+	int fd = make_file("f", FRAME);
+	char *p = map_shared(fd, FRAME);
+	struct iovec mine = { buf, FRAME }, its = { p, FRAME };
+
+	pattern_fill(p, FRAME, 10);
+	CHECK_EQ(process_vm_readv(getpid(), &mine, 1, &its, 1, 0), FRAME);
+	CHECK(pattern_is(buf, FRAME, 10));
+	munmap(p, FRAME);
+	close(fd);
+	CHECK(!unlink(MNT "/f"));
+}
+
+/* Registered buffers are pinned for long (FOLL_LONGTERM), like VFIO's. */
+static int pin(void *at, size_t len)
+{
+	struct io_uring_params params = { 0 };
+	struct iovec iov = { at, len };
+	int ring = syscall(SYS_io_uring_setup, 1, &params);
+
+	if (ring < 0)
+		SKIP("no io_uring on this kernel");
+	CHECK_EQ(syscall(SYS_io_uring_register, ring, IORING_REGISTER_BUFFERS, &iov, 1), 0);
+	return ring;
+}
+
+static uint32_t busy_frames(void)
+{
+	struct region r;
+
+	sync();
+	CHECK(!nl_region(&r));
+	return r.busy;
+}
+
+TEST(pinned_frames_are_not_reused)
+{
+	struct region r;
+	int fd = make_file("f", 2 * FRAME), ring;
+	char *p = map_shared(fd, 2 * FRAME);
+
+	memset(p, 0x5a, 2 * FRAME);
+	CHECK_EQ(busy_frames(), 0);
+	ring = pin(p, FRAME);
+	munmap(p, 2 * FRAME);
+	CHECK(!ftruncate(fd, 0));
+	CHECK_EQ(busy_frames(), 1);
+	/* All that is free does not contain it. */
+	wait_clean();
+	CHECK(!nl_region(&r));
+	CHECK(!fallocate(fd, 0, 0, r.clean * FRAME));
+	CHECK_ERR(fallocate(fd, 0, r.clean * FRAME, FRAME), ENOSPC);
+	CHECK(!ftruncate(fd, 0));
+	close(fd);
+	CHECK(!unlink(MNT "/f"));
+	close(ring);
+	for (int i = 0; i < 600 && busy_frames(); i++)
+		usleep(50000);
+	CHECK_EQ(busy_frames(), 0);
+}
+
+TEST(pins_keep_working_while_the_file_is_there)
+{
+	int fd = make_file("f", FRAME), ring;
+	char *p = map_shared(fd, FRAME);
+
+	ring = pin(p, FRAME);
+	memset(p, 3, FRAME);
+	munmap(p, FRAME);
+	CHECK_EQ(pread(fd, buf, 1, FRAME - 1), 1);
+	CHECK_EQ(buf[0], 3);
+	close(ring);
+	close(fd);
+	CHECK(!unlink(MNT "/f"));
+}
+
+/* A guest of one instruction each: write a byte, read it back, halt. */
+TEST(kvm_runs_from_a_mapping)
+{
+	static const unsigned char code[] = {
+		0xb0, 0x42,		/* mov $0x42, %al */
+		0xa2, 0x00, 0x20,	/* mov %al, 0x2000 */
+		0xf4,			/* hlt */
+	};
+	int fd = make_file("f", FRAME), kvm = open("/dev/kvm", O_RDWR), vm, cpu;
+	char *p = map_shared(fd, FRAME);
+	struct kvm_userspace_memory_region slot = {
+		.memory_size = FRAME,
+		.userspace_addr = (unsigned long)p,
+	};
+	struct kvm_regs regs = { .rip = 0x1000, .rflags = 2 };
+	struct kvm_sregs sregs;
+	struct kvm_run *run;
+
+	if (kvm < 0)
+		SKIP("no /dev/kvm");
+	memcpy(p + 0x1000, code, sizeof(code));
+	vm = ioctl(kvm, KVM_CREATE_VM, 0);
+	CHECK(!ioctl(vm, KVM_SET_USER_MEMORY_REGION, &slot));
+	cpu = ioctl(vm, KVM_CREATE_VCPU, 0);
+	run = mmap(NULL, ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0), PROT_READ | PROT_WRITE,
+		   MAP_SHARED, cpu, 0);
+	CHECK(run != MAP_FAILED);
+	CHECK(!ioctl(cpu, KVM_GET_SREGS, &sregs));
+	sregs.cs.base = sregs.cs.selector = 0;
+	CHECK(!ioctl(cpu, KVM_SET_SREGS, &sregs));
+	CHECK(!ioctl(cpu, KVM_SET_REGS, &regs));
+	CHECK(!ioctl(cpu, KVM_RUN, 0));
+	CHECK_EQ(run->exit_reason, KVM_EXIT_HLT);
+	CHECK_EQ(pread(fd, buf, 1, 0x2000), 1);
+	CHECK_EQ(buf[0], 0x42);
+	munmap(run, ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0));
+	close(cpu);
+	close(vm);
+	close(kvm);
+	munmap(p, FRAME);
+	close(fd);
+	CHECK(!unlink(MNT "/f"));
+}
+
+TEST(a_full_region_gives_sigbus)
+{
+	int fd = make_file("f", 1ul << 40);
+	struct region r;
+	char *p = map_shared(fd, 1ul << 40);
+
+	sync();
+	wait_clean();
+	CHECK(!nl_region(&r));
+	CHECK(!fallocate(fd, 0, 0, r.clean * FRAME));
+	CHECK(!gives_sigbus(p));
+	CHECK(gives_sigbus(p + r.clean * FRAME));
+	munmap(p, 1ul << 40);
+	close(fd);
+	CHECK(!unlink(MNT "/f"));
+}
+
+int main(void)
+{
+	return ktap_run();
+}

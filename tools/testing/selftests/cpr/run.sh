@@ -1,0 +1,217 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# The module's tests in one L1, without kexec: what it refuses to load on, then
+# the programs on a fresh region, then what a region keeps over unmounting and
+# unloading. 1 GiB at 4 GiB is the region, see boot.sh.
+set -u
+# shellcheck source-path=SCRIPTDIR source=../../e2e/lib.sh
+. /lab/e2e/lib.sh
+
+bin=/usr/libexec/cpr-selftests
+region=1G!4G
+mnt=/run/cpr
+
+load() { modprobe cpr_handover region=$region; }
+unload() { rmmod cpr_handover; }
+mounted() { mkdir -p $mnt && mount -t cprfs cprfs $mnt; }
+fails() { ! "$@"; }
+
+# refuses DESC TEXT COMMAND... - it fails, and the kernel log says why
+refuses() {
+	local desc=$1 text=$2
+	shift 2
+	dmesg -C
+	if "$@" 2>/run/refuses; then
+		not_ok "$desc: it was not refused"
+	elif dmesg | grep -q "cpr_handover: .*$text"; then
+		ok "$desc"
+	else
+		not_ok "$desc: '$text' is not what the kernel said"
+		{ dmesg; cat /run/refuses; } | sed 's/^/#   /'
+	fi
+}
+
+# Every fact about every name below cprfs, and every byte.
+fingerprint() {
+	(
+		cd $mnt || exit
+		find . -printf '%P %y %m %U %G %n %s %i %A@ %T@ %C@\n' | LC_ALL=C sort
+		find . -type f -print0 | LC_ALL=C sort -z | xargs -0r sha256sum
+	)
+}
+
+run_program() {
+	local out=/run/$1.out
+	"$bin/$1" >"$out" 2>&1
+	local status=$?
+	sed "s/^\(not ok\|ok\) \([0-9]*\) - /\1 \2 - $1: /" "$out"
+	grep -q '^not ok' "$out" && : >"$lab_state/failed"
+	[ $status -le 1 ] && grep -q '^1\.\.' "$out" || not_ok "$1 runs to its end, not to status $status"
+}
+
+pmem() {
+	modprobe nd_e820 && modprobe nd_pmem && until_ok 10 test -b /dev/pmem0
+}
+
+no_pmem() { modprobe -r nd_pmem nd_e820; }
+
+forge() {
+	pmem || return
+	"$bin/forge" /dev/pmem0 "$@"
+	local status=$?
+	sync
+	no_pmem
+	return $status
+}
+
+test_refusals() {
+	refuses "no image anywhere" "no persistent range bears a handover image" modprobe cpr_handover
+	refuses "an option that is none" "region=12 is not of the form" modprobe cpr_handover region=12
+	refuses "System RAM" "it is System RAM" modprobe cpr_handover region=64M!1G
+	refuses "half System RAM" "it is System RAM" modprobe cpr_handover region=64M!0x13e000000
+	refuses "not persistent" "not a persistent range" modprobe cpr_handover region=64M!3G
+	refuses "misaligned start" "not aligned to 2 MiB" modprobe cpr_handover region=64M!0x100001000
+	refuses "misaligned size" "not aligned to 2 MiB" modprobe cpr_handover region=65537K!4G
+	refuses "too small" "of 2 MiB is outside of 16 MiB" modprobe cpr_handover region=2M!4G
+	pmem
+	refuses "a range that nd_pmem holds" "nd_pmem holds it as namespace0.0; run 'echo" load
+	check "it can be had once nd_pmem let go" sh -c \
+		"echo namespace0.0 >/sys/bus/nd/drivers/nd_pmem/unbind; modprobe cpr_handover region=$region"
+	check "an unformatted region is not mounted" fails mounted
+	unload
+	no_pmem
+}
+
+test_format() {
+	load
+	check "the region is formatted" "$bin/ctl" format
+	check "not twice" fails "$bin/ctl" format
+	check "but again by force" "$bin/ctl" format force
+	check "it is mounted" mounted
+}
+
+test_image_refusals() {
+	local before
+	umount $mnt
+	unload
+	before=$(pmem; sha256sum </dev/pmem0; no_pmem)
+	forge major 2
+	refuses "a newer major version" "image version 2.0, this code reads 1.x" load
+	forge major 1
+	forge incompat 4
+	refuses "an unknown feature" "unknown incompatible features 0x4" load
+	forge incompat 0
+	forge start 0x200000000
+	refuses "a region that moved" "its image is one of 0x40000000 bytes at 0x200000000" load
+	forge start 0x100000000
+	forge spoil-both
+	refuses "two bad catalogs" "no catalog verifies" load
+	forge spoil-both
+	check "nothing was written by all that" test "$before" = "$(pmem; sha256sum </dev/pmem0; no_pmem)"
+	forge slot 0
+	check "one bad catalog is survived" load
+	unload
+	forge super 0
+	refuses_not=$(load 2>&1; dmesg | tail -n 5)
+	check "a bad superblock is survived, and repaired" grep -q "superblock copy 0 did not verify and was written anew" <<<"$refuses_not"
+	check "the region is found without an option" sh -c "rmmod cpr_handover && modprobe cpr_handover"
+	mounted
+}
+
+populate() {
+	local i
+	mkdir -p $mnt/a/b/c $mnt/empty
+	for i in $(seq 200); do
+		echo "$i" >$mnt/a/b/"file with a long name, the ${i}th"
+	done
+	head -c 7654321 /dev/urandom >$mnt/a/random
+	truncate -s 300M $mnt/a/sparse
+	printf x | dd of=$mnt/a/sparse bs=1 seek=200M conv=notrunc status=none
+	chmod 2751 $mnt/a/random
+	chown 1000:2000 $mnt/a/random $mnt/a/b/c
+	touch -d '2001-02-03 04:05:06.789012345' $mnt/a/b
+	rm $mnt/a/b/*7th
+}
+
+test_persistence() {
+	populate
+	fingerprint >/run/before
+	check "there is something to keep" test "$(wc -l </run/before)" -gt 300
+	umount $mnt
+	check "what was unmounted is back" mounted
+	check "bit for bit" sh -c "$(declare -f fingerprint); mnt=$mnt; fingerprint | diff /run/before - | head -n 20 | grep . && exit 1 || exit 0"
+	check "a mounted module is not unloaded" fails unload
+	umount $mnt
+	check "an unmounted one is" unload
+	check "and loaded" load
+	mounted
+	check "all is back after that, bit for bit" sh -c "$(declare -f fingerprint); mnt=$mnt; fingerprint | diff /run/before - | head -n 20 | grep . && exit 1 || exit 0"
+	rm -r $mnt/a $mnt/empty
+}
+
+make_vm() {
+	mkdir $mnt/"$1"
+	truncate -s 4M $mnt/"$1"/ram
+	"$bin/ctl" pin "$1" ram
+}
+
+test_states_over_reload() {
+	local vm
+	for vm in running saved sealed claimed; do
+		make_vm $vm
+	done
+	for vm in saved sealed claimed; do
+		"$bin/ctl" save $vm
+	done
+	for vm in sealed claimed; do
+		"$bin/ctl" seal $vm
+	done
+	"$bin/ctl" claim claimed
+	umount $mnt
+	unload
+	load
+	check "one that ran is lost" test "$("$bin/ctl" state running)" = lost
+	check "one that was saved, not sealed, too" test "$("$bin/ctl" state saved)" = lost
+	check "one that was sealed is held" test "$("$bin/ctl" state sealed)" = held
+	check "one whose restore was cut off, too" test "$("$bin/ctl" state claimed)" = held
+	check "the region can be asked while it is not mounted" sh -c "$bin/ctl status | grep -q mounted=0"
+	mounted
+	check "what is lost is frozen" fails sh -c "echo x >$mnt/running/ram"
+	check "until it is given up" "$bin/ctl" unpin running
+	check "what is held can be claimed" "$bin/ctl" claim sealed
+	check "and unclaimed" "$bin/ctl" unclaim sealed
+	check "then it is held again" test "$("$bin/ctl" state sealed)" = held
+	for vm in running saved sealed claimed; do
+		"$bin/ctl" unpin $vm
+		rm -r $mnt/$vm
+	done
+}
+
+test_unloading() {
+	local i
+	umount $mnt
+	unload
+	for i in $(seq 10); do
+		load && mounted && echo "$i" >$mnt/f && umount $mnt && unload || break
+	done
+	check "ten times loaded and unloaded" test "$i" = 10
+	load
+	mounted
+	check "and the last write is there" grep -qx 10 $mnt/f
+	umount $mnt
+	unload
+	check "nothing is left of it" fails grep -q cpr /proc/modules /proc/filesystems /proc/iomem
+}
+
+modprobe -q kvm_amd
+test_refusals
+test_format
+for program in files mappings life; do
+	run_program $program
+done
+test_persistence
+test_states_over_reload
+test_image_refusals
+test_unloading
+exit 0

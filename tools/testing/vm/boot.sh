@@ -1,0 +1,131 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# boot.sh [OPTION...] SCRIPT [ARGUMENT...] - boots L1 and runs SCRIPT (a path
+# in L1) there. Says what it says; exits with 0 only if it passed.
+#
+#   --kernel 6.12|7.3|debug   the kernel to boot (6.12)
+#   --mem SIZE                of L1 (4G)
+#   --append TEXT             more for its command line
+#   --with nvme|igb           a device more, alone in its IOMMU group; may repeat
+#   --timeout SECONDS         as on a fast machine (120); scaled for this one
+#   --results DIR             where logs go (build/lab/results/KERNEL-SCRIPT)
+#   --accel auto|tcg|kvm      (auto)
+#
+# CPR_TIMEOUT_SCALE: how much slower than it should be this machine is (1).
+set -euo pipefail
+
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "$0")/common.sh"
+# shellcheck source-path=SCRIPTDIR
+. "$vm_dir/splat.sh"
+
+kernel=6.12 mem=4G append='' timeout=120 results='' accel=auto devices=()
+while [ $# -gt 0 ]; do
+	case $1 in
+	--kernel) kernel=$2 ;;
+	--mem) mem=$2 ;;
+	--append) append=$2 ;;
+	--with) devices+=("$2") ;;
+	--timeout) timeout=$2 ;;
+	--results) results=$2 ;;
+	--accel) accel=$2 ;;
+	-*) die "unknown option $1" ;;
+	*) break ;;
+	esac
+	shift 2
+done
+[ $# -gt 0 ] || die "usage: boot.sh [OPTION...] SCRIPT [ARGUMENT...]"
+
+"$vm_dir/image.sh"
+accel=$("$vm_dir/accel.sh" "$accel")
+script=${1##*/}
+results=${results:-$lab_dir/results/$kernel-${script%.sh}}
+rm -rf "$results"
+mkdir -p "$results"
+results=$(cd "$results" && pwd)
+
+read -r _ version vmlinuz initrd < <(grep "^${kernel//./\\.} " "$lab_dir/kernels") ||
+	die "L1 has no kernel $kernel, only: $(cut -d' ' -f1 "$lab_dir/kernels" | paste -sd' '); the debug kernel comes with 'install.sh debug-kernel'"
+
+# Emulation is several times slower, and a kernel that checks all it does again.
+scale=${CPR_TIMEOUT_SCALE:-1}
+[ "$accel" = kvm ] || scale=$((scale * 3))
+[ "$kernel" != debug ] || scale=$((scale * 3))
+timeout=$((timeout * scale))
+
+cat >"$results/payload" <<EOF
+run=($(printf '%q ' "$@"))
+CPR_SCALE=$scale
+CPR_KERNEL=$kernel
+EOF
+
+cmdline="console=ttyS0 loglevel=5 printk.time=1 log_buf_len=1M panic=-1 root=/dev/vda rw intel_iommu=on memmap=1G!4G"
+[ "$kernel" != debug ] || cmdline+=" panic_on_warn=1"
+cmdline+=${append:+ $append}
+
+# A PC with an IOMMU. 00:02.0, a NIC, is alone in its IOMMU group.
+# shellcheck disable=SC2054 # these commas are QEMU's
+machine=(
+	-M "q35,accel=$accel,kernel-irqchip=split" -cpu max -smp 2 -m "$mem"
+	-nodefaults -no-user-config -no-reboot -display none
+	-device intel-iommu,intremap=on,caching-mode=off
+	-kernel "$vmlinuz" -initrd "$initrd" -append "$cmdline"
+	-serial "file:$results/console.log"
+	-netdev user,id=net,restrict=on -device e1000e,netdev=net,addr=02.0
+	-drive "file=$lab_dir/l1.img,format=raw,if=none,id=disk,snapshot=on,cache=unsafe"
+	-device virtio-blk-pci,drive=disk
+	-fsdev "local,id=results,path=$results,security_model=none"
+	-device virtio-9p-pci,fsdev=results,mount_tag=results
+	-device virtio-serial-pci -chardev file,id=verdict,path=/dev/stdout
+	-device virtserialport,chardev=verdict,name=cpr.verdict
+)
+
+plug() {
+	machine+=(-device "pcie-root-port,id=rp-$1,slot=$2" -device "$1,bus=rp-$1$3")
+}
+
+for device in "${devices[@]}"; do
+	case $device in
+	nvme)
+		truncate -s 256M "$results/nvme.img"
+		machine+=(-drive "file=$results/nvme.img,format=raw,if=none,id=nvme,cache=unsafe")
+		plug nvme 1 ",serial=cpr,drive=nvme"
+		;;
+	igb) plug igb 2 "" ;;
+	*) die "no device is called '$device'" ;;
+	esac
+done
+
+# In the foreground, so that Ctrl-C reaches QEMU.
+status=0
+timeout --foreground -k 10 "$timeout" "$vm_dir/toolbox.sh" qemu-system-x86_64 "${machine[@]}" \
+	</dev/null 2>"$results/qemu.log" |
+	tee "$results/verdict" | sed -u '/^verdict: /d' || status=${PIPESTATUS[0]}
+
+# What is wrong, or nothing.
+verdict() {
+	local last
+	last=$(tail -n 1 "$results/verdict")
+	if [ "$status" -eq 124 ] || [ "$status" -eq 137 ]; then
+		echo "timeout after $timeout s"
+	elif [ "$status" -ne 0 ]; then
+		echo "QEMU exits with $status"
+	elif splats "$results/console.log" >"$results/splats"; then
+		echo "the kernel complained on the console"
+	elif grep -q '^not ok' "$results/verdict" || [ "$last" = "verdict: fail" ]; then
+		echo "a test point failed"
+	elif [ "$last" != "verdict: pass" ]; then
+		echo "it ended without a verdict"
+	fi
+}
+
+reason=$(verdict)
+if [ -n "$reason" ]; then
+	say "the end of its console:"
+	tail -n 30 "$results/console.log" >&2
+	cat "$results/qemu.log" >&2
+	say "logs: $results"
+	say "FAILED on $version: $*: $reason"
+	exit 1
+fi

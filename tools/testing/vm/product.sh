@@ -1,0 +1,35 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# product.sh - builds what L1 is to run and puts it into build/l1-overlay: the
+# module for each of L1's kernels, cpr-helper, and the programs of the tests.
+# The debug kernel's module is built if that kernel is there.
+set -euo pipefail
+
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "$0")/common.sh"
+
+overlay=$top_dir/build/l1-overlay
+"$vm_dir/install.sh" toolbox l1
+debug=$("$vm_dir/install.sh" path debug-kernel)
+
+# Kbuild writes beside the sources, so each kernel gets its own copy of them.
+build_module() {
+	local version=$1 kdir=$2 tree=$top_dir/build/kmod/$1
+	mkdir -p "$tree"
+	"$vm_dir/toolbox.sh" rsync -a --delete --exclude='*.o' --exclude='*.ko' --exclude='*.mod*' \
+		--exclude='.*.cmd' --exclude='*.order' --exclude='*.symvers' \
+		kmod uapi Kbuild Makefile "$tree/"
+	"$vm_dir/toolbox.sh" make -s -C "$tree" KDIR="$kdir" W=1 modules
+	install -D -m 644 "$tree/kmod/cpr_handover.ko" \
+		"$overlay/usr/lib/modules/$version/updates/dkms/cpr_handover.ko"
+}
+
+rm -rf "$overlay"
+while read -r _ version; do
+	build_module "$version" "/usr/src/linux-headers-$version"
+done <"$("$vm_dir/install.sh" path l1)/versions"
+[ ! -d "$debug" ] || build_module "$(cat "$debug/version")" "$debug/build"
+
+"$vm_dir/toolbox.sh" make -s -C user install DESTDIR="$overlay"
+"$vm_dir/toolbox.sh" make -s -C tools/testing/selftests/cpr install DESTDIR="$overlay/usr/libexec/cpr-selftests"
