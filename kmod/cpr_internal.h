@@ -120,6 +120,7 @@ struct cpr_node {
  * @sb: cprfs, while mounted
  * @committer: commits what is dirty, a while later
  * @scrubber: scrubs what is dirty, see scrub.c
+ * @scrubbed: woken when a frame was scrubbed
  * @no_scrubbing: the scrubber shall stop
  * @keeps_module: the scrubber holds a reference on the module
  *
@@ -140,6 +141,7 @@ struct cpr {
 	struct super_block *sb;
 	struct delayed_work committer;
 	struct delayed_work scrubber;
+	wait_queue_head_t scrubbed;
 	bool no_scrubbing;
 	bool keeps_module;
 };

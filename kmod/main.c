@@ -19,6 +19,7 @@
 
 struct cpr cpr = {
 	.lock = __MUTEX_INITIALIZER(cpr.lock),
+	.scrubbed = __WAIT_QUEUE_HEAD_INITIALIZER(cpr.scrubbed),
 };
 
 static char *region;

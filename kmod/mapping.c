@@ -199,6 +199,8 @@ static struct file *open_dax(struct file *file)
 		iput(dax);
 		return to;
 	}
+	/* A file puts its owner when it is released, but does not get it. */
+	__module_get(dax_fops.owner);
 	ihold(inode);
 	to->private_data = inode;
 	return to;

@@ -59,6 +59,7 @@ static void end_scrub(struct cpr *c, u32 frame)
 		cpr_frames_set(&c->frames, frame, 1, CPR_FRAME_CLEAN);
 		done = !c->frames.count[CPR_FRAME_DIRTY];
 	}
+	wake_up_all(&c->scrubbed);
 	if (done)
 		cpr_netlink_notify_region(c);
 }
@@ -117,8 +118,10 @@ void cpr_scrubber(struct work_struct *work)
 	bool again = look_after_pins(c);
 	u32 frame;
 
-	while (begin_scrub(c, &frame))
+	while (begin_scrub(c, &frame)) {
+		cpr_scrub_frame(c, frame);
 		end_scrub(c, frame);
+	}
 	if (again)
 		queue_delayed_work(system_unbound_wq, &c->scrubber, PIN_POLL);
 }

@@ -17,6 +17,7 @@
  */
 #include <linux/mm.h>
 #include <linux/slab.h>
+#include <linux/wait.h>
 
 #include "cpr_internal.h"
 
@@ -67,7 +68,10 @@ static int have_room(struct cpr *c, u32 frames)
 	/* What was freed a moment ago only waits for a commit. */
 	if (frames > cpr_frames_free(&c->frames) && c->frames.count[CPR_FRAME_FREED])
 		cpr_commit_locked(c);
-	return frames > cpr_frames_free(&c->frames) ? -ENOSPC : 0;
+	if (frames <= cpr_frames_free(&c->frames))
+		return 0;
+	/* And what is being scrubbed will be free in a moment. */
+	return c->frames.count[CPR_FRAME_SCRUBBING] ? -EAGAIN : -ENOSPC;
 }
 
 static void return_all(struct cpr *c, struct list_head *all)
@@ -171,7 +175,8 @@ int cpr_space_fill(struct cpr *c, struct cpr_node *node, u32 first, u32 count)
 	LIST_HEAD(all);
 	int err;
 
-	err = take_all(c, node, first, count, &all);
+	while ((err = take_all(c, node, first, count, &all)) == -EAGAIN)
+		wait_event(c->scrubbed, !READ_ONCE(c->frames.count[CPR_FRAME_SCRUBBING]));
 	if (err || list_empty(&all))
 		return err;
 	scrub_all(c, &all);

@@ -38,9 +38,15 @@ int pattern_is(const void *buf, size_t len, unsigned int seed)
 
 int all_zero(const void *buf, size_t len)
 {
-	const char *p = buf;
+	const unsigned char *p = buf;
 
-	return !len || (!p[0] && !memcmp(p, p + 1, len - 1));
+	for (size_t i = 0; i < len; i++) {
+		if (!p[i])
+			continue;
+		printf("# byte %zu of %zu is %#x\n", i, len, p[i]);
+		return 0;
+	}
+	return 1;
 }
 
 int make_file(const char *name, off_t size)

@@ -280,20 +280,21 @@ TEST(a_full_region_refuses_whole)
 	CHECK_EQ(free_frames(), before);
 }
 
-TEST(new_frames_are_zeros)
+static void soil(unsigned long long n)
 {
-	unsigned long long n;
-	struct region r;
 	int fd = make_file("f", 0);
 
-	n = free_frames();
 	memset(buf, 0xaa, FRAME);
 	for (unsigned long long i = 0; i < n; i++)
 		CHECK_EQ(pwrite(fd, buf, FRAME, i * FRAME), FRAME);
 	close(fd);
 	CHECK(!unlink(MNT "/f"));
-	/* At once, before the scrubber is through. */
-	fd = make_file("f", 0);
+}
+
+static void check_zeros(unsigned long long n)
+{
+	int fd = make_file("f", 0);
+
 	CHECK(!fallocate(fd, 0, 0, n * FRAME));
 	for (unsigned long long i = 0; i < n; i++) {
 		CHECK_EQ(pread(fd, buf, FRAME, i * FRAME), FRAME);
@@ -301,10 +302,23 @@ TEST(new_frames_are_zeros)
 	}
 	close(fd);
 	CHECK(!unlink(MNT "/f"));
+}
+
+TEST(new_frames_are_zeros)
+{
+	unsigned long long n = free_frames();
+	struct region r;
+
+	soil(n);
+	/* At once, before the scrubber is through. */
+	check_zeros(n);
+	soil(n);
 	sync();
 	wait_clean();
 	CHECK(!nl_region(&r));
 	CHECK_EQ(r.clean, n);
+	/* And what it has scrubbed. */
+	check_zeros(n);
 }
 
 static int count_entries(const char *path)

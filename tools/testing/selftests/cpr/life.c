@@ -168,7 +168,7 @@ TEST(bad_requests_are_refused)
 	CHECK_EQ(nl_state("vm", NULL, NULL), CPR_VM_STATE_DEFINED);
 	memset(name, 'n', 70);
 	name[70] = 0;
-	CHECK_EQ(nl_step(CPR_CMD_VM_SAVE, name, NULL), -ERANGE);
+	CHECK_EQ(nl_step(CPR_CMD_VM_SAVE, name, NULL), -EINVAL);
 	close(make_file("file", 0));
 	CHECK_EQ(nl_step(CPR_CMD_VM_PIN, "file", memory), -ENOENT);
 	CHECK(!unlink(MNT "/file"));

@@ -136,6 +136,8 @@ populate() {
 
 test_persistence() {
 	populate
+	# Reading sets the access times, once.
+	fingerprint >/dev/null
 	fingerprint >/run/before
 	check "there is something to keep" test "$(wc -l </run/before)" -gt 300
 	umount $mnt
