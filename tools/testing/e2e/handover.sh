@@ -1,0 +1,137 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# handover.sh SERIES COUNT - guests run on after their host has gone from this
+# kernel to SERIES: COUNT of them, of which the second is paused, the third has
+# two NUMA nodes, and the first has a guest agent that sets its clock.
+set -u
+
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "$0")/lib.sh"
+
+series=$1 count=$2
+mnt=/run/cpr
+before=$lab_state/before
+
+guests() { seq -f vm%.0f "$count"; }
+
+load_module() {
+	modprobe -q kvm_amd || modprobe -q kvm_intel
+	modprobe cpr_handover "$@"
+}
+
+start_guest() {
+	local name=$1 extra=()
+	shift
+	case $name in
+	vm1) extra=(--agent) ;;
+	vm3) set -- -smp 2 -numa node,nodeid=0,cpus=0 -numa node,nodeid=1,cpus=1 "$@" ;;
+	esac
+	cpr-helper run "$name" --ram 128M "${extra[@]}" -- \
+		qemu-system-x86_64 -M q35,accel=kvm -cpu host -nodefaults -display none -no-reboot \
+		-kernel /lab/guest/vmlinuz -initrd /lab/guest/initrd \
+		-append "console=ttyS0 quiet panic=-1 blob=16M" \
+		-chardev "file,id=ser,path=$(guest_console "$name"),append=on" -serial chardev:ser "$@"
+}
+
+# One QMP command, and the line that answers it.
+qmp() {
+	printf '{"execute":"qmp_capabilities"}\n{"execute":"%s"}\n' "$2" |
+		socat -t 5 - "UNIX-CONNECT:/run/cpr-helper/$1.qmp" | grep -a return | tail -n 1
+}
+
+is_state() { cpr-helper list --json | grep -q "\"name\": *\"$1\", *\"state\": *\"$2\""; }
+runstate_is() { qmp "$1" query-status | grep -q "\"status\": \"$2\""; }
+
+ram_digests() { (cd $mnt && sha256sum vm*/ram*); }
+
+facts() {
+	local name
+	for name in $(guests); do
+		echo "$name $(last_tick "$name") $(guest_sum "$name")"
+	done
+}
+
+run_guests() {
+	local name
+	load_module region=1G!4G
+	check "the region is formatted" cpr-helper format --label e2e
+	for name in $(guests); do
+		check "$name starts" start_guest "$name"
+	done
+	for name in $(guests); do
+		check "$name runs" wait_tick "$name" 2 120
+	done
+	if [ "$count" -ge 2 ]; then
+		check "vm2 is paused" runstate_is vm2 running
+		qmp vm2 stop >/dev/null
+	fi
+}
+
+leave() {
+	check "all are saved" cpr-helper save --all
+	facts >"$before"
+	ram_digests >"$before.ram"
+	say "kexec into $(kernel_of "$series")"
+	next_phase
+	cpr-helper kexec --kernel "$(kernel_of "$series")" >&2
+	not_ok "kexec goes to $series"
+}
+
+# It goes on from where it was, and with what it had.
+goes_on() {
+	local name=$1 tick sum
+	read -r _ tick sum < <(grep "^$name " "$before")
+	wait_tick "$name" $((tick + 3)) 60 && [ "$(guest_sum "$name")" = "$sum" ] && ! guest_corrupt "$name" &&
+		[ "$(grep -ac 'GUEST up' "$(guest_console "$name")")" = 1 ]
+}
+
+clock_is_right() {
+	local said
+	said=$(sed -n 's/.*GUEST tick .* date=\([0-9]*\).*/\1/p' "$(guest_console "$1")" | tail -n 1)
+	[ $(($(date +%s) - said)) -le 20 ]
+}
+
+arrive() {
+	check "kexec goes to $series" test "$(uname -r)" = "$(kernel_of "$series")"
+	load_module
+	mkdir -p $mnt
+	mount -t cprfs cprfs $mnt
+	ram_digests >"$before.ram.now"
+	check "every byte of the guests' RAM is what it was" cmp "$before.ram" "$before.ram.now"
+	check "all are restored" cpr-helper restore --all
+}
+
+check_guests() {
+	local name
+	for name in $(guests); do
+		if [ "$name" = vm2 ]; then
+			check "vm2 is still paused" runstate_is vm2 paused
+			qmp vm2 cont >/dev/null
+		fi
+		check "$name runs on" goes_on "$name"
+	done
+	check "the agent has set vm1's clock" clock_is_right vm1
+}
+
+# Nothing is left behind: the module can be unloaded after a full cycle.
+clean_up() {
+	local name
+	for name in $(guests); do
+		qmp "$name" quit >/dev/null
+		until_ok 30 cpr-helper delete "$name"
+	done
+	check "all VMs are deleted" test "$(ls $mnt)" = ""
+	umount $mnt
+	check "the module is unloaded" rmmod cpr_handover
+}
+
+if [ "$(phase)" = 1 ]; then
+	run_guests
+	leave
+else
+	arrive
+	check_guests
+	clean_up
+fi
+exit 0
