@@ -3,6 +3,7 @@
  * The image: what is written is read back, a crash at any byte leaves the last
  * commit in force, and nothing that is damaged or forged is believed.
  */
+#include <sanitizer/lsan_interface.h>
 #include <setjmp.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -182,6 +183,31 @@ static void test_read_back(void)
 	CHECK(!cpr_catalog_next(&cat, &cursor, &e));
 }
 
+/* What the cut code had allocated is lost with it: that is no leak. */
+static bool cut_short(long after, void (*fn)(void))
+{
+	bool cut;
+
+	__lsan_disable();
+	budget = after;
+	cut = setjmp(power_cut);
+	if (!cut)
+		fn();
+	budget = -1;
+	__lsan_enable();
+	return cut;
+}
+
+static void commit_4(void)
+{
+	commit(1, 4);
+}
+
+static void format(void)
+{
+	cpr_image_format(image, &geo, &stamp);
+}
+
 /* Cut the power after each byte of a commit in turn. */
 static void test_crash_in_commit(void)
 {
@@ -200,10 +226,7 @@ static void test_crash_in_commit(void)
 		u64 now;
 
 		memcpy(image + geo.slot_offset[1], before + geo.slot_offset[1], 65536);
-		budget = cut;
-		if (!setjmp(power_cut))
-			commit(1, 4);
-		budget = -1;
+		CHECK(cut_short(cut, commit_4));
 		now = in_force();
 		/* The header's last bytes are its checksum: old until all but these are there. */
 		CHECK_MSG(now == 3 || (now == 4 && cut > total - 4096),
@@ -232,10 +255,7 @@ static void test_crash_in_format(void)
 		/* Over an image with something in it. */
 		cpr_image_format(image, &geo, &stamp);
 		commit(1, 2);
-		budget = cut;
-		if (!setjmp(power_cut))
-			cpr_image_format(image, &geo, &stamp);
-		budget = -1;
+		CHECK(cut_short(cut, format));
 		err = cpr_image_load(image, SIZE, &got, &why);
 		CHECK_MSG(err == -ENODATA || (!err && in_force()),
 			  "after %llu of %llu bytes: %d, %s", (unsigned long long)cut,
@@ -488,6 +508,7 @@ static void test_mutations(void)
 static void test_full_slot(void)
 {
 	struct cpr_catalog_writer w;
+	struct cpr_catalog cat;
 	char name[256];
 	u64 used;
 	int n = 0;
@@ -508,7 +529,9 @@ static void test_full_slot(void)
 			cpr_catalog_put_frames(&w, &(struct cpr_extent){ 0, geo.first_frame + 2 * n, 1 });
 	}
 	CHECK_INT(cpr_catalog_commit(&w, 3, 2 + n, &stamp), 0);
-	CHECK_INT(in_force() ? 3 : 0, 3);
+	CHECK_INT(cpr_catalog_open(image, &geo, &cat, &why), 0);
+	CHECK_INT(cat.generation, 3);
+	CHECK_INT(cat.nodes, n + 1);
 	/* One that does not fit leaves the last in force. */
 	cpr_catalog_begin(&w, image, &geo, 1);
 	for (int i = 0; i < 20000; i++)
