@@ -1,8 +1,63 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # For humans; what kbuild reads is Kbuild.
+#
+#	make demo		a guest survives a kexec, shown as it happens
+#	make test		all tests; closes with how many passed and failed
+#	make test LAYER=unit	one layer: unit, cli, selftests, e2e
+#	make modules KDIR=...	the module, for the running kernel if KDIR is not given
+#	make helper		cpr-helper, its man page and completions
+#	make install		cpr-helper; DESTDIR= is honoured
+#	make dkms-install	the module, through DKMS
+#	make check		sparse, checkpatch and shellcheck
+#	make ynl KSRC=...	netlink code from its specification, see tools/ynl-gen.sh
+#	make clean
+
+VERSION := 0.1.0
+export CPR_VERSION := $(VERSION)
 
 KDIR ?= /lib/modules/$(shell uname -r)/build
+LAB := tools/testing/vm
+
+all: modules helper
 
 modules:
-	$(MAKE) -C $(KDIR) M=$(CURDIR) modules
+	$(MAKE) -C $(KDIR) M=$(CURDIR) CPR_VERSION=$(VERSION) modules
+
+helper:
+	$(MAKE) -C user
+
+install:
+	$(MAKE) -C user install
+
+# What kbuild needs and nothing else.
+DKMS_TREE = $(DESTDIR)/usr/src/cpr-handover-$(VERSION)
+dkms-tree:
+	install -d $(DKMS_TREE)
+	cp -r kmod uapi Kbuild Makefile $(DKMS_TREE)/
+	sed 's/#MODULE_VERSION#/$(VERSION)/' dkms.conf >$(DKMS_TREE)/dkms.conf
+
+dkms-install: dkms-tree
+	dkms install cpr-handover/$(VERSION)
+
+demo:
+	tools/testing/demo/demo.sh
+
+test:
+	$(LAB)/install.sh all
+	$(LAB)/product.sh
+	tools/testing/run.sh $(LAYER)
+
+check:
+	$(LAB)/install.sh toolbox l1
+	tools/testing/check.sh
+
+ynl:
+	tools/ynl-gen.sh $(KSRC)
+
+clean:
+	rm -rf build
+	find kmod -name '*.o' -o -name '*.ko' -o -name '*.mod' -o -name '*.mod.c' \
+		-o -name '.*.cmd' -o -name modules.order -o -name Module.symvers | xargs rm -f
+
+.PHONY: all modules helper install dkms-tree dkms-install demo test check ynl clean

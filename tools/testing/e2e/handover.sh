@@ -17,6 +17,7 @@ guests() { seq -f vm%.0f "$count"; }
 
 load_module() {
 	modprobe -q kvm_amd || modprobe -q kvm_intel
+	free_region
 	modprobe cpr_handover "$@"
 }
 

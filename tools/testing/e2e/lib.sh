@@ -10,6 +10,7 @@
 #   until_ok SECONDS COMMAND...                   poll, for so long at most
 #   phase; next_phase                             where we are; get ready to leave this kernel
 #   kexec_to VERSION [OPTION...]                  leave it by stock kexec
+#   free_region                                   take the region from nd_pmem, if that is built in
 #   kernel_of SERIES                              6.12, 7.3 or debug: its version
 #   guest_console NAME                            the file that has guest NAME's serial output
 #   guest_sum, last_tick, guest_corrupt NAME      what the guest said there
@@ -69,6 +70,11 @@ until_ok() {
 		fi
 		sleep 0.1
 	done
+}
+
+free_region() {
+	local bound=/sys/bus/nd/drivers/nd_pmem/namespace0.0
+	[ ! -e $bound ] || echo namespace0.0 >"${bound%/*}/unbind"
 }
 
 kernel_of() { sed -n "s/^$1 //p" /lab/kernels; }

@@ -50,11 +50,16 @@ run_program() {
 	[ $status -le 1 ] && grep -q '^1\.\.' "$out" || not_ok "$1 runs to its end, not to status $status"
 }
 
+# nd_pmem is a module or built in; either way it lets go, and takes again.
 pmem() {
-	modprobe nd_e820 && modprobe nd_pmem && until_ok 10 test -b /dev/pmem0
+	modprobe -q nd_e820
+	modprobe -q nd_pmem
+	until_ok 10 test -d /sys/bus/nd/devices/namespace0.0
+	[ -b /dev/pmem0 ] || echo namespace0.0 >/sys/bus/nd/drivers/nd_pmem/bind
+	until_ok 10 test -b /dev/pmem0
 }
 
-no_pmem() { modprobe -r nd_pmem nd_e820; }
+no_pmem() { free_region; }
 
 forge() {
 	pmem || return
@@ -76,11 +81,10 @@ test_refusals() {
 	refuses "too small" "of 2 MiB is outside of 16 MiB" modprobe cpr_handover region=2M!4G
 	pmem
 	refuses "a range that nd_pmem holds" "nd_pmem holds it as namespace0.0; run 'echo" load
-	check "it can be had once nd_pmem let go" sh -c \
-		"echo namespace0.0 >/sys/bus/nd/drivers/nd_pmem/unbind; modprobe cpr_handover region=$region"
+	no_pmem
+	check "it can be had once nd_pmem let go" load
 	check "an unformatted region is not mounted" fails mounted
 	unload
-	no_pmem
 }
 
 test_format() {
