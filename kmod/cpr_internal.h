@@ -127,7 +127,7 @@ struct cpr_node {
  * There is one region, so there is one of these.
  */
 struct cpr {
-	struct mutex lock;
+	struct mutex lock;	/* of everything below */
 	struct cpr_region region;
 	bool formatted;
 	struct cpr_geometry geo;

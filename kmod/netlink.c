@@ -4,7 +4,7 @@
  *
  * Policy and operation table come from Documentation/netlink/specs/cpr.yaml;
  * here are the operations. Whatever is refused says why in the extended
- * acknowledgement. Changes of a VM's state, and of the region as a whole, are
+ * acknowledgment. Changes of a VM's state, and of the region as a whole, are
  * told to the multicast group.
  *
  * Locking: the operations take cpr->lock; notifications of VMs are sent with it

@@ -265,13 +265,18 @@ static const struct step steps[] = {
 	},
 };
 
-static void set_memory_flags(struct cpr_node *dir, bool on,
-			     const struct cpr_vm_step *ask)
+static void mark_memory(struct cpr_node *dir, const struct cpr_vm_step *ask)
 {
-	for (unsigned int i = 0; on && i < ask->nr_files; i++)
-		cpr_node_find(dir, ask->files[i], strlen(ask->files[i]))->flags |=
-			CPR_IMAGE_NODE_MEMORY;
-	for (struct rb_node *rb = rb_first(&dir->children); rb && !on; rb = rb_next(rb))
+	for (unsigned int i = 0; i < ask->nr_files; i++) {
+		const char *name = ask->files[i];
+
+		cpr_node_find(dir, name, strlen(name))->flags |= CPR_IMAGE_NODE_MEMORY;
+	}
+}
+
+static void unmark_memory(struct cpr_node *dir)
+{
+	for (struct rb_node *rb = rb_first(&dir->children); rb; rb = rb_next(rb))
 		rb_entry(rb, struct cpr_node, rb)->flags &= ~CPR_IMAGE_NODE_MEMORY;
 }
 
@@ -287,7 +292,8 @@ static int check_memory_files(struct cpr_node *dir, const struct cpr_vm_step *as
 		struct cpr_node *node = cpr_node_find(dir, name, strlen(name));
 
 		if (!node || !S_ISREG(node->mode)) {
-			NL_SET_ERR_MSG_FMT(extack, "'%.30s' is not a file of the VM's directory", name);
+			NL_SET_ERR_MSG_FMT(extack, "'%.30s' is not a file of the VM's directory",
+					   name);
 			return -ENOENT;
 		}
 	}
@@ -311,7 +317,7 @@ static int make_vm(struct cpr *c, struct cpr_node *dir,
 		cpr_tree_unreserve(c, sizeof(struct cpr_image_vm));
 		return -ENOMEM;
 	}
-	set_memory_flags(dir, true, ask);
+	mark_memory(dir, ask);
 	return 0;
 }
 
@@ -319,7 +325,7 @@ static void unmake_vm(struct cpr *c, struct cpr_node *dir)
 {
 	kfree(dir->vm);
 	dir->vm = NULL;
-	set_memory_flags(dir, false, NULL);
+	unmark_memory(dir);
 	cpr_tree_unreserve(c, sizeof(struct cpr_image_vm));
 }
 

@@ -13,7 +13,7 @@
 #include <linux/version.h>
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0)
-#error "cpr-handover needs Linux 6.12 or newer: no older kernel of Debian comes with a QEMU that knows cpr-reboot"
+#error "cpr-handover needs Linux 6.12 or newer: older ones have no QEMU with cpr-reboot"
 #endif
 
 /* ->mkdir returned an int. */

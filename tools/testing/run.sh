@@ -12,12 +12,16 @@ cd "$here/../.." || exit
 # NAME | COMMAND. @ is the folder of the lab.
 layers() {
 	cat <<-'EOF'
+		static           | tools/testing/check.sh
 		unit             | @/toolbox.sh make -s -C tools/testing/unit check
 		cli              | @/toolbox.sh make -s -C tools/testing/cli check
 		selftests/6.12   | @/boot.sh --kernel 6.12 /lab/selftests/cpr/run.sh
 		selftests/7.3    | @/boot.sh --kernel 7.3 /lab/selftests/cpr/run.sh
 		selftests/debug  | @/boot.sh --kernel debug /lab/selftests/cpr/run.sh
-		e2e/lab-smoke    | @/boot.sh --kernel 6.12 /lab/e2e/lab-smoke.sh 7.3
+		e2e/6.12-7.3     | @/boot.sh --kernel 6.12 /lab/e2e/handover.sh 7.3 1
+		e2e/7.3-6.12     | @/boot.sh --kernel 7.3 --timeout 200 /lab/e2e/handover.sh 6.12 4
+		e2e/7.3-7.3      | @/boot.sh --kernel 7.3 /lab/e2e/handover.sh 7.3 1
+		e2e/debug        | @/boot.sh --kernel debug /lab/e2e/handover.sh debug 1
 	EOF
 }
 

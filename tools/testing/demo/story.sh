@@ -5,7 +5,7 @@
 # SERIES, a restore. demo.sh tells the time. A line "@NAME" marks a moment.
 set -u
 
-# shellcheck source-path=SCRIPTDIR
+# shellcheck source-path=SCRIPTDIR source=../e2e/lib.sh
 . /lab/e2e/lib.sh
 
 target=$(kernel_of "$1")

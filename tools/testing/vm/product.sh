@@ -20,7 +20,7 @@ build_module() {
 	"$vm_dir/toolbox.sh" rsync -a --delete --exclude='*.o' --exclude='*.ko' --exclude='*.mod*' \
 		--exclude='.*.cmd' --exclude='*.order' --exclude='*.symvers' \
 		kmod uapi Kbuild Makefile "$tree/"
-	"$vm_dir/toolbox.sh" make -s -C "$tree" KDIR="$kdir" W=1 modules
+	"$vm_dir/toolbox.sh" make -s -C "$tree" KDIR="$kdir" W=1 KCFLAGS=-Werror modules
 	install -D -m 644 "$tree/kmod/cpr_handover.ko" \
 		"$overlay/usr/lib/modules/$version/updates/dkms/cpr_handover.ko"
 }

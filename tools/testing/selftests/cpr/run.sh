@@ -190,7 +190,7 @@ test_states_over_reload() {
 	check "then it is held again" test "$("$bin/ctl" state sealed)" = held
 	for vm in running saved sealed claimed; do
 		"$bin/ctl" unpin $vm
-		rm -r $mnt/$vm
+		rm -r "${mnt:?}/$vm"
 	done
 }
 

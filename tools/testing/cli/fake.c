@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The module as cpr-helper sees it, without the module: takes the place of
+ * lib/genl.c, lib/mount.c and lib/kexec.c in the program that run.sh tests with a
+ * real QEMU. It keeps the rules of the states, not the memory: /run/cpr is a
+ * tmpfs, and a "kexec" only turns sealed VMs into held ones.
+ *
+ *	$CPR_FAKE/loaded	exists: the module is loaded
+ *	$CPR_FAKE/unformatted	exists: the region bears no image
+ *	$CPR_FAKE/fail-CMD	exists: the operation is refused, with its text
+ *	$CPR_FAKE/vm.NAME	"STATE file file ..."; absent: defined
+ *	$CPR_FAKE/kexec		what kexec_load() was given
+ */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "lib/cprfs.h"
+#include "lib/genl.h"
+#include "lib/kernel.h"
+
+struct genl {
+	int unused;
+};
+
+#define BIT(state) (1u << CPR_VM_STATE_##state)
+
+static const struct {
+	const char *name;
+	unsigned int from;
+	enum cpr_vm_state to;
+	bool unmapped;
+} moves[CPR_CMD_MAX + 1] = {
+	[CPR_CMD_VM_PIN] = { "pin", BIT(DEFINED) | BIT(SAVED) | BIT(RESTORING),
+			     CPR_VM_STATE_RUNNING, false },
+	[CPR_CMD_VM_SAVE] = { "save", BIT(RUNNING), CPR_VM_STATE_SAVED, false },
+	[CPR_CMD_VM_SEAL] = { "seal", BIT(SAVED), CPR_VM_STATE_SEALED, true },
+	[CPR_CMD_VM_CLAIM] = { "claim", BIT(SEALED) | BIT(HELD), CPR_VM_STATE_RESTORING, false },
+	[CPR_CMD_VM_UNCLAIM] = { "unclaim", BIT(RESTORING), CPR_VM_STATE_HELD, true },
+	[CPR_CMD_VM_UNPIN] = { "unpin", ~0u, CPR_VM_STATE_DEFINED, true },
+};
+
+static char *fake_path(const char *a, const char *b)
+{
+	return xasprintf("%s/%s%s", getenv("CPR_FAKE") ?: "/nonexistent", a, b);
+}
+
+static bool exists(const char *name)
+{
+	_cleanup_free_ char *path = fake_path(name, "");
+
+	return access(path, F_OK) == 0;
+}
+
+struct genl *genl_open(struct err *err)
+{
+	if (exists("loaded"))
+		return xcalloc(1, sizeof(struct genl));
+	fail(err, -ENOENT, .exit = CPR_EXIT_REFUSED, .what = "module", .value = "cpr_handover",
+	     .why = "not loaded", .remedy = "modprobe cpr_handover");
+	return NULL;
+}
+
+void genl_close(struct genl *genl)
+{
+	free(genl);
+}
+
+int genl_region(struct genl *genl, struct cpr_region *region, struct err *err)
+{
+	(void)genl;
+	(void)err;
+	*region = (struct cpr_region){
+		.have_start = geteuid() == 0, .start = UINT64_C(4) << 30, .size = 1 << 30,
+		.formatted = !exists("unformatted"), .mounted = true, .version = 1 << 16,
+		.frame_size = 2 << 20, .frames = 500, .clean = 500,
+	};
+	return 0;
+}
+
+int genl_format(struct genl *genl, const struct cpr_region *region, const char *label, bool force,
+		struct err *err)
+{
+	_cleanup_free_ char *path = fake_path("unformatted", "");
+
+	(void)genl;
+	(void)region;
+	(void)label;
+	(void)force;
+	(void)err;
+	unlink(path);
+	return 0;
+}
+
+/* Whether some process maps a file of the directory. */
+static bool mapped_by(const char *pid, const char *dir)
+{
+	_cleanup_free_ char *path = xasprintf("/proc/%s/maps", pid);
+	FILE *f = fopen(path, "re");
+	char line[4096];
+	bool found = false;
+
+	while (f && !found && fgets(line, sizeof(line), f))
+		found = strstr(line, dir) != NULL;
+	if (f)
+		fclose(f);
+	return found;
+}
+
+static bool is_mapped(const char *name)
+{
+	_cleanup_free_ char *dir = xasprintf(CPRFS_ROOT "/%s/", name);
+	DIR *d = opendir("/proc");
+	struct dirent *e;
+	bool found = false;
+
+	while (d && !found && (e = readdir(d)))
+		found = *e->d_name >= '0' && *e->d_name <= '9' && mapped_by(e->d_name, dir);
+	if (d)
+		closedir(d);
+	return found;
+}
+
+static void read_state(struct cpr_vm *vm)
+{
+	_cleanup_free_ char *path = fake_path("vm.", vm->name);
+	_cleanup_free_ char *text = read_text(path, 4096);
+	char *next = text, *word;
+	bool first = true;
+
+	while ((word = strsep(&next, " "))) {
+		for (int i = 0; first && i <= CPR_VM_STATE_LOST; i++)
+			if (streq(cpr_state_name(i), word))
+				vm->state = i;
+		if (!first && *word)
+			strv_push(&vm->files, word);
+		first = false;
+	}
+}
+
+static int write_state(const struct cpr_vm *vm)
+{
+	_cleanup_free_ char *path = fake_path("vm.", vm->name);
+	FILE *f;
+
+	if (vm->state == CPR_VM_STATE_DEFINED)
+		return unlink(path) < 0 && errno != ENOENT ? -errno : 0;
+	f = fopen(path, "we");
+	if (!f)
+		return -errno;
+	fputs(cpr_state_name(vm->state), f);
+	for (size_t i = 0; i < vm->files.n; i++)
+		fprintf(f, " %s", vm->files.v[i]);
+	fclose(f);
+	return 0;
+}
+
+int genl_vm(struct genl *genl, const char *name, struct cpr_vm *vm, struct err *err)
+{
+	_cleanup_free_ char *dir = vm_path(name, NULL);
+
+	(void)genl;
+	*vm = (struct cpr_vm){ .since = time(NULL) };
+	snprintf(vm->name, sizeof(vm->name), "%s", name);
+	if (access(dir, F_OK) < 0)
+		return fail(err, -ENOENT, .exit = CPR_EXIT_NOTFOUND, .what = "VM", .value = name,
+			    .why = "kernel: there is no such VM");
+	read_state(vm);
+	for (size_t i = 0; i < vm->files.n; i++) {
+		_cleanup_free_ char *path = vm_path(name, vm->files.v[i]);
+		struct stat st;
+
+		if (stat(path, &st) == 0)
+			vm->memory += st.st_size;
+	}
+	vm->mapped = is_mapped(name);
+	return 0;
+}
+
+int genl_vms(struct genl *genl, struct cpr_vms *vms, struct err *err)
+{
+	struct dirent **list;
+	int n = scandir(CPRFS_ROOT, &list, NULL, alphasort);
+
+	*vms = (struct cpr_vms){ 0 };
+	for (int i = 0; i < n; i++) {
+		if (*list[i]->d_name != '.') {
+			vms->v = xrealloc(vms->v, vms->n + 1, sizeof(*vms->v));
+			genl_vm(genl, list[i]->d_name, &vms->v[vms->n++], err);
+		}
+		free(list[i]);
+	}
+	if (n >= 0)
+		free(list);
+	return 0;
+}
+
+static int refused(const char *cmd, const char *name, struct err *err)
+{
+	_cleanup_free_ char *path = fake_path("fail-", cmd);
+	_cleanup_free_ char *text = read_text(path, 256);
+
+	if (!text)
+		return 0;
+	return fail(err, -EIO, .what = "VM", .value = name, .why = fmt("kernel: %s", text));
+}
+
+int genl_vm_do(struct genl *genl, int cmd, const char *name, const struct strv *files,
+	       struct err *err)
+{
+	_cleanup_vm_info_ struct cpr_vm vm = { 0 };
+	int r = refused(moves[cmd].name, name, err);
+
+	if (r == 0)
+		r = genl_vm(genl, name, &vm, err);
+	if (r < 0)
+		return r;
+	if (!(moves[cmd].from & 1u << vm.state))
+		return fail(err, -EINVAL, .what = "VM", .value = name,
+			    .why = fmt("kernel: cannot %s a VM that is %s", moves[cmd].name,
+				       cpr_state_name(vm.state)));
+	if (moves[cmd].unmapped && vm.mapped)
+		return fail(err, -EBUSY, .exit = CPR_EXIT_BUSY, .what = "VM", .value = name,
+			    .why = "kernel: its memory is mapped");
+	vm.state = moves[cmd].to;
+	for (size_t i = 0; files && i < files->n; i++)
+		strv_push(&vm.files, files->v[i]);
+	return write_state(&vm);
+}
+
+bool cprfs_mounted(void)
+{
+	return true;
+}
+
+int cprfs_mount(struct err *err)
+{
+	(void)err;
+	return 0;
+}
+
+int kexec_allowed(struct err *err)
+{
+	(void)err;
+	return 0;
+}
+
+int kexec_load(const struct kernel *k, const char *cmdline, struct err *err)
+{
+	_cleanup_free_ char *path = fake_path("kexec", "");
+	FILE *f = fopen(path, "we");
+
+	if (!f)
+		return fail(err, -errno, .what = "cannot load kernel", .value = k->image);
+	fprintf(f, "%s %s %s\n", k->image, k->initrd, cmdline);
+	fclose(f);
+	return 0;
+}
+
+void kexec_unload(void)
+{
+	_cleanup_free_ char *path = fake_path("kexec", "");
+
+	unlink(path);
+}
+
+/* The next kernel: what was sealed is held, what ran is lost. */
+int kexec_jump(struct err *err)
+{
+	_cleanup_vms_ struct cpr_vms vms = { 0 };
+	int r = refused("jump", NULL, err);
+
+	if (r < 0)
+		return r;
+	genl_vms(NULL, &vms, NULL);
+	for (size_t i = 0; i < vms.n; i++) {
+		struct cpr_vm *vm = &vms.v[i];
+
+		if (vm->state == CPR_VM_STATE_SEALED)
+			vm->state = CPR_VM_STATE_HELD;
+		else if (vm->state != CPR_VM_STATE_DEFINED && vm->state != CPR_VM_STATE_HELD)
+			vm->state = CPR_VM_STATE_LOST;
+		write_state(vm);
+	}
+	return 0;
+}

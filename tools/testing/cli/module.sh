@@ -1,0 +1,396 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash disable=SC2154
+# VMs, with a real QEMU and fake.c in the module's place. Needs root and QEMU 9.1.
+#
+# The guest is a boot sector that counts in its memory, at 32 KiB; the memory is a
+# file, so the count can be read. It goes on counting, or it was not the same guest.
+
+qemu_version() { qemu-system-x86_64 --version 2>/dev/null | sed -n '1s/.*version \([0-9]*\)\.\([0-9]*\).*/\1 \2/p'; }
+usable() {
+	local major minor
+	read -r major minor < <(qemu_version)
+	[ "${major:-0}" -gt 9 ] || { [ "${major:-0}" = 9 ] && [ "$minor" -ge 1 ]; }
+}
+
+guest_image() { # FILE
+	# xor ax,ax; mov ds,ax; mov dword [8000h],0; mov dword [8004h],0;
+	# 1: add dword [8000h],1; adc dword [8004h],0; jmp 1b
+	printf '\x31\xc0\x8e\xd8\x66\xc7\x06\x00\x80\x00\x00\x00\x00\x66\xc7\x06\x04\x80\x00\x00\x00\x00\x66\x83\x06\x00\x80\x01\x66\x83\x16\x04\x80\x00\xeb\xf2' >"$1"
+	truncate -s 510 "$1"
+	printf '\x55\xaa' >>"$1"
+	truncate -s 1M "$1"
+}
+qemu=(qemu-system-x86_64 -M q35,accel=tcg -display none -nodefaults
+	-drive "file=$tmp/boot,format=raw,snapshot=on")
+start() { # NAME [HELPER OPTION...] [-- QEMU OPTION...]
+	local name=$1 options=()
+	shift
+	while [ $# -gt 0 ] && [ "$1" != -- ]; do options+=("$1"); shift; done
+	call run "$name" --ram 32M "${options[@]}" -- "${qemu[@]}" "${@:2}"
+	[ "$status" = 0 ] || complain "$err"
+}
+counted() { od -An -tu8 -j32768 -N8 "/run/cpr/$1/ram0" | tr -d ' '; }
+# The count of a VM is above, or stays at, a number.
+counts_on() {
+	local i
+	for ((i = 0; i < 400; i++)); do
+		[ "$(counted "$1")" -le "$2" ] || return 0
+		sleep 0.05
+	done
+	return 1
+}
+stands_still() { local a; a=$(counted "$1"); sleep 0.3; [ "$(counted "$1")" = "$a" ]; }
+counts() { counts_on "$1" 0 && ! stands_still "$1"; }
+qmp() { # NAME COMMAND: the reply
+	python3 - "/run/cpr-helper/$1.qmp" "$2" <<-'EOF'
+		import json, socket, sys
+		s = socket.socket(socket.AF_UNIX)
+		s.connect(sys.argv[1])
+		f = s.makefile("rw")
+		f.readline()
+		for command in '{"execute": "qmp_capabilities"}', sys.argv[2]:
+		    f.write(command + "\n")
+		    f.flush()
+		    while True:
+		        reply = json.loads(f.readline() or '{"return": "gone"}')
+		        if "event" not in reply:
+		            break
+		print(json.dumps(reply))
+	EOF
+}
+state_is() { # NAME MODULE-STATE [GUEST]
+	"$helper" --json list | python3 -c "
+import json, sys
+vm = [v for v in json.load(sys.stdin)['vms'] if v['name'] == '$1'][0]
+assert vm['state'] == '$2', vm
+assert '${3:-}' == ((vm['qemu'] or {}).get('status') or ''), vm"
+}
+pid_of() { "$helper" --json list | python3 -c "
+import json, sys
+print([v for v in json.load(sys.stdin)['vms'] if v['name'] == '$1'][0]['qemu']['pid'])"; }
+end() { # NAME: its QEMU, and all of it
+	local pid
+	pid=$(pid_of "$1" 2>/dev/null) && kill -9 "$pid" && while [ -d "/proc/$pid" ]; do sleep 0.02; done
+	"$helper" delete --force "$1" >/dev/null
+}
+# As after a kexec: what is sealed is held.
+next_kernel() { sed -i 's/^sealed/held/' "$CPR_FAKE"/vm.*; }
+gone() { ! [ -e "/run/cpr/$1" ]; }
+manifest() { # NAME EXPRESSION of m
+	python3 -c "
+import json
+m = json.load(open('/run/cpr/$1/manifest.json'))
+assert ($2), m"
+}
+
+module_tests() {
+	local count_before state
+
+	# ---- run ----
+	start a
+	holds 'run' test "$status" = 0
+	holds 'run tells the machine' grep -q "^a: running, pid [0-9]*, pc-q35-[0-9.]*, 32 MiB of RAM$" <<<"$out"
+	holds 'its guest runs' counts a
+	holds 'it is listed' state_is a running running
+	holds 'its manifest' manifest a "m['machine'].startswith('pc-q35-') and m['memory'] == \
+		[{'file': 'ram0', 'id': 'cpr-ram0', 'size': 32 << 20}] and 'saved' not in m and m['qemu_version']"
+	holds 'its files are private' test "$(stat -c %a /run/cpr/a /run/cpr/a/ram0 /run/cpr-helper/a.qmp | tr '\n' ' ')" = '700 600 600 '
+	refuses 'a name that exists' 5 "cpr-helper: VM 'a': it exists" run a --ram 32M -- "${qemu[@]}"
+	holds 'and that VM runs on' counts a
+	refuses 'delete while it runs' 5 "cpr-helper: VM 'a': its QEMU runs (pid $(pid_of a))" delete a
+	refuses 'abort of what is not saved' 3 \
+		"cpr-helper: VM 'a': it is running, and there is nothing to abort" abort a
+	refuses 'restore of what runs' 5 \
+		"cpr-helper: VM 'a': it is running, there is nothing to restore" restore a
+	refuses 'no such VM' 3 "cpr-helper: VM 'b': kernel: there is no such VM" save b
+	json 'show' "o['vm']['state'] == 'running' and o['vm']['qemu']['status'] == 'running' and \
+		o['vm']['manifest']['argv'][:2] == ['-M', 'q35,accel=tcg']" show a
+	call show a
+	holds 'show, in words' grep -q '^RAM files: *ram0 (32 MiB)$' <<<"$out"
+
+	# ---- run that fails leaves nothing ----
+	call run b --ram 32M -- "${qemu[@]}" -device no-such-device
+	holds 'QEMU that does not start: status' test "$status" = 1
+	holds 'its own words are shown' grep -q "^  | .*'no-such-device' is not a valid device model name" <<<"$err"
+	holds 'nothing is left of it' gone b
+	call run b --ram 32M -- /bin/true
+	holds 'a QEMU that is none' grep -q "^cpr-helper: QEMU '.*true': QEMU ended with status 0$" <<<"$err"
+	holds 'nothing is left of that' gone b
+	echo 'no more VMs' >"$CPR_FAKE/fail-pin"
+	refuses 'a pin that is refused' 1 "cpr-helper: VM 'b': kernel: no more VMs" \
+		run b --ram 32M -- "${qemu[@]}"
+	rm "$CPR_FAKE/fail-pin"
+	holds 'nothing is left of that, either' gone b
+	refuses 'no room' 1 "cpr-helper: memory '4G': the region has no room for it; 1000 MiB is free, 0 B more is being scrubbed" \
+		run b --ram 4G -- "${qemu[@]}"
+	holds 'nor of that' gone b
+	: >"$CPR_FAKE/unformatted"
+	refuses 'an unformatted region' 4 "cpr-helper: handover region '1 GiB': it is not formatted" \
+		run b --ram 32M -- "${qemu[@]}"
+	prints 'format' 'handover region: formatted, 1 GiB at 0x100000000' format
+	refuses 'format twice' 4 \
+		'cpr-helper: handover region: it bears an image already; formatting destroys all VMs in it' format
+	call run b --ram 32M -- "${qemu[@]}" -global memory-backend-file.share=off -set object.cpr-ram0.share=off
+	holds 'memory that QEMU does not share after all' test "$status" != 0
+	holds 'nothing is left of it, again' gone b
+
+	# ---- save and abort ----
+	echo 'not now' >"$CPR_FAKE/fail-save"
+	refuses 'a save that the module refuses' 1 "cpr-helper: VM 'a': kernel: not now" save a
+	rm "$CPR_FAKE/fail-save"
+	holds 'the guest runs on' counts a
+	holds 'nothing is left of the save' test ! -e /run/cpr/a/state -a ! -e /run/cpr/a/state.part
+	holds 'QEMU is as it was' grep -q '"capability": "x-ignore-shared", "state": false\|"state": false, "capability": "x-ignore-shared"' \
+		<(qmp a '{"execute": "query-migrate-capabilities"}')
+	holds 'and in its mode' grep -q '"mode": "normal"' <(qmp a '{"execute": "query-migrate-parameters"}')
+	prints 'save --dry-run' 'a: running, would be saved' save a --dry-run
+	holds 'it runs' counts a
+	json 'save' "o['vms'][0]['ok'] and o['vms'][0]['state_bytes'] > 1000 and o['vms'][0]['runstate'] == 'running'" save a
+	holds 'the guest stands still' stands_still a
+	holds 'QEMU waits' state_is a saved postmigrate
+	holds 'the state is recorded' manifest a "m['saved']['digest'].startswith('xxh3-128:') and m['saved']['size'] == $(stat -c %s /run/cpr/a/state)"
+	refuses 'save twice' 5 "cpr-helper: VM 'a': it is saved, not running" save a
+	refuses 'restore instead of abort' 5 "cpr-helper: VM 'a': it is saved, there is nothing to restore" restore a
+	count_before=$(counted a)
+	prints 'abort' 'a: the guest runs on' abort a
+	holds 'it does' counts_on a "$count_before"
+	holds 'the state is gone' test ! -e /run/cpr/a/state
+	holds 'and forgotten' manifest a "'saved' not in m"
+
+	# ---- kexec, as the fake does it, and restore ----
+	call save --all
+	state=$(sha256sum </run/cpr/a/state)
+	count_before=$(counted a)
+	kill -9 "$(pid_of a)"
+	while state_is a saved postmigrate 2>/dev/null; do sleep 0.05; done
+	holds 'QEMU that died in postmigrate' state_is a dead
+	refuses 'abort then' 1 "cpr-helper: VM 'a': its QEMU is gone; its state is saved" abort a
+	refuses 'delete then' 5 "cpr-helper: VM 'a': it is saved: its saved guest would be lost" delete a
+	call restore a
+	holds 'restore of it' test "$status" = 0
+	holds 'the guest goes on' counts_on a "$count_before"
+	call save a
+	state=$(sha256sum </run/cpr/a/state)
+	count_before=$(counted a)
+	cp /run/cpr/a/state "$tmp/state"
+	cp /run/cpr/a/manifest.json "$tmp/manifest"
+	kill -9 "$(pid_of a)"
+	while [ -n "$(pid_of a 2>/dev/null)" ]; do sleep 0.05; done
+	sed -i 's/^saved/held/' "$CPR_FAKE/vm.a"
+
+	truncate -s -1 /run/cpr/a/state
+	refuses 'a truncated state' 1 "cpr-helper: state file '/run/cpr/a/state': it has $(stat -c %s /run/cpr/a/state) bytes, and was saved with $(stat -c %s "$tmp/state")" restore a
+	holds 'leaves the VM held' state_is a held
+	cp "$tmp/state" /run/cpr/a/state
+	printf X | dd of=/run/cpr/a/state bs=1 seek=5000 conv=notrunc status=none
+	refuses 'a changed state' 1 "cpr-helper: state file '/run/cpr/a/state': its digest is not the one it was saved with" restore a
+	holds 'leaves it held, too' state_is a held
+	# A state that only QEMU can find wrong.
+	head -c 100000 "$tmp/state" >/run/cpr/a/state
+	python3 - <<-'EOF'
+		import ctypes, json
+		class Hash(ctypes.Structure):
+		    _fields_ = [("low", ctypes.c_uint64), ("high", ctypes.c_uint64)]
+		xxh = ctypes.CDLL("libxxhash.so.0")
+		xxh.XXH3_128bits.restype = Hash
+		xxh.XXH3_128bits.argtypes = [ctypes.c_char_p, ctypes.c_size_t]
+		state = open("/run/cpr/a/state", "rb").read()
+		h = xxh.XXH3_128bits(state, len(state))
+		m = json.load(open("/run/cpr/a/manifest.json"))
+		m["saved"]["size"] = len(state)
+		m["saved"]["digest"] = "xxh3-128:%016x%016x" % (h.high, h.low)
+		json.dump(m, open("/run/cpr/a/manifest.json", "w"))
+	EOF
+	call restore a
+	holds 'a state that QEMU refuses' grep -q "^cpr-helper: QEMU's migration 'failed': " <<<"$err"
+	holds 'its own words' grep -q '^  | qemu-system-x86_64: ' <<<"$err"
+	holds 'leaves it held, again' state_is a held
+	cp "$tmp/state" /run/cpr/a/state
+	echo '{' >/run/cpr/a/manifest.json
+	call restore a
+	holds 'a damaged manifest' grep -q "^cpr-helper: manifest 'manifest.json': " <<<"$err"
+	sed 's,"binary":"[^"]*","binary":"/no/qemu",' "$tmp/manifest" >/run/cpr/a/manifest.json
+	refuses 'a QEMU that is gone' 3 "cpr-helper: QEMU binary '/no/qemu': No such file or directory" restore a
+	sed 's,"machine":"[^"]*","machine":"pc-q35-99.0",' "$tmp/manifest" >/run/cpr/a/manifest.json
+	call restore a
+	holds 'a machine that QEMU does not know' grep -q '^  | .*unsupported machine type' <<<"$err"
+	cp "$tmp/manifest" /run/cpr/a/manifest.json
+	echo 'broken' >"$CPR_FAKE/fail-pin"
+	refuses 'a module that refuses the pin' 1 "cpr-helper: VM 'a': kernel: broken" restore a
+	rm "$CPR_FAKE/fail-pin"
+	holds 'the VM is held after all of that' state_is a held
+	holds 'its memory was not touched' test "$(counted a)" = "$count_before"
+	holds 'nor its state' test "$(sha256sum </run/cpr/a/state)" = "$state"
+	json 'restore' "o['vms'][0]['ok'] and o['vms'][0]['runstate'] == 'running'" restore a
+	holds 'the guest goes on from there' counts_on a "$count_before"
+	holds 'it is listed as running' state_is a running running
+	holds 'the state is gone then' test ! -e /run/cpr/a/state
+	holds 'it is the same machine' grep -q "$(sed -n 's/.*"machine":"\([^"]*\)".*/\1/p' "$tmp/manifest")-machine" \
+		<(qmp a '{"execute": "qom-get", "arguments": {"path": "/machine", "property": "type"}}')
+
+	# ---- paused guests ----
+	qmp a '{"execute": "stop"}' >/dev/null
+	call save a
+	holds 'save of a paused guest' test "$status" = 0
+	prints 'its abort' 'a: the guest stays paused' abort a
+	holds 'it is still' stands_still a
+	call save a
+	holds 'its second save' test "$status" = 0
+	kill -9 "$(pid_of a)"
+	count_before=$(counted a)
+	while [ -n "$(pid_of a 2>/dev/null)" ]; do sleep 0.05; done
+	call restore a
+	holds 'its restore' test "$status" = 0
+	holds 'it is paused' state_is a running paused
+	holds 'it stands still' test "$(counted a)" = "$count_before"
+	qmp a '{"execute": "cont"}' >/dev/null
+	holds 'it can go on' counts_on a "$count_before"
+	start b -- -S
+	holds 'run -S' state_is b running prelaunch
+	end b
+
+	# ---- a QEMU that cannot be saved ----
+	start b -- -drive driver=null-co,read-zeroes=on,if=none,id=n -device nvme,serial=x,drive=n
+	call save b
+	holds 'a device that cannot be saved' grep -q "^cpr-helper: QEMU refuses 'migrate': .*nvme" <<<"$err"
+	holds 'its guest runs on' counts b
+	holds 'it can be tried again' test "$status" = 1
+	call save --all
+	holds 'save --all where one fails' test "$status" = 6
+	holds 'names it' grep -q "^cpr-helper: VMs 'b': not saved$" <<<"$err"
+	holds 'the other one is saved' state_is a saved postmigrate
+	json 'in JSON' "o['error']['code'] == 5 or [v['ok'] for v in o['vms']] == [False]" save --all
+	call abort --all
+	holds 'abort --all' test "$status" = 0
+	refuses 'abort --all with nothing to do' 3 'cpr-helper: --all: no VM is saved' abort --all
+	end b
+
+	# ---- a QEMU that hangs ----
+	count_before=$(pid_of a)
+	kill -STOP "$count_before"
+	CPR_TIMEOUT_SCALE=0.1 call save a
+	kill -CONT "$count_before"
+	holds 'a QEMU that does not answer' test "$status" = 1
+	holds 'why' grep -q "^cpr-helper: QEMU's monitor '/run/cpr-helper/a.qmp': timed out$" <<<"$err"
+	holds 'nothing was done to it' counts a
+
+	# ---- NUMA ----
+	call run b --ram 24M,8M -- "${qemu[@]}" -smp 2 -numa node,cpus=0 -numa node,cpus=1
+	holds 'two NUMA nodes' test "$status" = 0
+	holds 'each has its file' test "$(stat -c %s /run/cpr/b/ram0 /run/cpr/b/ram1 | tr '\n' ' ')" = '25165824 8388608 '
+	holds 'it counts' counts b
+
+	# ---- kexec ----
+	if ! kexec_world; then
+		skip 'kexec' 'needs gcc and depmod'
+	else
+		kexec_tests
+	fi
+
+	# ---- killed, locked, deleted ----
+	kill -9 "$(pid_of b)"
+	while [ -n "$(pid_of b 2>/dev/null)" ]; do sleep 0.05; done
+	holds 'a killed QEMU' state_is b dead
+	refuses 'save of it' 1 "cpr-helper: VM 'b': its QEMU is gone" save b
+	prints 'delete of it' 'b: deleted' delete b
+	exec 9>/run/cpr-helper/a.lock
+	flock 9
+	refuses 'a VM that another helper works on' 5 "cpr-helper: VM 'a': another cpr-helper is at work on it" save a
+	exec 9>&-
+	end a
+	holds 'nothing is left' test -z "$(ls -A /run/cpr)"
+	prints 'an empty list' '' list
+	json 'in JSON, too' "o['vms'] == []" list
+	refuses 'restore --all with nothing to do' 3 'cpr-helper: --all: no VM is sealed or held' restore --all
+}
+
+# A kernel to boot: files in the usual places, a module with the right vermagic,
+# and a command line that has the region.
+kexec_world() {
+	local dir=/lib/modules/9.9.9-cpr
+	command -v gcc >/dev/null && command -v depmod >/dev/null || return 1
+	mkdir -p /lib/modules && mount -t tmpfs tmpfs /lib/modules && mkdir -p $dir/extra || return 1
+	for v in 9.9.9-cpr 9.9.8-cpr; do
+		mkdir -p /lib/modules/$v/extra
+		echo 'const char v[] __attribute__((section(".modinfo"))) = "vermagic=9.9.9-cpr SMP";' |
+			gcc -x c -c - -o /lib/modules/$v/extra/cpr_handover.ko || return 1
+		: >/lib/modules/$v/modules.order
+		: >/lib/modules/$v/modules.builtin
+		depmod $v 2>/dev/null || return 1
+	done
+	mkdir -p /lib/modules/9.9.7-cpr
+	for v in 9.9.9 9.9.8 9.9.7; do : >/lib/modules/$v-cpr/vmlinuz; done
+	: >"$tmp/initrd"
+	echo 'BOOT_IMAGE=/x root=/dev/vda1 memmap=1G!4G quiet' >"$tmp/cmdline"
+	mount --bind "$tmp/cmdline" /proc/cmdline
+}
+
+kexec_tests() {
+	local initrd=(--initrd "$tmp/initrd")
+	refuses 'kexec: no such kernel' 3 \
+		"cpr-helper: kernel '1.2.3': neither /boot nor /lib/modules has its image" kexec --kernel 1.2.3
+	refuses 'kexec: no initrd' 3 "cpr-helper: kernel '9.9.9-cpr': /boot has no initrd for it" \
+		kexec --kernel 9.9.9-cpr
+	refuses 'kexec: no module' 4 \
+		"cpr-helper: module 'cpr_handover': /lib/modules/9.9.7-cpr does not have it: the next kernel could not find the guests" \
+		kexec --kernel 9.9.7-cpr "${initrd[@]}"
+	refuses 'kexec: module of another kernel' 4 \
+		"cpr-helper: module '/lib/modules/9.9.8-cpr/extra/cpr_handover.ko': it is built for '9.9.9-cpr SMP'" \
+		kexec --kernel 9.9.8-cpr "${initrd[@]}"
+	refuses 'kexec: a contradicting command line' 4 \
+		"cpr-helper: next command line 'memmap=512M!0x100000000': it contradicts the region's memmap=1G!0x100000000" \
+		kexec --kernel 9.9.9-cpr "${initrd[@]}" --append 'memmap=512M!4G'
+	json 'kexec --dry-run' "o['command_line'] == 'root=/dev/vda1 memmap=1G!4G quiet x=y' and \
+		o['image'].endswith('/lib/modules/9.9.9-cpr/vmlinuz') and o['vms'] == ['a', 'b']" \
+		kexec --kernel 9.9.9-cpr "${initrd[@]}" --append x=y --dry-run
+	holds 'that loaded nothing' test ! -e "$CPR_FAKE/kexec"
+	holds 'and stopped nobody' counts a
+
+	echo 'no jump today' >"$CPR_FAKE/fail-jump"
+	count_before=$(counted a)
+	call kexec --kernel 9.9.9-cpr "${initrd[@]}"
+	holds 'a jump that fails' test "$status" = 1
+	holds 'says so' grep -q 'kernel: no jump today' <<<"$err"
+	holds 'the kernel is unloaded' test ! -e "$CPR_FAKE/kexec"
+	holds 'all VMs run on' counts_on a "$count_before"
+	holds 'in a new QEMU' state_is a running running
+	holds 'all of them' counts b
+	rm "$CPR_FAKE/fail-jump"
+
+	echo 'no seal today' >"$CPR_FAKE/fail-seal"
+	call kexec --kernel 9.9.9-cpr "${initrd[@]}"
+	holds 'a seal that fails' test "$status" = 1
+	rm "$CPR_FAKE/fail-seal"
+	holds 'leaves the other VM running' counts b
+	# With the seal still refused the VM cannot be restored; then it can.
+	holds 'the VM is saved' state_is a dead
+	call restore a
+	holds 'and can be restored' counts a
+
+	count_before=$(counted a)
+	call kexec --kernel 9.9.9-cpr "${initrd[@]}"
+	holds 'kexec' test "$status" = 0
+	holds 'what was loaded' grep -q "^.*/lib/modules/9.9.9-cpr/vmlinuz $tmp/initrd root=/dev/vda1 memmap=1G!4G quiet$" "$CPR_FAKE/kexec"
+	holds 'VMs are held' state_is a held
+	holds 'all' state_is b held
+	call restore --all
+	holds 'restore --all' test "$status" = 0
+	holds 'the guests go on' counts_on a "$count_before"
+	holds 'each' counts b
+}
+
+if [ "$(id -u)" != 0 ]; then
+	skip 'VMs' 'needs root'
+elif ! usable; then
+	skip 'VMs' 'needs QEMU 9.1, install qemu-system-x86'
+else
+	helper=$CPR_HELPER_FAKE
+	mkdir -p /run/cpr /run/cpr-helper
+	mount -t tmpfs -o size=256M tmpfs /run/cpr
+	mount -t tmpfs tmpfs /run/cpr-helper
+	export CPR_FAKE=$tmp/fake
+	mkdir "$CPR_FAKE"
+	: >"$CPR_FAKE/loaded"
+	guest_image "$tmp/boot"
+	module_tests
+fi

@@ -1,0 +1,107 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# run.sh - cpr-helper's command line: exit status and words, exactly.
+#
+#	CPR_HELPER	the program
+#	CPR_HELPER_FAKE	the program with fake.c in the module's place
+#
+# Parts that need root, or QEMU 9.1, are skipped with a reason where that is not.
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+: "${CPR_HELPER:?}" "${CPR_HELPER_FAKE:?}"
+# The part with VMs mounts; do it where nobody sees it. In a chroot the propagation
+# cannot be set, but whoever made that has done so.
+if [ "$(id -u)" = 0 ] && [ -z "${CPR_CLI_UNSHARED:-}" ]; then
+	propagation=private
+	unshare -m true 2>/dev/null || propagation=unchanged
+	CPR_CLI_UNSHARED=1 exec unshare -m --propagation $propagation "$0" "$@"
+fi
+tmp=$(mktemp -d)
+chmod 755 "$tmp"
+trap 'rm -rf "$tmp"' EXIT
+helper=$CPR_HELPER
+count=0 failed=0
+unset NO_COLOR CPR_TIMEOUT_SCALE
+export LC_ALL=C TZ=UTC
+
+result() { # STATUS DESCRIPTION
+	count=$((count + 1))
+	[ "$1" = ok ] || failed=$((failed + 1))
+	echo "$1 $count - $2"
+}
+skip() { # DESCRIPTION REASON
+	count=$((count + 1))
+	echo "ok $count - $1 # SKIP $2"
+}
+complain() { sed 's/^/#   /' <<<"$1"; }
+# Run the helper; its output is in $out and $err, its status in $status.
+call() {
+	"$helper" "$@" >"$tmp/out" 2>"$tmp/err" </dev/null
+	status=$?
+	out=$(<"$tmp/out") err=$(<"$tmp/err")
+}
+# DESCRIPTION STATUS STDERR ARGUMENT...: the whole of stderr but remedies, exactly.
+refuses() {
+	local what=$1 want=$2 words=$3 got
+	shift 3
+	call "$@"
+	got=$(grep -v '^  remedy: ' <<<"$err")
+	if [ "$status" = "$want" ] && [ "$got" = "$words" ]; then
+		result ok "$what"
+		return
+	fi
+	result 'not ok' "$what"
+	echo "# status $status, not $want; stderr:"
+	complain "$err"
+	echo "# not:"
+	complain "$words"
+}
+# DESCRIPTION STDOUT ARGUMENT...: status 0, the whole of stdout exactly.
+prints() {
+	local what=$1 words=$2
+	shift 2
+	call "$@"
+	if [ "$status" = 0 ] && [ "$out" = "$words" ]; then
+		result ok "$what"
+		return
+	fi
+	result 'not ok' "$what"
+	echo "# status $status; stdout:"
+	complain "$out"
+	echo "# not:"
+	complain "$words"
+	complain "$err"
+}
+# DESCRIPTION COMMAND...
+holds() {
+	local what=$1
+	shift
+	if "$@" >"$tmp/holds" 2>&1; then
+		result ok "$what"
+	else
+		result 'not ok' "$what"
+		echo "# failed: $*"
+		complain "$(<"$tmp/holds")"
+	fi
+}
+# DESCRIPTION JQ-LIKE-PYTHON ARGUMENT...: stdout is one JSON object, of which the
+# expression (of "o") is true.
+json() {
+	local what=$1 expression=$2
+	shift 2
+	call --json "$@"
+	holds "$what" python3 -c "
+import json, sys
+o = json.load(open('$tmp/out'))
+assert o['version'] == 1, o
+assert ($expression), o"
+}
+
+echo 'TAP version 13'
+# shellcheck source-path=SCRIPTDIR
+for part in usage image module; do
+	. "$here/$part.sh"
+done
+echo "1..$count"
+[ $failed = 0 ]

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash disable=SC2154
+# Command lines that make no sense, and help. Needs nothing.
+
+refuses 'no command' 2 'cpr-helper: command: none given'
+refuses 'unknown command' 2 "cpr-helper: command 'rum': there is no such command" rum
+refuses 'unknown global option' 2 \
+	"cpr-helper: option '--jsn': there is no such option before the command" --jsn list
+refuses 'unknown option' 2 "cpr-helper: save '--everything': there is no such option" save --everything
+refuses 'unknown short option' 2 "cpr-helper: list '-x': there is no such option" list -x
+refuses 'option without its value' 2 "cpr-helper: save '--timeout': the option needs a value" \
+	save a --timeout
+refuses 'value for an option that takes none' 2 \
+	"cpr-helper: save '--all=yes': there is no such option" save --all=yes
+refuses 'name missing' 2 'cpr-helper: show: NAME or FILE is missing' show
+refuses 'too many words' 2 "cpr-helper: show 'b': too many words" show a b
+refuses 'neither name nor --all' 2 'cpr-helper: save: neither a name nor --all' save
+refuses 'both name and --all' 2 'cpr-helper: restore: both a name and --all' restore a --all
+for bad in 0 -1 x 1e9; do
+	refuses "--timeout $bad" 2 \
+		"cpr-helper: save '$bad': --timeout is not a number of seconds from 0 to 86400" \
+		save a --timeout=$bad
+done
+refuses 'kexec without --kernel' 2 'cpr-helper: kexec: --kernel VERSION is missing' kexec
+refuses 'run without --' 2 \
+	"cpr-helper: run: the -- before QEMU's command line is missing" run a qemu-system-x86_64
+refuses 'run with nothing after --' 2 'cpr-helper: run: nothing follows the --' run a --
+refuses 'run without a name' 2 'cpr-helper: run: NAME or FILE is missing' run -- true
+
+why='a name is made of letters, digits, dot, underscore and dash'
+for command in show save abort restore delete; do
+	refuses "$command: a name with a slash" 2 "cpr-helper: VM name 'a/b': $why" $command a/b
+done
+refuses 'run: a name with a slash' 2 "cpr-helper: VM name '../a': a name must not begin with a dot or a dash" \
+	run ../a --ram 64M -- true
+refuses 'a name with a space' 2 "cpr-helper: VM name 'a b': $why" show 'a b'
+refuses 'a hidden name' 2 "cpr-helper: VM name '.a': a name must not begin with a dot or a dash" show .a
+refuses 'an empty name' 2 "cpr-helper: VM name '': the name is empty" show ''
+long=$(printf 'x%.0s' {1..65})
+refuses 'a long name' 2 "cpr-helper: VM name '$long': the name is longer than 64 bytes" show "$long"
+
+refuses 'QEMU binary missing' 3 "cpr-helper: QEMU binary 'no-such-qemu': there is no such program" \
+	run a --ram 64M -- no-such-qemu
+refuses 'no RAM size' 2 "cpr-helper: --ram: the size of the guest's RAM is not given" run a -- true
+refuses 'a RAM size that is none' 2 \
+	"cpr-helper: run 'much': --ram takes a size like 512M or 4G, or a list of them" \
+	run a --ram much -- true
+refuses 'an empty part of a list of sizes' 2 \
+	"cpr-helper: run '64M,': --ram takes a size like 512M or 4G, or a list of them" \
+	run a --ram 64M, -- true
+refuses 'RAM that is lost at the kexec' 4 \
+	"cpr-helper: QEMU option '-object memory-backend-ram,id=x,size=64M': this memory is anonymous and is lost at the kexec" \
+	run a -- true -m 64M -object memory-backend-ram,id=x,size=64M
+true=$(realpath "$(type -P true)")
+prints 'run --dry-run' "create /run/cpr/a/ram0, 64M
+start $true -append 'a b' -object memory-backend-file,id=cpr-ram0,size=64M,mem-path=/run/cpr/a/ram0,share=on,align=2M -machine memory-backend=cpr-ram0 -m 64M" \
+	run a --ram 64M --dry-run -- true -append 'a b'
+json 'run --dry-run --json' \
+	"o['argv'][:2] == ['-M', 'q35'] and o['memory'] == [{'file': 'ram0', 'id': 'cpr-ram0', 'size': 64 << 20}]" \
+	run a --ram 64M --dry-run -- true -M q35
+
+for command in format inspect run list show save abort kexec restore delete; do
+	call $command --help
+	holds "$command --help" test "$status$err" = 0 -a "${out%%:*}" = Usage
+	holds "$command is in the help" grep -q "^  $command " <("$helper" --help)
+	holds "$command is in the man page" grep -q "^\*$command\*" "$here/../../../user/man/cpr-helper.8.scd"
+	# Each of its options, too, and in the completion.
+	for option in $(sed -n '/^Options:/,$s/^  --\([a-z-]*\).*/\1/p' <<<"$out"); do
+		holds "$command --$option is documented" \
+			grep -q -- "--$option" "$here/../../../user/man/cpr-helper.8.scd"
+		holds "$command --$option is completed" \
+			grep -q -- "--$option" "$here/../../../user/completions/cpr-helper.bash"
+	done
+done
+call --version
+holds '--version' test "$status" = 0 -a "${out%% *}" = cpr-helper
+
+json 'an error in JSON' \
+	"o['error'] == {'what': 'VM name', 'value': 'a/b', 'why': '$why', 'remedy': 'choose a name like web1', 'code': 2}" \
+	show a/b
+json 'an error of the options in JSON' "o['error']['code'] == 2 and o['error']['remedy']" list -x
+json 'no command, in JSON' "o['error']['code'] == 2 and o['error']['value'] is None"
+if [ -c /dev/full ]; then
+	"$helper" --help >/dev/full 2>"$tmp/err"
+	holds 'output that cannot be written' test $? = 1
+fi
+
+if [ -d /sys/module/cpr_handover ]; then
+	skip 'module not loaded' 'it is loaded'
+else
+	for command in list 'show a' 'save a' 'save --all' 'abort a' 'restore a' 'delete a' format; do
+		# shellcheck disable=SC2086
+		refuses "$command: module not loaded" 4 \
+			"cpr-helper: module 'cpr_handover': not loaded" $command
+	done
+	refuses 'run: module not loaded' 4 "cpr-helper: module 'cpr_handover': not loaded" \
+		run a --ram 64M -- true
+	if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
+		cp "$helper" "$tmp/helper"
+		root_helper=$helper
+		helper=$tmp/nobody
+		printf '#!/bin/sh\nexec setpriv --reuid 65534 --regid 65534 --clear-groups %q "$@"\n' \
+			"$tmp/helper" >"$helper"
+		chmod 755 "$helper"
+		refuses 'unprivileged kexec' 1 'cpr-helper: kexec: needs root' kexec --kernel x
+		refuses 'unprivileged format of a file' 1 \
+			"cpr-helper: cannot open '/etc/shadow': Permission denied" \
+			format --start 4G /etc/shadow
+		helper=$root_helper
+	else
+		skip 'unprivileged' 'needs root and setpriv'
+	fi
+fi

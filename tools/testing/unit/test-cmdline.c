@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The next kernel's command line. */
+#define _GNU_SOURCE
+#include "ktap.h"
+#include "lib/cmdline.h"
+#include "lib/size.h"
+
+#define GIB (UINT64_C(1) << 30)
+
+static int compose(const char *current, const char *base, const char *append, char **line,
+		   char **warning, struct err *err)
+{
+	const struct cmdline_request req = {
+		.current = current, .base = base, .append = append, .start = 4 * GIB, .size = GIB,
+	};
+
+	return cmdline_compose(&req, line, warning, err);
+}
+
+static const struct { const char *current, *base, *append, *out; } good[] = {
+	{ "BOOT_IMAGE=/boot/vmlinuz root=/dev/vda1 memmap=1G!4G quiet initrd=/x", NULL, NULL,
+	  "root=/dev/vda1 memmap=1G!4G quiet" },
+	{ "memmap=0x40000000!0x100000000", NULL, "phase2", "memmap=0x40000000!0x100000000 phase2" },
+	{ "memmap=1048576K!4096M a", NULL, NULL, "memmap=1048576K!4096M a" },
+	/* A larger range covers the region, and is what must be kept. */
+	{ "memmap=2G!4G", "root=x", NULL, "root=x memmap=2G!0x100000000" },
+	{ "memmap=1G!4G", "root=x", NULL, "root=x memmap=1G!0x100000000" },
+	{ "memmap=1G!4G", "root=x memmap=1024M!4G", NULL, "root=x memmap=1024M!4G" },
+	{ "memmap=1G!4G", "", NULL, "memmap=1G!0x100000000" },
+	/* Lists, other kinds, quoted words, and what is for init. */
+	{ "memmap=16M$1G,1G!4G", NULL, NULL, "memmap=16M$1G,1G!4G" },
+	{ "dyndbg=\"file a.c +p; memmap=1G$4G\" memmap=1G!4G", NULL, "b",
+	  "dyndbg=\"file a.c +p; memmap=1G$4G\" memmap=1G!4G b" },
+	{ "memmap=1G!4G -- single", NULL, "a=b", "memmap=1G!4G a=b -- single" },
+	{ "memmap=1G!4G", "a -- single", NULL, "a memmap=1G!0x100000000 -- single" },
+};
+
+static void test_good(void)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
+		_cleanup_err_ struct err err = { 0 };
+		_cleanup_free_ char *line = NULL, *warning = NULL;
+		int r = compose(good[i].current, good[i].base, good[i].append, &line, &warning,
+				&err);
+
+		CHECK_MSG(r == 0, "'%s': %s", good[i].current, err.why);
+		CHECK_STR(line, good[i].out);
+		CHECK(!warning);
+	}
+}
+
+static const struct { const char *current, *base, *append, *words; } bad[] = {
+	{ "root=x", NULL, NULL, "no memmap= option" },
+	{ "memmap=512M!4G", NULL, NULL, "no memmap= option" },
+	{ "memmap=1G$4G", NULL, NULL, "no memmap= option" },
+	{ "memmap=1G!5G", NULL, NULL, "no memmap= option" },
+	{ "-- memmap=1G!4G", NULL, NULL, "no memmap= option" },
+	{ "xmemmap=1G!4G", NULL, NULL, "no memmap= option" },
+	{ "memmap=1G!4G", NULL, "memmap=512M!4G", "contradicts" },
+	{ "memmap=1G!4G", "memmap=512M!4G", NULL, "contradicts" },
+	{ "memmap=1G!4G", "memmap=1G$4G", NULL, "contradicts" },
+	{ "memmap=1G!4G", NULL, "memmap=2G!3G", "contradicts" },
+	{ "memmap=2G!4G", "memmap=1G!4G", NULL, "contradicts" },
+};
+
+static void test_bad(void)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		_cleanup_err_ struct err err = { 0 };
+		_cleanup_free_ char *line = NULL, *warning = NULL;
+		int r = compose(bad[i].current, bad[i].base, bad[i].append, &line, &warning, &err);
+
+		CHECK_MSG(r < 0 && !line, "'%s' gives '%s'", bad[i].current, line);
+		if (r == 0)
+			continue;
+		CHECK_INT(err.exit, CPR_EXIT_REFUSED);
+		CHECK_MSG(strstr(err.why, bad[i].words), "'%s' lacks '%s'", err.why, bad[i].words);
+		CHECK(err.remedy);
+	}
+}
+
+static void test_length(void)
+{
+	_cleanup_err_ struct err err = { 0 };
+	_cleanup_free_ char *line = NULL, *warning = NULL, *append = xcalloc(1, CMDLINE_MAX + 1);
+
+	memset(append, 'x', CMDLINE_MAX - strlen("memmap=1G!4G "));
+	CHECK_INT(compose("memmap=1G!4G", NULL, append, &line, &warning, &err), 0);
+	CHECK_INT(strlen(line), CMDLINE_MAX);
+	free(line);
+	strcat(append, "x");
+	CHECK(compose("memmap=1G!4G", NULL, append, &line, &warning, &err) < 0);
+	CHECK_INT(err.exit, CPR_EXIT_REFUSED);
+}
+
+static void test_kaslr(void)
+{
+	static const char four[] = "memmap=1G!4G memmap=1M$1G,1M$2G,1M$3G";
+	_cleanup_free_ char *a = NULL, *b = NULL, *warning = NULL;
+
+	CHECK_INT(compose(four, NULL, NULL, &a, &warning, NULL), 0);
+	CHECK(!warning);
+	CHECK_INT(compose(four, NULL, "memmap=1M$8G", &b, &warning, NULL), 0);
+	CHECK(warning && strstr(warning, "KASLR"));
+}
+
+static void test_firmware(void)
+{
+	const struct cmdline_request req = {
+		.current = "root=x", .start = 4 * GIB, .size = GIB, .firmware = true,
+	};
+	_cleanup_free_ char *line = NULL, *warning = NULL;
+
+	CHECK_INT(cmdline_compose(&req, &line, &warning, NULL), 0);
+	CHECK_STR(line, "root=x");
+}
+
+static const struct { const char *text; int r; uint64_t unit, value; } sizes[] = {
+	{ "512", 0, MIB, 512 * MIB }, { "512M", 0, MIB, 512 * MIB }, { "1g", 0, 1, GIB },
+	{ "4096", 0, 1, 4096 }, { "2T", 0, 1, UINT64_C(2) << 40 }, { "0", 0, 1, 0 },
+	{ "", -22, 1, 0 }, { "M", -22, 1, 0 }, { "-1", -22, 1, 0 }, { " 1", -22, 1, 0 },
+	{ "1MB", -22, 1, 0 }, { "1P", -22, 1, 0 }, { "0x10", -22, 1, 0 }, { "1.5G", -22, 1, 0 },
+	{ "99999999999999999999", -34, 1, 0 }, { "9999999999T", -34, 1, 0 },
+};
+
+static void test_sizes(void)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+		uint64_t value = 0;
+		int r = size_parse(sizes[i].text, sizes[i].unit, &value);
+
+		CHECK_MSG(r == sizes[i].r && value == sizes[i].value, "'%s': %d, %llu",
+			  sizes[i].text, r, (unsigned long long)value);
+	}
+	CHECK_STR(size_exact(GIB), "1G");
+	CHECK_STR(size_exact(1536 * 1024), "1536K");
+	CHECK_STR(size_exact(4097), "4097");
+	CHECK_STR(size_exact(0), "0");
+	CHECK_STR(size_human(GIB + GIB / 2), "1.5 GiB");
+	CHECK_STR(size_human(100), "100 B");
+}
+
+KTAP_MAIN({ "command lines that are composed", test_good },
+	  { "command lines that would lose the region", test_bad },
+	  { "length", test_length },
+	  { "too many ranges for KASLR", test_kaslr },
+	  { "a region that needs no option", test_firmware },
+	  { "sizes", test_sizes })

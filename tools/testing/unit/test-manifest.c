@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The manifest, and the digest that it keeps. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "ktap.h"
+#include "lib/digest.h"
+#include "lib/manifest.h"
+
+static char dir[] = "/tmp/cpr-manifest-XXXXXX";
+
+#define GOOD "{\"version\":1,\"name\":\"a\",\"binary\":\"/b\",\"machine\":\"m\",\"cwd\":\"/\"," \
+	"\"argv\":[\"-M\",\"q35\"],\"memory\":[{\"file\":\"ram0\",\"id\":\"x\",\"size\":2097152}]}"
+
+static void put(const char *name, const char *text, size_t len)
+{
+	_cleanup_free_ char *path = xasprintf("%s/%s", dir, name);
+	_cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+
+	CHECK(fd >= 0 && write_all(fd, text, len) == 0);
+}
+
+static void test_round_trip(void)
+{
+	_cleanup_json_ struct json_object *m = json_tokener_parse(GOOD), *back = NULL;
+	_cleanup_strv_ struct strv argv = { 0 }, files = { 0 };
+	_cleanup_err_ struct err err = { 0 };
+	struct stat st;
+
+	CHECK_INT(manifest_write(dir, m, &err), 0);
+	CHECK_INT(manifest_read(dir, &back, &err), 0);
+	CHECK(json_object_equal(m, back));
+	manifest_argv(back, &argv);
+	manifest_files(back, &files);
+	CHECK(argv.n == 2 && streq(argv.v[1], "q35"));
+	CHECK(files.n == 1 && streq(files.v[0], "ram0"));
+	CHECK(stat(fmt("%s/manifest.json", dir), &st) == 0 && (st.st_mode & 0777) == 0600);
+	CHECK(access(fmt("%s/manifest.json.new", dir), F_OK) < 0);
+}
+
+/* Each takes a good manifest and breaks it in one place. */
+static const struct { const char *from, *to; } damages[] = {
+	{ "\"version\":1", "\"version\":2" },
+	{ "\"version\":1,", "" },
+	{ "\"name\":\"a\"", "\"name\":5" },
+	{ "\"binary\":\"/b\",", "" },
+	{ "\"machine\":\"m\"", "\"machine\":null" },
+	{ "\"cwd\":\"/\",", "" },
+	{ "[\"-M\",\"q35\"]", "\"-M q35\"" },
+	{ "[\"-M\",\"q35\"]", "[\"-M\",5]" },
+	{ "\"file\":\"ram0\"", "\"file\":\"../ram0\"" },
+	{ "\"file\":\"ram0\"", "\"file\":\"..\"" },
+	{ "\"file\":\"ram0\",", "" },
+	{ "2097152", "-1" },
+	{ "2097152", "\"2M\"" },
+	{ "[{\"file\":\"ram0\",\"id\":\"x\",\"size\":2097152}]", "[]" },
+	{ "}]}", "}],\"saved\":{}}" },
+	{ "}]}", "}],\"saved\":{\"digest\":\"x\",\"runstate\":\"running\"}}" },
+	{ "}]}", "}]" },
+	{ GOOD, "[]" },
+	{ GOOD, "" },
+	{ GOOD, "null" },
+};
+
+static void test_damaged(void)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(damages); i++) {
+		_cleanup_json_ struct json_object *m = NULL;
+		_cleanup_err_ struct err err = { 0 };
+		_cleanup_free_ char *text = NULL;
+		const char *at = strstr(GOOD, damages[i].from);
+
+		CHECK_MSG(at, "nothing to break: '%s'", damages[i].from);
+		if (!at)
+			continue;
+		text = xasprintf("%.*s%s%s", (int)(at - GOOD), GOOD, damages[i].to,
+				 at + strlen(damages[i].from));
+		put("manifest.json", text, strlen(text));
+		CHECK_MSG(manifest_read(dir, &m, &err) == -EINVAL && !m, "accepted: %s", text);
+		CHECK(err.why);
+	}
+}
+
+static void test_missing(void)
+{
+	_cleanup_json_ struct json_object *m = NULL;
+	_cleanup_err_ struct err err = { 0 };
+
+	CHECK_INT(manifest_read("/nonexistent", &m, &err), -ENOENT);
+	CHECK(err.set);
+}
+
+/* A directory that cannot be written to keeps the manifest that it has. */
+static void test_write_fails(void)
+{
+	_cleanup_json_ struct json_object *m = json_tokener_parse(GOOD), *back = NULL;
+	_cleanup_err_ struct err err = { 0 };
+
+	put("manifest.json", GOOD, strlen(GOOD));
+	CHECK(mkdir(fmt("%s/manifest.json.new", dir), 0700) == 0);
+	jset_str(m, "name", "b");
+	CHECK(manifest_write(dir, m, &err) < 0);
+	CHECK(err.set);
+	CHECK_INT(manifest_read(dir, &back, NULL), 0);
+	CHECK_STR(jstr(back, "name"), "a");
+	rmdir(fmt("%s/manifest.json.new", dir));
+}
+
+/* Values of the reference implementation (xxhsum -H2). */
+static void test_digest(void)
+{
+	_cleanup_free_ char *path = xasprintf("%s/data", dir);
+	_cleanup_free_ char *big = xcalloc(3, MIB);
+	struct digest d, other;
+
+	put("data", "", 0);
+	CHECK_INT(digest_file(path, &d, NULL), 0);
+	CHECK_STR(d.text, "xxh3-128:99aa06d3014798d86001c324468d497f");
+	CHECK_INT(d.size, 0);
+	put("data", "abc", 3);
+	CHECK_INT(digest_file(path, &d, NULL), 0);
+	CHECK_STR(d.text, "xxh3-128:06b05ab6733a618578af5f94892f3950");
+	CHECK_INT(d.size, 3);
+	put("data", big, 3 * MIB - 1);
+	CHECK_INT(digest_file(path, &d, NULL), 0);
+	CHECK_INT(d.size, 3 * MIB - 1);
+	big[2 * MIB + 5] ^= 1;
+	put("data", big, 3 * MIB - 1);
+	CHECK_INT(digest_file(path, &other, NULL), 0);
+	CHECK(!streq(d.text, other.text));
+	CHECK(digest_file("/nonexistent", &d, NULL) == -ENOENT);
+}
+
+static void test_setup(void)
+{
+	CHECK(mkdtemp(dir));
+}
+
+static void test_teardown(void)
+{
+	unlink(fmt("%s/data", dir));
+	unlink(fmt("%s/manifest.json", dir));
+	CHECK(rmdir(dir) == 0);
+}
+
+KTAP_MAIN({ "a directory", test_setup },
+	  { "written and read", test_round_trip },
+	  { "damaged", test_damaged },
+	  { "missing", test_missing },
+	  { "not writable", test_write_fails },
+	  { "digest", test_digest },
+	  { "nothing is left behind", test_teardown })

@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The monitor's protocol, against a peer that follows a script: it writes pieces
+ * of bytes and waits for requests in between, as badly as a peer can.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <pthread.h>
+#include <sys/socket.h>
+
+#include "ktap.h"
+#include "lib/interrupt.h"
+#include "lib/qga.h"
+#include "lib/qmp.h"
+
+#define GREETING "{\"QMP\": {\"version\": {}, \"capabilities\": []}}\r\n"
+#define HELLO { SEND, GREETING }, { READ, "qmp_capabilities" }, { SEND, "{\"return\": {}, \"id\": 1}\r\n" }
+
+enum action { END, SEND, READ, BLOW, HANG, ECHO_SYNC };
+
+struct step {
+	enum action action;
+	const char *text;
+};
+
+struct peer {
+	int fd;
+	const struct step *steps;
+	bool ok;
+};
+
+static char last_request[4096];
+
+static void read_request(struct peer *p, const char *words)
+{
+	size_t len = 0;
+
+	while (len < sizeof(last_request) - 1 && read(p->fd, last_request + len, 1) == 1)
+		if (last_request[len++] == '\n')
+			break;
+	last_request[len] = '\0';
+	if (!strstr(last_request, words))
+		p->ok = false;
+}
+
+static void echo_sync(struct peer *p, const struct step *s)
+{
+	struct json_object *msg;
+
+	read_request(p, "guest-sync");
+	msg = json_tokener_parse(last_request);
+	dprintf(p->fd, "%s{\"return\": %lld}\n", s->text ? s->text : "",
+		(long long)jint(jget(msg, "arguments"), "id", 0));
+	json_object_put(msg);
+}
+
+/* A message of @n megabytes that never ends. */
+static void blow(struct peer *p, size_t n)
+{
+	static char block[MIB];
+
+	memset(block, ' ', sizeof(block));
+	if (write(p->fd, "{", 1) != 1)
+		return;
+	while (n-- && send(p->fd, block, sizeof(block), MSG_NOSIGNAL) > 0)
+		;
+}
+
+static void *play(void *data)
+{
+	struct peer *p = data;
+
+	for (const struct step *s = p->steps; s->action != END; s++) {
+		if (s->action == SEND)
+			send(p->fd, s->text, strlen(s->text), MSG_NOSIGNAL);
+		else if (s->action == READ)
+			read_request(p, s->text);
+		else if (s->action == BLOW)
+			blow(p, 16);
+		else if (s->action == ECHO_SYNC)
+			echo_sync(p, s);
+		else
+			while (read(p->fd, last_request, 1) > 0)
+				;
+	}
+	close(p->fd);
+	return NULL;
+}
+
+struct session {
+	struct peer peer;
+	pthread_t thread;
+	struct jsonsock *js;
+};
+
+static void start(struct session *s, const struct step *steps)
+{
+	int fds[2];
+
+	CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == 0);
+	s->peer = (struct peer){ .fd = fds[1], .steps = steps, .ok = true };
+	s->js = jsonsock_new(fds[0], "peer");
+	pthread_create(&s->thread, NULL, play, &s->peer);
+}
+
+static void finish(struct session *s, struct qmp *qmp)
+{
+	qmp_close(qmp);
+	pthread_join(s->thread, NULL);
+	CHECK_MSG(s->peer.ok, "a request was not as expected: %s", last_request);
+}
+
+static struct qmp *open_session(struct session *s, const struct step *steps, int *r,
+				struct err *err)
+{
+	start(s, steps);
+	return qmp_start(s->js, deadline_in(0.5), r, err);
+}
+
+static void test_plain(void)
+{
+	static const struct step steps[] = {
+		HELLO, { READ, "\"query-status\"" },
+		{ SEND, "{\"return\": {\"status\": \"running\"}, \"id\": 2}" }, { END, NULL },
+	};
+	_cleanup_free_ char *status = NULL;
+	struct session s;
+	int r;
+	struct qmp *qmp = open_session(&s, steps, &r, NULL);
+
+	CHECK_INT(r, 0);
+	CHECK_INT(qmp_status(qmp, &status, NULL), 0);
+	CHECK_STR(status, "running");
+	finish(&s, qmp);
+}
+
+/* One byte at a time, with a reply in the middle of events. */
+static void test_pieces(void)
+{
+	static const char text[] =
+		"\n{\"event\": \"A\", \"data\": {\"s\": \"}{\\\"\"}}{\"event\":\"B\"}\r\n"
+		"{\"return\": [1, {\"x\": [[]]}], \"id\": 2} {\"event\": \"C\"}";
+	static const char names[] = "ABC";
+	struct step steps[sizeof(text) + 8] = { HELLO, { READ, "test" } };
+	_cleanup_json_ struct json_object *ret = NULL;
+	char bytes[sizeof(text)][2];
+	struct session s;
+	struct qmp *qmp;
+	int r;
+
+	for (size_t i = 0; text[i]; i++) {
+		bytes[i][0] = text[i];
+		bytes[i][1] = '\0';
+		steps[4 + i] = (struct step){ SEND, bytes[i] };
+	}
+	qmp = open_session(&s, steps, &r, NULL);
+	CHECK_INT(r, 0);
+	CHECK_INT(qmp_run(qmp, "test", NULL, &ret, NULL), 0);
+	CHECK(ret && json_object_array_length(ret) == 2);
+	for (size_t i = 0; names[i]; i++) {
+		_cleanup_json_ struct json_object *event = NULL;
+		const char want[] = { names[i], '\0' };
+
+		CHECK_INT(qmp_event(qmp, deadline_in(1), &event, NULL), 0);
+		CHECK_STR(jstr(event, "event"), want);
+	}
+	finish(&s, qmp);
+}
+
+static void test_refusal(void)
+{
+	static const struct step steps[] = {
+		HELLO, { READ, "\"x\":1" },
+		{ SEND, "{\"error\": {\"class\": \"GenericError\", \"desc\": \"no way\"}, "
+			"\"id\": 2}" }, { END, NULL },
+	};
+	struct json_object *args = json_object_new_object();
+	_cleanup_err_ struct err err = { 0 };
+	struct session s;
+	int r;
+	struct qmp *qmp = open_session(&s, steps, &r, NULL);
+
+	jset_int(args, "x", 1);
+	CHECK_INT(qmp_run(qmp, "test", args, NULL, &err), -EREMOTEIO);
+	CHECK_STR(err.why, "no way");
+	CHECK_STR(err.value, "test");
+	finish(&s, qmp);
+}
+
+/* A late reply to an earlier command is not taken for this one's. */
+static void test_other_id(void)
+{
+	static const struct step steps[] = {
+		HELLO, { READ, "test" },
+		{ SEND, "{\"return\": {\"v\": 1}, \"id\": 7} {\"return\": {\"v\": 2}}"
+			"{\"return\": {\"v\": 3}, \"id\": 2}" }, { END, NULL },
+	};
+	_cleanup_json_ struct json_object *ret = NULL;
+	struct session s;
+	int r;
+	struct qmp *qmp = open_session(&s, steps, &r, NULL);
+
+	CHECK_INT(qmp_run(qmp, "test", NULL, &ret, NULL), 0);
+	CHECK_INT(jint(ret, "v", 0), 3);
+	finish(&s, qmp);
+}
+
+static void expect_failure(const struct step *steps, int want)
+{
+	_cleanup_err_ struct err err = { 0 };
+	struct session s;
+	int r;
+	struct qmp *qmp = open_session(&s, steps, &r, &err);
+
+	CHECK(!qmp);
+	CHECK_INT(r, want);
+	CHECK(err.set && err.why);
+	finish(&s, qmp);
+}
+
+static void test_hang(void)
+{
+	static const struct step silent[] = { { HANG, NULL }, { END, NULL } };
+	static const struct step half[] = { { SEND, "{\"QMP\": {" }, { HANG, NULL }, { END, NULL } };
+	static const struct step mute[] = { { SEND, GREETING }, { HANG, NULL }, { END, NULL } };
+
+	expect_failure(silent, -ETIMEDOUT);
+	expect_failure(half, -ETIMEDOUT);
+	setenv("CPR_TIMEOUT_SCALE", "0.02", 1);
+	expect_failure(mute, -ETIMEDOUT);
+	unsetenv("CPR_TIMEOUT_SCALE");
+}
+
+static void test_close(void)
+{
+	static const struct step at_once[] = { { END, NULL } };
+	static const struct step half[] = { { SEND, "{\"QMP\": {" }, { END, NULL } };
+	static const struct step later[] = { { SEND, GREETING }, { READ, "" }, { END, NULL } };
+
+	expect_failure(at_once, -ECONNRESET);
+	expect_failure(half, -ECONNRESET);
+	expect_failure(later, -ECONNRESET);
+}
+
+static void test_garbage(void)
+{
+	static const struct step text[] = { { SEND, "hello?\n" }, { HANG, NULL }, { END, NULL } };
+	static const struct step null[] = { { SEND, "null " }, { HANG, NULL }, { END, NULL } };
+	static const struct step other[] = { { SEND, "{\"a\": 1}" }, { HANG, NULL }, { END, NULL } };
+	static const struct step deep[] = {
+		{ SEND, "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[" },
+		{ HANG, NULL }, { END, NULL },
+	};
+
+	expect_failure(text, -EPROTO);
+	expect_failure(null, -EPROTO);
+	expect_failure(other, -EPROTO);
+	expect_failure(deep, -EPROTO);
+}
+
+static void test_oversized(void)
+{
+	static const struct step steps[] = { { BLOW, NULL }, { END, NULL } };
+	_cleanup_err_ struct err err = { 0 };
+	struct session s;
+	int r;
+	struct qmp *qmp;
+
+	start(&s, steps);
+	qmp = qmp_start(s.js, deadline_in(20), &r, &err);
+	CHECK(!qmp);
+	CHECK_INT(r, -EMSGSIZE);
+	finish(&s, qmp);
+}
+
+/* The agent's channel still holds half a reply of before. */
+static void test_agent(void)
+{
+	static const struct step steps[] = {
+		{ ECHO_SYNC, "rn\": 5}\n{\"return\": 12}\n" },
+		{ READ, "guest-set-time" }, { SEND, "{\"return\": {}}\n" }, { END, NULL },
+	};
+	static const struct step refuses[] = {
+		{ ECHO_SYNC, NULL }, { READ, "guest-set-time" },
+		{ SEND, "{\"error\": {\"desc\": \"not allowed\"}}\n" }, { END, NULL },
+	};
+	static const struct step absent[] = { { HANG, NULL }, { END, NULL } };
+	static const struct { const struct step *steps; int r; } cases[] = {
+		{ steps, 0 }, { refuses, -EREMOTEIO }, { absent, -ETIMEDOUT },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_err_ struct err err = { 0 };
+		struct session s;
+
+		start(&s, cases[i].steps);
+		CHECK_INT(qga_set_time_on(s.js, deadline_in(0.5), &err), cases[i].r);
+		jsonsock_free(s.js);
+		pthread_join(s.thread, NULL);
+		CHECK(s.peer.ok);
+	}
+}
+
+/* A signal ends a wait only where that was allowed, and is kept until then. */
+static void test_interrupt(void)
+{
+	static const struct step steps[] = {
+		HELLO, { READ, "test" }, { SEND, "{\"return\": {}, \"id\": 2}" },
+		{ HANG, NULL }, { END, NULL },
+	};
+	_cleanup_json_ struct json_object *event = NULL;
+	struct session s;
+	struct qmp *qmp;
+	int r;
+
+	interrupt_init();
+	raise(SIGINT);
+	qmp = open_session(&s, steps, &r, NULL);
+	CHECK_INT(qmp_run(qmp, "test", NULL, NULL, NULL), 0);
+	CHECK(!interrupted());
+	qmp->js->interruptible = true;
+	CHECK_INT(qmp_event(qmp, deadline_in(20), &event, NULL), -EINTR);
+	CHECK(interrupted());
+	interrupt_disable();
+	CHECK(!interrupted());
+	raise(SIGINT);
+	CHECK_INT(qmp_event(qmp, deadline_in(0.1), &event, NULL), -ETIMEDOUT);
+	finish(&s, qmp);
+}
+
+KTAP_MAIN({ "greeting, command, reply", test_plain },
+	  { "single bytes, events around the reply", test_pieces },
+	  { "QEMU refuses", test_refusal },
+	  { "replies to other commands", test_other_id },
+	  { "a peer that hangs", test_hang },
+	  { "a peer that closes", test_close },
+	  { "a peer that talks nonsense", test_garbage },
+	  { "a message without end", test_oversized },
+	  { "guest agent", test_agent },
+	  { "a signal", test_interrupt })

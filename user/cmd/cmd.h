@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What the main program and the commands know of each other. */
+#ifndef CPR_CMD_H
+#define CPR_CMD_H
+
+#include "lib/error.h"
+#include "lib/out.h"
+#include "lib/vm.h"
+
+#define CMD_MAX_OPTS 8
+
+/**
+ * struct opt - an option of a command
+ * @name: without dashes
+ * @arg: what its argument is called in the help; NULL if it takes none
+ * @help: one line
+ */
+struct opt {
+	const char *name;
+	const char *arg;
+	const char *help;
+};
+
+struct args;
+
+/**
+ * struct cmd - a command
+ * @name: as it is typed
+ * @synopsis: what follows the name
+ * @summary: one line, for the list of commands
+ * @opts: ended by one without a name
+ * @min_args, @max_args: how many words it takes beside its options; -1: no limit
+ * @rest: words after "--" belong to another program, and there must be some
+ * @dry_run: it takes --dry-run
+ * @run: returns 0, or a negative errno with @err filled in
+ */
+struct cmd {
+	const char *name;
+	const char *synopsis;
+	const char *summary;
+	struct opt opts[CMD_MAX_OPTS];
+	int min_args;
+	int max_args;
+	bool rest;
+	bool dry_run;
+	int (*run)(const struct args *args, struct err *err);
+};
+
+/**
+ * struct args - a command line that was understood
+ * @values: of the options, in the order of cmd->opts; NULL if not given, "" if
+ *	given without argument
+ * @argv: the other words
+ * @rest: words after "--"
+ */
+struct args {
+	const struct cmd *cmd;
+	const char *values[CMD_MAX_OPTS];
+	char *const *argv;
+	int argc;
+	char *const *rest;
+	int nrest;
+	bool dry_run;
+};
+
+/* Value of an option of the command; see struct args. */
+const char *arg(const struct args *args, const char *name);
+
+extern const struct cmd cmd_abort, cmd_delete, cmd_format, cmd_inspect, cmd_kexec, cmd_list,
+	cmd_restore, cmd_run, cmd_save, cmd_show;
+
+/* A wrong command line: -EINVAL, exit status 2. */
+int usage(const struct args *args, struct err *err, const char *why, const char *value);
+
+/* The NAME or --all of a command. */
+struct each {
+	const char *verb;	/* "saved": what was done to a VM */
+	bool (*want)(const struct cpr_vm *vm);
+	int (*one)(struct vm *vm, const struct args *args, struct json_object *result,
+		   struct err *err);
+	const char *nothing;	/* with --all, when no VM is wanted */
+	bool mount;		/* mount cprfs if nobody has yet */
+};
+
+/**
+ * for_each_vm - do something to NAME, or to all VMs that want it
+ *
+ * One failure does not stop the others. Prints the results.
+ *
+ * Returns: 0; with NAME that VM's error; with --all exit status 6 if some
+ * failed and some did not, 1 if all did, 3 if there was none.
+ */
+int for_each_vm(const struct each *each, const struct args *args, struct err *err);
+
+/* Seconds of --timeout, or @otherwise; negative (with @err) if it is no number. */
+double arg_timeout(const struct args *args, double otherwise, struct err *err);
+
+/* The steps of a handover, for kexec; each leaves the VM as it was on failure. */
+int save_vm(struct vm *vm, double timeout, struct json_object *result, struct err *err);
+int abort_vm(struct vm *vm, struct json_object *result, struct err *err);
+int seal_vm(struct vm *vm, struct err *err);
+int restore_vm(struct vm *vm, double timeout, struct json_object *result, struct err *err);
+
+#define SAVE_TIMEOUT_S 120
+#define RESTORE_TIMEOUT_S 120
+
+/* What save leaves in the manifest and the directory goes away. */
+int forget_saved(struct vm *vm, struct err *err);
+
+#endif

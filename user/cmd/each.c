@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Commands that take NAME or --all. */
+#define _GNU_SOURCE
+#include <errno.h>
+
+#include "cmd.h"
+#include "lib/cprfs.h"
+
+static int do_one(const struct each *each, struct genl *genl, const struct args *args,
+		  const char *name, struct json_object *result, struct err *err)
+{
+	_cleanup_vm_ struct vm vm = { .lock = -1, .qemu = QEMU_NONE };
+	int r = vm_open(genl, name, &vm, err);
+
+	jset_str(result, "name", name);
+	if (r == 0 && args->dry_run)
+		say("%s: %s, would be %s", name, cpr_state_name(vm.info.state), each->verb);
+	else if (r == 0)
+		r = each->one(&vm, args, result, err);
+	jset_bool(result, "ok", r == 0);
+	return r;
+}
+
+static int do_all(const struct each *each, struct genl *genl, const struct args *args,
+		  const struct strv *names, struct json_object *results, struct err *err)
+{
+	_cleanup_strv_ struct strv failed = { 0 };
+	_cleanup_free_ char *list = NULL;
+
+	for (size_t i = 0; i < names->n; i++) {
+		_cleanup_err_ struct err why = { 0 };
+		struct json_object *result = json_object_new_object();
+
+		json_object_array_add(results, result);
+		if (do_one(each, genl, args, names->v[i], result, &why) == 0)
+			continue;
+		err_print(&why, names->v[i]);
+		jset(result, "error", err_json(&why));
+		strv_push(&failed, names->v[i]);
+	}
+	if (!failed.n)
+		return 0;
+	list = strv_join(&failed, " ");
+	return fail(err, -EIO, .exit = failed.n < names->n ? CPR_EXIT_PARTLY : CPR_EXIT_FAILED,
+		    .what = "VMs", .value = list, .why = fmt("not %s", each->verb),
+		    .remedy = "the lines above tell why, each for its VM");
+}
+
+static int each_all(const struct each *each, struct genl *genl, const struct args *args,
+		    struct err *err)
+{
+	_cleanup_strv_ struct strv names = { 0 };
+	struct json_object *out, *results;
+	int r = vm_names(genl, each->want, &names, err);
+
+	if (r < 0)
+		return r;
+	if (!names.n)
+		return fail(err, -ENOENT, .exit = CPR_EXIT_NOTFOUND, .what = "--all",
+			    .why = each->nothing);
+	out = json_object_new_object();
+	results = json_object_new_array();
+	jset(out, "vms", results);
+	r = do_all(each, genl, args, &names, results, err);
+	if (out_json && r < 0)
+		jset(out, "error", err_json(err));
+	if (out_json)
+		out_object(out);
+	else
+		json_object_put(out);
+	return r;
+}
+
+static int each_name(const struct each *each, struct genl *genl, const struct args *args,
+		     struct err *err)
+{
+	struct json_object *result = json_object_new_object();
+	int r = do_one(each, genl, args, args->argv[0], result, err);
+
+	if (out_json && r == 0) {
+		struct json_object *out = json_object_new_object();
+		struct json_object *list = json_object_new_array();
+
+		json_object_array_add(list, result);
+		jset(out, "vms", list);
+		out_object(out);
+	} else {
+		json_object_put(result);
+	}
+	return r;
+}
+
+int for_each_vm(const struct each *each, const struct args *args, struct err *err)
+{
+	bool all = arg(args, "all");
+	_cleanup_genl_ struct genl *genl = NULL;
+
+	if (all == (args->argc > 0))
+		return usage(args, err, all ? "both a name and --all" : "neither a name nor --all",
+			     NULL);
+	if (!all && name_check(args->argv[0], err) < 0)
+		return -EINVAL;
+	if (arg_timeout(args, 1, err) < 0)
+		return -EINVAL;
+	genl = genl_open(err);
+	if (!genl)
+		return -ENOENT;
+	if (each->mount && !args->dry_run && !cprfs_mounted()) {
+		int r = cprfs_mount(err);
+
+		if (r < 0)
+			return r;
+	}
+	return all ? each_all(each, genl, args, err) : each_name(each, genl, args, err);
+}
+
+double arg_timeout(const struct args *args, double otherwise, struct err *err)
+{
+	const char *s = arg(args, "timeout");
+	char *end;
+	double v;
+
+	if (!s)
+		return otherwise;
+	v = strtod(s, &end);
+	if (end != s && !*end && v > 0 && v <= 86400)
+		return v;
+	return usage(args, err, "--timeout is not a number of seconds from 0 to 86400", s);
+}

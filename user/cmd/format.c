@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * format: without a file, the module writes the image on the region it owns;
+ * with one, the same code writes it here.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdio.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "catalog.h"
+#include "cmd.h"
+#include "lib/genl.h"
+#include "lib/image.h"
+#include "lib/size.h"
+
+static int exists(const char *what, const char *value, struct err *err)
+{
+	return fail(err, -EEXIST, .exit = CPR_EXIT_REFUSED, .what = what, .value = value,
+		    .why = "it bears an image already; formatting destroys all VMs in it",
+		    .remedy = "'cpr-helper inspect' or 'list' shows them; --force formats anyway");
+}
+
+static void report(const char *what, uint64_t start, uint64_t size, bool dry_run)
+{
+	struct json_object *out;
+
+	say("%s: %s, %s at 0x%llx", what, dry_run ? "would be formatted" : "formatted",
+	    size_human(size), (unsigned long long)start);
+	if (!out_json)
+		return;
+	out = json_object_new_object();
+	jset_str(out, "region", what);
+	jset_int(out, "start", start);
+	jset_int(out, "size", size);
+	jset_bool(out, "formatted", !dry_run);
+	out_object(out);
+}
+
+static int format_region(const struct args *args, struct err *err)
+{
+	_cleanup_genl_ struct genl *genl = genl_open(err);
+	struct cpr_region region;
+	int r;
+
+	if (!genl)
+		return -ENOENT;
+	r = genl_region(genl, &region, err);
+	if (r < 0)
+		return r;
+	if (!region.have_start)
+		return fail(err, -EPERM, .what = "format", .why = "needs root",
+			    .remedy = "run it with sudo");
+	if (region.formatted && !arg(args, "force"))
+		return exists("handover region", *region.label ? region.label : NULL, err);
+	if (!args->dry_run)
+		r = genl_format(genl, &region, arg(args, "label"), arg(args, "force"), err);
+	if (r == 0)
+		report("handover region", region.start, region.size, args->dry_run);
+	return r;
+}
+
+static int find_start(const struct args *args, uint64_t *start, struct err *err)
+{
+	const char *text = arg(args, "start");
+	const char *end;
+
+	if (text) {
+		*start = memparse(text, &end);
+		return *end || end == text ? usage(args, err, "--start is no address", text) : 0;
+	}
+	if (image_device_start(args->argv[0], start))
+		return 0;
+	return usage(args, err, "--start ADDRESS is needed: an image is bound to where its region "
+		     "lies in memory", args->argv[0]);
+}
+
+/* Only the absence of an image allows to write one without --force. */
+static int check_empty(const struct image *img, const struct args *args, struct err *err)
+{
+	struct cpr_geometry geo;
+	struct cpr_reason why;
+
+	if (arg(args, "force") || cpr_image_load(img->base, img->size, &geo, &why) == -ENODATA)
+		return 0;
+	return exists("image", img->path, err);
+}
+
+static void identify(struct cpr_geometry *geo, const char *label)
+{
+	if (getrandom(geo->uuid, sizeof(geo->uuid), 0) != sizeof(geo->uuid))
+		memset(geo->uuid, 0, sizeof(geo->uuid));
+	geo->uuid[6] = (geo->uuid[6] & 0x0f) | 0x40;
+	geo->uuid[8] = (geo->uuid[8] & 0x3f) | 0x80;
+	geo->format_time = time(NULL);
+	if (label)
+		memcpy(geo->label, label, strlen(label));
+}
+
+static int write_image(struct image *img, const struct args *args, uint64_t start, struct err *err)
+{
+	const struct cpr_stamp stamp = { .time = time(NULL), .kernel = kernel_release() };
+	struct cpr_geometry geo;
+	struct cpr_reason why;
+	int r = cpr_image_layout(&geo, start, img->size, &why);
+
+	if (r < 0)
+		return fail(err, r, .what = "image", .value = img->path, .why = why.text,
+			    .remedy = "choose another size or --start");
+	r = check_empty(img, args, err);
+	if (r < 0 || args->dry_run)
+		return r;
+	identify(&geo, arg(args, "label"));
+	cpr_image_format(img->base, &geo, &stamp);
+	return 0;
+}
+
+static int format_file(const struct args *args, struct err *err)
+{
+	struct image img;
+	uint64_t start;
+	int r = find_start(args, &start, err), closed;
+
+	if (r == 0)
+		r = image_open(args->argv[0], true, &img, err);
+	if (r < 0)
+		return r;
+	r = write_image(&img, args, start, err);
+	closed = image_close(&img);
+	if (r == 0 && closed < 0)
+		r = fail(err, closed, .what = "cannot write", .value = args->argv[0],
+			 .why = strerror(-closed));
+	if (r == 0)
+		report(args->argv[0], start, img.size, args->dry_run);
+	return r;
+}
+
+static int run_format(const struct args *args, struct err *err)
+{
+	const char *label = arg(args, "label");
+
+	if (label && strlen(label) >= CPR_IMAGE_LABEL_LEN)
+		return usage(args, err, "a label has at most 31 bytes", label);
+	if (!args->argc && arg(args, "start"))
+		return usage(args, err, "--start is for a FILE; the module knows its region", NULL);
+	return args->argc ? format_file(args, err) : format_region(args, err);
+}
+
+const struct cmd cmd_format = {
+	.name = "format",
+	.synopsis = "[FILE|/dev/pmemN] [--start ADDRESS] [--label LABEL] [--force]",
+	.summary = "write an empty image on the module's region, or on FILE",
+	.opts = {
+		{ "start", "ADDRESS", "where the region of FILE lies in memory" },
+		{ "label", "LABEL", "a name for the region" },
+		{ "force", NULL, "even if there is an image: all VMs in it are lost" },
+	},
+	.max_args = 1,
+	.dry_run = true,
+	.run = run_format,
+};

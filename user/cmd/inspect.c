@@ -1,0 +1,361 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * inspect: what an image holds, without the module. The image may be damaged or
+ * made to deceive: only what the catalog's own checks accepted is walked.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "catalog.h"
+#include "cmd.h"
+#include "lib/image.h"
+#include "lib/size.h"
+
+/* In text; with --json all are there. */
+#define SHOWN_EXTENTS 4
+
+static const char *uuid_text(const uint8_t *u)
+{
+	return fmt("%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
+		   u[0], u[1], u[2], u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10], u[11],
+		   u[12], u[13], u[14], u[15]);
+}
+
+/* Bytes from the image, printable: what is not plain ASCII becomes \xNN. */
+static char *printable(const char *s, size_t len)
+{
+	char *out = xcalloc(len + 1, 4), *p = out;
+
+	for (size_t i = 0; i < len; i++) {
+		unsigned char c = s[i];
+
+		if (c >= 0x20 && c < 0x7f && c != '\\')
+			*p++ = c;
+		else
+			p += sprintf(p, "\\x%02x", c);
+	}
+	return out;
+}
+
+static void jset_bytes(struct json_object *obj, const char *key, const char *s, size_t len)
+{
+	_cleanup_free_ char *text = printable(s, strnlen(s, len));
+
+	jset_str(obj, key, text);
+}
+
+static struct json_object *superblock_json(const struct cpr_geometry *geo,
+					   struct json_object *problems)
+{
+	static const char *const copies[] = { "the superblock", "the copy of the superblock" };
+	struct json_object *obj = json_object_new_object();
+
+	jset_str(obj, "image_version", fmt("%u.%u", geo->major, geo->minor));
+	jset_str(obj, "uuid", uuid_text(geo->uuid));
+	jset_bytes(obj, "label", geo->label, CPR_IMAGE_LABEL_LEN);
+	jset_int(obj, "start", geo->start);
+	jset_int(obj, "size", geo->size);
+	jset_int(obj, "frame_size", CPR_IMAGE_FRAME_SIZE);
+	jset_int(obj, "data_frames", geo->frames - geo->first_frame);
+	jset_int(obj, "first_data_frame", geo->first_frame);
+	jset_int(obj, "format_time", geo->format_time);
+	for (int i = 0; i < 2; i++)
+		if (geo->copies_bad & 1 << i)
+			json_object_array_add(problems, json_object_new_string(
+				fmt("%s does not verify; the other one was used", copies[i])));
+	return obj;
+}
+
+static struct json_object *slot_json(const struct image *img, const struct cpr_geometry *geo,
+				     unsigned int slot, const struct cpr_catalog *current)
+{
+	struct json_object *obj = json_object_new_object();
+	struct cpr_catalog cat;
+	struct cpr_reason why;
+	int r = cpr_catalog_check(img->base, geo, slot, &cat, &why);
+
+	jset_int(obj, "slot", slot);
+	jset_int(obj, "offset", geo->slot_offset[slot]);
+	jset_bool(obj, "valid", r == 0);
+	jset_bool(obj, "current", current && current->slot == slot);
+	if (r < 0) {
+		jset_str(obj, "problem", why.text);
+		return obj;
+	}
+	jset_int(obj, "generation", cat.generation);
+	jset_int(obj, "nodes", cat.nodes);
+	jset_int(obj, "vms", cat.vms);
+	jset_int(obj, "bytes", cat.length);
+	jset_int(obj, "commit_time", cat.commit_time);
+	jset_bytes(obj, "kernel", cat.kernel, CPR_IMAGE_KERNEL_LEN);
+	return obj;
+}
+
+/* A directory's path, by the number of its record. */
+struct paths {
+	char **v;
+	size_t n;
+};
+
+static void paths_free(struct paths *paths)
+{
+	for (size_t i = 0; i < paths->n; i++)
+		free(paths->v[i]);
+	free(paths->v);
+}
+
+static const char *add_path(struct paths *paths, const struct cpr_catalog_node *node)
+{
+	_cleanup_free_ char *name = printable(node->name, node->name_len);
+	const char *parent = node->parent < paths->n ? paths->v[node->parent] : "";
+	char *path = paths->n == 0 ? xstrdup("/") :
+		xasprintf("%s%s%s", parent, streq(parent, "/") ? "" : "/", name);
+
+	paths->v = xrealloc(paths->v, paths->n + 1, sizeof(*paths->v));
+	paths->v[paths->n++] = path;
+	return path;
+}
+
+static struct json_object *extents_json(const struct cpr_catalog_node *node)
+{
+	struct json_object *list = json_object_new_array();
+
+	for (u32 i = 0; i < node->extents; i++) {
+		struct cpr_extent e = cpr_catalog_extent(node, i);
+		struct json_object *obj = json_object_new_object();
+
+		jset_int(obj, "file_frame", e.file_frame);
+		jset_int(obj, "frame", e.frame);
+		jset_int(obj, "count", e.count);
+		json_object_array_add(list, obj);
+	}
+	return list;
+}
+
+static struct json_object *node_json(const struct cpr_catalog_node *node, const char *path)
+{
+	struct json_object *obj = json_object_new_object();
+	bool dir = S_ISDIR(node->mode);
+
+	jset_str(obj, "path", path);
+	jset_str(obj, "type", dir ? "dir" : "file");
+	jset_str(obj, "mode", fmt("%04o", node->mode & 07777));
+	jset_int(obj, "uid", node->uid);
+	jset_int(obj, "gid", node->gid);
+	jset_int(obj, "ino", node->ino);
+	jset_int(obj, "mtime", node->mtime.sec);
+	if (dir)
+		return obj;
+	jset_int(obj, "size", node->size);
+	jset_bool(obj, "memory", node->flags & CPR_IMAGE_NODE_MEMORY);
+	jset(obj, "extents", extents_json(node));
+	return obj;
+}
+
+static struct json_object *vm_record_json(const struct cpr_catalog_vm *vm,
+					  const struct paths *paths)
+{
+	static const char *const states[] = {
+		[CPR_IMAGE_VM_RUNNING] = "running", [CPR_IMAGE_VM_SAVED] = "saved",
+		[CPR_IMAGE_VM_SEALED] = "sealed", [CPR_IMAGE_VM_RESTORING] = "restoring",
+	};
+	struct json_object *obj = json_object_new_object();
+	bool known = vm->state < ARRAY_SIZE(states) && states[vm->state];
+
+	jset_str(obj, "name", vm->node < paths->n ? paths->v[vm->node] + 1 : "?");
+	jset_str(obj, "state", known ? states[vm->state] : fmt("unknown (%u)", vm->state));
+	jset_int(obj, "since", vm->since.sec);
+	jset_bytes(obj, "kernel", vm->kernel, CPR_IMAGE_KERNEL_LEN);
+	return obj;
+}
+
+static void walk(const struct cpr_catalog *cat, struct json_object *files,
+		 struct json_object *vms)
+{
+	_cleanup_(paths_free) struct paths paths = { 0 };
+	struct cpr_catalog_entry e;
+	u64 cursor = 0;
+
+	while (cpr_catalog_next(cat, &cursor, &e)) {
+		if (e.type == CPR_IMAGE_REC_NODE)
+			json_object_array_add(files, node_json(&e.node, add_path(&paths, &e.node)));
+		else
+			json_object_array_add(vms, vm_record_json(&e.vm, &paths));
+	}
+}
+
+static const char *show_extents(struct json_object *list)
+{
+	_cleanup_strv_ struct strv texts = { 0 };
+	size_t n = json_object_array_length(list);
+
+	for (size_t i = 0; i < n && i < SHOWN_EXTENTS; i++) {
+		struct json_object *e = json_object_array_get_idx(list, i);
+
+		strv_pushf(&texts, "%d:%d+%d", (int)jint(e, "file_frame", 0),
+			   (int)jint(e, "frame", 0), (int)jint(e, "count", 0));
+	}
+	if (n > SHOWN_EXTENTS)
+		strv_pushf(&texts, "... (%zu in all)", n);
+	return show_joined(&texts, " ");
+}
+
+static const char *show_hex(struct json_object *value)
+{
+	return fmt("0x%llx", (unsigned long long)json_object_get_int64(value));
+}
+
+static const char *show_memory_flag(struct json_object *value)
+{
+	return json_object_get_boolean(value) ? "memory" : "-";
+}
+
+static const struct field super_lines[] = {
+	{ "image_version", "image version", NULL },
+	{ "uuid", "uuid", NULL },
+	{ "label", "label", NULL },
+	{ "start", "start", show_hex },
+	{ "size", "size", show_size },
+	{ "data_frames", "data frames", NULL },
+	{ "first_data_frame", "first of them", NULL },
+	{ "format_time", "formatted", show_time },
+};
+
+static const struct field slot_columns[] = {
+	{ "slot", "SLOT", NULL },
+	{ "current", "CURRENT", show_bool },
+	{ "generation", "GENERATION", NULL },
+	{ "nodes", "FILES", NULL },
+	{ "vms", "VMS", NULL },
+	{ "commit_time", "COMMITTED", show_time },
+	{ "kernel", "KERNEL", NULL },
+	{ "problem", "PROBLEM", NULL },
+};
+
+static const struct field file_columns[] = {
+	{ "path", "PATH", NULL },
+	{ "type", "TYPE", NULL },
+	{ "mode", "MODE", NULL },
+	{ "uid", "UID", NULL },
+	{ "gid", "GID", NULL },
+	{ "size", "SIZE", NULL },
+	{ "memory", "USE", show_memory_flag },
+	{ "extents", "EXTENTS (file frame:frame+count)", show_extents },
+};
+
+static const struct field vm_columns[] = {
+	{ "name", "VM", NULL },
+	{ "state", "STATE", NULL },
+	{ "since", "SINCE", show_time },
+	{ "kernel", "KERNEL", NULL },
+};
+
+static void print_section(struct json_object *out, const char *key, const struct field *fields,
+			  size_t n)
+{
+	struct json_object *list = jget(out, key);
+
+	if (!list || !json_object_array_length(list))
+		return;
+	puts("");
+	out_table(list, fields, n);
+}
+
+static void print(struct json_object *out)
+{
+	struct json_object *problems = jget(out, "problems");
+
+	out_fields(jget(out, "superblock"), super_lines, ARRAY_SIZE(super_lines));
+	print_section(out, "slots", slot_columns, ARRAY_SIZE(slot_columns));
+	print_section(out, "files", file_columns, ARRAY_SIZE(file_columns));
+	print_section(out, "vms", vm_columns, ARRAY_SIZE(vm_columns));
+	for (size_t i = 0; i < json_object_array_length(problems); i++)
+		printf("\nproblem: %s\n",
+		       json_object_get_string(json_object_array_get_idx(problems, i)));
+}
+
+/* Everything that can be told of the image; @problems tells what is wrong. */
+static struct json_object *decode(const struct image *img, const struct cpr_geometry *geo,
+				  struct json_object *problems)
+{
+	struct json_object *out = json_object_new_object();
+	struct json_object *slots = json_object_new_array();
+	struct cpr_catalog cat;
+	struct cpr_reason why;
+	int r = cpr_catalog_open(img->base, geo, &cat, &why);
+
+	jset(out, "superblock", superblock_json(geo, problems));
+	for (unsigned int i = 0; i < CPR_IMAGE_SLOTS; i++)
+		json_object_array_add(slots, slot_json(img, geo, i, r == 0 ? &cat : NULL));
+	jset(out, "slots", slots);
+	if (r == 0) {
+		jset(out, "files", json_object_new_array());
+		jset(out, "vms", json_object_new_array());
+		walk(&cat, jget(out, "files"), jget(out, "vms"));
+	} else {
+		json_object_array_add(problems, json_object_new_string(why.text));
+	}
+	jset(out, "problems", problems);
+	return out;
+}
+
+static int no_image(const char *path, int code, const char *why, struct err *err)
+{
+	return fail(err, code, .exit = code == -ENODATA ? CPR_EXIT_NOTFOUND :
+		    code == -EPROTONOSUPPORT ? CPR_EXIT_REFUSED : CPR_EXIT_FAILED,
+		    .what = "image", .value = path, .why = why,
+		    .remedy = code == -EPROTONOSUPPORT ? "use the cpr-helper that came with the "
+		    "module that wrote it" : NULL);
+}
+
+static int inspect(const struct image *img, struct err *err)
+{
+	struct json_object *out, *problems;
+	struct cpr_geometry geo;
+	struct cpr_reason why;
+	int r = cpr_image_load(img->base, img->size, &geo, &why);
+	size_t bad;
+
+	if (r < 0)
+		return no_image(img->path, r, why.text, err);
+	problems = json_object_new_array();
+	out = decode(img, &geo, problems);
+	bad = json_object_array_length(problems);
+	if (bad)
+		r = fail(err, -EUCLEAN, .what = "image", .value = img->path, .why =
+			 fmt("damaged: %s", json_object_get_string(
+			     json_object_array_get_idx(problems, 0))));
+	if (bad && out_json)
+		jset(out, "error", err_json(err));
+	if (out_json) {
+		out_object(out);
+		return r;
+	}
+	print(out);
+	json_object_put(out);
+	fflush(stdout);
+	return r;
+}
+
+static int run_inspect(const struct args *args, struct err *err)
+{
+	struct image img;
+	int r = image_open(args->argv[0], false, &img, err);
+
+	if (r < 0)
+		return r;
+	r = inspect(&img, err);
+	image_close(&img);
+	return r;
+}
+
+const struct cmd cmd_inspect = {
+	.name = "inspect",
+	.synopsis = "FILE|/dev/pmemN",
+	.summary = "show what an image holds, without the module",
+	.min_args = 1,
+	.max_args = 1,
+	.run = run_inspect,
+};

@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * restore: a new QEMU loads what save wrote, onto the memory that stayed. Until
+ * the guest is let run nothing is given up: any failure leaves the VM as it was,
+ * and restore can be tried again.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <sys/stat.h>
+
+#include "cmd.h"
+#include "lib/cprfs.h"
+#include "lib/digest.h"
+#include "lib/interrupt.h"
+#include "lib/manifest.h"
+#include "lib/migration.h"
+#include "lib/qga.h"
+#include "lib/size.h"
+
+#define AGENT_S 5
+#define SETTLE_S 10
+
+static int wrong_state(struct vm *vm, struct err *err)
+{
+	return fail(err, -EBUSY, .exit = CPR_EXIT_BUSY, .what = "VM", .value = vm->name,
+		    .why = fmt("it is %s, there is nothing to restore",
+			       cpr_state_name(vm->info.state)),
+		    .remedy = vm->info.state == CPR_VM_STATE_SAVED ?
+		    fmt("'cpr-helper abort %s' lets it run on", vm->name) :
+		    vm->info.state == CPR_VM_STATE_LOST ?
+		    fmt("its state was not saved; 'cpr-helper delete %s' frees its memory",
+			vm->name) : NULL);
+}
+
+/* QEMU died, or was killed, in postmigrate: memory and state still fit together. */
+static int seal_dead(struct vm *vm, struct err *err)
+{
+	int r = qemu_attach(vm->name, QEMU_ATTACH_S, &vm->qemu, err);
+
+	if (r == 0)
+		return wrong_state(vm, err);
+	return r == -ESRCH ? vm_do(vm, CPR_CMD_VM_SEAL, err) : r;
+}
+
+/*
+ * A restore that was cut short. Its QEMU may still wait; the guest has not run,
+ * because that comes after the VM is pinned.
+ */
+static int unclaim_stale(struct vm *vm, struct err *err)
+{
+	if (qemu_attach(vm->name, QEMU_ATTACH_S, &vm->qemu, NULL) == 0)
+		qemu_kill(&vm->qemu);
+	return vm_do(vm, CPR_CMD_VM_UNCLAIM, err);
+}
+
+static int make_restorable(struct vm *vm, struct err *err)
+{
+	switch (vm->info.state) {
+	case CPR_VM_STATE_SEALED:
+	case CPR_VM_STATE_HELD:
+		return 0;
+	case CPR_VM_STATE_SAVED:
+		return seal_dead(vm, err);
+	case CPR_VM_STATE_RESTORING:
+		return unclaim_stale(vm, err);
+	default:
+		return wrong_state(vm, err);
+	}
+}
+
+static int check_state_file(struct vm *vm, struct err *err)
+{
+	_cleanup_free_ char *path = vm_path(vm->name, STATE_FILE);
+	struct json_object *saved = jget(vm->manifest, "saved");
+	uint64_t size = jint(saved, "size", 0);
+	struct digest digest;
+	int r;
+
+	if (!saved)
+		return fail(err, -EINVAL, .what = "manifest", .value = MANIFEST_FILE,
+			    .why = "it knows of no saved state");
+	r = digest_file(path, &digest, err);
+	if (r < 0)
+		return r;
+	if (digest.size != size)
+		return fail(err, -EIO, .what = "state file", .value = path,
+			    .why = fmt("it has %llu bytes, and was saved with %llu",
+				       (unsigned long long)digest.size, (unsigned long long)size),
+			    .remedy = "it cannot be loaded; the guest's memory is untouched");
+	if (!streq(digest.text, jstr(saved, "digest")))
+		return fail(err, -EIO, .what = "state file", .value = path,
+			    .why = "its digest is not the one it was saved with",
+			    .remedy = "it cannot be loaded; the guest's memory is untouched");
+	return 0;
+}
+
+static int check_memory_files(struct vm *vm, struct err *err)
+{
+	struct json_object *memory = jget(vm->manifest, "memory");
+
+	for (size_t i = 0; i < json_object_array_length(memory); i++) {
+		struct json_object *m = json_object_array_get_idx(memory, i);
+		_cleanup_free_ char *path = vm_path(vm->name, jstr(m, "file"));
+		struct stat st;
+
+		if (stat(path, &st) < 0)
+			return fail(err, -errno, .what = "memory file", .value = path,
+				    .why = strerror(errno));
+		if (st.st_size != jint(m, "size", -1))
+			return fail(err, -EIO, .what = "memory file", .value = path,
+				    .why = fmt("it has %lld bytes, and should have %lld",
+					       (long long)st.st_size,
+					       (long long)jint(m, "size", -1)));
+	}
+	return 0;
+}
+
+static int check(struct vm *vm, struct err *err)
+{
+	const char *binary;
+	int r = vm_manifest(vm, err);
+
+	if (r < 0)
+		return r;
+	binary = jstr(vm->manifest, "binary");
+	if (access(binary, X_OK) < 0)
+		return fail(err, -errno, .exit = CPR_EXIT_NOTFOUND, .what = "QEMU binary",
+			    .value = binary, .why = strerror(errno),
+			    .remedy = "install it again: the VM was started with it");
+	r = check_memory_files(vm, err);
+	return r < 0 ? r : check_state_file(vm, err);
+}
+
+static int start(struct vm *vm, struct err *err)
+{
+	_cleanup_strv_ struct strv argv = { 0 };
+	_cleanup_free_ char *machine = xasprintf("type=%s", jstr(vm->manifest, "machine"));
+	const char *extra[] = { "-machine", machine, "-incoming", "defer", NULL };
+	struct qemu_command cmd = {
+		.vm = vm->name, .binary = jstr(vm->manifest, "binary"),
+		.cwd = jstr(vm->manifest, "cwd"), .argv = &argv, .extra = extra,
+	};
+
+	manifest_argv(vm->manifest, &argv);
+	return qemu_start(&cmd, &vm->qemu, err);
+}
+
+/* "completed" comes before the guest has left the state "inmigrate". */
+static int settle(struct qmp *qmp, struct err *err)
+{
+	deadline_t deadline = deadline_in(SETTLE_S);
+
+	for (;;) {
+		_cleanup_free_ char *status = NULL;
+		_cleanup_json_ struct json_object *event = NULL;
+		int r = qmp_status(qmp, &status, err);
+
+		if (r < 0 || !streq(status, "inmigrate"))
+			return r;
+		if (!deadline_left(deadline))
+			return fail(err, -ETIMEDOUT, .what = "guest", .value = status,
+				    .why = "the state is loaded, but QEMU does not say so");
+		qmp_event(qmp, deadline_cap(deadline, 20), &event, NULL);
+	}
+}
+
+static int load(struct vm *vm, double timeout, struct err *err)
+{
+	_cleanup_json_ struct json_object *previous = NULL;
+	_cleanup_free_ char *path = vm_path(vm->name, STATE_FILE);
+	struct qmp *qmp = vm->qemu.qmp;
+	int r = migration_setup(qmp, &previous, err);
+
+	if (r == 0)
+		r = migration_load(qmp, path, err);
+	if (r < 0)
+		return r;
+	qmp->js->interruptible = true;
+	r = migration_wait(qmp, deadline_in(timeout), err);
+	qmp->js->interruptible = false;
+	if (r == 0)
+		r = settle(qmp, err);
+	return r < 0 ? r : migration_reset(qmp, previous, err);
+}
+
+static void give_back(struct vm *vm, struct err *err)
+{
+	_cleanup_err_ struct err why = { 0 };
+	deadline_t deadline = deadline_in(10);
+	int r;
+
+	qemu_words(vm->name, vm->qemu.log_from, err);
+	qemu_kill(&vm->qemu);
+	while ((r = vm_do(vm, CPR_CMD_VM_UNCLAIM, NULL)) == -EBUSY && deadline_left(deadline))
+		usleep(20000);
+	if (r < 0 && vm_do(vm, CPR_CMD_VM_UNCLAIM, &why) < 0)
+		note("VM '%s': it stays '%s': %s", vm->name, cpr_state_name(vm->info.state),
+		     why.why);
+}
+
+/* The guest could not run: state and memory are still as they were saved. */
+static void seal_again(struct vm *vm, struct err *err)
+{
+	_cleanup_err_ struct err why = { 0 };
+
+	qemu_words(vm->name, vm->qemu.log_from, err);
+	qemu_kill(&vm->qemu);
+	if (vm_do(vm, CPR_CMD_VM_SAVE, &why) < 0 || vm_do(vm, CPR_CMD_VM_SEAL, &why) < 0)
+		note("VM '%s': it stays '%s': %s", vm->name, cpr_state_name(vm->info.state),
+		     why.why);
+}
+
+/* A guest whose clock stood still for the time of the handover. */
+static void set_clock(struct vm *vm, struct json_object *result)
+{
+	_cleanup_err_ struct err why = { 0 };
+	const char *path = jstr(vm->manifest, "agent");
+	bool ok;
+
+	if (!path)
+		return;
+	ok = qga_set_time(path, deadline_in(AGENT_S), &why) == 0;
+	jset_bool(result, "clock_set", ok);
+	if (!ok)
+		note("VM '%s': the guest's clock was not set: %s %s", vm->name, why.what, why.why);
+}
+
+static void remember(struct vm *vm)
+{
+	_cleanup_err_ struct err why = { 0 };
+
+	if (forget_saved(vm, &why) < 0)
+		note("VM '%s': %s: %s", vm->name, why.what, why.why);
+}
+
+static int run_on(struct vm *vm, bool live, struct err *err)
+{
+	int r = vm_do(vm, CPR_CMD_VM_PIN, err);
+
+	if (r < 0) {
+		give_back(vm, err);
+		return r;
+	}
+	r = live ? qmp_run(vm->qemu.qmp, "cont", NULL, NULL, err) : 0;
+	if (r < 0)
+		seal_again(vm, err);
+	return r;
+}
+
+static int claim_and_load(struct vm *vm, double timeout, struct err *err)
+{
+	int r;
+
+	if (interrupted())
+		return fail(err, -EINTR, .what = "VM", .value = vm->name, .why = "interrupted");
+	r = vm_do(vm, CPR_CMD_VM_CLAIM, err);
+	if (r < 0)
+		return r;
+	r = start(vm, err);
+	if (r == 0)
+		r = load(vm, timeout, err);
+	if (r < 0)
+		give_back(vm, err);
+	return r;
+}
+
+int restore_vm(struct vm *vm, double timeout, struct json_object *result, struct err *err)
+{
+	int64_t begin = now_ms();
+	bool live;
+	int r = make_restorable(vm, err);
+
+	if (r == 0)
+		r = check(vm, err);
+	if (r == 0)
+		r = claim_and_load(vm, timeout, err);
+	if (r < 0)
+		return r;
+	live = runstate_live(jstr(jget(vm->manifest, "saved"), "runstate"));
+	r = run_on(vm, live, err);
+	if (r < 0)
+		return r;
+	jset_int(result, "ms", now_ms() - begin);
+	jset_int(result, "pid", vm->qemu.pid);
+	jset_str(result, "runstate", live ? "running" : "paused");
+	say("%s: restored in %lld ms, the guest %s", vm->name,
+	    (long long)jint(result, "ms", 0), live ? "runs on" : "stays paused");
+	if (live)
+		set_clock(vm, result);
+	remember(vm);
+	return 0;
+}
+
+static bool want_restore(const struct cpr_vm *vm)
+{
+	return vm->state == CPR_VM_STATE_SEALED || vm->state == CPR_VM_STATE_HELD;
+}
+
+static int restore_one(struct vm *vm, const struct args *args, struct json_object *result,
+		       struct err *err)
+{
+	double timeout = arg_timeout(args, RESTORE_TIMEOUT_S, err);
+
+	return timeout < 0 ? -EINVAL : restore_vm(vm, timeout, result, err);
+}
+
+static int run_restore(const struct args *args, struct err *err)
+{
+	static const struct each each = {
+		.want = want_restore, .one = restore_one, .nothing = "no VM is sealed or held",
+		.verb = "restored", .mount = true,
+	};
+
+	return for_each_vm(&each, args, err);
+}
+
+const struct cmd cmd_restore = {
+	.name = "restore",
+	.synopsis = "NAME|--all [--timeout SECONDS]",
+	.summary = "let a guest that was saved run on, under this kernel",
+	.opts = {
+		{ "all", NULL, "every VM that is sealed or held" },
+		{ "timeout", "SECONDS", "give up loading the state after this long (120)" },
+	},
+	.max_args = 1,
+	.dry_run = true,
+	.run = run_restore,
+};

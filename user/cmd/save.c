@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * save: QEMU stops the guest and writes its state beside its memory; QEMU stays
+ * alive in postmigrate, from where abort can let the guest run on. Whatever
+ * fails on the way, the guest runs on.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "cmd.h"
+#include "lib/cprfs.h"
+#include "lib/digest.h"
+#include "lib/interrupt.h"
+#include "lib/manifest.h"
+#include "lib/migration.h"
+#include "lib/size.h"
+
+#define STATE_MAGIC "QEVM"
+
+static const char *const savable[] = { "running", "paused", "prelaunch", "suspended" };
+
+static bool is_savable(const char *status)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(savable); i++)
+		if (streq(savable[i], status))
+			return true;
+	return false;
+}
+
+int forget_saved(struct vm *vm, struct err *err)
+{
+	_cleanup_free_ char *state = vm_path(vm->name, STATE_FILE);
+	_cleanup_free_ char *part = vm_path(vm->name, STATE_PART);
+
+	json_object_object_del(vm->manifest, "saved");
+	unlink(state);
+	unlink(part);
+	return vm_manifest_save(vm, err);
+}
+
+static int check_state(struct vm *vm, struct err *err)
+{
+	if (vm->info.state == CPR_VM_STATE_RUNNING)
+		return 0;
+	return fail(err, -EBUSY, .exit = CPR_EXIT_BUSY, .what = "VM", .value = vm->name,
+		    .why = fmt("it is %s, not running", cpr_state_name(vm->info.state)),
+		    .remedy = vm->info.state == CPR_VM_STATE_SAVED ?
+		    "it is saved already; 'abort' lets it run on" : NULL);
+}
+
+/* QEMU does not sync what it writes, and reports success for a short file. */
+static int check_file(const char *path, struct digest *digest, struct err *err)
+{
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+	char magic[4] = "";
+	int r = fd < 0 ? -errno : 0;
+
+	if (r == 0 && fsync(fd) < 0)
+		r = -errno;
+	if (r == 0 && pread(fd, magic, sizeof(magic), 0) < 0)
+		r = -errno;
+	if (r == 0)
+		r = digest_fd(fd, digest);
+	if (r < 0)
+		return fail(err, r, .what = "state file", .value = path, .why = strerror(-r));
+	if (memcmp(magic, STATE_MAGIC, sizeof(magic)) != 0)
+		return fail(err, -EIO, .what = "state file", .value = path,
+			    .why = "QEMU says it is done, but this is no migration stream");
+	return 0;
+}
+
+static void record(struct vm *vm, const struct digest *digest, const char *runstate,
+		   struct json_object *previous)
+{
+	struct json_object *saved = json_object_new_object();
+
+	jset_str(saved, "file", STATE_FILE);
+	jset_int(saved, "size", digest->size);
+	jset_str(saved, "digest", digest->text);
+	jset_int(saved, "time", time(NULL));
+	jset_str(saved, "kernel", kernel_release());
+	jset_str(saved, "runstate", runstate);
+	jset(saved, "previous", json_object_get(previous));
+	jset(vm->manifest, "saved", saved);
+}
+
+static int write_state(struct vm *vm, const char *part, deadline_t deadline, struct err *err)
+{
+	struct qmp *qmp = vm->qemu.qmp;
+	int r = migration_save(qmp, part, err);
+
+	if (r < 0)
+		return r;
+	qmp->js->interruptible = true;
+	r = migration_wait(qmp, deadline, err);
+	qmp->js->interruptible = false;
+	if (r == 0)
+		r = migration_await_status(qmp, "postmigrate", deadline, err);
+	return r;
+}
+
+/* The state is whole: give it its name, and tell the manifest and the module. */
+static int commit(struct vm *vm, const char *part, const char *runstate,
+		  struct json_object *previous, struct err *err)
+{
+	_cleanup_free_ char *path = vm_path(vm->name, STATE_FILE);
+	struct digest digest;
+	int r = check_file(part, &digest, err);
+
+	if (r < 0)
+		return r;
+	if (rename(part, path) < 0)
+		return fail(err, -errno, .what = "cannot rename", .value = part,
+			    .why = strerror(errno));
+	record(vm, &digest, runstate, previous);
+	r = vm_manifest_save(vm, err);
+	return r < 0 ? r : vm_do(vm, CPR_CMD_VM_SAVE, err);
+}
+
+/* Whatever came of it: QEMU as it was, and the guest running if it ran. */
+static void roll_back(struct vm *vm, const char *runstate, struct json_object *previous,
+		      struct err *err)
+{
+	_cleanup_free_ char *now = NULL;
+	struct qmp *qmp = vm->qemu.qmp;
+	bool live = runstate_live(runstate);
+
+	qemu_words(vm->name, vm->qemu.log_from, err);
+	migration_cancel(qmp);
+	migration_reset(qmp, previous, NULL);
+	if (qmp_status(qmp, &now, NULL) < 0)
+		note("VM '%s': its QEMU does not answer any more", vm->name);
+	else if (live && !runstate_live(now) && qmp_run(qmp, "cont", NULL, NULL, NULL) < 0)
+		note("VM '%s': the guest does not run on; see 'cpr-helper show %s'", vm->name,
+		     vm->name);
+	else if (!live && streq(now, "postmigrate"))
+		note("VM '%s': the guest stays paused, and must run before it can be saved again",
+		     vm->name);
+	forget_saved(vm, NULL);
+}
+
+/*
+ * A paused guest whose save was aborted is still in postmigrate, and has not run
+ * since: its state is the one on file.
+ */
+static int save_again(struct vm *vm, struct err *err)
+{
+	_cleanup_free_ char *path = vm_path(vm->name, STATE_FILE);
+	struct json_object *saved = jget(vm->manifest, "saved");
+	struct digest digest;
+	int r;
+
+	if (!saved)
+		return fail(err, -EBUSY, .exit = CPR_EXIT_BUSY, .what = "VM", .value = vm->name,
+			    .why = "an earlier save was cut short",
+			    .remedy = fmt("'cpr-helper abort %s' first", vm->name));
+	r = digest_file(path, &digest, err);
+	if (r < 0)
+		return r;
+	if (!streq(digest.text, jstr(saved, "digest")))
+		return fail(err, -EIO, .what = "state file", .value = path,
+			    .why = "it has changed since it was saved",
+			    .remedy = fmt("'cpr-helper abort %s', then save again", vm->name));
+	return vm_do(vm, CPR_CMD_VM_SAVE, err);
+}
+
+static int save_now(struct vm *vm, const char *runstate, double timeout, struct err *err)
+{
+	_cleanup_json_ struct json_object *previous = NULL;
+	_cleanup_free_ char *part = vm_path(vm->name, STATE_PART);
+	int r;
+
+	if (interrupted())
+		return fail(err, -EINTR, .what = "VM", .value = vm->name, .why = "interrupted");
+	/* For an abort, should this process be killed from here on. */
+	json_object_object_del(vm->manifest, "saved");
+	jset_str(vm->manifest, "runstate", runstate);
+	r = vm_manifest_save(vm, err);
+	if (r < 0)
+		return r;
+	r = migration_setup(vm->qemu.qmp, &previous, err);
+	if (r == 0)
+		r = write_state(vm, part, deadline_in(timeout), err);
+	if (r == 0)
+		r = commit(vm, part, runstate, previous, err);
+	if (r < 0)
+		roll_back(vm, runstate, previous, err);
+	return r;
+}
+
+int save_vm(struct vm *vm, double timeout, struct json_object *result, struct err *err)
+{
+	_cleanup_free_ char *runstate = NULL;
+	int64_t begin = now_ms();
+	int r = check_state(vm, err);
+
+	if (r == 0)
+		r = vm_manifest(vm, err);
+	if (r == 0)
+		r = vm_attach(vm, err);
+	if (r == 0)
+		r = qmp_status(vm->qemu.qmp, &runstate, err);
+	if (r < 0)
+		return r;
+	if (streq(runstate, "postmigrate"))
+		r = save_again(vm, err);
+	else if (!is_savable(runstate))
+		r = fail(err, -EBUSY, .exit = CPR_EXIT_BUSY, .what = "VM", .value = vm->name,
+			 .why = fmt("its guest is '%s', neither running nor paused", runstate));
+	else
+		r = save_now(vm, runstate, timeout, err);
+	if (r < 0)
+		return r;
+	jset_int(result, "state_bytes", jint(jget(vm->manifest, "saved"), "size", 0));
+	jset_str(result, "runstate", jstr(jget(vm->manifest, "saved"), "runstate"));
+	jset_int(result, "ms", now_ms() - begin);
+	say("%s: saved, %s of state in %lld ms", vm->name,
+	    size_human(jint(result, "state_bytes", 0)), (long long)jint(result, "ms", 0));
+	return 0;
+}
+
+/* Quits QEMU for good. Retries while the kernel still lets go of the memory. */
+int seal_vm(struct vm *vm, struct err *err)
+{
+	deadline_t deadline = deadline_in(10);
+	int r = vm_attach(vm, err);
+
+	if (r == 0)
+		r = migration_await_status(vm->qemu.qmp, "postmigrate", deadline, err);
+	if (r == 0)
+		r = qemu_quit(&vm->qemu, err);
+	if (r < 0)
+		return r;
+	while ((r = vm_do(vm, CPR_CMD_VM_SEAL, NULL)) == -EBUSY && deadline_left(deadline))
+		usleep(20000);
+	return r < 0 ? vm_do(vm, CPR_CMD_VM_SEAL, err) : 0;
+}
+
+static bool want_save(const struct cpr_vm *vm)
+{
+	return vm->state == CPR_VM_STATE_RUNNING;
+}
+
+static int save_one(struct vm *vm, const struct args *args, struct json_object *result,
+		    struct err *err)
+{
+	double timeout = arg_timeout(args, SAVE_TIMEOUT_S, err);
+
+	return timeout < 0 ? -EINVAL : save_vm(vm, timeout, result, err);
+}
+
+static int run_save(const struct args *args, struct err *err)
+{
+	static const struct each each = {
+		.want = want_save, .one = save_one, .nothing = "no VM is running",
+		.verb = "saved",
+	};
+
+	return for_each_vm(&each, args, err);
+}
+
+const struct cmd cmd_save = {
+	.name = "save",
+	.synopsis = "NAME|--all [--timeout SECONDS]",
+	.summary = "stop a guest and save its device state; abort undoes it",
+	.opts = {
+		{ "all", NULL, "every VM that is running" },
+		{ "timeout", "SECONDS", "give up and let the guest run on after this long (120)" },
+	},
+	.max_args = 1,
+	.dry_run = true,
+	.run = run_save,
+};

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#define _GNU_SOURCE
+#include <errno.h>
+
+#include "cmd.h"
+#include "lib/cprfs.h"
+#include "lib/manifest.h"
+#include "lib/size.h"
+
+static const char *show_memory(struct json_object *memory)
+{
+	_cleanup_strv_ struct strv files = { 0 };
+
+	for (size_t i = 0; i < json_object_array_length(memory); i++) {
+		struct json_object *m = json_object_array_get_idx(memory, i);
+
+		strv_pushf(&files, "%s (%s)", jstr(m, "file"), size_human(jint(m, "size", 0)));
+	}
+	return show_joined(&files, ", ");
+}
+
+static const struct field lines[] = {
+	{ "name", "name", NULL },
+	{ "state", "state", NULL },
+	{ "since", "since", show_time },
+	{ "kernel", "kernel then", NULL },
+	{ "qemu.pid", "pid", NULL },
+	{ "qemu.status", "guest", NULL },
+	{ "memory_bytes", "pinned RAM", show_size },
+	{ "mapped", "RAM in use", show_bool },
+	{ "manifest.machine", "machine", NULL },
+	{ "manifest.qemu_version", "QEMU", NULL },
+	{ "manifest.binary", "binary", NULL },
+	{ "manifest.memory", "RAM files", show_memory },
+	{ "manifest.agent", "guest agent", NULL },
+	{ "manifest.created", "created", show_time },
+	{ "manifest.saved.size", "saved state", show_size },
+	{ "manifest.saved.digest", "its digest", NULL },
+	{ "manifest.saved.time", "saved", show_time },
+	{ "manifest.saved.kernel", "saved under", NULL },
+	{ "manifest.saved.runstate", "guest before", NULL },
+	{ "manifest.argv", "arguments", show_argv },
+};
+
+static int run_show(const struct args *args, struct err *err)
+{
+	_cleanup_genl_ struct genl *genl = NULL;
+	_cleanup_vm_info_ struct cpr_vm info = { 0 };
+	_cleanup_free_ char *dir = NULL;
+	_cleanup_json_ struct json_object *manifest = NULL;
+	_cleanup_err_ struct err why = { 0 };
+	struct json_object *out;
+	int r = name_check(args->argv[0], err);
+
+	if (r < 0)
+		return r;
+	genl = genl_open(err);
+	if (!genl)
+		return -ENOENT;
+	r = genl_vm(genl, args->argv[0], &info, err);
+	if (r < 0)
+		return r;
+	dir = vm_path(info.name, NULL);
+	if (manifest_read(dir, &manifest, &why) < 0)
+		note("%s: %s", why.value, why.why);
+	out = vm_json(&info);
+	jset(out, "manifest", json_object_get(manifest));
+	if (out_json) {
+		struct json_object *all = json_object_new_object();
+
+		jset(all, "vm", out);
+		out_object(all);
+		return 0;
+	}
+	out_fields(out, lines, ARRAY_SIZE(lines));
+	json_object_put(out);
+	return 0;
+}
+
+const struct cmd cmd_show = {
+	.name = "show",
+	.synopsis = "NAME",
+	.summary = "show all that is known of a VM",
+	.min_args = 1,
+	.max_args = 1,
+	.run = run_show,
+};

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# Completion of cpr-helper(8) for bash.
+
+_cpr_helper_vms() {
+	local dir
+	for dir in /run/cpr/*/; do
+		[ -d "$dir" ] && basename "$dir"
+	done
+}
+
+_cpr_helper() {
+	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} cmd='' i words
+	local commands='format inspect run list show save abort kexec restore delete'
+
+	for ((i = 1; i < COMP_CWORD; i++)); do
+		[[ ${COMP_WORDS[i]} == -* ]] || { cmd=${COMP_WORDS[i]}; break; }
+	done
+	case $prev in
+	--kernel) mapfile -t COMPREPLY < <(cd /lib/modules 2>/dev/null && compgen -d -- "$cur"); return ;;
+	--image | --initrd) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+	esac
+	case $cmd in
+	'') words="$commands --json --verbose --help --version" ;;
+	format) words='--start --label --force --dry-run' ;;
+	inspect) words='' ;;
+	run) words='--ram --agent --dry-run --' ;;
+	show) words=$(_cpr_helper_vms) ;;
+	save | restore) words="--all --timeout --dry-run $(_cpr_helper_vms)" ;;
+	abort) words="--all --dry-run $(_cpr_helper_vms)" ;;
+	delete) words="--force --dry-run $(_cpr_helper_vms)" ;;
+	kexec) words='--kernel --image --initrd --append --command-line --timeout --dry-run' ;;
+	esac
+	[ -z "$cmd" ] || words+=' --json --verbose --help'
+	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
+	case $cmd in
+	format | inspect) mapfile -t -O ${#COMPREPLY[@]} COMPREPLY < <(compgen -f -- "$cur") ;;
+	esac
+}
+
+complete -F _cpr_helper cpr-helper

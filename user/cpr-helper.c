@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* cpr-helper: VMs survive a host kernel update. Options, commands, exit status. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+
+#include "cmd/cmd.h"
+#include "lib/interrupt.h"
+
+#ifndef VERSION
+#define VERSION "unknown"
+#endif
+
+static const struct cmd *const commands[] = {
+	&cmd_format, &cmd_inspect, &cmd_run, &cmd_list, &cmd_show, &cmd_save, &cmd_abort,
+	&cmd_kexec, &cmd_restore, &cmd_delete,
+};
+
+enum { OPT_JSON = 1, OPT_DRY_RUN, OPT_HELP, OPT_VERSION, OPT_VERBOSE, OPT_OWN };
+
+static const struct option globals[] = {
+	{ "json", no_argument, NULL, OPT_JSON },
+	{ "help", no_argument, NULL, OPT_HELP },
+	{ "version", no_argument, NULL, OPT_VERSION },
+	{ "verbose", no_argument, NULL, OPT_VERBOSE },
+	{ "dry-run", no_argument, NULL, OPT_DRY_RUN },
+	{ 0 },
+};
+
+static const char global_help[] =
+	"  --json             print JSON, of version 1\n"
+	"  -v, --verbose      say more\n"
+	"  -h, --help         print this help\n";
+
+static void print_help(void)
+{
+	printf("Usage: cpr-helper [--json] [-v] COMMAND [ARGUMENT...]\n\n"
+	       "VMs survive a host kernel update: their memory stays where it is.\n\n"
+	       "Commands:\n");
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		printf("  %-9s %s\n", commands[i]->name, commands[i]->summary);
+	printf("\nOptions:\n%s  --version          print the version\n\n"
+	       "'cpr-helper COMMAND --help' tells more. Exit status: 0 done, 1 failed, 2 wrong\n"
+	       "usage, 3 not found or nothing to do, 4 refused before anything was changed,\n"
+	       "5 busy or in another state, 6 partly done.\n", global_help);
+}
+
+static void print_cmd_help(const struct cmd *cmd)
+{
+	printf("Usage: cpr-helper %s%s%s\n\n%c%s.\n\nOptions:\n", cmd->name,
+	       *cmd->synopsis ? " " : "", cmd->synopsis, cmd->summary[0] - 'a' + 'A',
+	       cmd->summary + 1);
+	for (const struct opt *o = cmd->opts; o->name; o++)
+		printf("  --%-16s %s\n", fmt("%s%s%s", o->name, o->arg ? " " : "",
+					     o->arg ? o->arg : ""), o->help);
+	if (cmd->dry_run)
+		printf("  --dry-run          only tell what would be done\n");
+	fputs(global_help, stdout);
+}
+
+int usage(const struct args *args, struct err *err, const char *why, const char *value)
+{
+	return fail(err, -EINVAL, .exit = CPR_EXIT_USAGE, .what = args->cmd->name, .value = value,
+		    .why = why, .remedy = fmt("'cpr-helper %s --help'", args->cmd->name));
+}
+
+const char *arg(const struct args *args, const char *name)
+{
+	for (size_t i = 0; args->cmd->opts[i].name; i++)
+		if (streq(args->cmd->opts[i].name, name))
+			return args->values[i];
+	return NULL;
+}
+
+static void make_options(const struct cmd *cmd, struct option *out)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; globals[i].name; i++)
+		if (globals[i].val != OPT_VERSION && (globals[i].val != OPT_DRY_RUN || cmd->dry_run))
+			out[n++] = globals[i];
+	for (size_t i = 0; cmd->opts[i].name; i++)
+		out[n++] = (struct option){ cmd->opts[i].name, cmd->opts[i].arg ?
+					    required_argument : no_argument, NULL, OPT_OWN + i };
+}
+
+/* Takes what belongs to another program off the end of the command line. */
+static int split_rest(struct args *args, int *argc, char **argv, struct err *err)
+{
+	for (int i = 1; i < *argc; i++)
+		if (streq(argv[i], "--")) {
+			args->rest = argv + i + 1;
+			args->nrest = *argc - i - 1;
+			*argc = i;
+			return args->nrest ? 0 : usage(args, err, "nothing follows the --", NULL);
+		}
+	return usage(args, err, "the -- before QEMU's command line is missing", NULL);
+}
+
+static int wrong_option(const struct args *args, char **argv, int opt, struct err *err)
+{
+	const char *word = argv[optind - 1];
+
+	if (opt == ':')
+		return usage(args, err, "the option needs a value", word);
+	return usage(args, err, "there is no such option",
+		     optopt > ' ' ? fmt("-%c", optopt) : word);
+}
+
+static int count_words(const struct args *args, struct err *err)
+{
+	if (args->argc < args->cmd->min_args)
+		return usage(args, err, "NAME or FILE is missing", NULL);
+	if (args->cmd->max_args >= 0 && args->argc > args->cmd->max_args)
+		return usage(args, err, "too many words", args->argv[args->cmd->max_args]);
+	return 0;
+}
+
+/* Returns 1 if the help was asked for. */
+static int parse(struct args *args, int argc, char **argv, struct err *err)
+{
+	struct option options[ARRAY_SIZE(globals) + CMD_MAX_OPTS] = { 0 };
+	bool help = false;
+	int c, r;
+
+	make_options(args->cmd, options);
+	for (int i = 1; i < argc && !streq(argv[i], "--"); i++)
+		help |= streq(argv[i], "--help") || streq(argv[i], "-h");
+	if (help)
+		return 1;
+	r = args->cmd->rest ? split_rest(args, &argc, argv, err) : 0;
+	if (r < 0)
+		return r;
+	optind = 0;
+	while ((c = getopt_long(argc, argv, ":vh", options, NULL)) != -1) {
+		if (c == OPT_JSON)
+			out_json = true;
+		else if (c == OPT_DRY_RUN)
+			args->dry_run = true;
+		else if (c == OPT_VERBOSE || c == 'v')
+			out_verbose = true;
+		else if (c >= OPT_OWN && c < OPT_OWN + CMD_MAX_OPTS)
+			args->values[c - OPT_OWN] = optarg ? optarg : "";
+		else
+			return wrong_option(args, argv, c, err);
+	}
+	args->argv = argv + optind;
+	args->argc = argc - optind;
+	return count_words(args, err);
+}
+
+/* The options before the command. Returns its index, 0 when all is said, or an error. */
+static int parse_globals(int argc, char **argv, struct err *err)
+{
+	int c;
+
+	while ((c = getopt_long(argc, argv, "+:vh", globals, NULL)) != -1) {
+		if (c == OPT_JSON)
+			out_json = true;
+		else if (c == OPT_VERBOSE || c == 'v')
+			out_verbose = true;
+		else if (c == OPT_VERSION)
+			puts("cpr-helper " VERSION);
+		else if (c == OPT_HELP || c == 'h')
+			print_help();
+		else
+			return fail(err, -EINVAL, .exit = CPR_EXIT_USAGE, .what = "option",
+				    .value = argv[optind - 1],
+				    .why = "there is no such option before the command",
+				    .remedy = "'cpr-helper --help'");
+		if (c == OPT_VERSION || c == OPT_HELP || c == 'h')
+			return 0;
+	}
+	if (optind < argc)
+		return optind;
+	return fail(err, -EINVAL, .exit = CPR_EXIT_USAGE, .what = "command", .why = "none given",
+		    .remedy = "'cpr-helper --help'");
+}
+
+static const struct cmd *find_command(const char *name, struct err *err)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		if (streq(commands[i]->name, name))
+			return commands[i];
+	fail(err, -EINVAL, .exit = CPR_EXIT_USAGE, .what = "command", .value = name,
+	     .why = "there is no such command", .remedy = "'cpr-helper --help' lists them");
+	return NULL;
+}
+
+static int run(int argc, char **argv, struct err *err)
+{
+	struct args args = { 0 };
+	int r = parse_globals(argc, argv, err);
+
+	if (r <= 0)
+		return r;
+	args.cmd = find_command(argv[r], err);
+	if (!args.cmd)
+		return -EINVAL;
+	r = parse(&args, argc - r, argv + r, err);
+	if (r > 0) {
+		print_cmd_help(args.cmd);
+		return 0;
+	}
+	return r < 0 ? r : args.cmd->run(&args, err);
+}
+
+/* With --json anywhere before "--", an error about the options is JSON, too. */
+static bool wants_json(int argc, char **argv)
+{
+	for (int i = 1; i < argc && !streq(argv[i], "--"); i++)
+		if (streq(argv[i], "--json"))
+			return true;
+	return false;
+}
+
+static void report(const struct err *err, bool printed)
+{
+	struct json_object *out;
+
+	err_print(err, NULL);
+	if (!out_json || printed)
+		return;
+	out = json_object_new_object();
+	jset(out, "error", err_json(err));
+	out_object(out);
+}
+
+int main(int argc, char **argv)
+{
+	_cleanup_err_ struct err err = { 0 };
+
+	opterr = 0;
+	out_json = wants_json(argc, argv);
+	interrupt_init();
+	if (run(argc, argv, &err) >= 0 && fflush(stdout) == 0)
+		return CPR_EXIT_OK;
+	if (!err.set)
+		fail(&err, -EIO, .what = "output", .why = "cannot be written");
+	report(&err, out_printed);
+	return err.exit;
+}

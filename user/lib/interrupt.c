@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#define _GNU_SOURCE
+#include "interrupt.h"
+
+static volatile sig_atomic_t arrived;
+static sigset_t original;
+static sigset_t open_mask;
+static bool disabled;
+
+static void on_signal(int sig)
+{
+	arrived = sig;
+}
+
+void interrupt_init(void)
+{
+	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
+	struct sigaction sa = { .sa_handler = on_signal };
+	sigset_t block;
+
+	sigemptyset(&block);
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
+		sigaddset(&block, signals[i]);
+	sigprocmask(SIG_BLOCK, &block, &original);
+	open_mask = original;
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
+		struct sigaction old;
+
+		sigaction(signals[i], NULL, &old);
+		if (old.sa_handler == SIG_IGN)
+			continue;
+		sigaction(signals[i], &sa, NULL);
+		sigdelset(&open_mask, signals[i]);
+	}
+	signal(SIGPIPE, SIG_IGN);
+}
+
+const sigset_t *interrupt_mask(void)
+{
+	return &open_mask;
+}
+
+bool interrupted(void)
+{
+	return arrived && !disabled;
+}
+
+void interrupt_disable(void)
+{
+	disabled = true;
+	sigprocmask(SIG_BLOCK, NULL, &open_mask);
+}
+
+const sigset_t *interrupt_original_mask(void)
+{
+	return &original;
+}

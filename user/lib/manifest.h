@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * manifest.json: all that is needed to start a VM's QEMU again, kept beside its
+ * memory. Version 1:
+ *
+ *	version		1
+ *	name		of the VM
+ *	created		seconds since the epoch
+ *	binary		path of QEMU
+ *	qemu_version	of the QEMU that ran last, as query-version tells it
+ *	machine		resolved machine type ("pc-q35-10.0")
+ *	cwd		working directory, for relative paths in argv
+ *	argv		QEMU's arguments; without those that cpr-helper adds to
+ *			each start (monitor, -S, -incoming)
+ *	memory		[{"file", "id", "size"}], bytes
+ *	agent		socket of the guest agent's channel; absent without
+ *	runstate	of the guest before the last save ("running", "paused");
+ *			absent before the first
+ *	saved		absent unless there is a saved state:
+ *	  file, size, digest	of the state; bytes
+ *	  time			seconds since the epoch
+ *	  kernel		release that ran
+ *	  runstate		of the guest before ("running", "paused", ...)
+ *	  previous		{"capabilities": [...], "parameters": {...}}: what
+ *				save changed in QEMU and abort puts back
+ */
+#ifndef CPR_MANIFEST_H
+#define CPR_MANIFEST_H
+
+#include "error.h"
+#include "ram.h"
+
+#define MANIFEST_VERSION 1
+#define MANIFEST_FILE "manifest.json"
+
+/**
+ * manifest_read - read and check
+ * @dir: the VM's directory
+ * @out: owned by the caller
+ *
+ * Returns: 0; -ENOENT; -EINVAL if it is damaged or of another version.
+ */
+int manifest_read(const char *dir, struct json_object **out, struct err *err);
+
+/* Replace it atomically and durably. */
+int manifest_write(const char *dir, struct json_object *manifest, struct err *err);
+
+/* Whether all members that a restore needs are there, and of the right type. */
+int manifest_check(struct json_object *manifest, struct err *err);
+
+/* QEMU's arguments. */
+void manifest_argv(struct json_object *manifest, struct strv *argv);
+
+/* Names of the memory files. */
+void manifest_files(struct json_object *manifest, struct strv *files);
+
+struct json_object *manifest_strings(const struct strv *sv);
+struct json_object *manifest_memory(const struct ram_file *files, size_t n);
+
+#endif

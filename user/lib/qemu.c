@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/pidfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#include "cprfs.h"
+#include "interrupt.h"
+#include "out.h"
+#include "qemu.h"
+
+#define MONITOR_FD 3
+#define WORDS_MAX 4096
+#define WORDS_LINES 20
+
+char *find_binary(const char *name)
+{
+	const char *path = getenv("PATH");
+	_cleanup_free_ char *copy = NULL;
+	char *next, *dir;
+
+	if (strchr(name, '/'))
+		return access(name, X_OK) == 0 ? realpath(name, NULL) : NULL;
+	copy = xstrdup(path ? path : "/usr/local/bin:/usr/bin:/bin");
+	for (next = copy; (dir = strsep(&next, ":")); ) {
+		_cleanup_free_ char *full = xasprintf("%s/%s", *dir ? dir : ".", name);
+
+		if (access(full, X_OK) == 0)
+			return realpath(full, NULL);
+	}
+	return NULL;
+}
+
+off_t qemu_log_size(const char *vm)
+{
+	_cleanup_free_ char *path = vm_path(vm, LOG_FILE);
+	struct stat st;
+
+	return stat(path, &st) == 0 ? st.st_size : 0;
+}
+
+/* The start of the last WORDS_LINES lines. */
+static const char *last_lines(const char *text)
+{
+	const char *p = text + strlen(text);
+
+	for (int lines = 0; p > text; p--)
+		if (p[-1] == '\n' && p[0] && ++lines == WORDS_LINES)
+			break;
+	return p;
+}
+
+void qemu_words(const char *vm, off_t from, struct err *err)
+{
+	_cleanup_free_ char *path = vm_path(vm, LOG_FILE);
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+	char buf[WORDS_MAX + 1];
+	struct stat st;
+	ssize_t n;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return;
+	if (st.st_size - from > WORDS_MAX)
+		from = st.st_size - WORDS_MAX;
+	n = pread(fd, buf, WORDS_MAX, from);
+	if (n <= 0)
+		return;
+	buf[n] = '\0';
+	while (n && buf[n - 1] == '\n')
+		buf[--n] = '\0';
+	err_words(err, last_lines(buf));
+}
+
+/* Bound here, but QEMU's process listens: so SO_PEERCRED tells QEMU's pid. */
+static int monitor_socket(const char *vm, struct err *err)
+{
+	_cleanup_free_ char *path = runtime_path(vm, "qmp");
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	mode_t mask;
+	int fd, r;
+
+	strncpy(sa.sun_path, path, sizeof(sa.sun_path) - 1);
+	unlink(path);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	mask = umask(0177);
+	r = fd < 0 || bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 ? -errno : 0;
+	umask(mask);
+	if (r == 0)
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	return fail(err, r, .what = "cannot create", .value = path, .why = strerror(-r));
+}
+
+static int open_log(const char *vm, struct qemu *q, struct err *err)
+{
+	_cleanup_free_ char *path = vm_path(vm, LOG_FILE);
+	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return fail(err, -errno, .what = "cannot open", .value = path,
+			    .why = strerror(errno));
+	q->log_from = lseek(fd, 0, SEEK_END);
+	return fd;
+}
+
+static void complete_argv(const struct qemu_command *cmd, struct strv *argv)
+{
+	strv_push(argv, cmd->binary);
+	for (size_t i = 0; i < cmd->argv->n; i++)
+		strv_push(argv, cmd->argv->v[i]);
+	for (const char *const *p = cmd->extra; p && *p; p++)
+		strv_push(argv, *p);
+	strv_push(argv, "-chardev");
+	strv_pushf(argv, "socket,id=cpr-qmp,fd=%d,server=on,wait=off", MONITOR_FD);
+	strv_push(argv, "-mon");
+	strv_push(argv, "chardev=cpr-qmp,mode=control");
+	strv_push(argv, "-S");
+}
+
+/* In the child: returns only on failure. */
+static int become_qemu(const struct qemu_command *cmd, char *const *argv, int monitor, int log,
+		       int report)
+{
+	int null = open("/dev/null", O_RDONLY);
+
+	setsid();
+	if (null < 0 || chdir(cmd->cwd) < 0 || listen(monitor, 1) < 0)
+		return -errno;
+	if (dup2(null, 0) < 0 || dup2(log, 1) < 0 || dup2(log, 2) < 0 ||
+	    dup2(monitor, MONITOR_FD) < 0)
+		return -errno;
+	close_range(MONITOR_FD + 1, report - 1, 0);
+	close_range(report + 1, ~0u, 0);
+	signal(SIGPIPE, SIG_DFL);
+	sigprocmask(SIG_SETMASK, interrupt_original_mask(), NULL);
+	execv(cmd->binary, argv);
+	return -errno;
+}
+
+/* Returns the pid once QEMU's program runs. */
+static pid_t spawn(const struct qemu_command *cmd, int monitor, int log, struct err *err)
+{
+	_cleanup_strv_ struct strv argv = { 0 };
+	_cleanup_close_ int report_in = -1, report_out = -1;
+	int pipefd[2], code = 0;
+	pid_t pid;
+
+	complete_argv(cmd, &argv);
+	for (size_t i = 0; i < argv.n; i++)
+		detail("QEMU: %s", argv.v[i]);
+	if (pipe2(pipefd, O_CLOEXEC) < 0)
+		return fail(err, -errno, .what = "cannot start", .value = cmd->binary);
+	report_in = pipefd[0];
+	report_out = fcntl(pipefd[1], F_DUPFD_CLOEXEC, 64);	/* out of MONITOR_FD's way */
+	close(pipefd[1]);
+	pid = report_out < 0 ? -1 : fork();
+	if (pid == 0) {
+		code = become_qemu(cmd, argv.v, monitor, log, report_out);
+		write_all(report_out, &code, sizeof(code));
+		_exit(127);
+	}
+	if (pid < 0)
+		return fail(err, -errno, .what = "cannot start", .value = cmd->binary,
+			    .why = strerror(errno));
+	close(report_out);
+	report_out = -1;
+	if (read(report_in, &code, sizeof(code)) != sizeof(code))
+		return pid;
+	waitpid(pid, NULL, 0);
+	return fail(err, code, .what = "cannot start", .value = cmd->binary,
+		    .why = strerror(-code));
+}
+
+/* A child has to be reaped; of others the pidfd tells when they are gone. */
+static int wait_exit(struct qemu *q, deadline_t deadline, int *status)
+{
+	struct pollfd pfd = { .fd = q->pidfd, .events = POLLIN };
+	int r;
+
+	*status = 0;
+	if (q->pid <= 0 || q->pidfd < 0)
+		return 0;
+	while ((r = poll(&pfd, 1, deadline_left(deadline))) < 0 && errno == EINTR)
+		;
+	if (r <= 0)
+		return -ETIMEDOUT;
+	if (q->child)
+		waitpid(q->pid, status, 0);
+	return 0;
+}
+
+void qemu_release(struct qemu *q)
+{
+	qmp_close(q->qmp);
+	if (q->pidfd >= 0)
+		close(q->pidfd);
+	*q = QEMU_NONE;
+}
+
+void qemu_kill(struct qemu *q)
+{
+	int status;
+
+	if (q->pid > 0 && q->pidfd >= 0) {
+		pidfd_send_signal(q->pidfd, SIGKILL, NULL, 0);
+		wait_exit(q, deadline_in(QEMU_EXIT_S), &status);
+	}
+	qemu_release(q);
+}
+
+static const char *exit_text(int status)
+{
+	if (WIFSIGNALED(status))
+		return fmt("QEMU was ended by signal %d (%s)", WTERMSIG(status),
+			   strsignal(WTERMSIG(status)));
+	return fmt("QEMU ended with status %d", WEXITSTATUS(status));
+}
+
+/* Whatever is wrong with its monitor: if it has ended, say how. */
+static int explain_end(const struct qemu_command *cmd, struct qemu *q, int code,
+		       struct err *monitor, struct err *err)
+{
+	int status = 0;
+
+	if (wait_exit(q, deadline_in(code == -ETIMEDOUT ? 0 : 5), &status) == 0) {
+		q->pid = 0;
+		fail(err, code, .what = "QEMU", .value = cmd->binary, .why = exit_text(status),
+		     .remedy = "its own words above tell why; correct its options");
+	} else {
+		fail(err, code, .what = "QEMU", .value = cmd->binary,
+		     .why = fmt("its monitor: %s", monitor->why ? monitor->why : strerror(-code)));
+	}
+	qemu_words(cmd->vm, q->log_from, err);
+	qemu_kill(q);
+	return code;
+}
+
+int qemu_start(const struct qemu_command *cmd, struct qemu *q, struct err *err)
+{
+	_cleanup_free_ char *path = runtime_path(cmd->vm, "qmp");
+	_cleanup_err_ struct err monitor_err = { 0 };
+	_cleanup_close_ int monitor = -1, log = -1;
+	int r = runtime_dir(err);
+
+	*q = QEMU_NONE;
+	if (r == 0)
+		r = log = open_log(cmd->vm, q, err);
+	if (r >= 0)
+		r = monitor = monitor_socket(cmd->vm, err);
+	if (r >= 0)
+		r = spawn(cmd, monitor, log, err);
+	if (r < 0)
+		return r;
+	q->pid = r;
+	q->child = true;
+	q->pidfd = pidfd_open(q->pid, 0);
+	close(monitor);		/* else it would stay connectable after QEMU's end */
+	monitor = -1;
+	q->qmp = qmp_open(path, deadline_in(QEMU_START_S), &r, &monitor_err);
+	if (!q->qmp)
+		return explain_end(cmd, q, r, &monitor_err, err);
+	return 0;
+}
+
+int qemu_attach(const char *vm, double seconds, struct qemu *q, struct err *err)
+{
+	_cleanup_free_ char *path = runtime_path(vm, "qmp");
+	_cleanup_err_ struct err monitor_err = { 0 };
+	int r;
+
+	*q = QEMU_NONE;
+	q->qmp = qmp_open(path, deadline_in(seconds), &r, &monitor_err);
+	if (q->qmp) {
+		q->pid = jsonsock_pid(q->qmp->js);
+		q->pidfd = q->pid > 0 ? pidfd_open(q->pid, 0) : -1;
+		q->log_from = qemu_log_size(vm);
+		return 0;
+	}
+	if (r == -ENOENT || r == -ECONNREFUSED || r == -ECONNRESET)
+		return -ESRCH;
+	return fail(err, r, .what = "QEMU's monitor", .value = path, .why = monitor_err.why,
+		    .remedy = r == -ETIMEDOUT ? "end other programs that are connected to it" :
+		    r == -EACCES ? "run it with sudo" : NULL);
+}
+
+int qemu_quit(struct qemu *q, struct err *err)
+{
+	int status, r = qmp_run(q->qmp, "quit", NULL, NULL, err);
+
+	/* It may be gone before the reply is out. */
+	if (r < 0 && r != -ECONNRESET)
+		return r;
+	r = wait_exit(q, deadline_in(QEMU_EXIT_S), &status);
+	if (r < 0)
+		return fail(err, r, .what = "QEMU", .value = fmt("%d", (int)q->pid),
+			    .why = "it does not end after quit");
+	qemu_release(q);
+	return 0;
+}

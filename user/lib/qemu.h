@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* A QEMU process and its monitor. */
+#ifndef CPR_QEMU_H
+#define CPR_QEMU_H
+
+#include <sys/types.h>
+
+#include "qmp.h"
+
+#define QEMU_START_S 60		/* until the monitor greets */
+#define QEMU_EXIT_S 60		/* from quit to gone */
+#define QEMU_ATTACH_S 10
+
+/**
+ * struct qemu - a QEMU that runs
+ * @pid: 0 if there is none
+ * @pidfd: of @pid, or -1
+ * @child: this process started it
+ * @qmp: its monitor
+ * @log_from: where its words begin in the log, bytes
+ */
+struct qemu {
+	pid_t pid;
+	int pidfd;
+	bool child;
+	struct qmp *qmp;
+	off_t log_from;
+};
+
+#define QEMU_NONE ((struct qemu){ .pidfd = -1 })
+
+/**
+ * struct qemu_command - what to start
+ * @vm: name
+ * @binary: path
+ * @cwd: where to start it
+ * @argv: arguments without the program's name
+ * @extra: more arguments, after @argv; NULL-terminated
+ *
+ * The monitor and -S are added. The process has a session of its own, reads
+ * from /dev/null and writes to the VM's log.
+ */
+struct qemu_command {
+	const char *vm;
+	const char *binary;
+	const char *cwd;
+	const struct strv *argv;
+	const char *const *extra;
+};
+
+/**
+ * qemu_start - start QEMU and wait for its monitor
+ *
+ * Returns: 0; if QEMU ended instead, its words are in @err.
+ */
+int qemu_start(const struct qemu_command *cmd, struct qemu *q, struct err *err);
+
+/**
+ * qemu_attach - reach the QEMU of a VM
+ *
+ * Returns: 0, -ESRCH (without filling in @err) if none runs, or another errno.
+ */
+int qemu_attach(const char *vm, double seconds, struct qemu *q, struct err *err);
+
+/* Ask it to quit and wait until it has. */
+int qemu_quit(struct qemu *q, struct err *err);
+
+/* End it at once and wait until it has. */
+void qemu_kill(struct qemu *q);
+
+/* Leave it running. */
+void qemu_release(struct qemu *q);
+
+/* Add the last lines that QEMU wrote since @from to a failure. */
+void qemu_words(const char *vm, off_t from, struct err *err);
+
+/* Bytes in the VM's log now. */
+off_t qemu_log_size(const char *vm);
+
+/* Full path of an executable as execvp(3) would find it, or NULL. Caller frees. */
+char *find_binary(const char *name);
+
+#endif

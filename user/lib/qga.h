@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The guest agent: only what a restore needs of it. */
+#ifndef CPR_QGA_H
+#define CPR_QGA_H
+
+#include "jsonsock.h"
+
+/**
+ * qga_set_time - set the guest's clock to the host's
+ * @path: Unix socket of the agent's channel
+ * @deadline: an agent that does not answer until then is taken to be absent
+ *
+ * Returns: 0, -EREMOTEIO if the agent refused, or another errno.
+ */
+int qga_set_time(const char *path, deadline_t deadline, struct err *err);
+
+/* The same on a connected socket; does not own it. */
+int qga_set_time_on(struct jsonsock *js, deadline_t deadline, struct err *err);
+
+#endif

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Small things that every other file needs. */
+#ifndef CPR_UTIL_H
+#define CPR_UTIL_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <json-c/json.h>
+
+#ifndef ARRAY_SIZE
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+#endif
+
+#define _cleanup_(fn) __attribute__((cleanup(fn)))
+#define _printf_(fmt, args) __attribute__((format(printf, fmt, args)))
+#define _must_check_ __attribute__((warn_unused_result))
+
+static inline void cleanup_free(void *p)
+{
+	free(*(void **)p);
+}
+
+static inline void cleanup_close(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+}
+
+static inline void cleanup_json(struct json_object **obj)
+{
+	json_object_put(*obj);
+}
+
+#define _cleanup_free_ _cleanup_(cleanup_free)
+#define _cleanup_close_ _cleanup_(cleanup_close)
+#define _cleanup_json_ _cleanup_(cleanup_json)
+
+#define MIB (UINT64_C(1) << 20)
+#define FRAME_SIZE (2 * MIB)
+
+static inline bool streq(const char *a, const char *b)
+{
+	return strcmp(a, b) == 0;
+}
+
+static inline bool startswith(const char *s, const char *prefix)
+{
+	return strncmp(s, prefix, strlen(prefix)) == 0;
+}
+
+/*
+ * These end the program when memory runs out: nothing this program does can go
+ * on without the few bytes that they ask for. The caller frees the result.
+ */
+void *xcalloc(size_t n, size_t size);
+void *xrealloc(void *p, size_t n, size_t size);
+char *xstrdup(const char *s);
+char *xstrndup(const char *s, size_t len);
+char *xasprintf(const char *fmt, ...) _printf_(1, 2);
+char *xvasprintf(const char *fmt, va_list ap) _printf_(1, 0);
+
+/**
+ * fmt - format into one of a few static buffers
+ *
+ * For the arguments of fail() and the like. Valid until 16 more calls; longer
+ * texts are cut at 1023 bytes.
+ */
+const char *fmt(const char *format, ...) _printf_(1, 2);
+
+/**
+ * read_text - a whole small file as a string
+ * @path: file, also in /proc and /sys
+ * @max: refuse to read more bytes than this
+ *
+ * Returns: the text with trailing newlines removed, which the caller frees, or
+ * NULL with errno set (EFBIG above @max).
+ */
+char *read_text(const char *path, size_t max);
+
+/* Write all of @len bytes. Returns 0 or -errno. */
+int write_all(int fd, const void *data, size_t len);
+
+/* fsync the directory that holds @path, or @path if it is one. 0 or -errno. */
+int sync_dir(const char *dir);
+
+/**
+ * struct strv - a growing array of strings, NULL-terminated like argv
+ * @v: the strings; NULL while empty
+ * @n: how many
+ */
+struct strv {
+	char **v;
+	size_t n;
+};
+
+void strv_push(struct strv *sv, const char *s);
+void strv_pushf(struct strv *sv, const char *format, ...) _printf_(2, 3);
+void strv_free(struct strv *sv);
+
+/* All of them in one string, with @between between; the caller frees it. */
+char *strv_join(const struct strv *sv, const char *between);
+#define _cleanup_strv_ _cleanup_(strv_free)
+
+/**
+ * shell_quote - one word as a shell would need it
+ *
+ * Returns: @s itself, copied, if nothing in it needs quotes. Caller frees.
+ */
+char *shell_quote(const char *s);
+
+/* Members of a JSON object; a missing or mistyped one gives the default. */
+const char *jstr(struct json_object *obj, const char *key);
+int64_t jint(struct json_object *obj, const char *key, int64_t otherwise);
+bool jbool(struct json_object *obj, const char *key, bool otherwise);
+struct json_object *jget(struct json_object *obj, const char *key);
+
+void jset_str(struct json_object *obj, const char *key, const char *value);
+void jset_int(struct json_object *obj, const char *key, int64_t value);
+void jset_bool(struct json_object *obj, const char *key, bool value);
+void jset(struct json_object *obj, const char *key, struct json_object *value);
+
+#endif
