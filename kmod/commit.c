@@ -172,7 +172,7 @@ void cpr_dirty(struct cpr *c)
 	lockdep_assert_held(&c->lock);
 
 	c->dirty = true;
-	queue_delayed_work(system_unbound_wq, &c->committer, COMMIT_DELAY);
+	queue_delayed_work(system_dfl_wq, &c->committer, COMMIT_DELAY);
 }
 
 /**

@@ -123,7 +123,7 @@ void cpr_scrubber(struct work_struct *work)
 		end_scrub(c, frame);
 	}
 	if (again)
-		queue_delayed_work(system_unbound_wq, &c->scrubber, PIN_POLL);
+		queue_delayed_work(system_dfl_wq, &c->scrubber, PIN_POLL);
 }
 
 /**
@@ -132,5 +132,5 @@ void cpr_scrubber(struct work_struct *work)
  */
 void cpr_scrub_kick(struct cpr *c)
 {
-	mod_delayed_work(system_unbound_wq, &c->scrubber, 0);
+	mod_delayed_work(system_dfl_wq, &c->scrubber, 0);
 }

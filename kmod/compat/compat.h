@@ -58,6 +58,12 @@ static inline unsigned int inode_state_read_once(const struct inode *inode)
 }
 #endif
 
+/* The default workqueue was known by what it is not bound to. */
+#ifdef CPR_COMPAT_UNBOUND_WQ
+#include <linux/workqueue.h>
+#define system_dfl_wq	system_unbound_wq
+#endif
+
 /*
  * Device memory was mapped by page frame number, without a reference on the
  * folio; now it is mapped like any other.

@@ -101,6 +101,7 @@ assert ($expression), o"
 echo 'TAP version 13'
 # shellcheck source-path=SCRIPTDIR
 for part in usage image module; do
+	# shellcheck source=/dev/null
 	. "$here/$part.sh"
 done
 echo "1..$count"

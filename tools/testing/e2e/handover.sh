@@ -8,41 +8,21 @@ set -u
 
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib.sh"
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "$0")/guest.sh"
 
 series=$1 count=$2
-mnt=/run/cpr
 before=$lab_state/before
 
 guests() { seq -f vm%.0f "$count"; }
 
-load_module() {
-	modprobe -q kvm_amd || modprobe -q kvm_intel
-	free_region
-	modprobe cpr_handover "$@"
-}
-
-start_guest() {
-	local name=$1 extra=()
-	shift
-	case $name in
-	vm1) extra=(--agent) ;;
-	vm3) set -- -smp 2 -numa node,nodeid=0,cpus=0 -numa node,nodeid=1,cpus=1 "$@" ;;
+start() {
+	case $1 in
+	vm1) start_guest "$1" 128M --agent ;;
+	vm3) start_guest "$1" 128M -- -smp 2 -numa node,nodeid=0,cpus=0 -numa node,nodeid=1,cpus=1 ;;
+	*) start_guest "$1" 128M ;;
 	esac
-	cpr-helper run "$name" --ram 128M "${extra[@]}" -- \
-		qemu-system-x86_64 -M q35,accel=kvm -cpu host -nodefaults -display none -no-reboot \
-		-kernel /lab/guest/vmlinuz -initrd /lab/guest/initrd \
-		-append "console=ttyS0 quiet panic=-1 blob=16M" \
-		-chardev "file,id=ser,path=$(guest_console "$name"),append=on" -serial chardev:ser "$@"
 }
-
-# One QMP command, and the line that answers it.
-qmp() {
-	printf '{"execute":"qmp_capabilities"}\n{"execute":"%s"}\n' "$2" |
-		socat -t 5 - "UNIX-CONNECT:/run/cpr-helper/$1.qmp" | grep -a return | tail -n 1
-}
-
-is_state() { cpr-helper list --json | grep -q "\"name\": *\"$1\", *\"state\": *\"$2\""; }
-runstate_is() { qmp "$1" query-status | grep -q "\"status\": \"$2\""; }
 
 ram_digests() { (cd $mnt && sha256sum vm*/ram*); }
 
@@ -58,7 +38,7 @@ run_guests() {
 	load_module region=1G!4G
 	check "the region is formatted" cpr-helper format --label e2e
 	for name in $(guests); do
-		check "$name starts" start_guest "$name"
+		check "$name starts" start "$name"
 	done
 	for name in $(guests); do
 		check "$name runs" wait_tick "$name" 2 120

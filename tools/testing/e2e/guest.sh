@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+#
+# Guests of scenarios, after lib.sh: the module, a guest on it, its QMP.
+#
+#   load_module [region=...]             KVM and the module
+#   start_guest NAME SIZE [OPTION...] [-- QEMU-ARGUMENT...]
+#   qmp NAME COMMAND                     and the line that answers it
+#   runstate_is NAME STATE
+
+mnt=/run/cpr
+export mnt
+
+load_module() {
+	modprobe -q kvm_amd || modprobe -q kvm_intel
+	free_region
+	modprobe cpr_handover "$@"
+}
+
+start_guest() {
+	local name=$1 size=$2 options=()
+	shift 2
+	while [ $# -gt 0 ] && [ "$1" != -- ]; do
+		options+=("$1")
+		shift
+	done
+	[ $# -eq 0 ] || shift
+	cpr-helper run "$name" --ram "$size" "${options[@]}" -- \
+		qemu-system-x86_64 -M q35,accel=kvm -cpu host -nodefaults -display none -no-reboot \
+		-kernel /lab/guest/vmlinuz -initrd /lab/guest/initrd \
+		-append "console=ttyS0 quiet panic=-1 blob=16M" \
+		-chardev "file,id=ser,path=$(guest_console "$name"),append=on" -serial chardev:ser "$@"
+}
+
+qmp() {
+	printf '{"execute":"qmp_capabilities"}\n{"execute":"%s"}\n' "$2" |
+		socat -t 5 - "UNIX-CONNECT:/run/cpr-helper/$1.qmp" | grep -a return | tail -n 1
+}
+
+runstate_is() { qmp "$1" query-status | grep -q "\"status\": \"$2\""; }
