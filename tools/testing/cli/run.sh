@@ -34,7 +34,7 @@ skip() { # DESCRIPTION REASON
 	count=$((count + 1))
 	echo "ok $count - $1 # SKIP $2"
 }
-complain() { sed 's/^/#   /' <<<"$1"; }
+complain() { printf '#   %s\n' "${1//$'\n'/$'\n#   '}"; }
 # Run the helper; its output is in $out and $err, its status in $status.
 call() {
 	"$helper" "$@" >"$tmp/out" 2>"$tmp/err" </dev/null

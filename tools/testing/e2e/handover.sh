@@ -51,6 +51,8 @@ run_guests() {
 
 leave() {
 	check "all are saved" cpr-helper save --all
+	make_tree $mnt/files
+	fingerprint $mnt/files >"$before.files"
 	facts >"$before"
 	ram_digests >"$before.ram"
 	say "kexec into $(kernel_of "$series")"
@@ -80,7 +82,9 @@ arrive() {
 	mount -t cprfs cprfs $mnt
 	ram_digests >"$before.ram.now"
 	check "every byte of the guests' RAM is what it was" cmp "$before.ram" "$before.ram.now"
+	check "and every fact and byte of other files" same_tree $mnt/files "$before.files"
 	check "all are restored" cpr-helper restore --all
+	check "what is free is scrubbed anew" /usr/libexec/cpr-selftests/ctl wait-clean
 }
 
 check_guests() {
@@ -102,6 +106,7 @@ clean_up() {
 		qmp "$name" quit >/dev/null
 		until_ok 30 cpr-helper delete "$name"
 	done
+	rm -r $mnt/files
 	check "all VMs are deleted" test "$(ls $mnt)" = ""
 	umount $mnt
 	check "the module is unloaded" rmmod cpr_handover

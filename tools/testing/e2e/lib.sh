@@ -11,6 +11,8 @@
 #   phase; next_phase                             where we are; get ready to leave this kernel
 #   kexec_to VERSION [OPTION...]                  leave it by stock kexec
 #   free_region                                   take the region from nd_pmem, if that is built in
+#   make_tree DIR                                 names and files of all kinds
+#   fingerprint DIR; same_tree DIR FINGERPRINT    every fact and every byte below it
 #   kernel_of SERIES                              6.12, 7.3 or debug: its version
 #   guest_console NAME                            the file that has guest NAME's serial output
 #   guest_sum, last_tick, guest_corrupt NAME      what the guest said there
@@ -71,6 +73,33 @@ until_ok() {
 		sleep 0.1
 	done
 }
+
+make_tree() {
+	local i
+	mkdir -p "$1/b/c"
+	for i in $(seq 200); do
+		echo "$i" >"$1/b/file with a long name, the ${i}th"
+	done
+	head -c 7654321 /dev/urandom >"$1/random"
+	truncate -s 3G "$1/sparse"
+	printf x | dd of="$1/sparse" bs=1 seek=2G conv=notrunc status=none
+	chmod 2751 "$1/random"
+	chown 1000:2000 "$1/random" "$1/b/c"
+	touch -d '2001-02-03 04:05:06.789012345' "$1/b"
+	rm "$1"/b/*7th
+	# Access times are set by the first to read, so read.
+	fingerprint "$1" >/dev/null
+}
+
+fingerprint() {
+	(
+		cd "$1" || exit
+		find . -printf '%P %y %m %U %G %n %s %b %i %A@ %T@ %C@\n' | LC_ALL=C sort
+		find . -type f -size -1000M -print0 | LC_ALL=C sort -z | xargs -0r sha256sum
+	)
+}
+
+same_tree() { fingerprint "$1" | diff "$2" -; }
 
 free_region() {
 	local bound=/sys/bus/nd/drivers/nd_pmem/namespace0.0

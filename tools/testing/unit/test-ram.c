@@ -21,19 +21,6 @@ static void split(const char *line, struct strv *out)
 			strv_push(out, word);
 }
 
-static char *join(const struct strv *sv)
-{
-	char *line = xstrdup("");
-
-	for (size_t i = 0; i < sv->n; i++) {
-		char *longer = xasprintf("%s%s%s", line, i ? " " : "", sv->v[i]);
-
-		free(line);
-		line = longer;
-	}
-	return line;
-}
-
 static size_t parse_ram(const char *text, uint64_t *sizes)
 {
 	_cleanup_free_ char *copy = xstrdup(text);
@@ -111,7 +98,7 @@ static void test_good(void)
 		int r = plan(good[i].ram, NULL, good[i].in, &p, &err);
 
 		CHECK_MSG(r == 0, "'%s': %s", good[i].in, err.why);
-		line = join(&p.argv);
+		line = strv_join(&p.argv, " ");
 		CHECK_STR(line, good[i].out);
 	}
 }
@@ -219,7 +206,7 @@ static void test_agent(void)
 
 	CHECK_INT(plan("8M", "/run/a.qga", "-M q35", &added, NULL), 0);
 	CHECK_STR(added.agent, "/run/a.qga");
-	line = join(&added.argv);
+	line = strv_join(&added.argv, " ");
 	CHECK(strstr(line, "-chardev socket,id=cpr-qga,path=/run/a.qga,server=on,wait=off "
 		     "-device virtio-serial-pci,id=cpr-serial -device virtserialport,"
 		     "bus=cpr-serial.0,chardev=cpr-qga,name=org.qemu.guest_agent.0"));

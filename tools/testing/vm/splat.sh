@@ -7,7 +7,7 @@
 
 splat_pattern='WARNING:|BUG:|Oops|KASAN|UBSAN|Kernel panic|general protection|Call Trace'
 splat_pattern+='|possible recursive locking|circular locking'
-splat_pattern+='|INFO: task .* blocked|kmemleak: .* new suspected'
+splat_pattern+='|\[cpr_handover\] enqueued on deprecated|INFO: task .* blocked|kmemleak: .* new suspected'
 
 # splats FILE - the kernel's lines in it that match; programs may say WARNING.
 splats() { grep -aE "\[ *[0-9]+\.[0-9]{6}\].*($splat_pattern)" "$1"; }
