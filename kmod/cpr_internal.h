@@ -208,6 +208,7 @@ int cpr_space_frame(struct cpr *c, struct cpr_node *node, u32 file_frame,
 void cpr_scrub_frame(struct cpr *c, u32 frame);
 void cpr_scrubber(struct work_struct *work);
 void cpr_scrub_kick(struct cpr *c);
+bool cpr_scrub_pins(struct cpr *c);
 
 /* image.c */
 int cpr_image_open(struct cpr *c);

@@ -155,6 +155,8 @@ static void kill_sb(struct super_block *sb)
 		cpr.sb = NULL;
 	}
 	cpr_netlink_notify_region(&cpr);
+	/* Before the module's reference goes that the mount had. */
+	cpr_scrub_pins(&cpr);
 	cpr_scrub_kick(&cpr);
 }
 

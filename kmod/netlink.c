@@ -237,21 +237,49 @@ static int step(struct genl_info *info, const char *const *files, unsigned int n
 	return ask.name ? cpr_vm_step(&cpr, &ask, info->extack) : -EINVAL;
 }
 
-int cpr_nl_vm_pin_doit(struct sk_buff *skb, struct genl_info *info)
+static void free_names(char **names, unsigned int nr)
 {
-	const char **files __free(kvfree) = NULL;
-	unsigned int nr = 0, i = 0;
+	while (nr--)
+		kfree(names[nr]);
+	kvfree(names);
+}
+
+/* The names in a request, which need not be terminated there. */
+static char **copy_names(struct genl_info *info, unsigned int *nr)
+{
+	unsigned int max = 0;
 	struct nlattr *attr;
+	char **names;
 	int rem;
 
 	nlmsg_for_each_attr_type(attr, CPR_A_VM_MEMORY_FILE, info->nlhdr, GENL_HDRLEN, rem)
-		nr++;
-	files = kvcalloc(nr ?: 1, sizeof(*files), GFP_KERNEL);
-	if (!files)
+		max++;
+	*nr = 0;
+	names = kvcalloc(max ?: 1, sizeof(*names), GFP_KERNEL);
+	if (!names)
+		return NULL;
+	nlmsg_for_each_attr_type(attr, CPR_A_VM_MEMORY_FILE, info->nlhdr, GENL_HDRLEN, rem) {
+		names[*nr] = nla_strdup(attr, GFP_KERNEL);
+		if (!names[*nr]) {
+			free_names(names, *nr);
+			return NULL;
+		}
+		++*nr;
+	}
+	return names;
+}
+
+int cpr_nl_vm_pin_doit(struct sk_buff *skb, struct genl_info *info)
+{
+	unsigned int nr;
+	char **names = copy_names(info, &nr);
+	int err;
+
+	if (!names)
 		return -ENOMEM;
-	nlmsg_for_each_attr_type(attr, CPR_A_VM_MEMORY_FILE, info->nlhdr, GENL_HDRLEN, rem)
-		files[i++] = nla_data(attr);
-	return step(info, files, nr);
+	err = step(info, (const char *const *)names, nr);
+	free_names(names, nr);
+	return err;
 }
 
 int cpr_nl_vm_save_doit(struct sk_buff *skb, struct genl_info *info)

@@ -86,8 +86,15 @@ static bool files_pinned(struct cpr *c)
 	return false;
 }
 
-/* Returns whether a frame must be looked at again. */
-static bool look_after_pins(struct cpr *c)
+/**
+ * cpr_scrub_pins - look after frames that somebody pins
+ * @c: the region
+ *
+ * While there are some that no mount keeps the module for, this does.
+ *
+ * Return: whether they must be looked at again.
+ */
+bool cpr_scrub_pins(struct cpr *c)
 {
 	bool pinned;
 
@@ -115,7 +122,7 @@ static bool look_after_pins(struct cpr *c)
 void cpr_scrubber(struct work_struct *work)
 {
 	struct cpr *c = container_of(to_delayed_work(work), struct cpr, scrubber);
-	bool again = look_after_pins(c);
+	bool again = cpr_scrub_pins(c);
 	u32 frame;
 
 	while (begin_scrub(c, &frame)) {

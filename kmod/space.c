@@ -118,6 +118,9 @@ static int take_all(struct cpr *c, struct cpr_node *node, u32 first, u32 count,
 
 	guard(cpr)(c);
 
+	/* However large the range: at most this much of it is not holes. */
+	if (count > (u64)node->nr_frames + cpr_frames_total(&c->frames))
+		return -ENOSPC;
 	err = have_room(c, count_holes(node, first, count));
 	if (!err)
 		err = reserve_entries(node, first, count);

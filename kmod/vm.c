@@ -28,6 +28,9 @@
 
 #include "cpr_internal.h"
 
+/* A message that tells all of a VM must fit into one buffer. */
+#define NAMES_MAX	2048
+
 #define IN(_state)	BIT(CPR_VM_STATE_##_state)
 #define IN_ALL		(BIT(CPR_VM_STATE_LOST + 1) - 1)
 
@@ -283,6 +286,8 @@ static void unmark_memory(struct cpr_node *dir)
 static int check_memory_files(struct cpr_node *dir, const struct cpr_vm_step *ask,
 			      struct netlink_ext_ack *extack)
 {
+	size_t bytes = 0;
+
 	if (!ask->nr_files) {
 		NL_SET_ERR_MSG(extack, "no memory file is named; a VM without memory cannot be handed over");
 		return -EINVAL;
@@ -291,6 +296,11 @@ static int check_memory_files(struct cpr_node *dir, const struct cpr_vm_step *as
 		const char *name = ask->files[i];
 		struct cpr_node *node = cpr_node_find(dir, name, strlen(name));
 
+		bytes += strlen(name) + NLA_HDRLEN + NLA_ALIGNTO;
+		if (bytes > NAMES_MAX) {
+			NL_SET_ERR_MSG(extack, "the names of the memory files are too long together; use fewer or shorter ones");
+			return -E2BIG;
+		}
 		if (!node || !S_ISREG(node->mode)) {
 			NL_SET_ERR_MSG_FMT(extack, "'%.30s' is not a file of the VM's directory",
 					   name);

@@ -40,7 +40,7 @@ summary() {
 	echo
 	echo "  save the guest                 $(between save saved)"
 	echo "  seal, kexec, boot              $(between kexec booted)"
-	echo "  load the module, check RAM     $(between booted restore)"
+	echo "  load the module                $(between booted loaded)"
 	echo "  restore the guest              $(between restore restored)"
 	echo "  until it has ticked again      $(between restored ticking)"
 	echo

@@ -79,9 +79,10 @@ after() {
 	mkdir -p $mnt
 	mount -t cprfs cprfs $mnt
 	run cpr-helper list
-	mark restore
+	mark loaded
 	[ "$(ram_digest)" = "$(cat "$kept.ram")" ] || fail "the guest's RAM is not what it was"
 	tell "  sha256 of the guest's RAM: $(ram_digest)…  the same"
+	mark restore
 	run cpr-helper restore web1
 	mark restored
 	tick=$(cat "$kept.tick")

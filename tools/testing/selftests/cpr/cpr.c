@@ -210,6 +210,17 @@ int nl_step(int cmd, const char *vm, const char *const *files)
 	return transact(msg, NULL, NULL);
 }
 
+int nl_pin_unterminated(const char *vm, const char *file)
+{
+	struct nl_msg *msg = message(CPR_CMD_VM_PIN, 0);
+
+	if (!msg)
+		return -ENOTCONN;
+	nla_put_string(msg, CPR_A_VM_NAME, vm);
+	nla_put(msg, CPR_A_VM_MEMORY_FILE, strlen(file), file);
+	return transact(msg, NULL, NULL);
+}
+
 struct vm_answer {
 	int state, mapped;
 	uint64_t bytes;

@@ -33,6 +33,7 @@ int nl_region(struct region *r);
 int nl_format(uint64_t start, uint64_t size, const char *label, int force);
 /* A step of a VM: CPR_CMD_VM_*; files may be NULL. */
 int nl_step(int cmd, const char *vm, const char *const *files);
+int nl_pin_unterminated(const char *vm, const char *file);
 /* State of a VM, or -errno; @bytes of its memory and whether @mapped if wanted. */
 int nl_state(const char *vm, uint64_t *bytes, int *mapped);
 /* How many VMs a dump names. */

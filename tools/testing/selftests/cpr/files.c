@@ -259,6 +259,8 @@ TEST(a_full_region_refuses_whole)
 	int fd = make_file("big", 0), other = make_file("small", 0);
 
 	CHECK_ERR(fallocate(fd, 0, 0, (before + 1) * FRAME), ENOSPC);
+	/* Far too much is refused as fast as a little too much. */
+	CHECK_ERR(fallocate(fd, 0, 0, 1ll << 52), ENOSPC);
 	CHECK_EQ(stat_of("big").st_size, 0);
 	CHECK_EQ(stat_of("big").st_blocks, 0);
 	CHECK_EQ(free_frames(), before);

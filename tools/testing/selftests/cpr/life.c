@@ -154,7 +154,12 @@ TEST(steps_out_of_order_are_refused)
 
 TEST(bad_requests_are_refused)
 {
+	const char *many[400];
 	char name[80];
+
+	for (int i = 0; i < 399; i++)
+		many[i] = "ram0";
+	many[399] = NULL;
 
 	make_vm();
 	CHECK_EQ(nl_step(CPR_CMD_VM_SAVE, NULL, NULL), -EINVAL);
@@ -166,12 +171,22 @@ TEST(bad_requests_are_refused)
 	CHECK_EQ(nl_step(CPR_CMD_VM_PIN, "vm", nothing), -ENOENT);
 	CHECK(strstr(nl_said(), "'nope' is not a file"));
 	CHECK_EQ(nl_state("vm", NULL, NULL), CPR_VM_STATE_DEFINED);
+	CHECK_EQ(nl_step(CPR_CMD_VM_PIN, "vm", many), -E2BIG);
+	CHECK(strstr(nl_said(), "too long together"));
 	memset(name, 'n', 70);
 	name[70] = 0;
 	CHECK_EQ(nl_step(CPR_CMD_VM_SAVE, name, NULL), -EINVAL);
 	close(make_file("file", 0));
 	CHECK_EQ(nl_step(CPR_CMD_VM_PIN, "file", memory), -ENOENT);
 	CHECK(!unlink(MNT "/file"));
+	delete_vm();
+}
+
+TEST(names_need_no_terminator)
+{
+	make_vm();
+	CHECK_EQ(nl_pin_unterminated("vm", "ram0"), 0);
+	CHECK_EQ(nl_state("vm", NULL, NULL), CPR_VM_STATE_RUNNING);
 	delete_vm();
 }
 

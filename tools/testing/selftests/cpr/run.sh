@@ -178,6 +178,28 @@ test_states_over_reload() {
 	done
 }
 
+# Pages that are pinned outlive file, mapping and mount; the module must, too.
+test_pinned_unload() {
+	truncate -s 2M $mnt/pinned
+	"$bin/pin" $mnt/pinned >/run/pin.out &
+	until_ok 10 grep -q pinned /run/pin.out
+	umount $mnt
+	check "what is pinned keeps the module, the mount being gone" fails unload
+	kill %%
+	check "and lets it go" until_ok 30 unload
+	load
+	mounted
+	"$bin/pin" $mnt/pinned >/run/pin.out &
+	until_ok 10 grep -q pinned /run/pin.out
+	rm $mnt/pinned
+	umount $mnt
+	check "the same where the file is gone" fails unload
+	kill %%
+	check "and then lets it go" until_ok 30 unload
+	load
+	mounted
+}
+
 test_unloading() {
 	local i
 	umount $mnt
@@ -203,5 +225,6 @@ done
 test_persistence
 test_states_over_reload
 test_image_refusals
+test_pinned_unload
 test_unloading
 exit 0
