@@ -21,6 +21,8 @@ layers() {
 		e2e/6.12-7.3     | @/boot.sh --kernel 6.12 /lab/e2e/handover.sh 7.3 1
 		e2e/7.3-6.12     | @/boot.sh --kernel 7.3 --timeout 200 /lab/e2e/handover.sh 6.12 4
 		e2e/7.3-7.3      | @/boot.sh --kernel 7.3 /lab/e2e/handover.sh 7.3 1
+		e2e/adversity    | @/boot.sh --kernel 6.12 /lab/e2e/adversity.sh
+		e2e/adversity-73 | @/boot.sh --kernel 7.3 /lab/e2e/adversity.sh
 		e2e/debug        | @/boot.sh --kernel debug /lab/e2e/handover.sh debug 1
 	EOF
 }
