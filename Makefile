@@ -4,7 +4,7 @@
 #
 #	make demo		a guest survives a kexec, shown as it happens
 #	make test		all tests; closes with how many passed and failed
-#	make test LAYER=unit	one layer: unit, cli, selftests, e2e
+#	make test LAYER=unit	one layer: static, unit, cli, selftests, e2e
 #	make modules KDIR=...	the module, for the running kernel if KDIR is not given
 #	make helper		cpr-helper, its man page and completions
 #	make install		cpr-helper; DESTDIR= is honoured

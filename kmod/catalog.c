@@ -59,7 +59,9 @@ int cpr_image_layout(struct cpr_geometry *geo, u64 start, u64 size,
 		     struct cpr_reason *why)
 {
 	u64 frames = size >> CPR_IMAGE_FRAME_SHIFT;
-	u64 slot_frames = min(1 + frames / 512, (u64)CPR_IMAGE_SLOT_MAX_FRAMES);
+	/* For names, and then for every frame being an extent of its own. */
+	u64 slot_frames = min(1 + frames / 512, (u64)CPR_IMAGE_SLOT_NAME_FRAMES) +
+			  frames * sizeof(struct cpr_image_extent) / CPR_IMAGE_FRAME_SIZE;
 
 	if (!IS_ALIGNED(start | size, (u64)CPR_IMAGE_FRAME_SIZE))
 		return refuse(why, -EINVAL,
@@ -156,18 +158,25 @@ void cpr_image_format(void *base, const struct cpr_geometry *geo,
 	cpr_catalog_put_node(&w, &root);
 	cpr_catalog_commit(&w, 1, CPR_IMAGE_ROOT_INO + 1, stamp);
 
-	cpr_image_repair(base, geo);
+	super_write((u8 *)base + CPR_IMAGE_SUPER_COPY, geo);
+	super_write(base, geo);
 }
 
 /**
- * cpr_image_repair - write both superblocks anew
+ * cpr_image_repair - write the superblock that did not verify anew
  * @base: the region, mapped
- * @geo: what they say
+ * @geo: from cpr_image_load(); one of its copies is bad
+ *
+ * The good one is copied as it is: it may have fields that this code does not
+ * know.
  */
 void cpr_image_repair(void *base, const struct cpr_geometry *geo)
 {
-	super_write((u8 *)base + CPR_IMAGE_SUPER_COPY, geo);
-	super_write(base, geo);
+	u8 *first = base, *second = first + CPR_IMAGE_SUPER_COPY;
+	u8 *bad = geo->copies_bad & 1 ? first : second;
+
+	cpr_port_write(bad, bad == first ? second : first, CPR_IMAGE_BLOCK_SIZE);
+	cpr_port_persist(bad, CPR_IMAGE_BLOCK_SIZE);
 }
 
 static int super_decode(const struct cpr_image_super *sb, u64 avail,
@@ -246,7 +255,7 @@ int cpr_image_load(const void *base, u64 avail, struct cpr_geometry *geo,
 	static const u64 at[] = { 0, CPR_IMAGE_SUPER_COPY };
 	struct cpr_geometry other;
 	struct cpr_reason discard;
-	int err;
+	int err, other_err;
 
 	if (avail < CPR_IMAGE_MIN_FRAMES * (u64)CPR_IMAGE_FRAME_SIZE)
 		return refuse(why, -ENODATA, "%llu bytes are too few for an image",
@@ -261,11 +270,18 @@ int cpr_image_load(const void *base, u64 avail, struct cpr_geometry *geo,
 			geo->copies_bad = 2;
 		return 0;
 	}
-	if (super_decode((const void *)((const u8 *)base + at[1]), avail, geo,
-			 &discard))
-		return err;
-	geo->copies_bad = 1;
-	return 0;
+	other_err = super_decode((const void *)((const u8 *)base + at[1]), avail, geo,
+				 &discard);
+	if (!other_err) {
+		geo->copies_bad = 1;
+		return 0;
+	}
+	/* What is not known must not look as if there was nothing. */
+	if (other_err == -EPROTONOSUPPORT) {
+		*why = discard;
+		return other_err;
+	}
+	return err;
 }
 
 /* ---- reading the catalog ---- */

@@ -121,6 +121,7 @@ struct cpr_node {
  * @committer: commits what is dirty, a while later
  * @scrubber: scrubs what is dirty, see scrub.c
  * @scrubbed: woken when a frame was scrubbed
+ * @scrubs: how many were
  * @no_scrubbing: the scrubber shall stop
  * @keeps_module: the scrubber holds a reference on the module
  *
@@ -142,6 +143,7 @@ struct cpr {
 	struct delayed_work committer;
 	struct delayed_work scrubber;
 	wait_queue_head_t scrubbed;
+	u64 scrubs;
 	bool no_scrubbing;
 	bool keeps_module;
 };
@@ -208,7 +210,7 @@ int cpr_space_frame(struct cpr *c, struct cpr_node *node, u32 file_frame,
 void cpr_scrub_frame(struct cpr *c, u32 frame);
 void cpr_scrubber(struct work_struct *work);
 void cpr_scrub_kick(struct cpr *c);
-bool cpr_scrub_pins(struct cpr *c);
+bool cpr_scrub_pins_locked(struct cpr *c);
 
 /* image.c */
 int cpr_image_open(struct cpr *c);
@@ -265,7 +267,7 @@ void cpr_vm_load(struct cpr_node *dir, const struct cpr_catalog_vm *rec,
 u32 cpr_vm_record_state(const struct cpr_vm *vm);
 enum cpr_vm_state cpr_vm_state(const struct cpr_node *dir);
 u64 cpr_vm_memory_bytes(const struct cpr_node *dir);
-bool cpr_vm_mapped(const struct cpr_node *dir);
+bool cpr_vm_mapped(struct cpr *c, const struct cpr_node *dir);
 
 /**
  * struct cpr_vm_step - a change of state that is asked for

@@ -243,7 +243,7 @@ static int allocate(struct inode *inode, int mode, loff_t start, loff_t end)
 	return err;
 }
 
-static void punch(struct inode *inode, loff_t start, loff_t end)
+static int punch(struct inode *inode, loff_t start, loff_t end)
 {
 	loff_t first = round_up(start, (loff_t)CPR_IMAGE_FRAME_SIZE);
 	loff_t last = round_down(end, (loff_t)CPR_IMAGE_FRAME_SIZE);
@@ -251,7 +251,7 @@ static void punch(struct inode *inode, loff_t start, loff_t end)
 
 	if (first >= last) {
 		zero_range(inode, start, end);
-		return;
+		return 0;
 	}
 	zero_range(inode, start, first);
 	zero_range(inode, last, end);
@@ -259,6 +259,7 @@ static void punch(struct inode *inode, loff_t start, loff_t end)
 	cpr_mapping_unmap(c, cpr_node(inode), first, last - first, false);
 	cpr_space_drop(c, cpr_node(inode), frame_of(first), frame_of(last) - 1);
 	filemap_invalidate_unlock(inode->i_mapping);
+	return 0;
 }
 
 static long cpr_fallocate(struct file *file, int mode, loff_t start, loff_t len)
@@ -270,7 +271,8 @@ static long cpr_fallocate(struct file *file, int mode, loff_t start, loff_t len)
 		return -EOPNOTSUPP;
 	inode_lock(inode);
 	if (mode & FALLOC_FL_PUNCH_HOLE)
-		punch(inode, start, start + len);
+		/* To take memory from a VM changes its size, in effect. */
+		err = may(inode, CPR_ACT_RESIZE) ?: punch(inode, start, start + len);
 	else
 		err = allocate(inode, mode, start, start + len);
 	if (!err)

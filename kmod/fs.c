@@ -153,10 +153,10 @@ static void kill_sb(struct super_block *sb)
 			return;
 		cpr_commit_locked(&cpr);
 		cpr.sb = NULL;
+		/* Before the module's reference goes that the mount had. */
+		cpr_scrub_pins_locked(&cpr);
 	}
 	cpr_netlink_notify_region(&cpr);
-	/* Before the module's reference goes that the mount had. */
-	cpr_scrub_pins(&cpr);
 	cpr_scrub_kick(&cpr);
 }
 

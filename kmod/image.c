@@ -102,6 +102,9 @@ int cpr_image_open(struct cpr *c)
 
 	guard(cpr)(c);
 
+	/* Netlink is there already, and may have been faster. */
+	if (c->formatted)
+		return 0;
 	err = cpr_image_load(c->region.base, c->region.size, &c->geo, &why);
 	if (err == -ENODATA) {
 		pr_info("region of %llu MiB at %#llx is not formatted; run 'cpr-helper format'\n",
@@ -121,7 +124,7 @@ int cpr_image_open(struct cpr *c)
 		return err;
 	if (c->geo.copies_bad) {
 		pr_warn("superblock copy %d did not verify and was written anew\n",
-			c->geo.copies_bad - 1);
+			c->geo.copies_bad >> 1);
 		cpr_image_repair(c->region.base, &c->geo);
 	}
 	report(c, &cat);
@@ -153,7 +156,7 @@ static int may_create(struct cpr *c, bool force, struct netlink_ext_ack *extack)
 		NL_SET_ERR_MSG(extack, "cprfs is mounted; unmount it before formatting");
 		return -EBUSY;
 	}
-	if (c->keeps_module) {
+	if (cpr_scrub_pins_locked(c)) {
 		NL_SET_ERR_MSG(extack, "pages of the region are still pinned by a process or a device; stop it before formatting");
 		return -EBUSY;
 	}

@@ -233,16 +233,20 @@ int cpr_mmap(struct file *file, struct vm_area_struct *vma)
  */
 void cpr_mapping_evict(struct cpr *c, struct cpr_node *node)
 {
+	struct inode *dax;
 	unsigned long i;
 	void *entry;
 
-	if (!node->dax)
-		return;
-	scoped_guard(cpr, c)
+	/* Others look at it under the lock, so it must be gone before it goes. */
+	scoped_guard(cpr, c) {
+		dax = node->dax;
+		node->dax = NULL;
+		if (!dax)
+			return;
 		xa_for_each(&node->frames, i, entry)
 			cpr_region_set_mapping(c, xa_to_value(entry), NULL, 0);
-	iput(node->dax);
-	node->dax = NULL;
+	}
+	iput(dax);
 }
 
 /**

@@ -89,7 +89,7 @@ static int put_vm(struct sk_buff *skb, const struct cpr_node *dir)
 	      nla_put_u32(skb, CPR_A_VM_STATE, cpr_vm_state(dir)) ?:
 	      put_memory_files(skb, dir) ?:
 	      nla_put_u64_64bit(skb, CPR_A_VM_MEMORY_BYTES, cpr_vm_memory_bytes(dir), 0) ?:
-	      nla_put_u8(skb, CPR_A_VM_MAPPED, cpr_vm_mapped(dir));
+	      nla_put_u8(skb, CPR_A_VM_MAPPED, cpr_vm_mapped(&cpr, dir));
 	if (err || !dir->vm)
 		return err;
 	return nla_put_u64_64bit(skb, CPR_A_VM_SINCE, dir->vm->since.tv_sec, 0) ?:

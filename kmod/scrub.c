@@ -58,6 +58,7 @@ static void end_scrub(struct cpr *c, u32 frame)
 	scoped_guard(cpr, c) {
 		cpr_frames_set(&c->frames, frame, 1, CPR_FRAME_CLEAN);
 		done = !c->frames.count[CPR_FRAME_DIRTY];
+		WRITE_ONCE(c->scrubs, c->scrubs + 1);
 	}
 	wake_up_all(&c->scrubbed);
 	if (done)
@@ -87,18 +88,18 @@ static bool files_pinned(struct cpr *c)
 }
 
 /**
- * cpr_scrub_pins - look after frames that somebody pins
+ * cpr_scrub_pins_locked - look after frames that somebody pins
  * @c: the region
  *
  * While there are some that no mount keeps the module for, this does.
  *
  * Return: whether they must be looked at again.
  */
-bool cpr_scrub_pins(struct cpr *c)
+bool cpr_scrub_pins_locked(struct cpr *c)
 {
 	bool pinned;
 
-	guard(cpr)(c);
+	lockdep_assert_held(&c->lock);
 
 	if (!c->formatted)
 		return false;
@@ -122,9 +123,11 @@ bool cpr_scrub_pins(struct cpr *c)
 void cpr_scrubber(struct work_struct *work)
 {
 	struct cpr *c = container_of(to_delayed_work(work), struct cpr, scrubber);
-	bool again = cpr_scrub_pins(c);
+	bool again;
 	u32 frame;
 
+	scoped_guard(cpr, c)
+		again = cpr_scrub_pins_locked(c);
 	while (begin_scrub(c, &frame)) {
 		cpr_scrub_frame(c, frame);
 		end_scrub(c, frame);

@@ -71,7 +71,8 @@ static int have_room(struct cpr *c, u32 frames)
 	if (frames <= cpr_frames_free(&c->frames))
 		return 0;
 	/* And what is being scrubbed will be free in a moment. */
-	return c->frames.count[CPR_FRAME_SCRUBBING] ? -EAGAIN : -ENOSPC;
+	return frames <= cpr_frames_free(&c->frames) + c->frames.count[CPR_FRAME_SCRUBBING] ?
+		-EAGAIN : -ENOSPC;
 }
 
 static void return_all(struct cpr *c, struct list_head *all)
@@ -111,12 +112,15 @@ static int take_for_holes(struct cpr *c, struct cpr_node *node, u32 first,
 	return 0;
 }
 
+/* -EAGAIN if it could be had once a frame more than @scrubs is scrubbed. */
 static int take_all(struct cpr *c, struct cpr_node *node, u32 first, u32 count,
-		    struct list_head *all)
+		    struct list_head *all, u64 *scrubs)
 {
 	int err;
 
 	guard(cpr)(c);
+
+	*scrubs = c->scrubs;
 
 	/* However large the range: at most this much of it is not holes. */
 	if (count > (u64)node->nr_frames + cpr_frames_total(&c->frames))
@@ -138,30 +142,39 @@ static void scrub_all(struct cpr *c, struct list_head *all)
 			cpr_scrub_frame(c, t->run.frame + i);
 }
 
-static void put_frame(struct cpr *c, struct cpr_node *node, u32 file_frame,
-		      u32 frame)
+static int put_frame(struct cpr *c, struct cpr_node *node, u32 file_frame,
+		     u32 frame)
 {
+	int err;
+
 	/* A fault may have been faster. */
 	if (xa_load(&node->frames, file_frame)) {
 		cpr_frames_set(&c->frames, frame, 1, CPR_FRAME_CLEAN);
-		return;
+		return 0;
 	}
-	xa_store(&node->frames, file_frame, xa_mk_value(frame), GFP_KERNEL);
-	node->nr_frames++;
+	/* It may also have found no memory, and taken our reservation back. */
+	err = xa_err(xa_store(&node->frames, file_frame, xa_mk_value(frame), GFP_KERNEL));
+	if (err)
+		cpr_frames_set(&c->frames, frame, 1, CPR_FRAME_CLEAN);
+	else
+		node->nr_frames++;
+	return err;
 }
 
-static void put_all(struct cpr *c, struct cpr_node *node, struct list_head *all)
+static int put_all(struct cpr *c, struct cpr_node *node, struct list_head *all)
 {
 	struct taken *t, *next;
+	int err = 0;
 
 	guard(cpr)(c);
 
 	list_for_each_entry_safe(t, next, all, list) {
 		for (u32 i = 0; i < t->run.count; i++)
-			put_frame(c, node, t->file_frame + i, t->run.frame + i);
+			err = put_frame(c, node, t->file_frame + i, t->run.frame + i) ?: err;
 		kfree(t);
 	}
 	cpr_dirty(c);
+	return err;
 }
 
 /**
@@ -176,15 +189,15 @@ static void put_all(struct cpr *c, struct cpr_node *node, struct list_head *all)
 int cpr_space_fill(struct cpr *c, struct cpr_node *node, u32 first, u32 count)
 {
 	LIST_HEAD(all);
+	u64 scrubs;
 	int err;
 
-	while ((err = take_all(c, node, first, count, &all)) == -EAGAIN)
-		wait_event(c->scrubbed, !READ_ONCE(c->frames.count[CPR_FRAME_SCRUBBING]));
+	while ((err = take_all(c, node, first, count, &all, &scrubs)) == -EAGAIN)
+		wait_event(c->scrubbed, READ_ONCE(c->scrubs) != scrubs);
 	if (err || list_empty(&all))
 		return err;
 	scrub_all(c, &all);
-	put_all(c, node, &all);
-	return 0;
+	return put_all(c, node, &all);
 }
 
 /**

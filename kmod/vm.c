@@ -80,33 +80,62 @@ enum cpr_vm_state cpr_vm_state(const struct cpr_node *dir)
 	return dir->vm ? dir->vm->state : CPR_VM_STATE_DEFINED;
 }
 
-/* Run @fn for every file below @dir until it returns true. */
-static bool any_file(const struct cpr_node *dir,
-		     bool (*fn)(const struct cpr_node *node))
+/* The node after @node in the tree below @dir. Trees may be deep: no recursion. */
+static struct cpr_node *next_below(const struct cpr_node *dir,
+				   const struct cpr_node *node)
 {
-	struct rb_node *rb;
+	struct rb_node *rb = rb_first(&node->children);
 
-	for (rb = rb_first(&dir->children); rb; rb = rb_next(rb)) {
-		const struct cpr_node *node = rb_entry(rb, struct cpr_node, rb);
-
-		if (S_ISDIR(node->mode) ? any_file(node, fn) : fn(node))
-			return true;
+	while (!rb && node != dir) {
+		rb = rb_next(&node->rb);
+		node = node->parent;
 	}
+	return rb ? rb_entry(rb, struct cpr_node, rb) : NULL;
+}
+
+/* Does @fn hold for a file below @dir? */
+static bool any_file(struct cpr *c, const struct cpr_node *dir,
+		     bool (*fn)(struct cpr *c, struct cpr_node *node))
+{
+	const struct cpr_node *at = dir;
+	struct cpr_node *node;
+
+	for (; (node = next_below(dir, at)); at = node)
+		if (S_ISREG(node->mode) && fn(c, node))
+			return true;
 	return false;
 }
 
-static bool is_open_for_writing(const struct cpr_node *node)
+static bool is_mapped(struct cpr *c, struct cpr_node *node)
+{
+	return cpr_mapping_mapped(node);
+}
+
+static bool is_open_for_writing(struct cpr *c, struct cpr_node *node)
 {
 	return node->inode && inode_is_open_for_write(node->inode);
 }
 
+/* By something that could write to it although nothing maps it: GUP, VFIO. */
+static bool is_pinned(struct cpr *c, struct cpr_node *node)
+{
+	unsigned long i;
+	void *entry;
+
+	xa_for_each(&node->frames, i, entry)
+		if (cpr_region_frame_pinned(c, xa_to_value(entry)))
+			return true;
+	return false;
+}
+
 /**
  * cpr_vm_mapped - does anything map a file of a VM?
+ * @c: the region
  * @dir: its directory
  */
-bool cpr_vm_mapped(const struct cpr_node *dir)
+bool cpr_vm_mapped(struct cpr *c, const struct cpr_node *dir)
 {
-	return any_file(dir, cpr_mapping_mapped);
+	return any_file(c, dir, is_mapped);
 }
 
 /**
@@ -196,26 +225,32 @@ u32 cpr_vm_record_state(const struct cpr_vm *vm)
 
 /* ---- steps ---- */
 
-/* Everything that could change a byte of the VM has let go of it. */
-static int check_quiet(const struct cpr_node *dir, struct netlink_ext_ack *extack)
+static int check_unmapped(struct cpr *c, const struct cpr_node *dir,
+			  struct netlink_ext_ack *extack)
 {
-	if (cpr_vm_mapped(dir)) {
-		NL_SET_ERR_MSG(extack, "a file of the VM is still mapped; its QEMU must quit first");
-		return -EBUSY;
-	}
-	if (any_file(dir, is_open_for_writing)) {
-		NL_SET_ERR_MSG(extack, "a file of the VM is still open for writing; whoever has it must close it first");
-		return -EBUSY;
-	}
-	return 0;
-}
-
-static int check_unmapped(const struct cpr_node *dir, struct netlink_ext_ack *extack)
-{
-	if (!cpr_vm_mapped(dir))
+	if (!cpr_vm_mapped(c, dir))
 		return 0;
 	NL_SET_ERR_MSG(extack, "a file of the VM is still mapped; its QEMU must quit first");
 	return -EBUSY;
+}
+
+/* Everything that could change a byte of the VM has let go of it. */
+static int check_quiet(struct cpr *c, const struct cpr_node *dir,
+		       struct netlink_ext_ack *extack)
+{
+	int err = check_unmapped(c, dir, extack);
+
+	if (err)
+		return err;
+	if (any_file(c, dir, is_open_for_writing)) {
+		NL_SET_ERR_MSG(extack, "a file of the VM is still open for writing; whoever has it must close it first");
+		return -EBUSY;
+	}
+	if (any_file(c, dir, is_pinned)) {
+		NL_SET_ERR_MSG(extack, "pages of the VM are still pinned by a process or a device; stop it first");
+		return -EBUSY;
+	}
+	return 0;
 }
 
 /**
@@ -229,7 +264,8 @@ struct step {
 	const char *verb;
 	u32 from;
 	enum cpr_vm_state to;
-	int (*check)(const struct cpr_node *dir, struct netlink_ext_ack *extack);
+	int (*check)(struct cpr *c, const struct cpr_node *dir,
+		     struct netlink_ext_ack *extack);
 };
 
 static const struct step steps[] = {
@@ -268,19 +304,20 @@ static const struct step steps[] = {
 	},
 };
 
+static void unmark_memory(struct cpr_node *dir)
+{
+	for (struct rb_node *rb = rb_first(&dir->children); rb; rb = rb_next(rb))
+		rb_entry(rb, struct cpr_node, rb)->flags &= ~CPR_IMAGE_NODE_MEMORY;
+}
+
 static void mark_memory(struct cpr_node *dir, const struct cpr_vm_step *ask)
 {
+	unmark_memory(dir);
 	for (unsigned int i = 0; i < ask->nr_files; i++) {
 		const char *name = ask->files[i];
 
 		cpr_node_find(dir, name, strlen(name))->flags |= CPR_IMAGE_NODE_MEMORY;
 	}
-}
-
-static void unmark_memory(struct cpr_node *dir)
-{
-	for (struct rb_node *rb = rb_first(&dir->children); rb; rb = rb_next(rb))
-		rb_entry(rb, struct cpr_node, rb)->flags &= ~CPR_IMAGE_NODE_MEMORY;
 }
 
 static int check_memory_files(struct cpr_node *dir, const struct cpr_vm_step *ask,
@@ -324,6 +361,7 @@ static int make_vm(struct cpr *c, struct cpr_node *dir,
 	}
 	dir->vm = kzalloc(sizeof(*dir->vm), GFP_KERNEL);
 	if (!dir->vm) {
+		NL_SET_ERR_MSG(extack, "no memory");
 		cpr_tree_unreserve(c, sizeof(struct cpr_image_vm));
 		return -ENOMEM;
 	}
@@ -331,11 +369,9 @@ static int make_vm(struct cpr *c, struct cpr_node *dir,
 	return 0;
 }
 
-static void unmake_vm(struct cpr *c, struct cpr_node *dir)
+static void unmake_vm(struct cpr *c, struct cpr_vm *vm)
 {
-	kfree(dir->vm);
-	dir->vm = NULL;
-	unmark_memory(dir);
+	kfree(vm);
 	cpr_tree_unreserve(c, sizeof(struct cpr_image_vm));
 }
 
@@ -350,7 +386,7 @@ static void enter(struct cpr_vm *vm, enum cpr_vm_state state)
 	strscpy(vm->kernel, init_utsname()->release, sizeof(vm->kernel));
 }
 
-static int check_step(struct cpr_node *dir, const struct step *step,
+static int check_step(struct cpr *c, struct cpr_node *dir, const struct step *step,
 		      struct netlink_ext_ack *extack)
 {
 	enum cpr_vm_state state = cpr_vm_state(dir);
@@ -360,40 +396,72 @@ static int check_step(struct cpr_node *dir, const struct step *step,
 				   state_names[state], step->verb);
 		return -EBUSY;
 	}
-	return step->check ? step->check(dir, extack) : 0;
+	return step->check ? step->check(c, dir, extack) : 0;
 }
 
-/* Take the step; on failure to commit it, it was not taken. */
+static int commit_step(struct cpr *c, struct netlink_ext_ack *extack)
+{
+	int err;
+
+	cpr_dirty(c);
+	err = cpr_commit_locked(c);
+	if (err)
+		NL_SET_ERR_MSG(extack, "the catalog could not be committed, see the kernel log");
+	return err;
+}
+
+/* The three below: if the step is not committed, it was not taken. */
+static int begin_life(struct cpr *c, struct cpr_node *dir, const struct cpr_vm_step *ask,
+		      struct netlink_ext_ack *extack)
+{
+	int err = make_vm(c, dir, ask, extack);
+
+	if (err)
+		return err;
+	enter(dir->vm, CPR_VM_STATE_RUNNING);
+	err = commit_step(c, extack);
+	if (err) {
+		unmake_vm(c, dir->vm);
+		dir->vm = NULL;
+	}
+	return err;
+}
+
+static int end_life(struct cpr *c, struct cpr_node *dir, struct netlink_ext_ack *extack)
+{
+	struct cpr_vm *vm = dir->vm;
+	int err;
+
+	dir->vm = NULL;
+	err = commit_step(c, extack);
+	if (err)
+		dir->vm = vm;
+	else if (vm)
+		unmake_vm(c, vm);
+	return err;
+}
+
+static int go_on(struct cpr *c, struct cpr_node *dir, enum cpr_vm_state to,
+		 struct netlink_ext_ack *extack)
+{
+	struct cpr_vm before = *dir->vm;
+	int err;
+
+	enter(dir->vm, to);
+	err = commit_step(c, extack);
+	if (err)
+		*dir->vm = before;
+	return err;
+}
+
 static int take_step(struct cpr *c, struct cpr_node *dir, const struct step *step,
 		     const struct cpr_vm_step *ask, struct netlink_ext_ack *extack)
 {
-	bool fresh = !dir->vm;
-	struct cpr_vm before;
-	int err;
-
-	if (step->to == CPR_VM_STATE_DEFINED) {
-		if (!fresh)
-			unmake_vm(c, dir);
-		cpr_dirty(c);
-		return cpr_commit_locked(c);
-	}
-	if (fresh) {
-		err = make_vm(c, dir, ask, extack);
-		if (err)
-			return err;
-	}
-	before = *dir->vm;
-	enter(dir->vm, step->to);
-	cpr_dirty(c);
-	err = cpr_commit_locked(c);
-	if (!err)
-		return 0;
-	NL_SET_ERR_MSG(extack, "the catalog could not be committed, see the kernel log");
-	if (fresh)
-		unmake_vm(c, dir);
-	else
-		*dir->vm = before;
-	return err;
+	if (step->to == CPR_VM_STATE_DEFINED)
+		return end_life(c, dir, extack);
+	if (!dir->vm)
+		return begin_life(c, dir, ask, extack);
+	return go_on(c, dir, step->to, extack);
 }
 
 /**
@@ -405,7 +473,7 @@ static int take_step(struct cpr *c, struct cpr_node *dir, const struct step *ste
  * What was done is committed when this returns.
  *
  * Return: 0, -ENOENT if there is no such VM or memory file, -EBUSY if its state
- * or somebody who uses it forbids the step, -EINVAL, -ENOSPC, -ENOMEM.
+ * or somebody who uses it forbids the step, -EINVAL, -E2BIG, -ENOSPC, -ENOMEM.
  */
 int cpr_vm_step(struct cpr *c, const struct cpr_vm_step *ask,
 		struct netlink_ext_ack *extack)
@@ -421,7 +489,7 @@ int cpr_vm_step(struct cpr *c, const struct cpr_vm_step *ask,
 		NL_SET_ERR_MSG_FMT(extack, "no VM '%.40s' in the region", ask->name);
 		return -ENOENT;
 	}
-	err = check_step(dir, step, extack);
+	err = check_step(c, dir, step, extack);
 	if (!err)
 		err = take_step(c, dir, step, ask, extack);
 	if (!err)

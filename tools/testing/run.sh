@@ -76,6 +76,8 @@ while IFS='|' read -r name command; do
 	name=${name%% *}
 	wanted "$name" "$@" || continue
 	command=${command# }
+	# Each layer keeps its own logs.
+	command=${command//@\/boot.sh/@\/boot.sh --results build/lab/results/${name//\//-}}
 	run_layer "$name" "${command//@/tools/testing/vm}" "$log"
 done < <(layers)
 

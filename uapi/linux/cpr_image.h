@@ -11,8 +11,8 @@
  * or a rule stated here is a change of the format:
  *
  *  - fields may be taken from reserved space, and record types and flags may be
- *    added that an old reader can ignore without harm: raise
- *    CPR_IMAGE_VERSION_MINOR;
+ *    added that an old reader can ignore without harm, and an old writer can
+ *    drop at its next commit: raise CPR_IMAGE_VERSION_MINOR;
  *  - anything that an old reader must not ignore: define a bit in
  *    enum cpr_image_incompat;
  *  - anything else: raise CPR_IMAGE_VERSION_MAJOR.
@@ -25,6 +25,9 @@
  *	slot_offset[0]   catalog slot 0                    slot_size
  *	slot_offset[1]   catalog slot 1                    slot_size
  *	data_offset      frames, CPR_IMAGE_FRAME_SIZE each, to the region's end
+ *
+ * A slot has min(1 + frames / 512, CPR_IMAGE_SLOT_NAME_FRAMES) frames for names,
+ * and besides as many whole frames as an extent for every frame takes.
  *
  * Frames are numbered from the region's start, so frame N lies at
  * N * CPR_IMAGE_FRAME_SIZE; the first data frame is
@@ -49,7 +52,7 @@
 #define CPR_IMAGE_MIN_FRAMES	8u
 #define CPR_IMAGE_MAX_FRAMES	(1u << 27)	/* 256 TiB */
 #define CPR_IMAGE_SLOTS		2
-#define CPR_IMAGE_SLOT_MAX_FRAMES 32u
+#define CPR_IMAGE_SLOT_NAME_FRAMES 32u
 
 #define CPR_IMAGE_NAME_MAX	255
 #define CPR_IMAGE_LABEL_LEN	32

@@ -5,6 +5,7 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
@@ -110,7 +111,12 @@ static const char *add_path(struct paths *paths, const struct cpr_catalog_node *
 {
 	_cleanup_free_ char *name = printable(node->name, node->name_len);
 	const char *parent = node->parent < paths->n ? paths->v[node->parent] : "";
-	char *path = paths->n == 0 ? xstrdup("/") :
+	char *path;
+
+	/* A hostile image nests names until all paths together fill the memory. */
+	if (strlen(parent) + strlen(name) >= PATH_MAX)
+		parent = "...";
+	path = paths->n == 0 ? xstrdup("/") :
 		xasprintf("%s%s%s", parent, streq(parent, "/") ? "" : "/", name);
 
 	paths->v = xrealloc(paths->v, paths->n + 1, sizeof(*paths->v));

@@ -8,6 +8,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "cmd.h"
 #include "lib/cmdline.h"
@@ -18,6 +19,7 @@
 /**
  * struct jump - what is about to be done
  * @vms: that go along, in the order of their names
+ * @host: lock that keeps other VMs from coming to life
  * @saved_here: which of them this command saved
  * @sealed: how many, from the first, have been sealed
  */
@@ -31,6 +33,7 @@ struct jump {
 	bool *saved_here;
 	size_t n;
 	size_t sealed;
+	int host;
 	double timeout;
 };
 
@@ -44,6 +47,8 @@ static void jump_free(struct jump *j)
 	free(j->cmdline);
 	free(j->warning);
 	genl_close(j->genl);
+	if (j->host >= 0)
+		close(j->host);
 }
 
 static int check_region(struct jump *j, struct err *err)
@@ -142,6 +147,12 @@ static int prepare(struct jump *j, const struct args *args, struct err *err)
 	j->timeout = arg_timeout(args, SAVE_TIMEOUT_S, err);
 	if (j->timeout < 0)
 		return -EINVAL;
+	/* A VM that came to life once they are listed would be left behind. */
+	if (!args->dry_run) {
+		j->host = host_lock(true, err);
+		if (j->host < 0)
+			return j->host;
+	}
 	j->kernel.version = arg(args, "kernel");
 	j->kernel.image = arg(args, "image") ? xstrdup(arg(args, "image")) : NULL;
 	j->kernel.initrd = arg(args, "initrd") ? xstrdup(arg(args, "initrd")) : NULL;
@@ -278,7 +289,7 @@ static int carry_out(struct jump *j, struct err *err)
 
 static int run_kexec(const struct args *args, struct err *err)
 {
-	_cleanup_(jump_free) struct jump j = { 0 };
+	_cleanup_(jump_free) struct jump j = { .host = -1 };
 	struct json_object *out;
 	int r;
 

@@ -6,6 +6,7 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <unistd.h>
 #include <sys/stat.h>
 
 #include "cmd.h"
@@ -311,7 +312,14 @@ static int run_restore(const struct args *args, struct err *err)
 		.verb = "restored", .mount = true,
 	};
 
-	return for_each_vm(&each, args, err);
+	int r, host = args->dry_run ? -1 : host_lock(false, err);
+
+	if (host < 0 && !args->dry_run)
+		return host;
+	r = for_each_vm(&each, args, err);
+	if (host >= 0)
+		close(host);
+	return r;
 }
 
 const struct cmd cmd_restore = {

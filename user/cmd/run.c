@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <unistd.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -369,7 +370,7 @@ static int run_run(const struct args *args, struct err *err)
 {
 	_cleanup_(run_free) struct run run = { .vm = { .lock = -1, .qemu = QEMU_NONE } };
 	_cleanup_genl_ struct genl *genl = NULL;
-	int r = name_check(args->argv[0], err);
+	int host, r = name_check(args->argv[0], err);
 
 	if (r == 0)
 		r = make_plan(args, &run, err);
@@ -384,9 +385,13 @@ static int run_run(const struct args *args, struct err *err)
 	run.vm.genl = genl = genl_open(err);
 	if (!genl)
 		return -ENOENT;
+	host = host_lock(false, err);
+	if (host < 0)
+		return host;
 	r = create(&run, err);
 	if (r == 0)
 		report(&run);
+	close(host);
 	return r;
 }
 

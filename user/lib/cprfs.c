@@ -49,9 +49,9 @@ int runtime_dir(struct err *err)
 	return 0;
 }
 
-int vm_lock(const char *name, struct err *err)
+/* The file, locked; -EWOULDBLOCK without a word if somebody else has it. */
+static int lock_file(const char *path, int how, struct err *err)
 {
-	_cleanup_free_ char *path = runtime_path(name, "lock");
 	int fd, r = runtime_dir(err);
 
 	if (r < 0)
@@ -61,13 +61,35 @@ int vm_lock(const char *name, struct err *err)
 		return fail(err, -errno, .what = "cannot open", .value = path,
 			    .why = errno == EACCES ? "needs root" : strerror(errno),
 			    .remedy = errno == EACCES ? "run it with sudo" : NULL);
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-		close(fd);
-		return fail(err, -EBUSY, .exit = CPR_EXIT_BUSY, .what = "VM", .value = name,
-			    .why = "another cpr-helper is at work on it",
-			    .remedy = "wait until that has finished");
-	}
-	return fd;
+	if (flock(fd, how | LOCK_NB) == 0)
+		return fd;
+	close(fd);
+	return -EWOULDBLOCK;
+}
+
+int host_lock(bool leaving, struct err *err)
+{
+	/* No VM's name begins with a dot. */
+	int fd = lock_file(RUNTIME_DIR "/.host.lock", leaving ? LOCK_EX : LOCK_SH, err);
+
+	if (fd != -EWOULDBLOCK)
+		return fd;
+	return fail(err, -EBUSY, .exit = CPR_EXIT_BUSY, .what = "host", .why = leaving ?
+		    "a VM is being started or restored, or the host leaves its kernel already" :
+		    "it is about to leave its kernel ('cpr-helper kexec' is at work)",
+		    .remedy = "wait until that has finished");
+}
+
+int vm_lock(const char *name, struct err *err)
+{
+	_cleanup_free_ char *path = runtime_path(name, "lock");
+	int fd = lock_file(path, LOCK_EX, err);
+
+	if (fd != -EWOULDBLOCK)
+		return fd;
+	return fail(err, -EBUSY, .exit = CPR_EXIT_BUSY, .what = "VM", .value = name,
+		    .why = "another cpr-helper is at work on it",
+		    .remedy = "wait until that has finished");
 }
 
 void remove_vm_files(const char *name)

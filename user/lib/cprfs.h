@@ -30,6 +30,15 @@ char *runtime_path(const char *name, const char *suffix);
 int runtime_dir(struct err *err);
 
 /**
+ * host_lock - keep VMs from coming to life while the host leaves its kernel
+ * @leaving: this is who leaves it; otherwise a VM is about to come to life
+ *
+ * Returns: a descriptor that holds the lock until it is closed, or -EBUSY with
+ * exit status 5.
+ */
+int host_lock(bool leaving, struct err *err);
+
+/**
  * vm_lock - keep other cpr-helpers from the VM
  *
  * Returns: a descriptor that holds the lock until it is closed, or -EBUSY with

@@ -119,8 +119,14 @@ static void test_layout(void)
 	CHECK_INT(geo.first_frame, 5);
 	CHECK_INT(geo.slot_offset[1], 6 << 20);
 	CHECK_INT(cpr_image_layout(&geo, START, 1ull << 40, &why), 0);
-	CHECK_INT(geo.slot_size, 64 << 20);
-	CHECK(cpr_catalog_capacity(&geo) > 50 << 20);
+	CHECK_INT(geo.slot_size, 70 << 20);
+	/* Whatever the size, there is room for names when every frame is an extent. */
+	for (u64 size = 16 << 20; size <= 1ull << 48; size *= 2) {
+		CHECK_INT(cpr_image_layout(&geo, START, size, &why), 0);
+		CHECK(cpr_catalog_capacity(&geo) >= 1 << 20);
+		CHECK(cpr_catalog_capacity(&geo) < geo.slot_size);
+		CHECK(geo.first_frame < geo.frames);
+	}
 	CHECK_INT(cpr_image_layout(&geo, START + 4096, 1ull << 30, &why), -EINVAL);
 	CHECK_INT(cpr_image_layout(&geo, START, (1ull << 30) + 4096, &why), -EINVAL);
 	CHECK_INT(cpr_image_layout(&geo, START, 14 << 20, &why), -EINVAL);
@@ -325,9 +331,39 @@ static void test_versions(void)
 	sign_super(0);
 	CHECK_INT(cpr_image_load(image, SIZE, &got, &why), -EPROTONOSUPPORT);
 	CHECK(strstr(why.text, "0x10000000000"));
+	/* A newer copy alone is no empty region either. */
+	memcpy(image + CPR_IMAGE_SUPER_COPY, image, CPR_IMAGE_BLOCK_SIZE);
+	memset(image, 0, CPR_IMAGE_BLOCK_SIZE);
+	CHECK_INT(cpr_image_load(image, SIZE, &got, &why), -EPROTONOSUPPORT);
+	memcpy(image, image + CPR_IMAGE_SUPER_COPY, CPR_IMAGE_BLOCK_SIZE);
 	sb->major = cpu_to_le16(2);
 	CHECK_INT(cpr_image_load(image, SIZE, &got, &why), -EPROTONOSUPPORT);
 	CHECK(strstr(why.text, "version 2.9"));
+}
+
+static void test_repair(void)
+{
+	struct cpr_geometry got;
+
+	for (int copy = 0; copy < 2; copy++) {
+		u8 *at;
+
+		fresh_image();
+		/* Fields of a newer minor version survive. */
+		for (int i = 0; i < 2; i++) {
+			at = image + (i ? CPR_IMAGE_SUPER_COPY : 0);
+			((struct cpr_image_super *)at)->reserved[7] = 77;
+			sign_super(i);
+		}
+		at = image + (copy ? CPR_IMAGE_SUPER_COPY : 0);
+		at[50] ^= 1;
+		CHECK_INT(cpr_image_load(image, SIZE, &got, &why), 0);
+		CHECK_INT(got.copies_bad, 1 << copy);
+		cpr_image_repair(image, &got);
+		CHECK_INT(cpr_image_load(image, SIZE, &got, &why), 0);
+		CHECK_INT(got.copies_bad, 0);
+		CHECK_INT(((struct cpr_image_super *)at)->reserved[7], 77);
+	}
 }
 
 static void test_forged_superblocks(void)
@@ -548,6 +584,7 @@ KTAP_MAIN(
 	{ "every flipped bit is noticed", test_bit_flips },
 	{ "two bad slots are refused", test_both_bad },
 	{ "versions and features", test_versions },
+	{ "a bad superblock is repaired from the other", test_repair },
 	{ "forged superblocks", test_forged_superblocks },
 	{ "forged catalogs", test_forged_catalogs },
 	{ "50000 mutations", test_mutations },

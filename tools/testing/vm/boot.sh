@@ -57,6 +57,7 @@ timeout=$((timeout * scale))
 cat >"$results/payload" <<EOF
 run=($(printf '%q ' "$@"))
 CPR_SCALE=$scale
+CPR_TIMEOUT_SCALE=$scale
 CPR_KERNEL=$kernel
 EOF
 

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/io_uring.h>
 #include <netlink/genl/ctrl.h>
 #include <netlink/genl/genl.h>
 #include <netlink/netlink.h>
@@ -11,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 void pattern_fill(void *buf, size_t len, unsigned int seed)
@@ -61,6 +64,21 @@ int make_file(const char *name, off_t size)
 		return -1;
 	}
 	return fd;
+}
+
+int pin_longterm(void *at, size_t len)
+{
+	struct io_uring_params params = { 0 };
+	struct iovec iov = { at, len };
+	int ring = syscall(SYS_io_uring_setup, 1, &params);
+
+	if (ring < 0)
+		return -errno;
+	if (syscall(SYS_io_uring_register, ring, IORING_REGISTER_BUFFERS, &iov, 1)) {
+		close(ring);
+		return -errno;
+	}
+	return ring;
 }
 
 /* ---- netlink ---- */

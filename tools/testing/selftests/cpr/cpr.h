@@ -18,6 +18,12 @@ void pattern_fill(void *buf, size_t len, unsigned int seed);
 int pattern_is(const void *buf, size_t len, unsigned int seed);
 int all_zero(const void *buf, size_t len);
 
+/*
+ * Pin memory as registered buffers of io_uring (FOLL_LONGTERM), like VFIO does,
+ * until the descriptor that is returned is closed; or -errno.
+ */
+int pin_longterm(void *at, size_t len);
+
 /* A file below MNT, created and open for reading and writing. */
 int make_file(const char *name, off_t size);
 

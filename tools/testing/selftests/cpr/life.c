@@ -79,6 +79,7 @@ static void rest_is_free(void)
 	CHECK_EQ(pwrite(fd, "x", 1, 0), 1);
 	CHECK_ERR(pwrite(fd, "x", 1, 2 * FRAME), EBUSY);
 	CHECK_ERR(fallocate(fd, 0, 0, 3 * FRAME), EBUSY);
+	CHECK_ERR(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, FRAME), EBUSY);
 	close(fd);
 	close(make_file("vm/log", 5));
 	CHECK(!rename(MNT "/vm/log", MNT "/vm/log.old"));
@@ -213,6 +214,49 @@ TEST(sealing_waits_for_nobody)
 	fd = open(MNT "/vm/state", O_RDONLY);
 	step(CPR_CMD_VM_SEAL, CPR_VM_STATE_SEALED);
 	close(fd);
+	delete_vm();
+}
+
+TEST(what_is_pinned_is_not_sealed)
+{
+	int fd, ring;
+	char *p;
+
+	make_vm();
+	step(CPR_CMD_VM_PIN, CPR_VM_STATE_RUNNING);
+	fd = open(MNT "/vm/ram0", O_RDWR);
+	p = mmap(NULL, FRAME, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	CHECK(p != MAP_FAILED);
+	ring = pin_longterm(p, FRAME);
+	CHECK(ring >= 0);
+	munmap(p, FRAME);
+	close(fd);
+	step(CPR_CMD_VM_SAVE, CPR_VM_STATE_SAVED);
+	refused(CPR_CMD_VM_SEAL, -EBUSY, "still pinned");
+	close(ring);
+	for (int i = 0; i < 600 && nl_step(CPR_CMD_VM_SEAL, "vm", NULL); i++)
+		usleep(50000);
+	CHECK_EQ(nl_state("vm", NULL, NULL), CPR_VM_STATE_SEALED);
+	delete_vm();
+}
+
+TEST(a_deep_tree_is_no_trouble)
+{
+	int depth = 0;
+
+	make_vm();
+	CHECK(!chdir(MNT "/vm"));
+	for (; depth < 3000; depth++)
+		CHECK(!mkdir("d", 0700) && !chdir("d"));
+	close(open("f", O_CREAT | O_WRONLY, 0600));
+	step(CPR_CMD_VM_PIN, CPR_VM_STATE_RUNNING);
+	step(CPR_CMD_VM_SAVE, CPR_VM_STATE_SAVED);
+	step(CPR_CMD_VM_SEAL, CPR_VM_STATE_SEALED);
+	CHECK_EQ(nl_step(CPR_CMD_VM_UNPIN, "vm", NULL), 0);
+	CHECK(!unlink("f"));
+	for (; depth; depth--)
+		CHECK(!chdir("..") && !rmdir("d"));
+	CHECK(!chdir("/"));
 	delete_vm();
 }
 
