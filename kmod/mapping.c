@@ -26,6 +26,8 @@
 
 #include "cpr_internal.h"
 
+static_assert(S_DAX, "without CONFIG_FS_DAX no file is mapped like device-dax");
+
 #define PAGES_PER_FRAME	(CPR_IMAGE_FRAME_SIZE / PAGE_SIZE)
 
 const struct address_space_operations cpr_aops = {

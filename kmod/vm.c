@@ -434,10 +434,13 @@ static int end_life(struct cpr *c, struct cpr_node *dir, struct netlink_ext_ack 
 
 	dir->vm = NULL;
 	err = commit_step(c, extack);
-	if (err)
+	if (err) {
 		dir->vm = vm;
-	else if (vm)
+	} else if (vm) {
 		unmake_vm(c, vm);
+		unmark_memory(dir);
+		cpr_dirty(c);
+	}
 	return err;
 }
 

@@ -18,7 +18,8 @@ mark() { echo "@$1"; }
 # A command as the operator types it, and what it says.
 run() {
 	local output status
-	tell "  # $*"
+	printf '%s' "$*" | fold -s -w 76 | sed '1s/^/  # /; 2,$s/^/        /'
+	echo
 	output=$("$@" 2>&1)
 	status=$?
 	[ -z "$output" ] || printf '%s\n' "$output" | sed 's/^/    /'
@@ -92,7 +93,7 @@ after() {
 	tell "    $(tick_line)"
 	guest_corrupt web1 && fail "the guest found its memory corrupt"
 	[ "$(guest_sum web1)" = "$(cat "$kept.sum")" ] || fail "the guest was started anew"
-	run cpr-helper show web1
+	run cpr-helper list
 }
 
 if [ "$(phase)" = 1 ]; then

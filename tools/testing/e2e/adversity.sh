@@ -124,6 +124,6 @@ test_full_while_saving
 test_spoiled_state
 test_killed_qemu
 test_region_forgotten
-umount $mnt
+until_ok 30 umount $mnt
 check "the module is unloaded" rmmod cpr_handover
 exit 0

@@ -7,6 +7,7 @@
 #   start_guest NAME SIZE [OPTION...] [-- QEMU-ARGUMENT...]
 #   qmp NAME COMMAND                     and the line that answers it
 #   runstate_is NAME STATE
+#   guest_facts NAME                     what it does, for the logs
 
 mnt=/run/cpr
 export mnt
@@ -35,6 +36,15 @@ start_guest() {
 qmp() {
 	printf '{"execute":"qmp_capabilities"}\n{"execute":"%s"}\n' "$2" |
 		socat -t 5 - "UNIX-CONNECT:/run/cpr-helper/$1.qmp" | grep -a return | tail -n 1
+}
+
+guest_facts() {
+	local command
+	cp "$(guest_console "$1")" /results/"$1.console"
+	for command in 'info status' 'info registers -a' 'info lapic' 'info pic'; do
+		printf '{"execute":"qmp_capabilities"}\n{"execute":"human-monitor-command","arguments":{"command-line":"%s"}}\n' "$command" |
+			socat -t 5 - "UNIX-CONNECT:/run/cpr-helper/$1.qmp"
+	done >/results/"$1.facts" 2>&1
 }
 
 runstate_is() { qmp "$1" query-status | grep -q "\"status\": \"$2\""; }

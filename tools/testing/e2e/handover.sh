@@ -94,7 +94,7 @@ check_guests() {
 			check "vm2 is still paused" runstate_is vm2 paused
 			qmp vm2 cont >/dev/null
 		fi
-		check "$name runs on" goes_on "$name"
+		check "$name runs on" goes_on "$name" || guest_facts "$name"
 	done
 	check "the agent has set vm1's clock" clock_is_right vm1
 }
@@ -108,7 +108,8 @@ clean_up() {
 	done
 	rm -r $mnt/files
 	check "all VMs are deleted" test "$(ls $mnt)" = ""
-	umount $mnt
+	# A QEMU may still be on its way out.
+	until_ok 30 umount $mnt
 	check "the module is unloaded" rmmod cpr_handover
 }
 
