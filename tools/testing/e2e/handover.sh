@@ -65,7 +65,7 @@ leave() {
 goes_on() {
 	local name=$1 tick sum
 	read -r _ tick sum < <(grep "^$name " "$before")
-	wait_tick "$name" $((tick + 3)) 60 && [ "$(guest_sum "$name")" = "$sum" ] && ! guest_corrupt "$name" &&
+	wait_tick "$name" $((tick + 3)) 20 && [ "$(guest_sum "$name")" = "$sum" ] && ! guest_corrupt "$name" &&
 		[ "$(grep -ac 'GUEST up' "$(guest_console "$name")")" = 1 ]
 }
 
