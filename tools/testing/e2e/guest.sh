@@ -41,6 +41,7 @@ qmp() {
 guest_facts() {
 	local command
 	cp "$(guest_console "$1")" /results/"$1.console"
+	cp "$mnt/$1/qemu.log" /results/"$1.qemu.log"
 	for command in 'info status' 'info registers -a' 'info lapic' 'info pic'; do
 		printf '{"execute":"qmp_capabilities"}\n{"execute":"human-monitor-command","arguments":{"command-line":"%s"}}\n' "$command" |
 			socat -t 5 - "UNIX-CONNECT:/run/cpr-helper/$1.qmp"
