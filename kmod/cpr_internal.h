@@ -227,6 +227,11 @@ struct inode *cpr_inode_get(struct super_block *sb, struct cpr_node *node);
 extern const struct inode_operations cpr_file_iops;
 extern const struct inode_operations cpr_dir_iops;
 
+static inline struct cpr *inode_cpr(const struct inode *inode)
+{
+	return inode->i_sb->s_fs_info;
+}
+
 static inline struct cpr_node *cpr_node(const struct inode *inode)
 {
 	return inode->i_private;

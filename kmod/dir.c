@@ -46,7 +46,7 @@ static int cpr_readdir(struct file *file, struct dir_context *ctx)
 		return 0;
 	for (;;) {
 		e.ino = ctx->pos - DOTS;
-		if (!next_entry(inode->i_sb->s_fs_info, cpr_node(inode), &e))
+		if (!next_entry(inode_cpr(inode), cpr_node(inode), &e))
 			return 0;
 		if (!dir_emit(ctx, e.name, e.len, e.ino, e.type))
 			return 0;

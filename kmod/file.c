@@ -24,11 +24,6 @@
 
 #define FRAME_MASK	((loff_t)CPR_IMAGE_FRAME_SIZE - 1)
 
-static struct cpr *inode_cpr(const struct inode *inode)
-{
-	return inode->i_sb->s_fs_info;
-}
-
 static u32 frame_of(loff_t pos)
 {
 	return pos >> CPR_IMAGE_FRAME_SHIFT;

@@ -15,11 +15,6 @@
 
 #include "cpr_internal.h"
 
-static struct cpr *inode_cpr(const struct inode *inode)
-{
-	return inode->i_sb->s_fs_info;
-}
-
 static void init_inode(struct inode *inode, struct cpr_node *node)
 {
 	inode->i_mode = node->mode;

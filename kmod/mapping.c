@@ -34,11 +34,6 @@ const struct address_space_operations cpr_aops = {
 	.dirty_folio	= noop_dirty_folio,
 };
 
-static struct cpr *inode_cpr(const struct inode *inode)
-{
-	return inode->i_sb->s_fs_info;
-}
-
 /* ---- faults ---- */
 
 static struct inode *vma_inode(const struct vm_area_struct *vma)

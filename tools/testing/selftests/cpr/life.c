@@ -191,6 +191,17 @@ TEST(names_need_no_terminator)
 	delete_vm();
 }
 
+/* The first frame of the VM's memory, mapped and nothing else of it open. */
+static char *map_memory(void)
+{
+	int fd = open(MNT "/vm/ram0", O_RDWR);
+	char *p = mmap(NULL, FRAME, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	CHECK(p != MAP_FAILED);
+	close(fd);
+	return p;
+}
+
 TEST(sealing_waits_for_nobody)
 {
 	int fd, log;
@@ -198,10 +209,7 @@ TEST(sealing_waits_for_nobody)
 
 	make_vm();
 	step(CPR_CMD_VM_PIN, CPR_VM_STATE_RUNNING);
-	fd = open(MNT "/vm/ram0", O_RDWR);
-	p = mmap(NULL, FRAME, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	CHECK(p != MAP_FAILED);
-	close(fd);
+	p = map_memory();
 	*p = 1;
 	step(CPR_CMD_VM_SAVE, CPR_VM_STATE_SAVED);
 	refused(CPR_CMD_VM_SEAL, -EBUSY, "still mapped");
@@ -219,18 +227,15 @@ TEST(sealing_waits_for_nobody)
 
 TEST(what_is_pinned_is_not_sealed)
 {
-	int fd, ring;
+	int ring;
 	char *p;
 
 	make_vm();
 	step(CPR_CMD_VM_PIN, CPR_VM_STATE_RUNNING);
-	fd = open(MNT "/vm/ram0", O_RDWR);
-	p = mmap(NULL, FRAME, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	CHECK(p != MAP_FAILED);
+	p = map_memory();
 	ring = pin_longterm(p, FRAME);
 	CHECK(ring >= 0);
 	munmap(p, FRAME);
-	close(fd);
 	step(CPR_CMD_VM_SAVE, CPR_VM_STATE_SAVED);
 	refused(CPR_CMD_VM_SEAL, -EBUSY, "still pinned");
 	close(ring);

@@ -94,7 +94,7 @@ test_format() {
 }
 
 test_image_refusals() {
-	local before
+	local before said
 	umount $mnt
 	unload
 	before=$(digest_of_region)
@@ -115,8 +115,8 @@ test_image_refusals() {
 	check "one bad catalog is survived" load
 	unload
 	forge super 0
-	refuses_not=$(load 2>&1; dmesg | tail -n 5)
-	check "a bad superblock is survived, and repaired" grep -q "superblock copy 0 did not verify and was written anew" <<<"$refuses_not"
+	said=$(load 2>&1; dmesg | tail -n 5)
+	check "a bad superblock is survived, and repaired" grep -q "superblock copy 0 did not verify and was written anew" <<<"$said"
 	check "the region is found without an option" sh -c "rmmod cpr_handover && modprobe cpr_handover"
 	mounted
 }
