@@ -6,6 +6,7 @@
 #include "cmd.h"
 #include "lib/cprfs.h"
 #include "lib/migration.h"
+#include "lib/resume.h"
 
 static int wrong_state(struct vm *vm, struct err *err)
 {
@@ -35,13 +36,16 @@ static int dead(struct vm *vm, struct err *err)
 static int resume(struct vm *vm, bool live, struct err *err)
 {
 	struct json_object *saved = jget(vm->manifest, "saved");
+	_cleanup_free_ char *status = NULL;
 	int r;
 
 	migration_reset(vm->qemu.qmp, jget(saved, "previous"), NULL);
 	if (!live)
 		return 0;
-	r = qmp_run(vm->qemu.qmp, "cont", NULL, NULL, err);
-	return r < 0 ? r : forget_saved(vm, err);
+	r = guest_resume(vm->qemu.qmp, err);
+	if (r == 0)
+		r = forget_saved(vm, err);
+	return r < 0 ? r : guest_watch(vm->qemu.qmp, GUEST_WATCH_S, &status, err);
 }
 
 /* A save that was cut short: the module never heard of it. */

@@ -16,6 +16,7 @@
 #include "lib/manifest.h"
 #include "lib/migration.h"
 #include "lib/qga.h"
+#include "lib/resume.h"
 #include "lib/size.h"
 
 #define AGENT_S 5
@@ -242,7 +243,7 @@ static int run_on(struct vm *vm, bool live, struct err *err)
 		give_back(vm, err);
 		return r;
 	}
-	r = live ? qmp_run(vm->qemu.qmp, "cont", NULL, NULL, err) : 0;
+	r = live ? guest_resume(vm->qemu.qmp, err) : 0;
 	if (r < 0)
 		seal_again(vm, err);
 	return r;
@@ -265,6 +266,27 @@ static int claim_and_load(struct vm *vm, double timeout, struct err *err)
 	return r;
 }
 
+/* What the guest does now; only then is given up what it came from. */
+static int see(struct vm *vm, bool live, struct json_object *result, struct err *err)
+{
+	_cleanup_free_ char *status = NULL;
+	int r;
+
+	if (live)
+		set_clock(vm, result);
+	r = live ? guest_watch(vm->qemu.qmp, GUEST_WATCH_S, &status, err) :
+	    qmp_status(vm->qemu.qmp, &status, err);
+	if (r < 0) {
+		qemu_words(vm->name, vm->qemu.log_from, err);
+		return r;
+	}
+	jset_str(result, "runstate", status);
+	say("%s: restored in %lld ms, the guest is %s", vm->name,
+	    (long long)jint(result, "ms", 0), status);
+	remember(vm);
+	return 0;
+}
+
 int restore_vm(struct vm *vm, double timeout, struct json_object *result, struct err *err)
 {
 	int64_t begin = now_ms();
@@ -283,13 +305,7 @@ int restore_vm(struct vm *vm, double timeout, struct json_object *result, struct
 		return r;
 	jset_int(result, "ms", now_ms() - begin);
 	jset_int(result, "pid", vm->qemu.pid);
-	jset_str(result, "runstate", live ? "running" : "paused");
-	say("%s: restored in %lld ms, the guest %s", vm->name,
-	    (long long)jint(result, "ms", 0), live ? "runs on" : "stays paused");
-	if (live)
-		set_clock(vm, result);
-	remember(vm);
-	return 0;
+	return see(vm, live, result, err);
 }
 
 static bool want_restore(const struct cpr_vm *vm)
