@@ -2,7 +2,7 @@
 /*
  * Tests that say in KTAP what they found.
  *
- *	TEST(name) { ... CHECK(condition); CHECK_EQ(a, b); ... }
+ *	TEST(name) { ... CHECK(condition); CHECK_EQ(got, want); ... }
  *	int main(void) { return ktap_run(); }
  *
  * A check that does not hold ends its test. SKIP(why) ends it without a verdict.
@@ -27,33 +27,41 @@ static jmp_buf ktap_out;
 enum { KTAP_PASS, KTAP_FAIL, KTAP_SKIP };
 
 #define TEST(_name)							\
-	static void _name(void);					\
-	static struct ktap_test ktap_##_name = { #_name, _name, NULL };	\
+	static void test_##_name(void);					\
+	static struct ktap_test ktap_##_name = { #_name, test_##_name, NULL }; \
 	__attribute__((constructor)) static void ktap_add_##_name(void)	\
 	{								\
 		*ktap_last = &ktap_##_name;				\
 		ktap_last = &ktap_##_name.next;				\
 	}								\
-	static void _name(void)
+	static void test_##_name(void)
 
-#define CHECK(_cond)							\
+#define CHECK_MSG(_cond, _format, ...)					\
 	do {								\
 		if (_cond)						\
 			break;						\
-		printf("# %s:%d: %s does not hold (errno: %s)\n",	\
-		       __FILE__, __LINE__, #_cond, strerror(errno));	\
+		printf("# %s:%d: " _format "\n", __FILE__, __LINE__, ##__VA_ARGS__); \
 		longjmp(ktap_out, KTAP_FAIL);				\
 	} while (0)
 
-#define CHECK_EQ(_a, _b)						\
+#define CHECK(_cond)							\
+	CHECK_MSG(_cond, "%s does not hold (errno: %s)", #_cond, strerror(errno))
+
+#define CHECK_EQ(_got, _want)						\
 	do {								\
-		long long a_ = (long long)(_a), b_ = (long long)(_b);	\
+		long long got_ = (long long)(_got), want_ = (long long)(_want); \
 									\
-		if (a_ == b_)						\
-			break;						\
-		printf("# %s:%d: %s is %lld, not %s = %lld (errno: %s)\n", \
-		       __FILE__, __LINE__, #_a, a_, #_b, b_, strerror(errno)); \
-		longjmp(ktap_out, KTAP_FAIL);				\
+		CHECK_MSG(got_ == want_, "%s is %lld, not %s = %lld (errno: %s)", \
+			  #_got, got_, #_want, want_, strerror(errno));	\
+	} while (0)
+
+#define CHECK_STR(_got, _want)						\
+	do {								\
+		const char *got_ = (_got), *want_ = (_want);		\
+									\
+		CHECK_MSG(got_ && want_ && strcmp(got_, want_) == 0,	\
+			  "%s is\n#   '%s', not\n#   '%s'", #_got,		\
+			  got_ ? got_ : "(null)", want_ ? want_ : "(null)"); \
 	} while (0)
 
 /* The call fails, and with this error. */

@@ -47,7 +47,7 @@ static void fresh_image(void)
 {
 	free(image);
 	image = calloc(1, SIZE);
-	CHECK_INT(cpr_image_layout(&geo, START, SIZE, &why), 0);
+	CHECK_EQ(cpr_image_layout(&geo, START, SIZE, &why), 0);
 	geo.uuid[0] = 42;
 	strcpy(geo.label, "test");
 	cpr_image_format(image, &geo, &stamp);
@@ -108,52 +108,52 @@ static u64 in_force(void)
 			size = e.node.size;
 	}
 	if (cat.generation > 1)
-		CHECK_INT(size, cat.generation);
+		CHECK_EQ(size, cat.generation);
 	return cat.generation;
 }
 
-static void test_layout(void)
+TEST(the_layout_of_a_region)
 {
-	CHECK_INT(cpr_image_layout(&geo, START, 1ull << 30, &why), 0);
-	CHECK_INT(geo.frames, 512);
-	CHECK_INT(geo.first_frame, 5);
-	CHECK_INT(geo.slot_offset[1], 6 << 20);
-	CHECK_INT(cpr_image_layout(&geo, START, 1ull << 40, &why), 0);
-	CHECK_INT(geo.slot_size, 70 << 20);
+	CHECK_EQ(cpr_image_layout(&geo, START, 1ull << 30, &why), 0);
+	CHECK_EQ(geo.frames, 512);
+	CHECK_EQ(geo.first_frame, 5);
+	CHECK_EQ(geo.slot_offset[1], 6 << 20);
+	CHECK_EQ(cpr_image_layout(&geo, START, 1ull << 40, &why), 0);
+	CHECK_EQ(geo.slot_size, 70 << 20);
 	/* Whatever the size, there is room for names when every frame is an extent. */
 	for (u64 size = 16 << 20; size <= 1ull << 48; size *= 2) {
-		CHECK_INT(cpr_image_layout(&geo, START, size, &why), 0);
+		CHECK_EQ(cpr_image_layout(&geo, START, size, &why), 0);
 		CHECK(cpr_catalog_capacity(&geo) >= 1 << 20);
 		CHECK(cpr_catalog_capacity(&geo) < geo.slot_size);
 		CHECK(geo.first_frame < geo.frames);
 	}
-	CHECK_INT(cpr_image_layout(&geo, START + 4096, 1ull << 30, &why), -EINVAL);
-	CHECK_INT(cpr_image_layout(&geo, START, (1ull << 30) + 4096, &why), -EINVAL);
-	CHECK_INT(cpr_image_layout(&geo, START, 14 << 20, &why), -EINVAL);
-	CHECK_INT(cpr_image_layout(&geo, START, 0, &why), -EINVAL);
-	CHECK_INT(cpr_image_layout(&geo, START, 1ull << 50, &why), -EINVAL);
-	CHECK_INT(cpr_image_layout(&geo, -(2ull << 20), 32 << 20, &why), -EINVAL);
+	CHECK_EQ(cpr_image_layout(&geo, START + 4096, 1ull << 30, &why), -EINVAL);
+	CHECK_EQ(cpr_image_layout(&geo, START, (1ull << 30) + 4096, &why), -EINVAL);
+	CHECK_EQ(cpr_image_layout(&geo, START, 14 << 20, &why), -EINVAL);
+	CHECK_EQ(cpr_image_layout(&geo, START, 0, &why), -EINVAL);
+	CHECK_EQ(cpr_image_layout(&geo, START, 1ull << 50, &why), -EINVAL);
+	CHECK_EQ(cpr_image_layout(&geo, -(2ull << 20), 32 << 20, &why), -EINVAL);
 }
 
-static void test_format_and_load(void)
+TEST(format_and_load)
 {
 	struct cpr_geometry got;
 
 	fresh_image();
-	CHECK_INT(cpr_image_load(image, SIZE, &got, &why), 0);
-	CHECK_INT(got.start, START);
-	CHECK_INT(got.size, SIZE);
-	CHECK_INT(got.copies_bad, 0);
-	CHECK_INT(got.uuid[0], 42);
+	CHECK_EQ(cpr_image_load(image, SIZE, &got, &why), 0);
+	CHECK_EQ(got.start, START);
+	CHECK_EQ(got.size, SIZE);
+	CHECK_EQ(got.copies_bad, 0);
+	CHECK_EQ(got.uuid[0], 42);
 	CHECK_STR(got.label, "test");
-	CHECK_INT(in_force(), 1);
-	CHECK_INT(cpr_image_load(image, SIZE - 1, &got, &why), -EUCLEAN);
-	CHECK_INT(cpr_image_load(image, 1 << 20, &got, &why), -ENODATA);
+	CHECK_EQ(in_force(), 1);
+	CHECK_EQ(cpr_image_load(image, SIZE - 1, &got, &why), -EUCLEAN);
+	CHECK_EQ(cpr_image_load(image, 1 << 20, &got, &why), -ENODATA);
 	memset(image, 0, SIZE);
-	CHECK_INT(cpr_image_load(image, SIZE, &got, &why), -ENODATA);
+	CHECK_EQ(cpr_image_load(image, SIZE, &got, &why), -ENODATA);
 }
 
-static void test_read_back(void)
+TEST(what_is_committed_is_read_back)
 {
 	struct cpr_catalog_entry e;
 	struct cpr_catalog cat;
@@ -161,30 +161,30 @@ static void test_read_back(void)
 	u64 cursor = 0;
 
 	fresh_image();
-	CHECK_INT(commit(1, 2), 0);
-	CHECK_INT(cpr_catalog_open(image, &geo, &cat, &why), 0);
-	CHECK_INT(cat.slot, 1);
-	CHECK_INT(cat.nodes, 6);
-	CHECK_INT(cat.vms, 1);
-	CHECK_INT(cat.next_ino, 10);
+	CHECK_EQ(commit(1, 2), 0);
+	CHECK_EQ(cpr_catalog_open(image, &geo, &cat, &why), 0);
+	CHECK_EQ(cat.slot, 1);
+	CHECK_EQ(cat.nodes, 6);
+	CHECK_EQ(cat.vms, 1);
+	CHECK_EQ(cat.next_ino, 10);
 	CHECK_STR(cat.kernel, "7.3.4-test");
 	for (int i = 0; i < 5; i++)
 		CHECK(cpr_catalog_next(&cat, &cursor, &e));
-	CHECK_INT(e.node.name_len, 4);
+	CHECK_EQ(e.node.name_len, 4);
 	CHECK(!memcmp(e.node.name, "ram0", 4));
-	CHECK_INT(e.node.flags, CPR_IMAGE_NODE_MEMORY);
-	CHECK_INT(e.node.mtime.sec, -3);
-	CHECK_INT(e.node.mtime.nsec, 999999999);
+	CHECK_EQ(e.node.flags, CPR_IMAGE_NODE_MEMORY);
+	CHECK_EQ(e.node.mtime.sec, -3);
+	CHECK_EQ(e.node.mtime.nsec, 999999999);
 	/* Runs that touch were merged. */
-	CHECK_INT(e.node.extents, 2);
+	CHECK_EQ(e.node.extents, 2);
 	x = cpr_catalog_extent(&e.node, 0);
 	CHECK(x.file_frame == 0 && x.frame == 6 && x.count == 3);
 	x = cpr_catalog_extent(&e.node, 1);
 	CHECK(x.file_frame == 3 && x.frame == 11 && x.count == 1);
 	CHECK(cpr_catalog_next(&cat, &cursor, &e) && cpr_catalog_next(&cat, &cursor, &e));
-	CHECK_INT(e.type, CPR_IMAGE_REC_VM);
-	CHECK_INT(e.vm.node, 2);
-	CHECK_INT(e.vm.state, CPR_IMAGE_VM_SEALED);
+	CHECK_EQ(e.type, CPR_IMAGE_REC_VM);
+	CHECK_EQ(e.vm.node, 2);
+	CHECK_EQ(e.vm.state, CPR_IMAGE_VM_SEALED);
 	CHECK_STR(e.vm.kernel, "6.12.0");
 	CHECK(!cpr_catalog_next(&cat, &cursor, &e));
 }
@@ -215,19 +215,19 @@ static void format(void)
 }
 
 /* Cut the power after each byte of a commit in turn. */
-static void test_crash_in_commit(void)
+TEST(a_crash_at_any_byte_of_a_commit)
 {
 	u8 *before = malloc(SIZE);
 	u64 total, first_new = 0;
 
 	fresh_image();
-	CHECK_INT(commit(1, 2), 0);
-	CHECK_INT(commit(0, 3), 0);
+	CHECK_EQ(commit(1, 2), 0);
+	CHECK_EQ(commit(0, 3), 0);
 	memcpy(before, image, SIZE);
 	written = 0;
-	CHECK_INT(commit(1, 4), 0);
+	CHECK_EQ(commit(1, 4), 0);
 	total = written;
-	CHECK_INT(in_force(), 4);
+	CHECK_EQ(in_force(), 4);
 	for (u64 cut = 0; cut < total; cut++) {
 		u64 now;
 
@@ -246,7 +246,7 @@ static void test_crash_in_commit(void)
 	free(before);
 }
 
-static void test_crash_in_format(void)
+TEST(a_crash_at_any_byte_of_a_format)
 {
 	struct cpr_geometry got;
 	u64 total;
@@ -270,42 +270,42 @@ static void test_crash_in_format(void)
 }
 
 /* No bit of the tables can change without being noticed. */
-static void test_bit_flips(void)
+TEST(every_flipped_bit_is_noticed)
 {
 	const u64 slot = geo.slot_offset[0];
 	struct cpr_geometry got;
 	struct cpr_catalog cat;
 
 	fresh_image();
-	CHECK_INT(commit(1, 2), 0);
-	CHECK_INT(commit(0, 3), 0);
-	CHECK_INT(cpr_catalog_check(image, &geo, 0, &cat, &why), 0);
+	CHECK_EQ(commit(1, 2), 0);
+	CHECK_EQ(commit(0, 3), 0);
+	CHECK_EQ(cpr_catalog_check(image, &geo, 0, &cat, &why), 0);
 	for (u64 bit = 0; bit < 8 * CPR_IMAGE_BLOCK_SIZE; bit++) {
 		image[bit / 8] ^= 1 << bit % 8;
 		if (cpr_image_load(image, SIZE, &got, &why) != -EPROTONOSUPPORT)
-			CHECK_INT(got.copies_bad, 1);
+			CHECK_EQ(got.copies_bad, 1);
 		image[bit / 8] ^= 1 << bit % 8;
 	}
 	for (u64 bit = 0; bit < 8 * (CPR_IMAGE_BLOCK_SIZE + cat.length); bit++) {
 		image[slot + bit / 8] ^= 1 << bit % 8;
-		CHECK_INT(in_force(), 2);
+		CHECK_EQ(in_force(), 2);
 		image[slot + bit / 8] ^= 1 << bit % 8;
 	}
-	CHECK_INT(in_force(), 3);
+	CHECK_EQ(in_force(), 3);
 }
 
-static void test_both_bad(void)
+TEST(two_bad_slots_are_refused)
 {
 	fresh_image();
-	CHECK_INT(commit(1, 2), 0);
+	CHECK_EQ(commit(1, 2), 0);
 	image[geo.slot_offset[0]] ^= 1;
-	CHECK_INT(in_force(), 2);
+	CHECK_EQ(in_force(), 2);
 	image[geo.slot_offset[1] + CPR_IMAGE_BLOCK_SIZE] ^= 1;
-	CHECK_INT(in_force(), 0);
+	CHECK_EQ(in_force(), 0);
 	CHECK(strstr(why.text, "slot 0: never written; slot 1: checksum of the records"));
 	fresh_image();
-	CHECK_INT(commit(1, 1), 0);
-	CHECK_INT(in_force(), 0);
+	CHECK_EQ(commit(1, 1), 0);
+	CHECK_EQ(in_force(), 0);
 	CHECK(strstr(why.text, "both catalogs claim generation 1"));
 }
 
@@ -316,7 +316,7 @@ static void sign_super(int copy)
 	sb->crc = cpu_to_le32(cpr_port_crc32c(sb, offsetof(struct cpr_image_super, crc)));
 }
 
-static void test_versions(void)
+TEST(versions_and_features)
 {
 	struct cpr_image_super *sb;
 	struct cpr_geometry got;
@@ -325,23 +325,23 @@ static void test_versions(void)
 	sb = (void *)image;
 	sb->minor = cpu_to_le16(9);
 	sign_super(0);
-	CHECK_INT(cpr_image_load(image, SIZE, &got, &why), 0);
-	CHECK_INT(got.minor, 9);
+	CHECK_EQ(cpr_image_load(image, SIZE, &got, &why), 0);
+	CHECK_EQ(got.minor, 9);
 	sb->incompat = cpu_to_le64(1ull << 40);
 	sign_super(0);
-	CHECK_INT(cpr_image_load(image, SIZE, &got, &why), -EPROTONOSUPPORT);
+	CHECK_EQ(cpr_image_load(image, SIZE, &got, &why), -EPROTONOSUPPORT);
 	CHECK(strstr(why.text, "0x10000000000"));
 	/* A newer copy alone is no empty region either. */
 	memcpy(image + CPR_IMAGE_SUPER_COPY, image, CPR_IMAGE_BLOCK_SIZE);
 	memset(image, 0, CPR_IMAGE_BLOCK_SIZE);
-	CHECK_INT(cpr_image_load(image, SIZE, &got, &why), -EPROTONOSUPPORT);
+	CHECK_EQ(cpr_image_load(image, SIZE, &got, &why), -EPROTONOSUPPORT);
 	memcpy(image, image + CPR_IMAGE_SUPER_COPY, CPR_IMAGE_BLOCK_SIZE);
 	sb->major = cpu_to_le16(2);
-	CHECK_INT(cpr_image_load(image, SIZE, &got, &why), -EPROTONOSUPPORT);
+	CHECK_EQ(cpr_image_load(image, SIZE, &got, &why), -EPROTONOSUPPORT);
 	CHECK(strstr(why.text, "version 2.9"));
 }
 
-static void test_repair(void)
+TEST(a_bad_superblock_is_repaired_from_the_other)
 {
 	struct cpr_geometry got;
 
@@ -357,16 +357,16 @@ static void test_repair(void)
 		}
 		at = image + (copy ? CPR_IMAGE_SUPER_COPY : 0);
 		at[50] ^= 1;
-		CHECK_INT(cpr_image_load(image, SIZE, &got, &why), 0);
-		CHECK_INT(got.copies_bad, 1 << copy);
+		CHECK_EQ(cpr_image_load(image, SIZE, &got, &why), 0);
+		CHECK_EQ(got.copies_bad, 1 << copy);
 		cpr_image_repair(image, &got);
-		CHECK_INT(cpr_image_load(image, SIZE, &got, &why), 0);
-		CHECK_INT(got.copies_bad, 0);
-		CHECK_INT(((struct cpr_image_super *)at)->reserved[7], 77);
+		CHECK_EQ(cpr_image_load(image, SIZE, &got, &why), 0);
+		CHECK_EQ(got.copies_bad, 0);
+		CHECK_EQ(((struct cpr_image_super *)at)->reserved[7], 77);
 	}
 }
 
-static void test_forged_superblocks(void)
+TEST(forged_superblocks)
 {
 	struct cpr_image_super *sb;
 	struct cpr_geometry got;
@@ -431,7 +431,7 @@ static void refused_as(const char *text)
 	struct cpr_catalog cat;
 
 	resign();
-	CHECK_INT(cpr_catalog_check(image, &geo, 1, &cat, &why), -EUCLEAN);
+	CHECK_EQ(cpr_catalog_check(image, &geo, 1, &cat, &why), -EUCLEAN);
 	CHECK_MSG(strstr(why.text, text), "'%s' says nothing of '%s'", why.text, text);
 }
 
@@ -444,7 +444,7 @@ static void refused_as(const char *text)
 		refused_as(_text);			\
 	} while (0)
 
-static void test_forged_catalogs(void)
+TEST(forged_catalogs)
 {
 	struct cpr_image_slot *h;
 
@@ -507,7 +507,7 @@ static u32 rnd(void)
 }
 
 /* Whatever is in the records: no crash, and what is believed is sound. */
-static void test_mutations(void)
+TEST(fifty_thousand_mutations)
 {
 	struct cpr_image_slot *h;
 	struct cpr_catalog cat;
@@ -541,7 +541,7 @@ static void test_mutations(void)
 	CHECK(believed > 100 && believed < 49900);
 }
 
-static void test_full_slot(void)
+TEST(a_full_slot)
 {
 	struct cpr_catalog_writer w;
 	struct cpr_catalog cat;
@@ -550,7 +550,7 @@ static void test_full_slot(void)
 	int n = 0;
 
 	fresh_image();
-	CHECK_INT(commit(1, 2), 0);
+	CHECK_EQ(commit(1, 2), 0);
 	cpr_catalog_begin(&w, image, &geo, 0);
 	cpr_catalog_put_node(&w, &(struct cpr_catalog_node){ .ino = 1, .mode = S_IFDIR });
 	for (used = cpr_catalog_node_size(0); used + cpr_catalog_node_size(200) <=
@@ -564,29 +564,18 @@ static void test_full_slot(void)
 		if (n <= 6)
 			cpr_catalog_put_frames(&w, &(struct cpr_extent){ 0, geo.first_frame + 2 * n, 1 });
 	}
-	CHECK_INT(cpr_catalog_commit(&w, 3, 2 + n, &stamp), 0);
-	CHECK_INT(cpr_catalog_open(image, &geo, &cat, &why), 0);
-	CHECK_INT(cat.generation, 3);
-	CHECK_INT(cat.nodes, n + 1);
+	CHECK_EQ(cpr_catalog_commit(&w, 3, 2 + n, &stamp), 0);
+	CHECK_EQ(cpr_catalog_open(image, &geo, &cat, &why), 0);
+	CHECK_EQ(cat.generation, 3);
+	CHECK_EQ(cat.nodes, n + 1);
 	/* One that does not fit leaves the last in force. */
 	cpr_catalog_begin(&w, image, &geo, 1);
 	for (int i = 0; i < 20000; i++)
 		cpr_catalog_put_node(&w, &(struct cpr_catalog_node){ .name = name, .name_len = 200 });
-	CHECK_INT(cpr_catalog_commit(&w, 4, 2, &stamp), -ENOSPC);
+	CHECK_EQ(cpr_catalog_commit(&w, 4, 2, &stamp), -ENOSPC);
 }
 
-KTAP_MAIN(
-	{ "the layout of a region", test_layout },
-	{ "format and load", test_format_and_load },
-	{ "what is committed is read back", test_read_back },
-	{ "a crash at any byte of a commit", test_crash_in_commit },
-	{ "a crash at any byte of a format", test_crash_in_format },
-	{ "every flipped bit is noticed", test_bit_flips },
-	{ "two bad slots are refused", test_both_bad },
-	{ "versions and features", test_versions },
-	{ "a bad superblock is repaired from the other", test_repair },
-	{ "forged superblocks", test_forged_superblocks },
-	{ "forged catalogs", test_forged_catalogs },
-	{ "50000 mutations", test_mutations },
-	{ "a full slot", test_full_slot },
-)
+int main(void)
+{
+	return ktap_run();
+}

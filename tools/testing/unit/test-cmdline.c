@@ -35,7 +35,7 @@ static const struct { const char *current, *base, *append, *out; } good[] = {
 	{ "memmap=1G!4G", "a -- single", NULL, "a memmap=1G!0x100000000 -- single" },
 };
 
-static void test_good(void)
+TEST(command_lines_that_are_composed)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
 		_cleanup_err_ struct err err = { 0 };
@@ -63,7 +63,7 @@ static const struct { const char *current, *base, *append, *words; } bad[] = {
 	{ "memmap=2G!4G", "memmap=1G!4G", NULL, "contradicts" },
 };
 
-static void test_bad(void)
+TEST(command_lines_that_would_lose_the_region)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		_cleanup_err_ struct err err = { 0 };
@@ -73,45 +73,45 @@ static void test_bad(void)
 		CHECK_MSG(r < 0 && !line, "'%s' gives '%s'", bad[i].current, line);
 		if (r == 0)
 			continue;
-		CHECK_INT(err.exit, CPR_EXIT_REFUSED);
+		CHECK_EQ(err.exit, CPR_EXIT_REFUSED);
 		CHECK_MSG(strstr(err.why, bad[i].words), "'%s' lacks '%s'", err.why, bad[i].words);
 		CHECK(err.remedy);
 	}
 }
 
-static void test_length(void)
+TEST(length)
 {
 	_cleanup_err_ struct err err = { 0 };
 	_cleanup_free_ char *line = NULL, *warning = NULL, *append = xcalloc(1, CMDLINE_MAX + 1);
 
 	memset(append, 'x', CMDLINE_MAX - strlen("memmap=1G!4G "));
-	CHECK_INT(compose("memmap=1G!4G", NULL, append, &line, &warning, &err), 0);
-	CHECK_INT(strlen(line), CMDLINE_MAX);
+	CHECK_EQ(compose("memmap=1G!4G", NULL, append, &line, &warning, &err), 0);
+	CHECK_EQ(strlen(line), CMDLINE_MAX);
 	free(line);
 	strcat(append, "x");
 	CHECK(compose("memmap=1G!4G", NULL, append, &line, &warning, &err) < 0);
-	CHECK_INT(err.exit, CPR_EXIT_REFUSED);
+	CHECK_EQ(err.exit, CPR_EXIT_REFUSED);
 }
 
-static void test_kaslr(void)
+TEST(too_many_ranges_for_kaslr)
 {
 	static const char four[] = "memmap=1G!4G memmap=1M$1G,1M$2G,1M$3G";
 	_cleanup_free_ char *a = NULL, *b = NULL, *warning = NULL;
 
-	CHECK_INT(compose(four, NULL, NULL, &a, &warning, NULL), 0);
+	CHECK_EQ(compose(four, NULL, NULL, &a, &warning, NULL), 0);
 	CHECK(!warning);
-	CHECK_INT(compose(four, NULL, "memmap=1M$8G", &b, &warning, NULL), 0);
+	CHECK_EQ(compose(four, NULL, "memmap=1M$8G", &b, &warning, NULL), 0);
 	CHECK(warning && strstr(warning, "KASLR"));
 }
 
-static void test_firmware(void)
+TEST(a_region_that_needs_no_option)
 {
 	const struct cmdline_request req = {
 		.current = "root=x", .start = 4 * GIB, .size = GIB, .firmware = true,
 	};
 	_cleanup_free_ char *line = NULL, *warning = NULL;
 
-	CHECK_INT(cmdline_compose(&req, &line, &warning, NULL), 0);
+	CHECK_EQ(cmdline_compose(&req, &line, &warning, NULL), 0);
 	CHECK_STR(line, "root=x");
 }
 
@@ -123,7 +123,7 @@ static const struct { const char *text; int r; uint64_t unit, value; } sizes[] =
 	{ "99999999999999999999", -34, 1, 0 }, { "9999999999T", -34, 1, 0 },
 };
 
-static void test_sizes(void)
+TEST(sizes)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
 		uint64_t value = 0;
@@ -140,9 +140,7 @@ static void test_sizes(void)
 	CHECK_STR(size_human(100), "100 B");
 }
 
-KTAP_MAIN({ "command lines that are composed", test_good },
-	  { "command lines that would lose the region", test_bad },
-	  { "length", test_length },
-	  { "too many ranges for KASLR", test_kaslr },
-	  { "a region that needs no option", test_firmware },
-	  { "sizes", test_sizes })
+int main(void)
+{
+	return ktap_run();
+}

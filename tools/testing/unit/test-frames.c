@@ -14,8 +14,8 @@ static void fresh(u64 start, u64 size)
 {
 	struct cpr_reason why;
 
-	CHECK_INT(cpr_image_layout(&geo, start, size, &why), 0);
-	CHECK_INT(cpr_frames_init(&f, &geo), 0);
+	CHECK_EQ(cpr_image_layout(&geo, start, size, &why), 0);
+	CHECK_EQ(cpr_frames_init(&f, &geo), 0);
 }
 
 static void all_clean(void)
@@ -23,43 +23,43 @@ static void all_clean(void)
 	cpr_frames_set(&f, geo.first_frame, geo.frames - geo.first_frame, CPR_FRAME_CLEAN);
 }
 
-static void test_fresh_is_dirty(void)
+TEST(a_fresh_region_is_all_dirty)
 {
 	fresh(4ull << 30, 1ull << 30);
-	CHECK_INT(cpr_frames_total(&f), 507);
-	CHECK_INT(cpr_frames_free(&f), 507);
-	CHECK_INT(f.count[CPR_FRAME_DIRTY], 507);
+	CHECK_EQ(cpr_frames_total(&f), 507);
+	CHECK_EQ(cpr_frames_free(&f), 507);
+	CHECK_EQ(f.count[CPR_FRAME_DIRTY], 507);
 	CHECK(cpr_frames_take(&f, 0, 1, &run));
 	CHECK(run.dirty);
-	CHECK_INT(cpr_frames_free(&f), 506);
+	CHECK_EQ(cpr_frames_free(&f), 506);
 	cpr_frames_exit(&f);
 }
 
-static void test_clean_comes_first(void)
+TEST(clean_frames_come_first)
 {
 	fresh(4ull << 30, 1ull << 30);
 	cpr_frames_set(&f, 100, 3, CPR_FRAME_CLEAN);
 	CHECK(cpr_frames_take(&f, 0, 2, &run));
 	CHECK(!run.dirty);
-	CHECK_INT(run.frame, 101);
-	CHECK_INT(run.count, 2);
+	CHECK_EQ(run.frame, 101);
+	CHECK_EQ(run.count, 2);
 	/* A run is of one kind: one clean frame is left, then dirty ones. */
 	CHECK(cpr_frames_take(&f, 2, 5, &run));
 	CHECK(!run.dirty);
-	CHECK_INT(run.count, 1);
+	CHECK_EQ(run.count, 1);
 	CHECK(cpr_frames_take(&f, 3, 4, &run));
 	CHECK(run.dirty);
 	cpr_frames_exit(&f);
 }
 
-static void test_small_files_come_from_the_top(void)
+TEST(small_files_come_from_the_top)
 {
 	fresh(4ull << 30, 4ull << 30);
 	all_clean();
 	CHECK(cpr_frames_take(&f, 0, 1, &run));
-	CHECK_INT(run.frame, geo.frames - 1);
+	CHECK_EQ(run.frame, geo.frames - 1);
 	CHECK(cpr_frames_take(&f, 0, 10, &run));
-	CHECK_INT(run.frame, geo.frames - 11);
+	CHECK_EQ(run.frame, geo.frames - 11);
 	cpr_frames_exit(&f);
 }
 
@@ -68,61 +68,61 @@ static void test_gib_alignment(u64 start, u32 expect)
 	fresh(start, 4ull << 30);
 	all_clean();
 	CHECK(cpr_frames_take(&f, 0, 600, &run));
-	CHECK_INT(run.count, 512);
-	CHECK_INT(run.frame, expect);
-	CHECK_INT((start + ((u64)run.frame << 21)) % SZ_1G, 0);
+	CHECK_EQ(run.count, 512);
+	CHECK_EQ(run.frame, expect);
+	CHECK_EQ((start + ((u64)run.frame << 21)) % SZ_1G, 0);
 	/* The rest of the file is small, and comes from the top. */
 	CHECK(cpr_frames_take(&f, 512, 88, &run));
-	CHECK_INT(run.frame, geo.frames - 88);
+	CHECK_EQ(run.frame, geo.frames - 88);
 	cpr_frames_exit(&f);
 }
 
-static void test_large_files_get_gibs(void)
+TEST(large_files_get_whole_gibs)
 {
 	test_gib_alignment(4ull << 30, 512);
 	test_gib_alignment((4ull << 30) + (256ull << 20), 384);
 	test_gib_alignment((4ull << 30) + (1022ull << 20), 513);
 }
 
-static void test_dirty_gib_before_clean_scraps(void)
+TEST(a_dirty_gib_comes_before_clean_scraps)
 {
 	fresh(4ull << 30, 4ull << 30);
 	cpr_frames_set(&f, 600, 20, CPR_FRAME_CLEAN);
 	CHECK(cpr_frames_take(&f, 0, 512, &run));
 	CHECK(run.dirty);
-	CHECK_INT(run.frame, 1024);
-	CHECK_INT(run.count, 512);
+	CHECK_EQ(run.frame, 1024);
+	CHECK_EQ(run.count, 512);
 	cpr_frames_exit(&f);
 }
 
-static void test_fragmented(void)
+TEST(a_fragmented_region)
 {
 	fresh(4ull << 30, 1ull << 30);
 	all_clean();
 	for (u32 i = geo.first_frame; i < geo.frames; i += 2)
 		cpr_frames_set(&f, i, 1, CPR_FRAME_USED);
 	CHECK(cpr_frames_take(&f, 0, 100, &run));
-	CHECK_INT(run.count, 1);
+	CHECK_EQ(run.count, 1);
 	cpr_frames_set(&f, 50, 7, CPR_FRAME_CLEAN);
 	CHECK(cpr_frames_take(&f, 0, 100, &run));
 	CHECK(run.count >= 7);
 	cpr_frames_exit(&f);
 }
 
-static void test_full(void)
+TEST(a_full_region)
 {
 	u32 n = 0;
 
 	fresh(4ull << 30, 64ull << 20);
 	while (cpr_frames_take(&f, n, 5, &run))
 		n += run.count;
-	CHECK_INT(n, cpr_frames_total(&f));
-	CHECK_INT(cpr_frames_free(&f), 0);
+	CHECK_EQ(n, cpr_frames_total(&f));
+	CHECK_EQ(cpr_frames_free(&f), 0);
 	CHECK(!cpr_frames_take(&f, 0, 1, &run));
 	cpr_frames_exit(&f);
 }
 
-static void test_random(void)
+TEST(twenty_thousand_random_steps)
 {
 	static u8 owned[4096];
 	u32 x = 7, held = 0;
@@ -156,13 +156,13 @@ static void test_random(void)
 		}
 		for (int s = 0; s < CPR_FRAME_STATES; s++)
 			sum += f.count[s];
-		CHECK_INT(sum, geo.frames);
-		CHECK_INT(f.count[CPR_FRAME_USED], held);
+		CHECK_EQ(sum, geo.frames);
+		CHECK_EQ(f.count[CPR_FRAME_USED], held);
 	}
 	cpr_frames_exit(&f);
 }
 
-static void test_find(void)
+TEST(finding_frames_by_state)
 {
 	u32 at = 0;
 
@@ -171,23 +171,16 @@ static void test_find(void)
 	cpr_frames_set(&f, 20, 1, CPR_FRAME_BUSY);
 	cpr_frames_set(&f, geo.frames - 1, 1, CPR_FRAME_BUSY);
 	CHECK(cpr_frames_find(&f, CPR_FRAME_BUSY, &at));
-	CHECK_INT(at, 20);
+	CHECK_EQ(at, 20);
 	at++;
 	CHECK(cpr_frames_find(&f, CPR_FRAME_BUSY, &at));
-	CHECK_INT(at, geo.frames - 1);
+	CHECK_EQ(at, geo.frames - 1);
 	at++;
 	CHECK(!cpr_frames_find(&f, CPR_FRAME_BUSY, &at));
 	cpr_frames_exit(&f);
 }
 
-KTAP_MAIN(
-	{ "a fresh region is all dirty", test_fresh_is_dirty },
-	{ "clean frames come first", test_clean_comes_first },
-	{ "small files come from the top", test_small_files_come_from_the_top },
-	{ "large files get whole GiBs", test_large_files_get_gibs },
-	{ "a dirty GiB comes before clean scraps", test_dirty_gib_before_clean_scraps },
-	{ "a fragmented region", test_fragmented },
-	{ "a full region", test_full },
-	{ "20000 random steps", test_random },
-	{ "finding frames by state", test_find },
-)
+int main(void)
+{
+	return ktap_run();
+}

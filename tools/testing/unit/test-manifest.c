@@ -14,6 +14,12 @@ static char dir[] = "/tmp/cpr-manifest-XXXXXX";
 #define GOOD "{\"version\":1,\"name\":\"a\",\"binary\":\"/b\",\"machine\":\"m\",\"cwd\":\"/\"," \
 	"\"argv\":[\"-M\",\"q35\"],\"memory\":[{\"file\":\"ram0\",\"id\":\"x\",\"size\":2097152}]}"
 
+/* The first: the others write there. */
+TEST(a_directory)
+{
+	CHECK(mkdtemp(dir));
+}
+
 static void put(const char *name, const char *text, size_t len)
 {
 	_cleanup_free_ char *path = xasprintf("%s/%s", dir, name);
@@ -22,15 +28,15 @@ static void put(const char *name, const char *text, size_t len)
 	CHECK(fd >= 0 && write_all(fd, text, len) == 0);
 }
 
-static void test_round_trip(void)
+TEST(written_and_read)
 {
 	_cleanup_json_ struct json_object *m = json_tokener_parse(GOOD), *back = NULL;
 	_cleanup_strv_ struct strv argv = { 0 }, files = { 0 };
 	_cleanup_err_ struct err err = { 0 };
 	struct stat st;
 
-	CHECK_INT(manifest_write(dir, m, &err), 0);
-	CHECK_INT(manifest_read(dir, &back, &err), 0);
+	CHECK_EQ(manifest_write(dir, m, &err), 0);
+	CHECK_EQ(manifest_read(dir, &back, &err), 0);
 	CHECK(json_object_equal(m, back));
 	manifest_argv(back, &argv);
 	manifest_files(back, &files);
@@ -64,7 +70,7 @@ static const struct { const char *from, *to; } damages[] = {
 	{ GOOD, "null" },
 };
 
-static void test_damaged(void)
+TEST(damaged)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(damages); i++) {
 		_cleanup_json_ struct json_object *m = NULL;
@@ -83,17 +89,17 @@ static void test_damaged(void)
 	}
 }
 
-static void test_missing(void)
+TEST(missing)
 {
 	_cleanup_json_ struct json_object *m = NULL;
 	_cleanup_err_ struct err err = { 0 };
 
-	CHECK_INT(manifest_read("/nonexistent", &m, &err), -ENOENT);
+	CHECK_EQ(manifest_read("/nonexistent", &m, &err), -ENOENT);
 	CHECK(err.set);
 }
 
 /* A directory that cannot be written to keeps the manifest that it has. */
-static void test_write_fails(void)
+TEST(not_writable)
 {
 	_cleanup_json_ struct json_object *m = json_tokener_parse(GOOD), *back = NULL;
 	_cleanup_err_ struct err err = { 0 };
@@ -103,52 +109,44 @@ static void test_write_fails(void)
 	jset_str(m, "name", "b");
 	CHECK(manifest_write(dir, m, &err) < 0);
 	CHECK(err.set);
-	CHECK_INT(manifest_read(dir, &back, NULL), 0);
+	CHECK_EQ(manifest_read(dir, &back, NULL), 0);
 	CHECK_STR(jstr(back, "name"), "a");
 	rmdir(fmt("%s/manifest.json.new", dir));
 }
 
 /* Values of the reference implementation (xxhsum -H2). */
-static void test_digest(void)
+TEST(digest)
 {
 	_cleanup_free_ char *path = xasprintf("%s/data", dir);
 	_cleanup_free_ char *big = xcalloc(3, MIB);
 	struct digest d, other;
 
 	put("data", "", 0);
-	CHECK_INT(digest_file(path, &d, NULL), 0);
+	CHECK_EQ(digest_file(path, &d, NULL), 0);
 	CHECK_STR(d.text, "xxh3-128:99aa06d3014798d86001c324468d497f");
-	CHECK_INT(d.size, 0);
+	CHECK_EQ(d.size, 0);
 	put("data", "abc", 3);
-	CHECK_INT(digest_file(path, &d, NULL), 0);
+	CHECK_EQ(digest_file(path, &d, NULL), 0);
 	CHECK_STR(d.text, "xxh3-128:06b05ab6733a618578af5f94892f3950");
-	CHECK_INT(d.size, 3);
+	CHECK_EQ(d.size, 3);
 	put("data", big, 3 * MIB - 1);
-	CHECK_INT(digest_file(path, &d, NULL), 0);
-	CHECK_INT(d.size, 3 * MIB - 1);
+	CHECK_EQ(digest_file(path, &d, NULL), 0);
+	CHECK_EQ(d.size, 3 * MIB - 1);
 	big[2 * MIB + 5] ^= 1;
 	put("data", big, 3 * MIB - 1);
-	CHECK_INT(digest_file(path, &other, NULL), 0);
+	CHECK_EQ(digest_file(path, &other, NULL), 0);
 	CHECK(!streq(d.text, other.text));
 	CHECK(digest_file("/nonexistent", &d, NULL) == -ENOENT);
 }
 
-static void test_setup(void)
-{
-	CHECK(mkdtemp(dir));
-}
-
-static void test_teardown(void)
+TEST(nothing_is_left_behind)
 {
 	unlink(fmt("%s/data", dir));
 	unlink(fmt("%s/manifest.json", dir));
 	CHECK(rmdir(dir) == 0);
 }
 
-KTAP_MAIN({ "a directory", test_setup },
-	  { "written and read", test_round_trip },
-	  { "damaged", test_damaged },
-	  { "missing", test_missing },
-	  { "not writable", test_write_fails },
-	  { "digest", test_digest },
-	  { "nothing is left behind", test_teardown })
+int main(void)
+{
+	return ktap_run();
+}

@@ -12,6 +12,7 @@
 #include "lib/interrupt.h"
 #include "lib/qga.h"
 #include "lib/qmp.h"
+#include "lib/resume.h"
 
 #define GREETING "{\"QMP\": {\"version\": {}, \"capabilities\": []}}\r\n"
 #define HELLO { SEND, GREETING }, { READ, "qmp_capabilities" }, { SEND, "{\"return\": {}, \"id\": 1}\r\n" }
@@ -117,7 +118,7 @@ static struct qmp *open_session(struct session *s, const struct step *steps, int
 	return qmp_start(s->js, deadline_in(0.5), r, err);
 }
 
-static void test_plain(void)
+TEST(greeting_command_reply)
 {
 	static const struct step steps[] = {
 		HELLO, { READ, "\"query-status\"" },
@@ -128,14 +129,14 @@ static void test_plain(void)
 	int r;
 	struct qmp *qmp = open_session(&s, steps, &r, NULL);
 
-	CHECK_INT(r, 0);
-	CHECK_INT(qmp_status(qmp, &status, NULL), 0);
+	CHECK_EQ(r, 0);
+	CHECK_EQ(qmp_status(qmp, &status, NULL), 0);
 	CHECK_STR(status, "running");
 	finish(&s, qmp);
 }
 
 /* One byte at a time, with a reply in the middle of events. */
-static void test_pieces(void)
+TEST(single_bytes_events_around_the_reply)
 {
 	static const char text[] =
 		"\n{\"event\": \"A\", \"data\": {\"s\": \"}{\\\"\"}}{\"event\":\"B\"}\r\n"
@@ -154,20 +155,20 @@ static void test_pieces(void)
 		steps[4 + i] = (struct step){ SEND, bytes[i] };
 	}
 	qmp = open_session(&s, steps, &r, NULL);
-	CHECK_INT(r, 0);
-	CHECK_INT(qmp_run(qmp, "test", NULL, &ret, NULL), 0);
+	CHECK_EQ(r, 0);
+	CHECK_EQ(qmp_run(qmp, "test", NULL, &ret, NULL), 0);
 	CHECK(ret && json_object_array_length(ret) == 2);
 	for (size_t i = 0; names[i]; i++) {
 		_cleanup_json_ struct json_object *event = NULL;
 		const char want[] = { names[i], '\0' };
 
-		CHECK_INT(qmp_event(qmp, deadline_in(1), &event, NULL), 0);
+		CHECK_EQ(qmp_event(qmp, deadline_in(1), &event, NULL), 0);
 		CHECK_STR(jstr(event, "event"), want);
 	}
 	finish(&s, qmp);
 }
 
-static void test_refusal(void)
+TEST(qemu_refuses)
 {
 	static const struct step steps[] = {
 		HELLO, { READ, "\"x\":1" },
@@ -181,14 +182,14 @@ static void test_refusal(void)
 	struct qmp *qmp = open_session(&s, steps, &r, NULL);
 
 	jset_int(args, "x", 1);
-	CHECK_INT(qmp_run(qmp, "test", args, NULL, &err), -EREMOTEIO);
+	CHECK_EQ(qmp_run(qmp, "test", args, NULL, &err), -EREMOTEIO);
 	CHECK_STR(err.why, "no way");
 	CHECK_STR(err.value, "test");
 	finish(&s, qmp);
 }
 
 /* A late reply to an earlier command is not taken for this one's. */
-static void test_other_id(void)
+TEST(replies_to_other_commands)
 {
 	static const struct step steps[] = {
 		HELLO, { READ, "test" },
@@ -200,8 +201,8 @@ static void test_other_id(void)
 	int r;
 	struct qmp *qmp = open_session(&s, steps, &r, NULL);
 
-	CHECK_INT(qmp_run(qmp, "test", NULL, &ret, NULL), 0);
-	CHECK_INT(jint(ret, "v", 0), 3);
+	CHECK_EQ(qmp_run(qmp, "test", NULL, &ret, NULL), 0);
+	CHECK_EQ(jint(ret, "v", 0), 3);
 	finish(&s, qmp);
 }
 
@@ -213,12 +214,12 @@ static void expect_failure(const struct step *steps, int want)
 	struct qmp *qmp = open_session(&s, steps, &r, &err);
 
 	CHECK(!qmp);
-	CHECK_INT(r, want);
+	CHECK_EQ(r, want);
 	CHECK(err.set && err.why);
 	finish(&s, qmp);
 }
 
-static void test_hang(void)
+TEST(a_peer_that_hangs)
 {
 	static const struct step silent[] = { { HANG, NULL }, { END, NULL } };
 	static const struct step half[] = { { SEND, "{\"QMP\": {" }, { HANG, NULL }, { END, NULL } };
@@ -231,7 +232,7 @@ static void test_hang(void)
 	unsetenv("CPR_TIMEOUT_SCALE");
 }
 
-static void test_close(void)
+TEST(a_peer_that_closes)
 {
 	static const struct step at_once[] = { { END, NULL } };
 	static const struct step half[] = { { SEND, "{\"QMP\": {" }, { END, NULL } };
@@ -242,7 +243,7 @@ static void test_close(void)
 	expect_failure(later, -ECONNRESET);
 }
 
-static void test_garbage(void)
+TEST(a_peer_that_talks_nonsense)
 {
 	static const struct step text[] = { { SEND, "hello?\n" }, { HANG, NULL }, { END, NULL } };
 	static const struct step null[] = { { SEND, "null " }, { HANG, NULL }, { END, NULL } };
@@ -258,7 +259,7 @@ static void test_garbage(void)
 	expect_failure(deep, -EPROTO);
 }
 
-static void test_oversized(void)
+TEST(a_message_without_end)
 {
 	static const struct step steps[] = { { BLOW, NULL }, { END, NULL } };
 	_cleanup_err_ struct err err = { 0 };
@@ -269,12 +270,12 @@ static void test_oversized(void)
 	start(&s, steps);
 	qmp = qmp_start(s.js, deadline_in(20), &r, &err);
 	CHECK(!qmp);
-	CHECK_INT(r, -EMSGSIZE);
+	CHECK_EQ(r, -EMSGSIZE);
 	finish(&s, qmp);
 }
 
 /* The agent's channel still holds half a reply of before. */
-static void test_agent(void)
+TEST(guest_agent)
 {
 	static const struct step steps[] = {
 		{ ECHO_SYNC, "rn\": 5}\n{\"return\": 12}\n" },
@@ -294,7 +295,7 @@ static void test_agent(void)
 		struct session s;
 
 		start(&s, cases[i].steps);
-		CHECK_INT(qga_set_time_on(s.js, deadline_in(0.5), &err), cases[i].r);
+		CHECK_EQ(qga_set_time_on(s.js, deadline_in(0.5), &err), cases[i].r);
 		jsonsock_free(s.js);
 		pthread_join(s.thread, NULL);
 		CHECK(s.peer.ok);
@@ -302,7 +303,7 @@ static void test_agent(void)
 }
 
 /* A signal ends a wait only where that was allowed, and is kept until then. */
-static void test_interrupt(void)
+TEST(a_signal)
 {
 	static const struct step steps[] = {
 		HELLO, { READ, "test" }, { SEND, "{\"return\": {}, \"id\": 2}" },
@@ -316,25 +317,79 @@ static void test_interrupt(void)
 	interrupt_init();
 	raise(SIGINT);
 	qmp = open_session(&s, steps, &r, NULL);
-	CHECK_INT(qmp_run(qmp, "test", NULL, NULL, NULL), 0);
+	CHECK_EQ(qmp_run(qmp, "test", NULL, NULL, NULL), 0);
 	CHECK(!interrupted());
 	qmp->js->interruptible = true;
-	CHECK_INT(qmp_event(qmp, deadline_in(20), &event, NULL), -EINTR);
+	CHECK_EQ(qmp_event(qmp, deadline_in(20), &event, NULL), -EINTR);
 	CHECK(interrupted());
 	interrupt_disable();
 	CHECK(!interrupted());
 	raise(SIGINT);
-	CHECK_INT(qmp_event(qmp, deadline_in(0.1), &event, NULL), -ETIMEDOUT);
+	CHECK_EQ(qmp_event(qmp, deadline_in(0.1), &event, NULL), -ETIMEDOUT);
 	finish(&s, qmp);
 }
 
-KTAP_MAIN({ "greeting, command, reply", test_plain },
-	  { "single bytes, events around the reply", test_pieces },
-	  { "QEMU refuses", test_refusal },
-	  { "replies to other commands", test_other_id },
-	  { "a peer that hangs", test_hang },
-	  { "a peer that closes", test_close },
-	  { "a peer that talks nonsense", test_garbage },
-	  { "a message without end", test_oversized },
-	  { "guest agent", test_agent },
-	  { "a signal", test_interrupt })
+#define CONT { READ, "\"cont\"" }, { SEND, "{\"event\": \"RESUME\"} {\"return\": {}, \"id\": 2}" }
+#define STATUS(s) { READ, "query-status" }, { SEND, "{\"return\": {\"status\": \"" s "\"}, \"id\": 3}" }
+
+/* A guest that is let run is seen to run, or why it does not. */
+TEST(a_guest_that_is_let_run)
+{
+	static const struct step runs[] = { HELLO, CONT, STATUS("running"), { END, NULL } };
+	static const struct step stopped[] = {
+		HELLO, CONT, { SEND, "{\"event\": \"STOP\"}" }, STATUS("internal-error"),
+		{ HANG, NULL }, { END, NULL },
+	};
+	static const struct step off[] = {
+		HELLO, CONT, { SEND, "{\"event\": \"STOP\"}" }, STATUS("shutdown"), { END, NULL },
+	};
+	static const struct step gone[] = { HELLO, CONT, { END, NULL } };
+	static const struct {
+		const struct step *steps;
+		double seconds;
+		int r;
+		const char *word;
+	} cases[] = {
+		{ runs, 0.1, 0, "running" },
+		{ stopped, 20, -EIO, "KVM" },
+		{ off, 20, 0, "shutdown" },
+		{ gone, 20, -ECONNRESET, "does not answer" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_free_ char *status = NULL;
+		_cleanup_err_ struct err err = { 0 };
+		struct session s;
+		int r;
+		struct qmp *qmp = open_session(&s, cases[i].steps, &r, NULL);
+
+		CHECK_EQ(guest_resume(qmp, NULL), 0);
+		CHECK_EQ(guest_watch(qmp, cases[i].seconds, &status, &err), cases[i].r);
+		CHECK(strstr(cases[i].r ? err.why : status, cases[i].word));
+		finish(&s, qmp);
+	}
+}
+
+/* The STOP that save caused is no sign of trouble. */
+TEST(a_guest_that_is_let_run_after_a_save)
+{
+	static const struct step steps[] = {
+		HELLO, { READ, "cont" },
+		{ SEND, "{\"event\": \"STOP\"} {\"event\": \"RESUME\"} {\"return\": {}, \"id\": 2}" },
+		{ SEND, "{\"event\": \"BLOCK_IO_ERROR\"} {\"event\": \"STOP\"}" },
+		STATUS("io-error"), { END, NULL },
+	};
+	_cleanup_free_ char *status = NULL;
+	struct session s;
+	int r;
+	struct qmp *qmp = open_session(&s, steps, &r, NULL);
+
+	CHECK_EQ(guest_resume(qmp, NULL), 0);
+	CHECK_EQ(guest_watch(qmp, 20, &status, NULL), -EIO);
+	finish(&s, qmp);
+}
+
+int main(void)
+{
+	return ktap_run();
+}

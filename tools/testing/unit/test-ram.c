@@ -89,7 +89,7 @@ static const struct {
 	  " -machine memory-backend=cpr-ram0 -m 8M" },
 };
 
-static void test_good(void)
+TEST(command_lines_that_are_rewritten)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
 		_cleanup_err_ struct err err = { 0 };
@@ -163,7 +163,7 @@ static const struct {
 	  "-M q35,memory-backend=a", CPR_EXIT_USAGE, "-object gives 4M" },
 };
 
-static void test_bad(void)
+TEST(command_lines_that_are_refused)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		_cleanup_err_ struct err err = { 0 };
@@ -182,21 +182,21 @@ static void test_bad(void)
 	}
 }
 
-static void test_sums(void)
+TEST(sums_of_memory)
 {
 	_cleanup_err_ struct err err = { 0 };
 	_cleanup_plan_ struct ram_plan p = { 0 };
 
-	CHECK_INT(plan("8M", NULL, "-S -object memory-backend-file,id=n,size=4M,mem-path=" DIR
+	CHECK_EQ(plan("8M", NULL, "-S -object memory-backend-file,id=n,size=4M,mem-path=" DIR
 		       "/nv,share=on", &p, &err), 0);
-	CHECK_INT(p.base, 8 * MIB);
-	CHECK_INT(ram_plan_bytes(&p), 12 * MIB);
-	CHECK_INT(p.nfiles, 2);
+	CHECK_EQ(p.base, 8 * MIB);
+	CHECK_EQ(ram_plan_bytes(&p), 12 * MIB);
+	CHECK_EQ(p.nfiles, 2);
 	CHECK(p.paused);
 	CHECK(!p.agent);
 }
 
-static void test_agent(void)
+TEST(guest_agent_channel)
 {
 	static const char own[] = "-device virtserialport,name=org.qemu.guest_agent.0,chardev=ga "
 				  "-chardev socket,path=/tmp/a,,b,id=ga,server=on";
@@ -204,19 +204,19 @@ static void test_agent(void)
 	_cleanup_err_ struct err err = { 0 };
 	_cleanup_free_ char *line = NULL;
 
-	CHECK_INT(plan("8M", "/run/a.qga", "-M q35", &added, NULL), 0);
+	CHECK_EQ(plan("8M", "/run/a.qga", "-M q35", &added, NULL), 0);
 	CHECK_STR(added.agent, "/run/a.qga");
 	line = strv_join(&added.argv, " ");
 	CHECK(strstr(line, "-chardev socket,id=cpr-qga,path=/run/a.qga,server=on,wait=off "
 		     "-device virtio-serial-pci,id=cpr-serial -device virtserialport,"
 		     "bus=cpr-serial.0,chardev=cpr-qga,name=org.qemu.guest_agent.0"));
-	CHECK_INT(plan("8M", NULL, own, &found, NULL), 0);
+	CHECK_EQ(plan("8M", NULL, own, &found, NULL), 0);
 	CHECK_STR(found.agent, "/tmp/a,b");
 	CHECK(plan("8M", "/run/a.qga", own, &both, &err) < 0);
-	CHECK_INT(err.exit, CPR_EXIT_USAGE);
+	CHECK_EQ(err.exit, CPR_EXIT_USAGE);
 }
 
-static void test_keyval(void)
+TEST(qemu_key_value_syntax)
 {
 	_cleanup_json_ struct json_object *kv = keyval_parse("q35,a=1,b=x,,y=z,on-flag,a=2", "type");
 	_cleanup_json_ struct json_object *none = keyval_parse("", "type");
@@ -231,8 +231,7 @@ static void test_keyval(void)
 	CHECK(!array);
 }
 
-KTAP_MAIN({ "command lines that are rewritten", test_good },
-	  { "command lines that are refused", test_bad },
-	  { "sums of memory", test_sums },
-	  { "guest agent channel", test_agent },
-	  { "QEMU's key=value syntax", test_keyval })
+int main(void)
+{
+	return ktap_run();
+}
