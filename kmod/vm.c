@@ -27,22 +27,13 @@
 #include <linux/utsname.h>
 
 #include "cpr_internal.h"
+#include "vm_state.h"
 
 /* A message that tells all of a VM must fit into one buffer. */
 #define NAMES_MAX	2048
 
 #define IN(_state)	BIT(CPR_VM_STATE_##_state)
 #define IN_ALL		(BIT(CPR_VM_STATE_LOST + 1) - 1)
-
-static const char *const state_names[] = {
-	[CPR_VM_STATE_DEFINED]		= "defined",
-	[CPR_VM_STATE_RUNNING]		= "running",
-	[CPR_VM_STATE_SAVED]		= "saved",
-	[CPR_VM_STATE_SEALED]		= "sealed",
-	[CPR_VM_STATE_HELD]		= "held",
-	[CPR_VM_STATE_RESTORING]	= "restoring",
-	[CPR_VM_STATE_LOST]		= "lost",
-};
 
 /* ---- what others may do ---- */
 
@@ -393,7 +384,7 @@ static int check_step(struct cpr *c, struct cpr_node *dir, const struct step *st
 
 	if (!(step->from & BIT(state))) {
 		NL_SET_ERR_MSG_FMT(extack, "the VM is %s, so it cannot be %s",
-				   state_names[state], step->verb);
+				   cpr_vm_state_names[state], step->verb);
 		return -EBUSY;
 	}
 	return step->check ? step->check(c, dir, extack) : 0;

@@ -1,20 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What is known of a VM, without asking for it. See genl.h. */
 #include "genl.h"
-
-static const char *const state_names[] = {
-	[CPR_VM_STATE_DEFINED] = "defined",
-	[CPR_VM_STATE_RUNNING] = "running",
-	[CPR_VM_STATE_SAVED] = "saved",
-	[CPR_VM_STATE_SEALED] = "sealed",
-	[CPR_VM_STATE_HELD] = "held",
-	[CPR_VM_STATE_RESTORING] = "restoring",
-	[CPR_VM_STATE_LOST] = "lost",
-};
+#include "vm_state.h"
 
 const char *cpr_state_name(enum cpr_vm_state state)
 {
-	return (size_t)state < ARRAY_SIZE(state_names) ? state_names[state] : "unknown";
+	return (size_t)state < ARRAY_SIZE(cpr_vm_state_names) ?
+		cpr_vm_state_names[state] : "unknown";
 }
 
 void cpr_vm_free(struct cpr_vm *vm)
