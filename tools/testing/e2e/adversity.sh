@@ -26,7 +26,7 @@ says() {
 	fi
 }
 
-ticks_on() { wait_tick "$1" $(($(last_tick "$1") + 2)) 60; }
+ticks_on() { ticks "$1" $(($(last_tick "$1") + 2)) 60; }
 
 # A save, the end of its QEMU and a seal: what `kexec` does, without the jump.
 seal() {
@@ -56,7 +56,7 @@ test_bad_qemu() {
 
 test_save_and_abort() {
 	check "a guest starts" start_guest vm1 96M
-	check "it runs" wait_tick vm1 2 120
+	check "it runs" ticks vm1 2 120
 	says "a name that is taken" 5 "vm1" start_guest vm1 96M
 	says "it is not restored while it runs" 5 "vm1" cpr-helper restore vm1
 	says "nor deleted" 5 "vm1" cpr-helper delete vm1
