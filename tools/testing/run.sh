@@ -54,25 +54,11 @@ count() {
 	layer_passed=$((points - bad - skips)) layer_failed=$bad layer_skipped=$skips
 }
 
-# A guest that was restored under emulated SVM sometimes does not run on, about
-# one in ten; see "Known" in Documentation/testing.md. A kexec with guests is
-# therefore tried twice, and says so.
-tries() {
-	case $1 in
-	e2e/*) echo 2 ;;
-	*) echo 1 ;;
-	esac
-}
-
 run_layer() {
-	local name=$1 command=$2 log=$3 started=$SECONDS try
-	for try in $(seq "$(tries "$name")"); do
-		[ "$try" = 1 ] || echo "# $name FAILED, and is tried again: its first logs are kept"
-		echo "# $name: ${command//TRY/$try}"
-		(eval "${command//TRY/$try}") </dev/null | tee "$log"
-		count "$log" "${PIPESTATUS[0]}"
-		[ "$layer_failed" -gt 0 ] || break
-	done
+	local name=$1 command=$2 log=$3 started=$SECONDS
+	echo "# $name: $command"
+	(eval "$command") </dev/null | tee "$log"
+	count "$log" "${PIPESTATUS[0]}"
 	passed=$((passed + layer_passed))
 	failed=$((failed + layer_failed))
 	skipped=$((skipped + layer_skipped))
@@ -90,8 +76,8 @@ while IFS='|' read -r name command; do
 	name=${name%% *}
 	wanted "$name" "$@" || continue
 	command=${command# }
-	# Each layer keeps its own logs, and so does each of its tries.
-	command=${command//@\/boot.sh/@\/boot.sh --results build/lab/results/${name//\//-}-TRY}
+	# Each layer keeps its own logs.
+	command=${command//@\/boot.sh/@\/boot.sh --results build/lab/results/${name//\//-}}
 	run_layer "$name" "${command//@/tools/testing/vm}" "$log"
 done < <(layers)
 
