@@ -36,7 +36,7 @@ start_guest() {
 	cpr-helper run "$name" --ram "$size" "${options[@]}" -- \
 		qemu-system-x86_64 -M q35,accel=kvm -cpu host -nodefaults -display none -no-reboot \
 		-kernel /lab/guest/vmlinuz -initrd /lab/guest/initrd \
-		-append "console=ttyS0 quiet panic=-1 blob=16M" "${port_io_only[@]}" \
+		-append "console=ttyS0 quiet panic=-1 no_console_suspend blob=16M" "${port_io_only[@]}" \
 		-chardev "file,id=ser,path=$(guest_console "$name"),append=on" -serial chardev:ser "$@"
 }
 

@@ -14,6 +14,8 @@
 #   make_tree DIR                                 names and files of all kinds
 #   fingerprint DIR; same_tree DIR FINGERPRINT    every fact and every byte below it
 #   kernel_of SERIES                              6.12, 7.3 or debug: its version
+#   slot_device N                                 PCI address of what is in --with's Nth slot
+#   machine COMMAND [JSON]                        a QMP command to the QEMU that L1 runs in
 #   guest_console NAME                            the file that has guest NAME's serial output
 #   guest_sum, last_tick, guest_corrupt NAME      what the guest said there
 #   wait_tick NAME N [SECONDS]                    until it has said tick N
@@ -167,6 +169,32 @@ kexec_to() {
 	kexec -s -l "/boot/vmlinuz-$version" --initrd="/boot/initrd.img-$version" --reuse-cmdline "$@"
 	next_phase
 	kexec -e
+}
+
+slot_device() { basename /sys/bus/pci/devices/0000:00:1"$1".0/0000:*:00.0; }
+
+virtio_port() {
+	local name
+	for name in /sys/class/virtio-ports/*/name; do
+		[ "$(cat "$name" 2>/dev/null)" = "$1" ] || continue
+		name=${name%/name}
+		echo "/dev/${name##*/}"
+		return
+	done
+	return 1
+}
+
+# Prints the reply, with what it says of itself in between: the greeting, events.
+machine() {
+	local port line
+	exec {port}<>"$(virtio_port cpr.monitor)" || return
+	printf '{"execute":"qmp_capabilities"}\n{"execute":"%s","arguments":%s,"id":"asked"}\n' "$1" "${2:-{\}}" >&"$port"
+	while read -r -t $((10 * CPR_SCALE)) line <&"$port"; do
+		printf '%s\n' "$line"
+		[[ $line != *'"id": "asked"'* ]] || break
+	done
+	exec {port}>&-
+	[[ $line == *'"id": "asked"'* && $line == *'"return"'* ]]
 }
 
 guest_console() { echo "$lab_state/$1.console"; }
