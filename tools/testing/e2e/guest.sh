@@ -8,6 +8,16 @@
 #   qmp NAME COMMAND                     and the line that answers it
 #   runstate_is NAME STATE
 #   ticks NAME N [SECONDS]               until it has said tick N; why not is kept in the results
+#   ask_agent NAME COMMAND               of the guest agent; it may not answer
+#
+# And their devices:
+#
+#   address_of DEVICE                    of a PCI address, slotN, or vfN: of the NIC in slot N
+#   make_vfs DEVICE...                   those that are VFs
+#   driver_of ADDRESS                    its driver in L1, if any
+#   native_driver ADDRESS                the driver in L1 that would take it, if any
+#   let_native_have ADDRESS              take it from vfio-pci and look for another driver
+#   uses NAME N DRIVER...                until these devices were well at tick N; none ever was not
 
 mnt=/run/cpr
 export mnt
@@ -56,5 +66,66 @@ guest_facts() {
 }
 
 ticks() { wait_tick "$@" || { guest_facts "$1"; false; }; }
+
+ask_agent() {
+	{
+		printf '{"execute":"guest-sync","arguments":{"id":1}}\n{"execute":"%s"}\n' "$2"
+		sleep 1
+	} | socat -t 1 - "UNIX-CONNECT:/run/cpr-helper/$1.qga"
+}
+
+address_of() {
+	case $1 in
+	slot*) slot_device "${1#slot}" ;;
+	vf*) basename "$(readlink -f "/sys/bus/pci/devices/$(slot_device "${1#vf}")/virtfn0")" ;;
+	*) echo "$1" ;;
+	esac
+}
+
+# The NIC itself has to be up, and the VF keeps its MAC over a new kernel.
+make_vf() {
+	local pf net
+	pf=/sys/bus/pci/devices/$(slot_device "$1")
+	modprobe igb
+	until_ok 20 test -d "$pf/net" || return
+	[ "$(cat "$pf/sriov_numvfs")" = 1 ] || echo 1 >"$pf/sriov_numvfs"
+	net=$(ls "$pf/net")
+	ip link set "$net" up
+	ip link set "$net" vf 0 mac "52:54:00:00:02:0$1"
+}
+
+make_vfs() {
+	local device
+	for device; do
+		[[ $device != vf* ]] || make_vf "${device#vf}" || return
+	done
+}
+
+driver_of() {
+	local link=/sys/bus/pci/devices/$1/driver
+	[ ! -e "$link" ] || basename "$(readlink "$link")"
+}
+
+native_driver() { modprobe -R "$(cat "/sys/bus/pci/devices/$1/modalias")" 2>/dev/null | grep -v vfio | head -n 1; }
+
+let_native_have() {
+	local dir=/sys/bus/pci/devices/$1
+	echo >"$dir/driver_override"
+	[ ! -e "$dir/driver" ] || echo "$1" >"$dir/driver/unbind"
+	modprobe "$(native_driver "$1")"
+	# refused, if the device is held
+	echo "$1" >/sys/bus/pci/drivers_probe
+}
+
+used() { [ "$(last_use "$1" "$3")" -ge "$2" ]; }
+
+uses() {
+	local name=$1 n=$2 driver
+	shift 2
+	for driver; do
+		until_ok 60 used "$name" "$n" "$driver" || return
+	done
+	! guest_corrupt "$name"
+}
 
 runstate_is() { qmp "$1" query-status | grep -q "\"status\": \"$2\""; }

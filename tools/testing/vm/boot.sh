@@ -97,8 +97,8 @@ none) ;;
 *) die "no IOMMU is called '$iommu'" ;;
 esac
 
-# Each device is called DEVICE-N, and is alone behind a root port, slot-N, at
-# 00:1N.0. An empty slot has a NIC's network and a disk for it all the same.
+# Each device is called in-N, and is alone behind a root port, slot-N, at
+# 00:1N.0. There is a network and a disk for what may come into an empty slot.
 slot=0
 for device in "${devices[@]}"; do
 	slot=$((slot + 1))
@@ -108,9 +108,10 @@ for device in "${devices[@]}"; do
 		-netdev "user,id=net-$slot,restrict=on"
 		-blockdev "driver=file,node-name=disk-$slot,filename=$results/disk-$slot"
 	)
+	place=id=in-$slot,bus=slot-$slot
 	case $device in
-	nvme) machine+=(-device "nvme,id=nvme-$slot,bus=slot-$slot,serial=cpr-$slot,drive=disk-$slot") ;;
-	igb | e1000e) machine+=(-device "$device,id=$device-$slot,bus=slot-$slot,netdev=net-$slot") ;;
+	nvme) machine+=(-device "nvme,$place,serial=cpr-$slot,drive=disk-$slot") ;;
+	igb | e1000e) machine+=(-device "$device,$place,netdev=net-$slot,mac=52:54:00:00:01:0$slot") ;;
 	empty) ;;
 	*) die "no device is called '$device'" ;;
 	esac
