@@ -217,6 +217,10 @@ clean_up() {
 	done
 }
 
+# It remaps no interrupts, and VFIO wants to be told that this is known.
+[ ! -e /sys/bus/virtio/drivers/virtio_iommu ] ||
+	echo options vfio_iommu_type1 allow_unsafe_interrupts=1 >/etc/modprobe.d/lab.conf
+
 if [ "$(phase)" = 1 ]; then
 	run_guests
 	leave
