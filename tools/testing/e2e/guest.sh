@@ -17,6 +17,7 @@
 #   driver_of ADDRESS                    its driver in L1, if any
 #   native_driver ADDRESS                the driver in L1 that would take it, if any
 #   let_native_have ADDRESS              take it from vfio-pci and look for another driver
+#   verified NAME                        cpr-helper shows that what its devices reach is what they reached
 #   uses NAME N DRIVER...                until these devices were well at tick N; none ever was not
 
 mnt=/run/cpr
@@ -115,6 +116,14 @@ let_native_have() {
 	modprobe "$(native_driver "$1")"
 	# refused, if the device is held
 	echo "$1" >/sys/bus/pci/drivers_probe
+}
+
+# Words and numbers of a verdict that is not good.
+verified() {
+	local line
+	line=$(cpr-helper show "$1" | grep -iE 'verif|verdict')
+	printf '%s\n' "$line"
+	[ -n "$line" ] && ! grep -qiE 'never|not |none|unknown|fail|[1-9][0-9]* (range|differ)' <<<"$line"
 }
 
 used() { [ "$(last_use "$1" "$3")" -ge "$2" ]; }
