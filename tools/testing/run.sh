@@ -31,7 +31,7 @@ layers() {
 		e2e/vfio-adversity | @/boot.sh --kernel 7.3 --timeout 300 --with e1000e --with empty /lab/e2e/vfio-adversity.sh
 		long/vfio-adversity-6.12 | @/boot.sh --kernel 6.12 --timeout 300 --with e1000e --with empty /lab/e2e/vfio-adversity.sh
 		long/vfio-amd     | @/boot.sh --kernel 7.3 --iommu amd --timeout 100 /lab/e2e/vfio.sh 6.12 nic=0000:00:02.0
-		long/vfio-virtio  | @/boot.sh --kernel 6.12 --iommu virtio --timeout 100 /lab/e2e/vfio.sh 7.3 nic=0000:00:02.0
+		long/vfio-virtio  | @/boot.sh --kernel 6.12 --iommu virtio --timeout 150 --with nvme /lab/e2e/vfio.sh 7.3 both=0000:00:02.0+slot1
 	EOF
 }
 
