@@ -43,7 +43,7 @@ shows() { cpr-helper show "$1" | grep -i "$2.*$3\|$3.*$2"; }
 with() { echo "-device vfio-pci,host=$1"; }
 
 # shellcheck disable=SC2046 # they are words
-start_with() { start_guest "$1" 96M -- $(with "$2") "${@:3}"; }
+start_with() { start_guest "$1" 128M -- $(with "$2") "${@:3}"; }
 
 runs_on() {
 	local n
@@ -198,7 +198,7 @@ test_no_iommu() {
 	check "it says that there is no IOMMU" sh -c "dmesg | grep -i 'cpr_handover.*iommu'"
 	refuses_to_restore "a kernel without IOMMU" 'iommu'
 	refuses "a guest with a device" "$onboard&iommu" start_with new "$onboard"
-	check "a guest without one starts" start_guest plain 64M
+	check "a guest without one starts" start_guest plain 96M
 	check "and runs" ticks plain 2 120
 	qmp plain quit >/dev/null
 	check "it is deleted" until_ok 30 cpr-helper delete plain
@@ -209,7 +209,7 @@ test_no_iommu() {
 if [ "$(phase)" = 1 ]; then
 	address=$(slot_device 1)
 	echo "$address" >"$before.address"
-	load_module region=256M!4G
+	load_module region=512M!4G
 	check "the region is formatted" cpr-helper format
 	test_in_use
 	test_no_agent
