@@ -11,6 +11,7 @@
 
 #include "cmd.h"
 #include "lib/cprfs.h"
+#include "lib/devices.h"
 #include "lib/digest.h"
 #include "lib/interrupt.h"
 #include "lib/manifest.h"
@@ -18,6 +19,7 @@
 #include "lib/qga.h"
 #include "lib/resume.h"
 #include "lib/size.h"
+#include "lib/suspend.h"
 
 #define AGENT_S 5
 #define SETTLE_S 10
@@ -206,6 +208,9 @@ static void seal_again(struct vm *vm, struct err *err)
 	_cleanup_err_ struct err why = { 0 };
 
 	qemu_words(vm->name, vm->qemu.log_from, err);
+	if (has_devices(vm) && devices_snapshot(vm, &why) < 0)
+		note("VM '%s': its devices will not be held: %s", vm->name, why.why);
+	err_clear(&why);
 	qemu_kill(&vm->qemu);
 	if (vm_do(vm, CPR_CMD_VM_SAVE, &why) < 0 || vm_do(vm, CPR_CMD_VM_SEAL, &why) < 0)
 		note("VM '%s': it stays '%s': %s", vm->name, cpr_state_name(vm->info.state),
@@ -258,9 +263,13 @@ static int claim_and_load(struct vm *vm, double timeout, struct err *err)
 	r = vm_do(vm, CPR_CMD_VM_CLAIM, err);
 	if (r < 0)
 		return r;
-	r = start(vm, err);
+	r = has_devices(vm) ? vm_do(vm, CPR_CMD_VM_RELEASE, err) : 0;
+	if (r == 0)
+		r = start(vm, err);
 	if (r == 0)
 		r = load(vm, timeout, err);
+	if (r == 0 && has_devices(vm))
+		r = devices_verify(vm, err);
 	if (r < 0)
 		give_back(vm, err);
 	return r;
@@ -272,6 +281,9 @@ static int see(struct vm *vm, bool live, struct json_object *result, struct err 
 	_cleanup_free_ char *status = NULL;
 	int r;
 
+	r = manifest_suspended(jget(vm->manifest, "saved")) ? guest_wake(vm->qemu.qmp, err) : 0;
+	if (r < 0)
+		return r;
 	if (live)
 		set_clock(vm, result);
 	r = live ? guest_watch(vm->qemu.qmp, GUEST_WATCH_S, &status, err) :
@@ -295,6 +307,8 @@ int restore_vm(struct vm *vm, double timeout, struct json_object *result, struct
 
 	if (r == 0)
 		r = check(vm, err);
+	if (r == 0)
+		r = devices_ready(vm, err);
 	if (r == 0)
 		r = claim_and_load(vm, timeout, err);
 	if (r < 0)

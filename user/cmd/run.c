@@ -15,6 +15,7 @@
 #include "cmd.h"
 #include "lib/cprfs.h"
 #include "lib/manifest.h"
+#include "lib/pci.h"
 #include "lib/ram.h"
 #include "lib/size.h"
 
@@ -27,6 +28,8 @@
 struct run {
 	struct vm vm;
 	struct ram_plan plan;
+	struct strv devices;
+	struct json_object *bound;	/* those of them that vfio-pci has now */
 	char *binary;
 	bool made_dir;
 	bool pinned;
@@ -36,6 +39,8 @@ static void run_free(struct run *run)
 {
 	vm_close(&run->vm);
 	ram_plan_free(&run->plan);
+	strv_free(&run->devices);
+	json_object_put(run->bound);
 	free(run->binary);
 }
 
@@ -72,6 +77,13 @@ static int make_plan(const struct args *args, struct run *run, struct err *err)
 		return fail(err, -ENOENT, .exit = CPR_EXIT_NOTFOUND, .what = "QEMU binary",
 			    .value = args->rest[0], .why = "there is no such program",
 			    .remedy = "apt-get install qemu-system-x86, or give its path");
+	r = pci_devices(&argv, &run->devices, err);
+	if (r < 0)
+		return r;
+	if (run->devices.n && !req.agent) {	/* who else would suspend the guest? */
+		req.agent = agent;
+		req.or_own = true;
+	}
 	return ram_plan(&req, &run->plan, err);
 }
 
@@ -145,12 +157,40 @@ static int make_files(struct run *run, struct err *err)
 	return 0;
 }
 
+static int bind_device(struct run *run, const char *address, struct err *err)
+{
+	_cleanup_free_ char *driver = pci_driver(address);
+	struct json_object *device;
+	int r = pci_bind_vfio(address, err);
+
+	if (r < 0)
+		return r;
+	device = json_object_new_object();
+	jset_str(device, "address", address);
+	if (driver)
+		jset_str(device, "driver", driver);
+	json_object_array_add(run->bound, device);
+	return 0;
+}
+
+static int bind_devices(struct run *run, struct err *err)
+{
+	int r = 0;
+
+	if (run->devices.n)
+		run->bound = json_object_new_array();
+	for (size_t i = 0; r == 0 && i < run->devices.n; i++)
+		r = bind_device(run, run->devices.v[i], err);
+	return r;
+}
+
 /* Nothing of a VM that did not come up stays behind. */
 static void undo(struct run *run, struct err *err)
 {
 	if (run->vm.qemu.qmp)
 		qemu_words(run->vm.name, run->vm.qemu.log_from, err);
 	qemu_kill(&run->vm.qemu);
+	give_back_devices(run->bound);
 	if (run->pinned)
 		genl_vm_do(run->vm.genl, CPR_CMD_VM_UNPIN, run->vm.name, NULL, NULL);
 	if (!run->made_dir)
@@ -269,6 +309,8 @@ static struct json_object *first_manifest(const struct run *run, const char *cwd
 	jset_str(m, "cwd", cwd);
 	jset(m, "argv", manifest_strings(&run->plan.argv));
 	jset(m, "memory", manifest_memory(run->plan.files, run->plan.nfiles));
+	if (run->bound)
+		jset(m, "devices", json_object_get(run->bound));
 	if (run->plan.agent)
 		jset_str(m, "agent", run->plan.agent);
 	return m;
@@ -339,6 +381,9 @@ static void print_plan(struct run *run)
 	jset(out, "argv", argv);
 	jset(out, "memory", manifest_memory(run->plan.files, run->plan.nfiles));
 	jset_str(out, "agent", run->plan.agent);
+	jset(out, "devices", manifest_strings(&run->devices));
+	for (size_t i = 0; i < run->devices.n; i++)
+		say("give %s to vfio-pci", run->devices.v[i]);
 	for (size_t i = 0; i < run->plan.nfiles; i++)
 		say("create %s/%s, %s", run->vm.dir, run->plan.files[i].name,
 		    size_exact(run->plan.files[i].size));
@@ -354,11 +399,15 @@ static int create(struct run *run, struct err *err)
 	int r = check_region(run->vm.genl, err);
 
 	if (r == 0)
+		r = pci_check(&run->devices, err);
+	if (r == 0)
 		r = run->vm.lock = vm_lock(run->vm.name, err);
 	if (r >= 0)
 		r = make_dir(run, err);
 	if (r == 0)
 		r = make_files(run, err);
+	if (r == 0)
+		r = bind_devices(run, err);
 	if (r == 0)
 		r = bring_up(run, err);
 	if (r < 0)

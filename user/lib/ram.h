@@ -27,6 +27,7 @@ struct ram_file {
  * @sizes: of --ram, in bytes; one in all, or one for each NUMA node
  * @nsizes: how many; 0 without --ram
  * @agent: path of a socket to add a guest agent's channel on, or NULL
+ * @or_own: a channel that @argv has already serves as well
  * @argv: QEMU's arguments without the program's name
  */
 struct ram_request {
@@ -34,6 +35,7 @@ struct ram_request {
 	const uint64_t *sizes;
 	size_t nsizes;
 	const char *agent;
+	bool or_own;
 	const struct strv *argv;
 };
 

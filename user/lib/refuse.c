@@ -107,9 +107,9 @@ static int check_device(const struct qemuopt *opt, struct json_object *kv, const
 	const char *driver = keyval(kv, "driver");
 
 	(void)dir;
-	if (driver && startswith(driver, "vfio-"))
-		return refuse_with(err, opt, "passed-through devices are not handed over yet",
-				   "leave it out; a later version will take it");
+	if (driver && startswith(driver, "vfio-") && !streq(driver, "vfio-pci"))
+		return refuse_with(err, opt, "of passed-through devices only PCI ones are handed over",
+				   "leave it out, or use vfio-pci");
 	if (driver && startswith(driver, "virtio-mem"))
 		return refuse_with(err, opt, "memory that is plugged later is not handed over",
 				   "give all memory at the start");

@@ -13,6 +13,7 @@
 #include "lib/qga.h"
 #include "lib/qmp.h"
 #include "lib/resume.h"
+#include "lib/suspend.h"
 
 #define GREETING "{\"QMP\": {\"version\": {}, \"capabilities\": []}}\r\n"
 #define HELLO { SEND, GREETING }, { READ, "qmp_capabilities" }, { SEND, "{\"return\": {}, \"id\": 1}\r\n" }
@@ -299,6 +300,90 @@ TEST(guest_agent)
 		jsonsock_free(s.js);
 		pthread_join(s.thread, NULL);
 		CHECK(s.peer.ok);
+	}
+}
+
+/* An agent that suspends the guest says nothing; one that will not, says why. */
+TEST(guest_agent_suspends)
+{
+	static const struct step asked[] = {
+		{ ECHO_SYNC, NULL }, { READ, "guest-suspend-ram" }, { HANG, NULL }, { END, NULL },
+	};
+	static const struct step refuses[] = {
+		{ ECHO_SYNC, NULL }, { READ, "guest-suspend-ram" },
+		{ SEND, "{\"error\": {\"desc\": \"not supported\"}}\n" }, { HANG, NULL }, { END, NULL },
+	};
+	static const struct step gone[] = {
+		{ ECHO_SYNC, NULL }, { READ, "guest-suspend-ram" }, { END, NULL },
+	};
+	static const struct { const struct step *steps; int r; } cases[] = {
+		{ asked, 0 }, { refuses, -EREMOTEIO }, { gone, -ECONNRESET },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_err_ struct err err = { 0 };
+		struct session s;
+
+		start(&s, cases[i].steps);
+		CHECK_EQ(qga_suspend(s.js, deadline_in(1), &err), 0);
+		CHECK_EQ(qga_refusal(s.js, deadline_in(0.3), &err), cases[i].r);
+		CHECK(!cases[i].r || err.why);
+		jsonsock_free(s.js);
+		pthread_join(s.thread, NULL);
+		CHECK(s.peer.ok);
+	}
+}
+
+#define WAKEUP { READ, "system_wakeup" }, { SEND, "{\"event\": \"WAKEUP\"} {\"return\": {}, \"id\": 2}" }
+#define STATUS4(s) { READ, "query-status" }, { SEND, "{\"return\": {\"status\": \"" s "\"}, \"id\": 4}" }
+
+TEST(a_guest_that_is_woken)
+{
+	static const struct step wakes[] = {
+		HELLO, WAKEUP, { READ, "query-status" },
+		{ SEND, "{\"return\": {\"status\": \"suspended\"}, \"id\": 3}" },
+		STATUS4("running"), { END, NULL },
+	};
+	static const struct step refuses[] = {
+		HELLO, { READ, "system_wakeup" },
+		{ SEND, "{\"error\": {\"desc\": \"not suspended\"}, \"id\": 2}" }, { END, NULL },
+	};
+	static const struct { const struct step *steps; int r; } cases[] = {
+		{ wakes, 0 }, { refuses, -EREMOTEIO },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct session s;
+		int r;
+		struct qmp *qmp = open_session(&s, cases[i].steps, &r, NULL);
+
+		CHECK_EQ(guest_wake(qmp, NULL), cases[i].r);
+		finish(&s, qmp);
+	}
+}
+
+/* Without an agent, or on a machine that could not wake, nothing is asked. */
+TEST(a_guest_that_cannot_be_suspended)
+{
+	static const struct step unasked[] = { HELLO, { END, NULL } };
+	static const struct step no_wakeup[] = {
+		HELLO, { READ, "query-current-machine" },
+		{ SEND, "{\"return\": {\"wakeup-suspend-support\": false}, \"id\": 2}" },
+		{ END, NULL },
+	};
+	static const struct { const struct step *steps; const char *agent; } cases[] = {
+		{ unasked, NULL }, { no_wakeup, "/nonexistent" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_err_ struct err err = { 0 };
+		struct session s;
+		int r;
+		struct qmp *qmp = open_session(&s, cases[i].steps, &r, NULL);
+
+		CHECK_EQ(guest_suspend(qmp, cases[i].agent, 1, &err), -EOPNOTSUPP);
+		CHECK(err.exit == CPR_EXIT_REFUSED && err.remedy);
+		finish(&s, qmp);
 	}
 }
 
