@@ -64,6 +64,7 @@ static int abort_asleep(struct vm *vm, const char *status, struct json_object *r
 			struct err *err)
 {
 	struct json_object *saved = jget(vm->manifest, "saved");
+	bool wake = manifest_suspended(vm->manifest);
 	int r = vm->info.state == CPR_VM_STATE_SAVED ? 0 : check_unfinished(vm, status, err);
 
 	if (r < 0)
@@ -75,7 +76,7 @@ static int abort_asleep(struct vm *vm, const char *status, struct json_object *r
 		return r;
 	if (!jstr(result, "runstate"))
 		jset_str(result, "runstate", jstr(vm->manifest, "runstate"));
-	say("%s: the guest runs on", vm->name);
+	say("%s: the guest %s", vm->name, wake ? "runs on" : "sleeps on");
 	return 0;
 }
 

@@ -110,9 +110,6 @@ int restore_vm(struct vm *vm, double timeout, struct json_object *result, struct
  */
 int rouse_vm(struct vm *vm, struct json_object *result, struct err *err);
 
-/* Each of a manifest's "devices" back to the host, unless vfio-pci had it before. */
-void give_back_devices(struct json_object *devices);
-
 #define SAVE_TIMEOUT_S 120
 #define RESTORE_TIMEOUT_S 120
 

@@ -6,9 +6,7 @@
 
 #include "cmd.h"
 #include "lib/cprfs.h"
-#include "lib/manifest.h"
-#include "lib/out.h"
-#include "lib/pci.h"
+#include "lib/devices.h"
 
 /* Whether a guest would be lost that could still be restored. */
 static bool holds_guest(const struct vm *vm)
@@ -66,18 +64,6 @@ static void remove_sockets(const char *name)
 	}
 }
 
-void give_back_devices(struct json_object *devices)
-{
-	for (size_t i = 0; devices && i < json_object_array_length(devices); i++) {
-		struct json_object *device = json_object_array_get_idx(devices, i);
-		const char *address = jstr(device, "address"), *driver = jstr(device, "driver");
-		_cleanup_err_ struct err why = { 0 };
-
-		if ((!driver || !streq(driver, "vfio-pci")) && pci_give_back(address, &why) < 0)
-			note("%s: it stays with vfio-pci: %s", address, why.why);
-	}
-}
-
 static int check(struct vm *vm, const struct args *args, struct err *err)
 {
 	int r = check_dead(vm, err);
@@ -114,7 +100,7 @@ static int run_delete(const struct args *args, struct err *err)
 	if (r == 0 && !cprfs_mounted())
 		r = cprfs_mount(err);
 	if (r == 0)
-		vm_manifest(&vm, NULL);		/* a damaged one knows of no devices */
+		vm_manifest(&vm, NULL);		/* for its devices; it may be damaged */
 	if (r == 0 && vm.info.state != CPR_VM_STATE_DEFINED)
 		r = vm_do(&vm, CPR_CMD_VM_UNPIN, err);
 	if (r == 0)
@@ -122,7 +108,7 @@ static int run_delete(const struct args *args, struct err *err)
 	if (r < 0)
 		return r;
 	remove_sockets(vm.name);
-	give_back_devices(jget(vm.manifest, "devices"));
+	devices_give_back(jget(vm.manifest, "devices"));
 	say("%s: deleted", vm.name);
 	if (out_json) {
 		struct json_object *out = json_object_new_object();

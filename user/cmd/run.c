@@ -14,6 +14,7 @@
 
 #include "cmd.h"
 #include "lib/cprfs.h"
+#include "lib/devices.h"
 #include "lib/manifest.h"
 #include "lib/pci.h"
 #include "lib/ram.h"
@@ -29,7 +30,7 @@ struct run {
 	struct vm vm;
 	struct ram_plan plan;
 	struct strv devices;
-	struct json_object *bound;	/* those of them that vfio-pci has now */
+	struct json_object *taken;	/* those of them that vfio-pci has now */
 	char *binary;
 	bool made_dir;
 	bool pinned;
@@ -40,7 +41,7 @@ static void run_free(struct run *run)
 	vm_close(&run->vm);
 	ram_plan_free(&run->plan);
 	strv_free(&run->devices);
-	json_object_put(run->bound);
+	json_object_put(run->taken);
 	free(run->binary);
 }
 
@@ -82,7 +83,7 @@ static int make_plan(const struct args *args, struct run *run, struct err *err)
 		return r;
 	if (run->devices.n && !req.agent) {	/* who else would suspend the guest? */
 		req.agent = agent;
-		req.or_own = true;
+		req.agent_optional = true;
 	}
 	return ram_plan(&req, &run->plan, err);
 }
@@ -157,42 +158,15 @@ static int make_files(struct run *run, struct err *err)
 	return 0;
 }
 
-static int bind_device(struct run *run, const char *address, struct err *err)
-{
-	_cleanup_free_ char *driver = pci_driver(address);
-	struct json_object *device;
-	int r = pci_bind_vfio(address, err);
-
-	if (r < 0)
-		return r;
-	device = json_object_new_object();
-	jset_str(device, "address", address);
-	if (driver)
-		jset_str(device, "driver", driver);
-	json_object_array_add(run->bound, device);
-	return 0;
-}
-
-static int bind_devices(struct run *run, struct err *err)
-{
-	int r = 0;
-
-	if (run->devices.n)
-		run->bound = json_object_new_array();
-	for (size_t i = 0; r == 0 && i < run->devices.n; i++)
-		r = bind_device(run, run->devices.v[i], err);
-	return r;
-}
-
 /* Nothing of a VM that did not come up stays behind. */
 static void undo(struct run *run, struct err *err)
 {
 	if (run->vm.qemu.qmp)
 		qemu_words(run->vm.name, run->vm.qemu.log_from, err);
 	qemu_kill(&run->vm.qemu);
-	give_back_devices(run->bound);
 	if (run->pinned)
 		genl_vm_do(run->vm.genl, CPR_CMD_VM_UNPIN, run->vm.name, NULL, NULL);
+	devices_give_back(run->taken);
 	if (!run->made_dir)
 		return;
 	for (size_t i = 0; i < run->plan.nfiles; i++) {
@@ -309,8 +283,8 @@ static struct json_object *first_manifest(const struct run *run, const char *cwd
 	jset_str(m, "cwd", cwd);
 	jset(m, "argv", manifest_strings(&run->plan.argv));
 	jset(m, "memory", manifest_memory(run->plan.files, run->plan.nfiles));
-	if (run->bound)
-		jset(m, "devices", json_object_get(run->bound));
+	if (run->devices.n)
+		jset(m, "devices", json_object_get(run->taken));
 	if (run->plan.agent)
 		jset_str(m, "agent", run->plan.agent);
 	return m;
@@ -399,7 +373,7 @@ static int create(struct run *run, struct err *err)
 	int r = check_region(run->vm.genl, err);
 
 	if (r == 0)
-		r = pci_check(&run->devices, err);
+		r = devices_check_owners(run->vm.genl, &run->devices, err);
 	if (r == 0)
 		r = run->vm.lock = vm_lock(run->vm.name, err);
 	if (r >= 0)
@@ -407,7 +381,7 @@ static int create(struct run *run, struct err *err)
 	if (r == 0)
 		r = make_files(run, err);
 	if (r == 0)
-		r = bind_devices(run, err);
+		r = devices_take(&run->devices, run->taken, err);
 	if (r == 0)
 		r = bring_up(run, err);
 	if (r < 0)
@@ -427,6 +401,10 @@ static int run_run(const struct args *args, struct err *err)
 		return r;
 	run.vm.name = xstrdup(args->argv[0]);
 	run.vm.dir = vm_path(run.vm.name, NULL);
+	run.taken = json_object_new_array();
+	r = pci_check(&run.devices, err);
+	if (r < 0)
+		return r;
 	if (args->dry_run) {
 		print_plan(&run);
 		return 0;

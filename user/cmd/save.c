@@ -15,6 +15,7 @@
 #include "lib/cprfs.h"
 #include "lib/devices.h"
 #include "lib/digest.h"
+#include "lib/dma.h"
 #include "lib/interrupt.h"
 #include "lib/manifest.h"
 #include "lib/migration.h"
@@ -232,16 +233,30 @@ static int save_again(struct vm *vm, struct err *err)
 	return vm_do(vm, CPR_CMD_VM_SAVE, err);
 }
 
-/* Devices are off, and what they can reach is on record, before QEMU writes a byte. */
-static int quiesce(struct vm *vm, struct err *err)
+static int suspend(struct vm *vm, deadline_t deadline, struct err *err)
 {
-	int r = 0;
+	_cleanup_err_ struct err why = { 0 };
+	int r = guest_suspend(vm->qemu.qmp, jstr(vm->manifest, "agent"), deadline, &why);
 
-	if (!has_devices(vm))
+	if (r == 0)
 		return 0;
-	if (manifest_suspended(vm->manifest))
-		r = guest_suspend(vm->qemu.qmp, jstr(vm->manifest, "agent"), SUSPEND_S, err);
-	return r < 0 ? r : devices_snapshot(vm, err);
+	return fail(err, r, .exit = r == -EINTR ? CPR_EXIT_FAILED : CPR_EXIT_REFUSED, .what = "VM",
+		    .value = vm->name,
+		    .why = fmt("its guest must suspend to RAM, for its devices, and does not: %s: %s",
+			       why.what, why.why), .remedy = why.remedy ? why.remedy :
+		    "install and start qemu-guest-agent in the guest, and see that it can suspend");
+}
+
+/*
+ * Devices are off, and what they can reach is on record, before QEMU writes a
+ * byte: up to here the guest can simply be woken, and no longer once QEMU is in
+ * postmigrate; see rouse_vm().
+ */
+static int quiesce(struct vm *vm, deadline_t deadline, struct err *err)
+{
+	int r = manifest_suspended(vm->manifest) ? suspend(vm, deadline, err) : 0;
+
+	return r < 0 ? r : dma_snapshot(vm, err);
 }
 
 /* A guest with devices must sleep, and only one that runs can be asked to. */
@@ -259,6 +274,7 @@ static int save_now(struct vm *vm, const char *runstate, double timeout, struct 
 {
 	_cleanup_json_ struct json_object *previous = NULL;
 	_cleanup_free_ char *part = vm_path(vm->name, STATE_PART);
+	deadline_t deadline = deadline_in(timeout);
 	int r = check_devices(vm, runstate, err);
 
 	if (r < 0)
@@ -275,11 +291,11 @@ static int save_now(struct vm *vm, const char *runstate, double timeout, struct 
 	r = vm_manifest_save(vm, err);
 	if (r < 0)
 		return r;
-	r = quiesce(vm, err);
+	r = quiesce(vm, deadline, err);
 	if (r == 0)
 		r = migration_setup(vm->qemu.qmp, &previous, err);
 	if (r == 0)
-		r = write_state(vm, part, deadline_in(timeout), err);
+		r = write_state(vm, part, deadline, err);
 	if (r == 0)
 		r = commit(vm, part, runstate, previous, err);
 	if (r < 0)

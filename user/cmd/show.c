@@ -20,8 +20,6 @@ static const char *show_memory(struct json_object *memory)
 	return show_joined(&files, ", ");
 }
 
-#define NEXT_LINE "\n              "	/* below the first one's value */
-
 static const char *show_devices(struct json_object *devices)
 {
 	_cleanup_strv_ struct strv words = { 0 };
@@ -29,11 +27,13 @@ static const char *show_devices(struct json_object *devices)
 	for (size_t i = 0; i < json_object_array_length(devices); i++) {
 		struct json_object *d = json_object_array_get_idx(devices, i);
 		const char *model = jstr(d, "model"), *reason = jstr(d, "reason");
+		const char *group = jstr(d, "group"), *driver = jstr(d, "driver");
 
-		strv_pushf(&words, "%s  %s  %s%s%s", jstr(d, "address"), model ? model : "-",
+		strv_pushf(&words, "%s  %s  group %s  %s  %s%s%s", jstr(d, "address"),
+			   model ? model : "-", group ? group : "-", driver ? driver : "no driver",
 			   jstr(d, "hold"), reason ? ": " : "", reason ? reason : "");
 	}
-	return words.n ? show_joined(&words, NEXT_LINE) : NULL;
+	return words.n ? show_joined(&words, "\n") : NULL;
 }
 
 static const char *show_mappings(struct json_object *mappings)
@@ -67,7 +67,7 @@ static const struct field lines[] = {
 	{ "manifest.memory", "RAM files", show_memory },
 	{ "manifest.agent", "guest agent", NULL },
 	{ "devices", "devices", show_devices },
-	{ "mappings", "they reach", show_mappings },
+	{ "mappings", "DMA reaches", show_mappings },
 	{ "verified", "last verify", show_verified },
 	{ "manifest.created", "created", show_time },
 	{ "manifest.saved.size", "saved state", show_size },

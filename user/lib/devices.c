@@ -1,16 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #define _GNU_SOURCE
 #include <errno.h>
-#include <time.h>
 
+#include "cprfs.h"
 #include "devices.h"
 #include "manifest.h"
 #include "out.h"
 #include "pci.h"
-#include "size.h"
-#include "vfio.h"
-
-#define TOLD 3			/* differences in a message */
 
 bool has_devices(const struct vm *vm)
 {
@@ -19,34 +15,130 @@ bool has_devices(const struct vm *vm)
 	return devices && json_object_array_length(devices) > 0;
 }
 
-static const struct { enum cpr_device_hold hold; const char *why, *remedy; } holds[] = {
-	{ CPR_DEVICE_HOLD_MISSING, "it is not there", "put it back into its slot" },
-	{ CPR_DEVICE_HOLD_CHANGED, "another device is in its place", "put the old one back" },
-	{ CPR_DEVICE_HOLD_GROUP, "its IOMMU group has other members than it had",
+static int owned(const char *address, const char *owner, const char *theirs, struct err *err)
+{
+	return fail(err, -EBUSY, .exit = CPR_EXIT_BUSY, .what = "device", .value = address,
+		    .why = streq(address, theirs) ? fmt("VM '%s' has it", owner) :
+		    fmt("VM '%s' has %s, of the same IOMMU group", owner, theirs),
+		    .remedy = fmt("'cpr-helper delete %s' gives its devices back", owner));
+}
+
+static int check_owner(const char *owner, const struct strv *theirs, const struct strv *addresses,
+		       struct err *err)
+{
+	for (size_t i = 0; i < addresses->n; i++) {
+		_cleanup_strv_ struct strv members = { 0 };
+
+		pci_members(addresses->v[i], &members);
+		for (size_t k = 0; k < theirs->n; k++)
+			if (streq(theirs->v[k], addresses->v[i]) || strv_has(&members, theirs->v[k]))
+				return owned(addresses->v[i], owner, theirs->v[k], err);
+	}
+	return 0;
+}
+
+/* The manifest of a VM that runs, and what the module keeps should that be damaged. */
+static void devices_of(const char *vm, const struct cpr_devices *snapshots, struct strv *theirs)
+{
+	_cleanup_json_ struct json_object *manifest = NULL;
+	_cleanup_free_ char *dir = vm_path(vm, NULL);
+
+	if (manifest_read(dir, &manifest, NULL) == 0)
+		manifest_devices(manifest, theirs);
+	for (size_t i = 0; i < snapshots->n; i++)
+		if (streq(snapshots->v[i].vm, vm))
+			strv_push(theirs, snapshots->v[i].address);
+}
+
+int devices_check_owners(struct genl *genl, const struct strv *addresses, struct err *err)
+{
+	_cleanup_devices_ struct cpr_devices snapshots = { 0 };
+	_cleanup_strv_ struct strv vms = { 0 };
+	int r = 0;
+
+	if (!addresses->n)
+		return 0;
+	r = vm_names(genl, NULL, &vms, err);
+	if (r == 0)
+		r = genl_devices(genl, NULL, &snapshots, err);
+	for (size_t i = 0; r == 0 && i < vms.n; i++) {
+		_cleanup_strv_ struct strv theirs = { 0 };
+
+		devices_of(vms.v[i], &snapshots, &theirs);
+		r = check_owner(vms.v[i], &theirs, addresses, err);
+	}
+	return r;
+}
+
+int devices_take(const struct strv *addresses, struct json_object *taken, struct err *err)
+{
+	for (size_t i = 0; i < addresses->n; i++) {
+		const char *address = addresses->v[i];
+		_cleanup_free_ char *driver = pci_driver(address), *group = pci_group(address);
+		struct json_object *device;
+		int r = pci_bind_vfio(address, err);
+
+		if (r < 0)
+			return r;
+		device = json_object_new_object();
+		jset_str(device, "address", address);
+		if (driver)
+			jset_str(device, "driver", driver);
+		jset_str(device, "group", group);
+		json_object_array_add(taken, device);
+	}
+	return 0;
+}
+
+void devices_give_back(struct json_object *devices)
+{
+	for (size_t i = 0; devices && i < json_object_array_length(devices); i++) {
+		struct json_object *device = json_object_array_get_idx(devices, i);
+		const char *address = jstr(device, "address"), *driver = jstr(device, "driver");
+		_cleanup_err_ struct err why = { 0 };
+
+		if (driver && streq(driver, "vfio-pci"))
+			continue;
+		if (pci_give_back(address, driver, &why) < 0)
+			note("device '%s': it stays with vfio-pci: %s", address, why.why);
+	}
+}
+
+/*
+ * What keeps a device from its guest. A driver that has it is no obstacle before
+ * it was given to vfio-pci.
+ */
+static const struct {
+	enum cpr_device_hold hold;
+	enum cpr_exit exit;
+	const char *why, *remedy;
+} obstacles[] = {
+	{ CPR_DEVICE_HOLD_MISSING, CPR_EXIT_REFUSED, "it is not there", "put it back into its slot" },
+	{ CPR_DEVICE_HOLD_CHANGED, CPR_EXIT_REFUSED, "another device is in its place",
+	  "put the old one back" },
+	{ CPR_DEVICE_HOLD_GROUP, CPR_EXIT_REFUSED, "its IOMMU group has other members than it had",
 	  "boot with the kernel options and the firmware settings of before" },
-	{ CPR_DEVICE_HOLD_FAILED, "the IOMMU could not be set up for it", "'dmesg' tells why" },
-	{ CPR_DEVICE_HOLD_BUSY, "a driver of the host has it, or its group",
+	{ CPR_DEVICE_HOLD_FAILED, CPR_EXIT_REFUSED, "the IOMMU could not be set up for it",
+	  "find the reason with 'dmesg'" },
+	{ CPR_DEVICE_HOLD_BUSY, CPR_EXIT_BUSY, "a driver of the host has it, or its group",
 	  "unbind it from that driver" },
 };
 
 static int check_hold(const struct cpr_device *device, bool bound, struct err *err)
 {
-	bool busy = device->hold == CPR_DEVICE_HOLD_BUSY;
-
-	if (busy && !bound)
+	if (device->hold == CPR_DEVICE_HOLD_BUSY && !bound)
 		return 0;
-	for (size_t i = 0; i < ARRAY_SIZE(holds); i++)
-		if (device->hold == holds[i].hold)
-			return fail(err, busy ? -EBUSY : -ENODEV,
-				    .exit = busy ? CPR_EXIT_BUSY : CPR_EXIT_REFUSED,
-				    .what = "device", .value = device->address,
-				    .why = *device->reason ? fmt("kernel: %s", device->reason) :
-				    holds[i].why,
-				    .remedy = fmt("%s, then restore it again", holds[i].remedy));
+	for (size_t i = 0; i < ARRAY_SIZE(obstacles); i++)
+		if (device->hold == obstacles[i].hold)
+			return fail(err, -ENODEV, .exit = obstacles[i].exit, .what = "device",
+				    .value = device->address, .why = *device->reason ?
+				    fmt("it is %s: %s", cpr_hold_name(device->hold), device->reason) :
+				    obstacles[i].why,
+				    .remedy = fmt("%s, then restore the VM; its memory is untouched",
+						  obstacles[i].remedy));
 	return 0;
 }
 
-/* @bound: they should be with vfio-pci by now */
 static int check_holds(struct vm *vm, bool bound, struct err *err)
 {
 	_cleanup_devices_ struct cpr_devices devices = { 0 };
@@ -57,7 +149,6 @@ static int check_holds(struct vm *vm, bool bound, struct err *err)
 	return r;
 }
 
-/* What is another device, or is used by the host, is not touched. */
 int devices_ready(struct vm *vm, struct err *err)
 {
 	_cleanup_strv_ struct strv addresses = { 0 };
@@ -74,92 +165,6 @@ int devices_ready(struct vm *vm, struct err *err)
 	return r < 0 ? r : check_holds(vm, true, err);
 }
 
-int devices_snapshot(struct vm *vm, struct err *err)
-{
-	_cleanup_vfio_ struct vfio_files files = { 0 };
-	_cleanup_strv_ struct strv addresses = { 0 };
-	struct cpr_dma dma = { 0 };
-	int r = vfio_files(vm->qemu.pid, &files, err);
-
-	if (r < 0)
-		return r;
-	manifest_devices(vm->manifest, &addresses);
-	r = genl_snapshot(vm->genl, vm->name, &addresses, files.v, files.n, &dma, err);
-	if (r == 0)
-		detail("%s: snapshot of %u devices, %u extents, %s", vm->name, dma.devices,
-		       dma.extents, size_human(dma.bytes));
-	return r;
-}
-
-static void record(struct vm *vm, const struct cpr_verdict *verdict)
-{
-	struct json_object *verified = json_object_new_object();
-	_cleanup_err_ struct err why = { 0 };
-
-	jset_int(verified, "time", time(NULL));
-	jset_str(verified, "kernel", kernel_release());
-	jset_int(verified, "extents", verdict->dma.extents);
-	jset_int(verified, "bytes", verdict->dma.bytes);
-	jset_int(verified, "differences", verdict->differences);
-	jset(vm->manifest, "verified", verified);
-	if (vm_manifest_save(vm, &why) < 0)
-		note("VM '%s': %s: %s", vm->name, why.what, why.why);
-}
-
-static const char *place(bool is, uint64_t at)
-{
-	return is ? fmt("%#llx", (unsigned long long)at) : "nowhere";
-}
-
-static int differs(const struct cpr_verdict *verdict, struct err *err)
-{
-	_cleanup_strv_ struct strv told = { 0 };
-	_cleanup_free_ char *text = NULL;
-
-	for (size_t i = 0; i < verdict->n && i < TOLD; i++) {
-		const struct cpr_difference *d = &verdict->v[i];
-
-		strv_pushf(&told, "%s: %#llx+%s is %s, it led to %s and leads to %s", d->device,
-			   (unsigned long long)d->iova, size_exact(d->length),
-			   cpr_difference_name(d->kind), place(d->led, d->expected),
-			   place(d->leads, d->found));
-	}
-	text = strv_join(&told, "; ");
-	return fail(err, -EIO, .what = "device mappings",
-		    .value = fmt("%u differences", verdict->differences),
-		    .why = told.n ? fmt("%s", text) : "the module does not tell which",
-		    .remedy = "the guest has not run, and can be restored under the kernel and "
-			      "QEMU that it was saved with");
-}
-
-/* A device that nobody looked at is as bad as one that reaches the wrong memory. */
-static int judge(struct vm *vm, const struct cpr_verdict *verdict, struct err *err)
-{
-	size_t n = json_object_array_length(jget(vm->manifest, "devices"));
-
-	if (verdict->differences)
-		return differs(verdict, err);
-	if (verdict->dma.devices != n)
-		return fail(err, -EIO, .what = "device mappings",
-			    .value = fmt("%u devices", verdict->dma.devices),
-			    .why = fmt("the VM has %zu, and all must have been checked", n));
-	return 0;
-}
-
-int devices_verify(struct vm *vm, struct err *err)
-{
-	_cleanup_verdict_ struct cpr_verdict verdict = { 0 };
-	_cleanup_vfio_ struct vfio_files files = { 0 };
-	int r = vfio_files(vm->qemu.pid, &files, err);
-
-	if (r == 0)
-		r = genl_verify(vm->genl, vm->name, files.v, files.n, &verdict, err);
-	if (r < 0)
-		return r;
-	record(vm, &verdict);
-	return judge(vm, &verdict, err);
-}
-
 static void add_snapshot(struct json_object *obj, const struct cpr_device *device)
 {
 	jset_str(obj, "model", fmt("%04x:%04x", device->vendor & 0xffff, device->vendor >> 16));
@@ -167,16 +172,20 @@ static void add_snapshot(struct json_object *obj, const struct cpr_device *devic
 	jset_str(obj, "reason", *device->reason ? device->reason : NULL);
 	jset_int(obj, "extents", device->extents);
 	jset_int(obj, "bytes", device->bytes);
-	jset(obj, "group", manifest_strings(&device->group));
+	jset(obj, "members", manifest_strings(&device->group));
 }
 
+/* As the machine has it, and as the snapshot does if there is one. */
 static struct json_object *device_json(const char *address, const struct cpr_devices *snapshot)
 {
 	struct json_object *obj = json_object_new_object();
-	_cleanup_free_ char *model = pci_model(address);
+	_cleanup_free_ char *model = pci_model(address), *group = pci_group(address);
+	_cleanup_free_ char *driver = pci_driver(address);
 
 	jset_str(obj, "address", address);
 	jset_str(obj, "model", model);
+	jset_str(obj, "group", group);
+	jset_str(obj, "driver", driver);
 	jset_str(obj, "hold", cpr_hold_name(CPR_DEVICE_HOLD_NONE));
 	for (size_t i = 0; i < snapshot->n; i++)
 		if (streq(snapshot->v[i].address, address))

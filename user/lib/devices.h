@@ -1,33 +1,45 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The passed-through devices of a VM on their way from one kernel to the next. */
+/* The passed-through devices of a VM: who may have them, and who has them. */
 #ifndef CPR_DEVICES_H
 #define CPR_DEVICES_H
 
 #include "vm.h"
 
-/* These look at vm->manifest, and the last two at vm->qemu. */
 bool has_devices(const struct vm *vm);
 
 /**
- * devices_ready - see that each is the one it was, and that vfio-pci has it
+ * devices_check_owners - see that no other VM has a device, or one of its group
  *
- * Returns: 0, also for a VM without devices; a refusal with exit status 5 if the
- * host uses one, 4 if one cannot be given to the guest again, with the reason.
+ * A VM has its devices until it is deleted. Returns: 0, or -EBUSY (exit 5).
+ */
+int devices_check_owners(struct genl *genl, const struct strv *addresses, struct err *err);
+
+/**
+ * devices_take - give devices to vfio-pci
+ * @taken: array, to which each is added as the manifest has it
+ *
+ * After a failure @taken has those that were taken before it.
+ */
+int devices_take(const struct strv *addresses, struct json_object *taken, struct err *err);
+
+/**
+ * devices_give_back - give them back to the host
+ * @devices: as the manifest has them; may be NULL
+ *
+ * One that vfio-pci had before stays there. Says what stays against its will.
+ */
+void devices_give_back(struct json_object *devices);
+
+/**
+ * devices_ready - see that each is the one it was, and give it to vfio-pci
+ *
+ * Whatever happens later, vfio-pci keeps it: the host's drivers must not come
+ * near a device of a VM. Returns: 0, also without devices; a refusal with exit
+ * status 5 if the host uses one, 3 or 4 if the guest cannot be given one again.
  */
 int devices_ready(struct vm *vm, struct err *err);
 
-/* Have the module record what they can reach. */
-int devices_snapshot(struct vm *vm, struct err *err);
-
-/**
- * devices_verify - have the module compare that with what they reach now
- *
- * The verdict goes to the manifest in any case. Returns: 0 only if nothing
- * differs; -EIO with the first ranges that do.
- */
-int devices_verify(struct vm *vm, struct err *err);
-
-/* [{"address", "model", "hold", "reason", "extents", "bytes", "group"}]; the caller owns it. */
+/* [{"address", "model", "group", "hold", "reason", ...}]; the caller owns it. */
 struct json_object *devices_json(struct genl *genl, const char *vm, struct json_object *manifest);
 
 #endif

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Which driver has a PCI device: by driver_override, which outlives no reboot. */
+/* Which driver has a PCI device: by driver_override, which no reboot outlives. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <unistd.h>
 
 #include <libkmod.h>
 
@@ -12,37 +11,31 @@
 
 #define VFIO "vfio-pci"
 
-static int put(const char *path, const char *text)
+static int put(const char *address, const char *file, const char *text)
 {
-	_cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
+	_cleanup_free_ char *path = xasprintf("%s/sys/bus/pci/devices/%s/%s", pci_root, address,
+					      file);
 
-	return fd < 0 ? -errno : write_all(fd, text, strlen(text));
+	return pci_put(path, text);
 }
 
 static int override(const char *address, const char *driver)
 {
-	_cleanup_free_ char *path = xasprintf("%s/sys/bus/pci/devices/%s/driver_override",
-					      pci_root, address);
-
-	return put(path, driver ? driver : "\n");
+	return put(address, "driver_override", driver ? driver : "\n");
 }
 
 static int unbind(const char *address)
 {
-	_cleanup_free_ char *path = xasprintf("%s/sys/bus/pci/devices/%s/driver/unbind", pci_root,
-					      address);
-	int r = put(path, address);
+	int r = put(address, "driver/unbind", address);
 
-	return r == -ENOENT ? 0 : r;
+	return r == -ENOENT ? 0 : r;	/* it has no driver */
 }
 
-/* That no driver wants it is no error. */
 static int probe(const char *address)
 {
 	_cleanup_free_ char *path = xasprintf("%s/sys/bus/pci/drivers_probe", pci_root);
-	int r = put(path, address);
 
-	return r == -ENODEV || r == -EINVAL ? 0 : r;
+	return pci_put(path, address);
 }
 
 static bool has_vfio(const char *address)
@@ -52,12 +45,22 @@ static bool has_vfio(const char *address)
 	return driver && streq(driver, VFIO);
 }
 
-/* vfio-pci may also be built in. */
+static bool vfio_there(void)
+{
+	_cleanup_free_ char *dir = xasprintf("%s/sys/bus/pci/drivers/" VFIO, pci_root);
+
+	return access(dir, F_OK) == 0;
+}
+
+/* Whether it came is seen by its place in sysfs. */
 static void load_vfio(void)
 {
-	struct kmod_ctx *ctx = kmod_new(NULL, NULL);
 	struct kmod_list *list = NULL, *l;
+	struct kmod_ctx *ctx;
 
+	if (vfio_there())
+		return;
+	ctx = kmod_new(NULL, NULL);
 	if (ctx && kmod_module_new_from_lookup(ctx, VFIO, &list) >= 0)
 		kmod_list_foreach(l, list) {
 			struct kmod_module *mod = kmod_module_get_module(l);
@@ -71,35 +74,37 @@ static void load_vfio(void)
 
 static int not_bound(const char *address, int r, struct err *err)
 {
-	_cleanup_free_ char *dir = xasprintf("%s/sys/bus/pci/drivers/" VFIO, pci_root);
-	bool driver = access(dir, F_OK) == 0;
+	bool there = vfio_there(), root = r != -EACCES && r != -EPERM;
 
 	return fail(err, r, .what = "cannot give to " VFIO, .value = address,
-		    .why = !driver ? "the kernel does not have this driver" :
-		    r == -EACCES || r == -EPERM ? "needs root" :
+		    .why = !there ? "the kernel does not have this driver" :
+		    !root ? "needs root" :
 		    r == -ENXIO ? "the driver does not take it" : strerror(-r),
-		    .remedy = !driver ? "install the module of the running kernel" :
-		    r == -EACCES || r == -EPERM ? "run it with sudo" : "'dmesg' tells why");
+		    .remedy = !there ? "install the modules of the running kernel" :
+		    !root ? "run it with sudo" : "'dmesg' tells why");
 }
 
 int pci_bind_vfio(const char *address, struct err *err)
 {
+	_cleanup_free_ char *before = pci_driver(address);
 	int r;
 
-	if (has_vfio(address))
+	if (before && streq(before, VFIO))
 		return 0;
 	load_vfio();
 	r = override(address, VFIO);
-	if (r == 0)
-		r = unbind(address);
+	if (r < 0)
+		return not_bound(address, r, err);
+	r = unbind(address);
 	if (r == 0)
 		r = probe(address);
-	if (r == 0 && has_vfio(address)) {
+	if (has_vfio(address)) {
 		detail("%s: given to " VFIO, address);
 		return 0;
 	}
 	override(address, NULL);
-	probe(address);
+	if (before)
+		probe(address);
 	return not_bound(address, r < 0 ? r : -ENXIO, err);
 }
 
@@ -107,26 +112,26 @@ int pci_bind_vfio(const char *address, struct err *err)
 static bool in_use(const char *address)
 {
 	_cleanup_free_ char *group = pci_group(address);
-	_cleanup_free_ char *path = xasprintf("/dev/vfio/%s", group ? group : "-");
+	_cleanup_free_ char *path = xasprintf("%s/dev/vfio/%s", pci_root, group ? group : "-");
 	_cleanup_close_ int fd = open(path, O_RDWR | O_CLOEXEC);
 
 	return fd < 0 && errno == EBUSY;
 }
 
-int pci_give_back(const char *address, struct err *err)
+int pci_give_back(const char *address, bool driven, struct err *err)
 {
+	_cleanup_free_ char *dir = pci_dir(address), *driver = pci_driver(address);
 	int r;
 
-	if (!has_vfio(address))
+	if (!dir || (driver && !streq(driver, VFIO)))
 		return 0;
-	if (in_use(address))
+	if (driver && in_use(address))
 		return fail(err, -EBUSY, .exit = CPR_EXIT_BUSY, .what = "device", .value = address,
-			    .why = "some process uses it; it stays with " VFIO);
+			    .why = "some process uses it");
 	r = override(address, NULL);
 	if (r == 0)
 		r = unbind(address);
-	if (r == 0)
+	if (r == 0 && driven)
 		r = probe(address);
-	return r == 0 ? 0 : fail(err, r, .what = "cannot give back", .value = address,
-				 .why = strerror(-r));
+	return r == 0 ? 0 : fail(err, r, .what = "device", .value = address, .why = strerror(-r));
 }

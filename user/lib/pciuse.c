@@ -2,14 +2,15 @@
 /* What the host itself has on a PCI device: disks and network interfaces. */
 #define _GNU_SOURCE
 #include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
 #include <stdio.h>
-#include <sys/types.h>
 
 #include "pci.h"
 
-#define MAX_TEXT (4 * MIB)
+#define MAX_TEXT (64 * MIB)
 #define MAX_DEPTH 16		/* of devices upon devices */
-#define IFF_UP 1
 
 static bool below(const char *path, const char *dir)
 {
@@ -49,7 +50,7 @@ static bool disk_below(const char *disk, const char *dir, int depth)
 	_cleanup_free_ char *parent = xstrndup(disk, strrchr(disk, '/') - disk);
 
 	if (depth > MAX_DEPTH || below(disk, dir))
-		return depth <= MAX_DEPTH;
+		return true;
 	if (access(partition, F_OK) == 0)
 		return disk_below(parent, dir, depth + 1);
 	if (link_below(slaves, "", dir, depth))
@@ -68,8 +69,9 @@ static bool number_below(const char *number, const char *dir)
 /* "/dev/vda1", "/dev/mapper/swap" */
 static bool node_below(const char *node, const char *dir)
 {
-	_cleanup_free_ char *to = realpath(node, NULL), *path = NULL, *disk = NULL;
-	const char *name = to ? to : node;
+	_cleanup_free_ char *full = xasprintf("%s%s", pci_root, node);
+	_cleanup_free_ char *to = realpath(full, NULL), *path = NULL, *disk = NULL;
+	const char *name = to ? to + strlen(pci_root) : node;
 
 	if (!startswith(name, "/dev/"))
 		return false;
@@ -91,6 +93,8 @@ static char *mounted(const char *dir)
 	_cleanup_free_ char *text = proc_text("self/mountinfo");
 	char *next = text, *line;
 
+	if (!text)
+		return xasprintf("what is mounted cannot be read: %s", strerror(errno));
 	while ((line = strsep(&next, "\n"))) {
 		char number[64], where[4096], source[4096] = "";
 		const char *rest = strstr(line, " - ");
@@ -119,31 +123,48 @@ static char *swapped(const char *dir)
 	return NULL;
 }
 
-static bool is_up(const char *interface)
+/* The first answer of @ask for those of a class that are below @dir. */
+static char *ask_class(const char *class, const char *dir,
+		       char *(*ask)(const char *name, const char *path))
 {
-	_cleanup_free_ char *path = xasprintf("%s/flags", interface);
-	_cleanup_free_ char *text = read_text(path, 64);
-
-	return text && strtoul(text, NULL, 0) & IFF_UP;
-}
-
-static char *networked(const char *dir)
-{
-	_cleanup_free_ char *net = xasprintf("%s/sys/class/net", pci_root);
-	DIR *d = opendir(net);
+	_cleanup_free_ char *all = xasprintf("%s/sys/class/%s", pci_root, class);
+	DIR *d = opendir(all);
 	struct dirent *e;
 	char *use = NULL;
 
 	while (d && !use && (e = readdir(d))) {
-		_cleanup_free_ char *path = xasprintf("%s/%s", net, e->d_name);
+		_cleanup_free_ char *path = xasprintf("%s/%s", all, e->d_name);
 		_cleanup_free_ char *to = *e->d_name == '.' ? NULL : realpath(path, NULL);
 
-		if (to && below(to, dir) && is_up(to))
-			use = xasprintf("its network interface %s is up", e->d_name);
+		if (to && below(to, dir))
+			use = ask(e->d_name, to);
 	}
 	if (d)
 		closedir(d);
 	return use;
+}
+
+/*
+ * The kernel lets nobody have a disk for himself that something else has: LVM
+ * and ZFS, a file system over several disks, a mount in another namespace.
+ */
+static char *claimed(const char *name, const char *path)
+{
+	_cleanup_free_ char *node = xasprintf("%s/dev/%s", pci_root, name);
+	_cleanup_close_ int fd = open(node, O_RDONLY | O_EXCL | O_NONBLOCK | O_CLOEXEC);
+
+	(void)path;
+	return fd < 0 && errno == EBUSY ? xasprintf("something has its disk %s in use", name) : NULL;
+}
+
+static char *up(const char *name, const char *path)
+{
+	_cleanup_free_ char *file = xasprintf("%s/flags", path);
+	_cleanup_free_ char *text = read_text(file, 64);
+
+	if (!text || !(strtoul(text, NULL, 0) & IFF_UP))
+		return NULL;
+	return xasprintf("its network interface %s is up", name);
 }
 
 char *pci_use(const char *address)
@@ -154,6 +175,8 @@ char *pci_use(const char *address)
 	if (dir && !use)
 		use = swapped(dir);
 	if (dir && !use)
-		use = networked(dir);
+		use = ask_class("block", dir, claimed);
+	if (dir && !use)
+		use = ask_class("net", dir, up);
 	return use;
 }

@@ -7,13 +7,13 @@
 #include "suspend.h"
 
 #define AGENT_S 10
-#define LATE_S 5		/* in which a guest may still suspend that should have */
-#define POLL_MS 20
+#define LATE_S 20		/* in which a guest may still do what it was asked for */
+#define WAKE_S 30
 
 static int unable(struct err *err, int code, const char *why, const char *remedy)
 {
-	return fail(err, code, .exit = CPR_EXIT_REFUSED, .what = "guest",
-		    .value = "suspend-to-RAM", .why = why, .remedy = remedy);
+	return fail(err, code, .exit = CPR_EXIT_REFUSED, .what = "guest", .why = why,
+		    .remedy = remedy);
 }
 
 /* Not to be put to sleep for ever. */
@@ -28,19 +28,48 @@ static int check_wakes(struct qmp *qmp, struct err *err)
 		      "use q35 for guests with passed-through devices");
 }
 
-/* 1 when the guest is in @status, 0 when it is not after a moment. */
-static int reached(struct qmp *qmp, const char *status, deadline_t deadline, struct err *err)
+/* An event comes with each change. */
+static int await_status(struct qmp *qmp, const char *status, deadline_t deadline, struct err *err)
 {
-	_cleanup_json_ struct json_object *event = NULL;
+	for (;;) {
+		_cleanup_json_ struct json_object *event = NULL;
+		_cleanup_free_ char *now = NULL;
+		int r = qmp_status(qmp, &now, err);
+
+		if (r < 0 || streq(now, status))
+			return r;
+		r = qmp_event(qmp, deadline, &event, err);
+		if (r < 0)
+			return r;
+	}
+}
+
+/* 1 if it sleeps, 0 if it runs yet. */
+static int check_asleep(struct qmp *qmp, struct err *err)
+{
 	_cleanup_free_ char *now = NULL;
 	int r = qmp_status(qmp, &now, err);
 
-	if (r < 0 || streq(now, status))
-		return r < 0 ? r : 1;
-	r = qmp_event(qmp, deadline_cap(deadline, POLL_MS), &event, NULL);
+	if (r < 0 || streq(now, "running"))
+		return r;
+	if (streq(now, "suspended"))
+		return 1;
+	return unable(err, -EBUSY, fmt("it is '%s' instead", now), NULL);
+}
+
+/* What has arrived by now: an event, which may be the one, or words of the agent. */
+static int take_news(struct qmp *qmp, struct jsonsock *agent, struct err *err)
+{
+	_cleanup_json_ struct json_object *event = NULL;
+	_cleanup_err_ struct err why = { 0 };
+	int r = qga_refusal(agent, now_ms(), err);
+
+	if (r < 0)
+		return r;
+	r = qmp_event(qmp, now_ms(), &event, &why);
 	if (r == 0 || r == -ETIMEDOUT)
 		return 0;
-	return fail(err, r, .what = "guest", .value = now, .why = "its QEMU does not answer");
+	return fail(err, r, .what = why.what, .value = why.value, .why = why.why);
 }
 
 static int await_asleep(struct qmp *qmp, struct jsonsock *agent, deadline_t deadline,
@@ -48,11 +77,15 @@ static int await_asleep(struct qmp *qmp, struct jsonsock *agent, deadline_t dead
 {
 	int r;
 
-	while ((r = reached(qmp, "suspended", deadline, err)) == 0) {
-		if (!deadline_left(deadline))
-			return unable(err, -ETIMEDOUT, "it does not suspend",
-				      "see the guest's log: some driver or inhibitor may keep it awake");
-		r = qga_refusal(agent, deadline_cap(deadline, POLL_MS), err);
+	while ((r = check_asleep(qmp, err)) == 0) {
+		if (json_object_array_length(qmp->events) == 0)
+			r = jsonsock_wait(qmp->js, agent, deadline, NULL);
+		if (r == -ETIMEDOUT)
+			return unable(err, r, "it does not suspend", "see the guest's log: a driver "
+				      "or an inhibitor may keep it awake; or give it longer with --timeout");
+		if (r < 0)
+			return fail(err, r, .what = "guest", .why = r == -EINTR ? "interrupted" : NULL);
+		r = take_news(qmp, agent, err);
 		if (r < 0)
 			return r;
 	}
@@ -60,64 +93,58 @@ static int await_asleep(struct qmp *qmp, struct jsonsock *agent, deadline_t dead
 }
 
 /* What was asked for and given up may still happen. */
-static void wake_late(struct qmp *qmp, double seconds)
+static void wake_late(struct qmp *qmp)
 {
 	_cleanup_err_ struct err why = { 0 };
-	deadline_t deadline = deadline_in(seconds);
-	int r;
 
-	while ((r = reached(qmp, "suspended", deadline, NULL)) == 0 && deadline_left(deadline))
-		;
-	if (r == 1 && guest_wake(qmp, &why) < 0)
+	if (await_status(qmp, "suspended", deadline_in(LATE_S), NULL) == 0 &&
+	    guest_wake(qmp, &why) < 0)
 		note("the guest suspended late, and does not wake: %s", why.why);
 }
 
-static int suspend_by(struct qmp *qmp, struct jsonsock *agent, double seconds, struct err *err)
+int guest_suspend_by(struct qmp *qmp, struct jsonsock *agent, deadline_t deadline,
+		     struct err *err)
 {
-	int r = qga_suspend(agent, deadline_in(AGENT_S), err);
+	deadline_t answer = deadline_in(AGENT_S);
+	int r = check_wakes(qmp, err);
 
+	if (r == 0)
+		r = qga_suspend(agent, answer < deadline ? answer : deadline, err);
 	if (r < 0)
 		return r;
-	r = await_asleep(qmp, agent, deadline_in(seconds), err);
-	if (r < 0)
-		wake_late(qmp, r == -EREMOTEIO ? 0 : LATE_S);
+	qmp->js->interruptible = true;
+	r = await_asleep(qmp, agent, deadline, err);
+	qmp->js->interruptible = false;
+	if (r == -ETIMEDOUT || r == -EINTR)
+		wake_late(qmp);
 	return r;
 }
 
-int guest_suspend(struct qmp *qmp, const char *agent, double seconds, struct err *err)
+int guest_suspend(struct qmp *qmp, const char *agent, deadline_t deadline, struct err *err)
 {
-	_cleanup_err_ struct err why = { 0 };
 	struct jsonsock *js;
 	int r;
 
 	if (!agent)
 		return unable(err, -EOPNOTSUPP, "there is no channel to a guest agent, which would do it",
-			      "suspend it from inside, or run it with --agent");
-	r = check_wakes(qmp, err);
-	if (r < 0)
-		return r;
-	js = jsonsock_connect(agent, &r, &why);
+			      "suspend it from inside, then save it");
+	js = jsonsock_connect(agent, &r, err);
 	if (js)
-		r = suspend_by(qmp, js, seconds, &why);
+		r = guest_suspend_by(qmp, js, deadline, err);
 	jsonsock_free(js);
-	if (r < 0)
-		unable(err, r, fmt("%s: %s", why.what, why.why), why.remedy ? why.remedy :
-		       "install and start qemu-guest-agent in the guest, and see that it can suspend");
 	return r;
 }
 
 int guest_wake(struct qmp *qmp, struct err *err)
 {
-	deadline_t deadline = deadline_in(WAKE_S);
-	int r = qmp_run(qmp, "system_wakeup", NULL, NULL, err);
+	_cleanup_free_ char *now = NULL;
+	int r = qmp_status(qmp, &now, err);
 
-	if (r < 0)
+	if (r < 0 || streq(now, "running"))
 		return r;
-	while ((r = reached(qmp, "running", deadline, err)) == 0)
-		if (!deadline_left(deadline))
-			return fail(err, -ETIMEDOUT, .what = "guest", .value = "suspended",
-				    .why = "it does not wake",
-				    .remedy = "it sleeps with all its memory; 'cpr-helper abort' "
-					      "tries again");
-	return r < 0 ? r : 0;
+	r = qmp_run(qmp, "system_wakeup", NULL, NULL, err);
+	if (r == 0)
+		r = await_status(qmp, "running", deadline_in(WAKE_S), NULL);
+	return r == 0 ? 0 : fail(err, r, .what = "guest", .value = now, .why = "it does not wake",
+				 .remedy = "it sleeps with all its memory; 'cpr-helper abort' tries again");
 }
