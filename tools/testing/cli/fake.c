@@ -41,6 +41,7 @@ static const struct {
 	[CPR_CMD_VM_SEAL] = { "seal", BIT(SAVED), CPR_VM_STATE_SEALED, true },
 	[CPR_CMD_VM_CLAIM] = { "claim", BIT(SEALED) | BIT(HELD), CPR_VM_STATE_RESTORING, false },
 	[CPR_CMD_VM_UNCLAIM] = { "unclaim", BIT(RESTORING), CPR_VM_STATE_HELD, true },
+	[CPR_CMD_VM_RELEASE] = { "release", BIT(RESTORING), CPR_VM_STATE_RESTORING, false },
 	[CPR_CMD_VM_UNPIN] = { "unpin", ~0u, CPR_VM_STATE_DEFINED, true },
 };
 
@@ -230,6 +231,33 @@ int genl_vm_do(struct genl *genl, int cmd, const char *name, const struct strv *
 	for (size_t i = 0; files && i < files->n; i++)
 		strv_push(&vm.files, files->v[i]);
 	return write_state(&vm);
+}
+
+/* No real device is there to look into: as many extents as devices. */
+int genl_snapshot(struct genl *genl, const char *name, const struct strv *devices, const int *fds,
+		  size_t nfds, struct cpr_dma *dma, struct err *err)
+{
+	(void)genl;
+	(void)fds;
+	(void)nfds;
+	*dma = (struct cpr_dma){ .devices = devices->n, .extents = devices->n };
+	return refused("snapshot", name, err);
+}
+
+int genl_verify(struct genl *genl, const char *name, const int *fds, size_t nfds,
+		struct cpr_verdict *verdict, struct err *err)
+{
+	(void)genl;
+	(void)fds;
+	*verdict = (struct cpr_verdict){ .dma = { .devices = nfds, .extents = nfds } };
+	return refused("verify", name, err);
+}
+
+int genl_devices(struct genl *genl, const char *vm, struct cpr_devices *devices, struct err *err)
+{
+	(void)genl;
+	*devices = (struct cpr_devices){ 0 };
+	return refused("devices", vm, err);
 }
 
 bool cprfs_mounted(void)
