@@ -326,46 +326,56 @@ static int probe_domain(struct probe *p, const struct cpr_memory *m, struct gap 
 
 /* ---- devices ---- */
 
-static bool is_group_file(struct file *file, const struct iommu_group *group)
+static int find_vfio(struct device *dev, void *data)
 {
-	struct iommu_group *(*group_of)(struct file *file) = symbol_get(vfio_file_iommu_group);
-	bool is = false;
+	struct device **found = data;
 
-	if (group_of) {
-		is = group_of(file) == group;
-		symbol_put(vfio_file_iommu_group);
-	}
+	if (!dev->class || strcmp(dev->class->name, "vfio-dev"))
+		return 0;
+	*found = get_device(dev);
+	return 1;
+}
+
+/* A file of the group that the device is in. */
+static bool is_group_file(struct file *file, struct vfio_device *vdev)
+{
+	bool (*has_dev)(struct file *file, struct vfio_device *device) =
+		symbol_get(vfio_file_has_dev);
+	bool is = has_dev && has_dev(file, vdev);
+
+	if (has_dev)
+		symbol_put(vfio_file_has_dev);
 	return is;
 }
 
-static int is_vfio_device(struct device *dev, void *data)
-{
-	return dev->devt == *(dev_t *)data && dev->class &&
-	       !strcmp(dev->class->name, "vfio-dev");
-}
-
-static bool is_device_file(struct file *file, struct device *dev)
+/* A file of the device itself, as it is opened for iommufd. */
+static bool is_device_file(struct file *file, struct vfio_device *vdev)
 {
 	bool (*is_valid)(struct file *file) = symbol_get(vfio_file_is_valid);
 	struct inode *inode = file_inode(file);
-	bool is = false;
+	bool is = is_valid && is_valid(file) && S_ISCHR(inode->i_mode) &&
+		  inode->i_rdev == vdev->device.devt;
 
-	if (is_valid) {
-		is = is_valid(file) && S_ISCHR(inode->i_mode) &&
-		     device_for_each_child(dev, &inode->i_rdev, is_vfio_device);
+	if (is_valid)
 		symbol_put(vfio_file_is_valid);
-	}
 	return is;
 }
 
-static bool has_file(const struct cpr_dma_request *ask, struct device *dev,
-		     const struct iommu_group *group)
+static bool has_file(const struct cpr_dma_request *ask, struct device *dev)
 {
-	for (u32 i = 0; i < ask->nr_files; i++)
-		if (is_group_file(ask->files[i], group) ||
-		    is_device_file(ask->files[i], dev))
-			return true;
-	return false;
+	struct device *child = NULL;
+	struct vfio_device *vdev;
+	bool has = false;
+
+	device_for_each_child(dev, &child, find_vfio);
+	if (!child)
+		return false;
+	vdev = container_of(child, struct vfio_device, device);
+	for (u32 i = 0; i < ask->nr_files && !has; i++)
+		has = is_group_file(ask->files[i], vdev) ||
+		      is_device_file(ask->files[i], vdev);
+	put_device(child);
+	return has;
 }
 
 /* The domain by which VFIO translates for a device; it stays while the call lasts. */
@@ -381,7 +391,7 @@ static struct iommu_domain *domain_of(const struct cpr_dma_request *ask, struct 
 				   dev_name(dev));
 		return ERR_PTR(-EOPNOTSUPP);
 	}
-	open = has_file(ask, dev, group);
+	open = has_file(ask, dev);
 	iommu_group_put(group);
 	if (!open) {
 		NL_SET_ERR_MSG_FMT(extack, "none of the given files is VFIO's of %s",
