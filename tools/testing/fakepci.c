@@ -4,7 +4,7 @@
  * pci_root: takes the place of user/lib/pciput.c.
  *
  *	DEVICE/native	the host's driver for it; absent: none knows it
- *	DRIVER/refuses	exists: the driver takes no device
+ *	DRIVER/refuses	address of a device that it does not take
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -17,12 +17,13 @@ static char *driver_dir(const char *name)
 	return xasprintf("%s/sys/bus/pci/drivers/%s", pci_root, name);
 }
 
-static bool takes(const char *name)
+static bool takes(const char *name, const char *address)
 {
 	_cleanup_free_ char *dir = driver_dir(name);
-	_cleanup_free_ char *refuses = xasprintf("%s/refuses", dir);
+	_cleanup_free_ char *path = xasprintf("%s/refuses", dir);
+	_cleanup_free_ char *refused = read_text(path, 64);
 
-	return access(dir, F_OK) == 0 && access(refuses, F_OK) < 0;
+	return access(dir, F_OK) == 0 && (!refused || !streq(refused, address));
 }
 
 /* The driver that is named by driver_override, or else the native one. */
@@ -35,7 +36,7 @@ static int probe(const char *address)
 	_cleanup_free_ char *link = xasprintf("%s/sys/bus/pci/devices/%s/driver", pci_root, address);
 	_cleanup_free_ char *dir = name ? driver_dir(name) : NULL;
 
-	if (bound || !name || !takes(name))
+	if (bound || !name || !takes(name, address))
 		return 0;
 	return symlink(dir, link) < 0 ? -errno : 0;
 }

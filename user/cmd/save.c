@@ -160,16 +160,22 @@ static int wake_here(struct vm *vm, const char *status, struct err *err)
 int rouse_vm(struct vm *vm, struct json_object *result, struct err *err)
 {
 	_cleanup_free_ char *status = NULL;
+	bool deferred;
 	int r = qmp_status(vm->qemu.qmp, &status, err);
 
 	if (r < 0)
 		return r;
 	if (!streq(status, "postmigrate"))
 		return wake_here(vm, status, err);
+	/* To stop on the way, as a signal may have asked, would leave the guest asleep. */
+	deferred = interrupt_defer(true);
 	r = complete(vm, err);
 	if (r == 0)
 		r = seal_vm(vm, err);
-	return r < 0 ? r : restore_vm(vm, RESTORE_TIMEOUT_S, result, err);
+	if (r == 0)
+		r = restore_vm(vm, RESTORE_TIMEOUT_S, result, err);
+	interrupt_defer(deferred);
+	return r;
 }
 
 static void rouse(struct vm *vm)

@@ -38,7 +38,9 @@ static const char *show_devices(struct json_object *devices)
 
 static const char *show_mappings(struct json_object *mappings)
 {
-	return fmt("%lld mappings, %s", (long long)jint(mappings, "extents", 0),
+	int64_t n = jint(mappings, "extents", 0);
+
+	return fmt("%lld mapping%s, %s", (long long)n, n == 1 ? "" : "s",
 		   size_human(jint(mappings, "bytes", 0)));
 }
 

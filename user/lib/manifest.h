@@ -14,9 +14,9 @@
  *			each start (monitor, -S, -incoming)
  *	memory		[{"file", "id", "size"}], bytes
  *	agent		socket of the guest agent's channel; absent without
- *	devices		[{"address", "driver"}]: PCI devices that are passed
- *			through, and the host's driver that had each before;
- *			absent without
+ *	devices		[{"address", "driver", "group"}]: PCI devices that are
+ *			passed through; the driver that had each before, absent
+ *			without, and its IOMMU group then; absent without devices
  *	runstate	of the guest before the last save ("running", "paused");
  *			absent before the first
  *	suspended	true: that save has put the guest to sleep

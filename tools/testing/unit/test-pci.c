@@ -377,7 +377,7 @@ TEST(vfio_does_not_take_it)
 {
 	_cleanup_err_ struct err err = { 0 }, none = { 0 };
 
-	put(DRIVERS "vfio-pci/refuses", "");
+	put(DRIVERS "vfio-pci/refuses", NIC);
 	CHECK_EQ(pci_bind_vfio(NIC, &err), -ENXIO);
 	CHECK_STR(err.why, "the driver does not take it");
 	check_driver(NIC, "e1000e");

@@ -334,7 +334,8 @@ TEST(guest_agent_suspends)
 	}
 }
 
-#define ASK(command, id, reply) { READ, command }, { SEND, "{\"return\": " reply ", \"id\": " #id "}" }
+#define ASK(command, id, reply) \
+	{ READ, command }, { SEND, "{\"return\": " reply ", \"id\": " #id "}" }
 #define STATUS_IS(id, s) ASK("query-status", id, "{\"status\": \"" s "\"}")
 #define WAKES(id, yes) ASK("query-current-machine", id, "{\"wakeup-suspend-support\": " yes "}")
 #define EVENT(name) { SEND, "{\"event\": \"" name "\"}" }
@@ -442,7 +443,7 @@ TEST(a_guest_that_suspends_late)
 		ASK("system_wakeup", 7, "{}"), STATUS_IS(8, "running"), { END, NULL },
 	};
 
-	suspend(late, willing, 0.2, -ETIMEDOUT, "does not suspend");
+	suspend(late, willing, 2, -ETIMEDOUT, "does not suspend");
 }
 
 TEST(a_guest_without_agent)
@@ -472,6 +473,11 @@ TEST(a_signal)
 	CHECK(!interrupted());
 	qmp->js->interruptible = true;
 	CHECK_EQ(qmp_event(qmp, deadline_in(20), &event, NULL), -EINTR);
+	CHECK(interrupted());
+	CHECK(!interrupt_defer(true));
+	CHECK(!interrupted());
+	CHECK_EQ(qmp_event(qmp, deadline_in(0.1), &event, NULL), -ETIMEDOUT);
+	CHECK(interrupt_defer(false));
 	CHECK(interrupted());
 	interrupt_disable();
 	CHECK(!interrupted());
