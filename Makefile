@@ -5,6 +5,7 @@
 #	make demo		a guest survives a kexec, shown as it happens
 #	make test		all tests; closes with how many passed and failed
 #	make test LAYER=unit	one layer: static, unit, cli, selftests, e2e
+#	make test-long		what takes too long to be among all tests
 #	make modules KDIR=...	the module, for the running kernel if KDIR is not given
 #	make helper		cpr-helper, its man page and completions
 #	make install		cpr-helper; DESTDIR= is honoured
@@ -48,6 +49,9 @@ test:
 	$(LAB)/product.sh
 	tools/testing/run.sh $(LAYER)
 
+test-long:
+	$(MAKE) test LAYER=long
+
 check:
 	$(LAB)/install.sh toolbox l1
 	tools/testing/check.sh
@@ -60,4 +64,4 @@ clean:
 	find kmod -name '*.o' -o -name '*.ko' -o -name '*.mod' -o -name '*.mod.c' \
 		-o -name '.*.cmd' -o -name modules.order -o -name Module.symvers | xargs rm -f
 
-.PHONY: all modules helper install dkms-tree dkms-install demo test check ynl clean
+.PHONY: all modules helper install dkms-tree dkms-install demo test test-long check ynl clean

@@ -25,6 +25,10 @@ _Static_assert(sizeof(struct cpr_image_slot) == CPR_IMAGE_BLOCK_SIZE, "");
 _Static_assert(sizeof(struct cpr_image_node) == 88, "");
 _Static_assert(sizeof(struct cpr_image_extent) == 12, "");
 _Static_assert(sizeof(struct cpr_image_vm) == 96, "");
+_Static_assert(sizeof(struct cpr_image_dma) == 16, "");
+_Static_assert(sizeof(struct cpr_image_dma_extent) == 32, "");
+_Static_assert(sizeof(struct cpr_image_device) == 48, "");
+_Static_assert(sizeof(struct cpr_image_pci) == 8, "");
 
 static const char zeros[8];
 
@@ -317,6 +321,58 @@ static void vm_decode(const struct cpr_image_vm *v, struct cpr_catalog_vm *vm)
 	vm->kernel = (const char *)v->kernel;
 }
 
+static void dma_decode(const struct cpr_image_dma *d, struct cpr_catalog_dma *dma)
+{
+	dma->extents = le32_to_cpu(d->extents);
+	dma->table = d->extent;
+}
+
+static struct cpr_pci pci_decode(const struct cpr_image_pci *p)
+{
+	return (struct cpr_pci){
+		.segment = le32_to_cpu(p->segment),
+		.bus = p->bus,
+		.devfn = p->devfn,
+	};
+}
+
+static void device_decode(const struct cpr_image_device *d,
+			  struct cpr_catalog_device *dev)
+{
+	dev->address = pci_decode(&d->address);
+	dev->vendor = le16_to_cpu(d->vendor);
+	dev->device = le16_to_cpu(d->device);
+	dev->subsystem_vendor = le16_to_cpu(d->subsystem_vendor);
+	dev->subsystem_device = le16_to_cpu(d->subsystem_device);
+	dev->class = le32_to_cpu(d->class);
+	dev->has_serial = le16_to_cpu(d->rec.flags) & CPR_IMAGE_DEVICE_SERIAL;
+	dev->serial = le64_to_cpu(d->serial);
+	dev->dma = le32_to_cpu(d->dma);
+	dev->members = le32_to_cpu(d->members);
+	dev->table = d->member;
+}
+
+/* False for a record of a type that is not known. */
+static bool entry_decode(const void *rec, struct cpr_catalog_entry *entry)
+{
+	switch (entry->type) {
+	case CPR_IMAGE_REC_NODE:
+		node_decode(rec, &entry->node);
+		return true;
+	case CPR_IMAGE_REC_VM:
+		vm_decode(rec, &entry->vm);
+		return true;
+	case CPR_IMAGE_REC_DMA:
+		dma_decode(rec, &entry->dma);
+		return true;
+	case CPR_IMAGE_REC_DEVICE:
+		device_decode(rec, &entry->device);
+		return true;
+	default:
+		return false;
+	}
+}
+
 /**
  * cpr_catalog_next - step to the next record
  * @cat: a catalog that was checked
@@ -335,14 +391,8 @@ bool cpr_catalog_next(const struct cpr_catalog *cat, u64 *cursor,
 
 		*cursor += le32_to_cpu(rec->size);
 		entry->type = le16_to_cpu(rec->type);
-		if (entry->type == CPR_IMAGE_REC_NODE) {
-			node_decode((const void *)rec, &entry->node);
+		if (entry_decode(rec, entry))
 			return true;
-		}
-		if (entry->type == CPR_IMAGE_REC_VM) {
-			vm_decode((const void *)rec, &entry->vm);
-			return true;
-		}
 	}
 	return false;
 }
@@ -363,6 +413,33 @@ struct cpr_extent cpr_catalog_extent(const struct cpr_catalog_node *node, u32 i)
 	};
 }
 
+/**
+ * cpr_catalog_dma_extent - one extent of a DMA record
+ * @dma: from cpr_catalog_next()
+ * @i: below @dma->extents
+ */
+struct cpr_dma_extent cpr_catalog_dma_extent(const struct cpr_catalog_dma *dma, u32 i)
+{
+	const struct cpr_image_dma_extent *e = &dma->table[i];
+
+	return (struct cpr_dma_extent){
+		.iova = le64_to_cpu(e->iova),
+		.phys = le64_to_cpu(e->phys),
+		.length = le64_to_cpu(e->length),
+		.class = le32_to_cpu(e->class),
+	};
+}
+
+/**
+ * cpr_catalog_member - one member of a device's IOMMU group
+ * @dev: from cpr_catalog_next()
+ * @i: below @dev->members
+ */
+struct cpr_pci cpr_catalog_member(const struct cpr_catalog_device *dev, u32 i)
+{
+	return pci_decode(&dev->table[i]);
+}
+
 /* ---- checking the catalog ---- */
 
 /**
@@ -376,6 +453,8 @@ struct cpr_extent cpr_catalog_extent(const struct cpr_catalog_node *node, u32 i)
  * @max_nodes: bits in @dirs and @top, entries in @inos
  * @nodes: node records so far
  * @vms: VM records so far
+ * @dmas: DMA records of the last VM so far
+ * @devices: device records of the last VM so far
  * @prev: the last node
  * @prev_vm: node of the last VM
  */
@@ -389,6 +468,8 @@ struct checker {
 	u32 max_nodes;
 	u32 nodes;
 	u32 vms;
+	u32 dmas;
+	u32 devices;
 	struct cpr_catalog_node prev;
 	u32 prev_vm;
 };
@@ -529,7 +610,92 @@ static int check_vm(struct checker *c, const struct cpr_image_vm *rec, u32 size)
 		return BAD(c, "VM %u: malformed time or kernel release", c->vms);
 	c->prev_vm = vm.node;
 	c->vms++;
+	c->dmas = 0;
+	c->devices = 0;
 	return 0;
+}
+
+/* @end is where the last extent ended; moved on. */
+static int check_dma_extent(struct checker *c, const struct cpr_dma_extent *e, u64 *end)
+{
+	const struct cpr_geometry *geo = c->geo;
+	u64 data = geo->start + ((u64)geo->first_frame << CPR_IMAGE_FRAME_SHIFT);
+	u64 region_end = geo->start + geo->size;
+	bool inside = e->phys >= data && e->phys + e->length <= region_end;
+	bool outside = e->phys >= region_end || e->phys + e->length <= geo->start;
+
+	if (!e->length || !IS_ALIGNED(e->iova | e->phys | e->length, (u64)CPR_IMAGE_DMA_PAGE) ||
+	    e->iova + e->length <= e->iova || e->phys + e->length <= e->phys ||
+	    e->iova < *end)
+		return BAD(c, "VM %u: DMA of %#llx bytes at iova %#llx is malformed or out of order",
+			   c->vms - 1, (unsigned long long)e->length,
+			   (unsigned long long)e->iova);
+	if (e->class < CPR_IMAGE_DMA_REGION || e->class > CPR_IMAGE_DMA_RAM)
+		return BAD(c, "VM %u: DMA of unknown class %u", c->vms - 1, e->class);
+	if (e->class == CPR_IMAGE_DMA_REGION ? !inside : !outside)
+		return BAD(c, "VM %u: DMA at iova %#llx leads to %#llx, which is not of class %u",
+			   c->vms - 1, (unsigned long long)e->iova,
+			   (unsigned long long)e->phys, e->class);
+	*end = e->iova + e->length;
+	return 0;
+}
+
+static int check_dma(struct checker *c, const struct cpr_image_dma *rec, u32 size)
+{
+	struct cpr_catalog_dma dma;
+	u64 end = 0;
+	int err = 0;
+
+	if (!c->vms || c->devices)
+		return BAD(c, "a DMA record that follows no VM");
+	if (size < sizeof(*rec))
+		return BAD(c, "VM %u: DMA record of %u bytes", c->vms - 1, size);
+	dma_decode(rec, &dma);
+	if (size != cpr_catalog_dma_size(dma.extents))
+		return BAD(c, "VM %u: DMA record of %u bytes for %u extents",
+			   c->vms - 1, size, dma.extents);
+	for (u32 i = 0; i < dma.extents && !err; i++) {
+		struct cpr_dma_extent e = cpr_catalog_dma_extent(&dma, i);
+
+		err = check_dma_extent(c, &e, &end);
+	}
+	c->dmas++;
+	return err;
+}
+
+static int check_device(struct checker *c, const struct cpr_image_device *rec, u32 size)
+{
+	struct cpr_catalog_device dev;
+
+	if (!c->vms)
+		return BAD(c, "a device record that follows no VM");
+	if (size < sizeof(*rec))
+		return BAD(c, "VM %u: device record of %u bytes", c->vms - 1, size);
+	device_decode(rec, &dev);
+	if (size != cpr_catalog_device_size(dev.members))
+		return BAD(c, "VM %u: device record of %u bytes for a group of %u",
+			   c->vms - 1, size, dev.members);
+	if (dev.dma >= c->dmas)
+		return BAD(c, "VM %u: a device has DMA record %u of %u", c->vms - 1,
+			   dev.dma, c->dmas);
+	c->devices++;
+	return 0;
+}
+
+static int check_record(struct checker *c, const void *rec, u32 size)
+{
+	switch (le16_to_cpu(((const struct cpr_image_rec *)rec)->type)) {
+	case CPR_IMAGE_REC_NODE:
+		return check_node(c, rec, size);
+	case CPR_IMAGE_REC_VM:
+		return check_vm(c, rec, size);
+	case CPR_IMAGE_REC_DMA:
+		return check_dma(c, rec, size);
+	case CPR_IMAGE_REC_DEVICE:
+		return check_device(c, rec, size);
+	default:
+		return 0;
+	}
 }
 
 static int check_records(struct checker *c, const u8 *records, u64 length)
@@ -547,10 +713,7 @@ static int check_records(struct checker *c, const u8 *records, u64 length)
 		if (size < sizeof(*rec) || size > left || !IS_ALIGNED(size, 8u))
 			return BAD(c, "record at %llu has size %u, %llu bytes are left",
 				   (unsigned long long)at, size, (unsigned long long)left);
-		if (le16_to_cpu(rec->type) == CPR_IMAGE_REC_NODE)
-			err = check_node(c, (const void *)rec, size);
-		else if (le16_to_cpu(rec->type) == CPR_IMAGE_REC_VM)
-			err = check_vm(c, (const void *)rec, size);
+		err = check_record(c, rec, size);
 		at += size;
 	}
 	return err;
@@ -712,7 +875,27 @@ u64 cpr_catalog_node_size(u16 name_len)
 }
 
 /**
- * cpr_catalog_capacity - bytes for nodes and VMs
+ * cpr_catalog_dma_size - bytes of a DMA record
+ * @extents: how many it has
+ */
+u64 cpr_catalog_dma_size(u32 extents)
+{
+	return sizeof(struct cpr_image_dma) +
+	       (u64)extents * sizeof(struct cpr_image_dma_extent);
+}
+
+/**
+ * cpr_catalog_device_size - bytes of a device record
+ * @members: devices in its IOMMU group
+ */
+u64 cpr_catalog_device_size(u32 members)
+{
+	return sizeof(struct cpr_image_device) +
+	       (u64)members * sizeof(struct cpr_image_pci);
+}
+
+/**
+ * cpr_catalog_capacity - bytes for nodes, VMs and their devices
  * @geo: of the region
  *
  * What is left of a slot when every frame is an extent of its own. Whoever
@@ -862,6 +1045,76 @@ void cpr_catalog_put_vm(struct cpr_catalog_writer *w,
 	       min(strlen(vm->kernel), sizeof(rec.kernel) - 1));
 	append(w, &rec, sizeof(rec));
 	w->vms++;
+}
+
+/**
+ * cpr_catalog_put_dma - add what devices of the VM that was put last can reach
+ * @w: the writer
+ * @extents: in ascending order of iova
+ * @nr: how many
+ */
+void cpr_catalog_put_dma(struct cpr_catalog_writer *w,
+			 const struct cpr_dma_extent *extents, u32 nr)
+{
+	const struct cpr_image_dma rec = {
+		.rec.type = cpu_to_le16(CPR_IMAGE_REC_DMA),
+		.rec.size = cpu_to_le32(cpr_catalog_dma_size(nr)),
+		.extents = cpu_to_le32(nr),
+	};
+
+	append(w, &rec, sizeof(rec));
+	for (u32 i = 0; i < nr; i++) {
+		const struct cpr_image_dma_extent e = {
+			.iova = cpu_to_le64(extents[i].iova),
+			.phys = cpu_to_le64(extents[i].phys),
+			.length = cpu_to_le64(extents[i].length),
+			.class = cpu_to_le32(extents[i].class),
+		};
+
+		append(w, &e, sizeof(e));
+	}
+}
+
+static struct cpr_image_pci encode_pci(struct cpr_pci p)
+{
+	return (struct cpr_image_pci){
+		.segment = cpu_to_le32(p.segment),
+		.bus = p.bus,
+		.devfn = p.devfn,
+	};
+}
+
+/**
+ * cpr_catalog_put_device - add a device of the VM that was put last
+ * @w: the writer
+ * @dev: the device; after all DMA records of the VM
+ * @members: @dev->members of them
+ */
+void cpr_catalog_put_device(struct cpr_catalog_writer *w,
+			    const struct cpr_catalog_device *dev,
+			    const struct cpr_pci *members)
+{
+	const struct cpr_image_device rec = {
+		.rec.type = cpu_to_le16(CPR_IMAGE_REC_DEVICE),
+		.rec.flags = cpu_to_le16(dev->has_serial ? CPR_IMAGE_DEVICE_SERIAL : 0),
+		.rec.size = cpu_to_le32(cpr_catalog_device_size(dev->members)),
+		.address = encode_pci(dev->address),
+		.vendor = cpu_to_le16(dev->vendor),
+		.device = cpu_to_le16(dev->device),
+		.subsystem_vendor = cpu_to_le16(dev->subsystem_vendor),
+		.subsystem_device = cpu_to_le16(dev->subsystem_device),
+		.class = cpu_to_le32(dev->class),
+		.dma = cpu_to_le32(dev->dma),
+		.members = cpu_to_le32(dev->members),
+		.serial = cpu_to_le64(dev->serial),
+	};
+
+	append(w, &rec, sizeof(rec));
+	for (u32 i = 0; i < dev->members; i++) {
+		const struct cpr_image_pci p = encode_pci(members[i]);
+
+		append(w, &p, sizeof(p));
+	}
 }
 
 /**

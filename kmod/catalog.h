@@ -120,6 +120,65 @@ struct cpr_catalog_vm {
 	const char *kernel;
 };
 
+/* Where a PCI device is; see struct cpr_image_pci. */
+struct cpr_pci {
+	u32 segment;
+	u8 bus;
+	u8 devfn;
+};
+
+/**
+ * struct cpr_dma_extent - an extent of a DMA record in native form
+ * @iova: first I/O virtual address
+ * @phys: physical address that it leads to
+ * @length: bytes
+ * @class: enum cpr_image_dma_class
+ */
+struct cpr_dma_extent {
+	u64 iova;
+	u64 phys;
+	u64 length;
+	u32 class;
+};
+
+/**
+ * struct cpr_catalog_dma - a DMA record in native form
+ * @extents: how many; see cpr_catalog_dma_extent()
+ * @table: points into the record
+ */
+struct cpr_catalog_dma {
+	u32 extents;
+	const struct cpr_image_dma_extent *table;
+};
+
+/**
+ * struct cpr_catalog_device - a device record in native form
+ * @address: where it was
+ * @vendor: from configuration space, as the next four
+ * @device: and vendor tell the model
+ * @subsystem_vendor: of the board
+ * @subsystem_device: of the board
+ * @class: class code << 8 | revision
+ * @has_serial: @serial is valid
+ * @serial: from the device serial number capability
+ * @dma: number of the VM's DMA record that is the device's
+ * @members: how many; see cpr_catalog_member()
+ * @table: points into the record; unused when writing
+ */
+struct cpr_catalog_device {
+	struct cpr_pci address;
+	u16 vendor;
+	u16 device;
+	u16 subsystem_vendor;
+	u16 subsystem_device;
+	u32 class;
+	bool has_serial;
+	u64 serial;
+	u32 dma;
+	u32 members;
+	const struct cpr_image_pci *table;
+};
+
 /**
  * struct cpr_catalog - a slot that was checked
  * @generation: of the commit
@@ -149,12 +208,16 @@ struct cpr_catalog {
  * @type: enum cpr_image_rec_type; tells which member is valid
  * @node: a node
  * @vm: a VM
+ * @dma: what devices of the last VM can reach
+ * @device: a device of the last VM
  */
 struct cpr_catalog_entry {
 	unsigned int type;
 	union {
 		struct cpr_catalog_node node;
 		struct cpr_catalog_vm vm;
+		struct cpr_catalog_dma dma;
+		struct cpr_catalog_device device;
 	};
 };
 
@@ -198,8 +261,12 @@ int cpr_catalog_open(const void *base, const struct cpr_geometry *geo,
 bool cpr_catalog_next(const struct cpr_catalog *cat, u64 *cursor,
 		      struct cpr_catalog_entry *entry);
 struct cpr_extent cpr_catalog_extent(const struct cpr_catalog_node *node, u32 i);
+struct cpr_dma_extent cpr_catalog_dma_extent(const struct cpr_catalog_dma *dma, u32 i);
+struct cpr_pci cpr_catalog_member(const struct cpr_catalog_device *dev, u32 i);
 
 u64 cpr_catalog_node_size(u16 name_len);
+u64 cpr_catalog_dma_size(u32 extents);
+u64 cpr_catalog_device_size(u32 members);
 u64 cpr_catalog_capacity(const struct cpr_geometry *geo);
 void cpr_catalog_begin(struct cpr_catalog_writer *w, void *base,
 		       const struct cpr_geometry *geo, unsigned int slot);
@@ -209,6 +276,11 @@ void cpr_catalog_put_frames(struct cpr_catalog_writer *w,
 			    const struct cpr_extent *ext);
 void cpr_catalog_put_vm(struct cpr_catalog_writer *w,
 			const struct cpr_catalog_vm *vm);
+void cpr_catalog_put_dma(struct cpr_catalog_writer *w,
+			 const struct cpr_dma_extent *extents, u32 nr);
+void cpr_catalog_put_device(struct cpr_catalog_writer *w,
+			    const struct cpr_catalog_device *dev,
+			    const struct cpr_pci *members);
 int cpr_catalog_commit(struct cpr_catalog_writer *w, u64 generation,
 		       u64 next_ino, const struct cpr_stamp *stamp);
 

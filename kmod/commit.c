@@ -86,6 +86,14 @@ static void put_tree(struct cpr_catalog_writer *w, struct cpr_node *root)
 	}
 }
 
+static void put_dma(struct cpr_catalog_writer *w, const struct cpr_dma *dma)
+{
+	for (u32 i = 0; i < dma->nr_tables; i++)
+		cpr_catalog_put_dma(w, dma->tables[i].extents, dma->tables[i].nr);
+	for (u32 i = 0; i < dma->nr_devices; i++)
+		cpr_catalog_put_device(w, &dma->devices[i].id, dma->devices[i].members);
+}
+
 static void put_vms(struct cpr_catalog_writer *w, struct cpr_node *root)
 {
 	for (struct rb_node *rb = rb_first(&root->children); rb; rb = rb_next(rb)) {
@@ -101,6 +109,8 @@ static void put_vms(struct cpr_catalog_writer *w, struct cpr_node *root)
 			.kernel = dir->vm->kernel,
 		};
 		cpr_catalog_put_vm(w, &rec);
+		if (dir->vm->dma)
+			put_dma(w, dir->vm->dma);
 	}
 }
 

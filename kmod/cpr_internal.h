@@ -10,6 +10,7 @@
 #include <linux/memremap.h>
 #include <linux/mutex.h>
 #include <linux/rbtree.h>
+#include <linux/refcount.h>
 #include <linux/sched/mm.h>
 #include <linux/workqueue.h>
 #include <linux/xarray.h>
@@ -18,9 +19,14 @@
 
 #include "catalog.h"
 #include "compat/compat.h"
+#include "dma_table.h"
 #include "frames.h"
 
+struct file;
+struct iommu_domain;
+struct iommu_group;
 struct netlink_ext_ack;
+struct pci_dev;
 
 /**
  * struct cpr_region - the physical range, claimed and mapped
@@ -44,12 +50,63 @@ struct cpr_region {
  * @inherited: an earlier kernel sealed it
  * @since: when it entered @state
  * @kernel: release of the kernel that ran then
+ * @dma: what its devices can reach; NULL without a snapshot
  */
 struct cpr_vm {
 	enum cpr_vm_state state;
 	bool inherited;
 	struct timespec64 since;
 	char kernel[CPR_IMAGE_KERNEL_LEN];
+	struct cpr_dma *dma;
+};
+
+/**
+ * struct cpr_device - a device in a snapshot
+ * @id: what tells it from others, and its table
+ * @members: of its IOMMU group, @id.members of them
+ * @hold: who has it
+ * @reason: why it is not held; "" if it is, or shall not be
+ * @group: its IOMMU group, if it is held and no other device of the VM has it
+ * @domain: what the group is attached to then
+ */
+struct cpr_device {
+	struct cpr_catalog_device id;
+	struct cpr_pci *members;
+	enum cpr_device_hold hold;
+	char reason[128];
+	struct iommu_group *group;
+	struct iommu_domain *domain;
+};
+
+/**
+ * struct cpr_dma - a snapshot of what a VM's devices can reach
+ * @refs: references
+ * @nr_tables: entries in @tables
+ * @tables: of the IOMMU domains
+ * @nr_devices: entries in @devices
+ * @devices: the devices
+ */
+struct cpr_dma {
+	refcount_t refs;
+	u32 nr_tables;
+	struct cpr_dma_table *tables;
+	u32 nr_devices;
+	struct cpr_device *devices;
+};
+
+/**
+ * struct cpr_memory - where a VM's memory is
+ * @runs: runs of its files: iova is the offset in the file, class the number of
+ *	the file's name in the directory
+ * @frames: bit a frame
+ * @bytes: sizes of the files, added up
+ * @owner: the same, for cpr_dma_owned()
+ */
+struct cpr_memory {
+	struct cpr_dma_table runs;
+	unsigned long *frames;
+	u64 bytes;
+	struct cpr_dma_owner owner;
 };
 
 /**
@@ -291,11 +348,77 @@ struct cpr_vm_step {
 int cpr_vm_step(struct cpr *c, const struct cpr_vm_step *step,
 		struct netlink_ext_ack *extack);
 struct cpr_node *cpr_vm_find(struct cpr *c, const char *name);
+struct cpr_node *cpr_vm_in(struct cpr *c, const char *name, u32 states,
+			   struct netlink_ext_ack *extack);
+int cpr_vm_set_dma(struct cpr *c, struct cpr_node *dir, struct cpr_dma *dma,
+		   struct netlink_ext_ack *extack);
+void cpr_vm_free(struct cpr_vm *vm);
+
+/* dma.c */
+/**
+ * struct cpr_dma_request - a snapshot or a comparison that is asked for
+ * @name: of the VM
+ * @devices: PCI addresses; for a snapshot
+ * @nr_devices: how many
+ * @files: files of VFIO that keep the devices open
+ * @nr_files: how many
+ * @full: look at every page
+ */
+struct cpr_dma_request {
+	const char *name;
+	const char *const *devices;
+	u32 nr_devices;
+	struct file *const *files;
+	u32 nr_files;
+	bool full;
+};
+
+/**
+ * struct cpr_dma_report - what came of it
+ * @devices: in the snapshot
+ * @extents: that lead to the VM's memory, in all tables
+ * @bytes: of these
+ * @differences: ranges that are not as they were
+ * @first: the first of them
+ */
+struct cpr_dma_report {
+	u32 devices;
+	u32 extents;
+	u64 bytes;
+	u32 differences;
+	struct {
+		struct cpr_pci device;
+		struct cpr_dma_diff diff;
+	} first[8];
+};
+
+struct cpr_dma *cpr_dma_new(u32 tables, u32 devices);
+void cpr_dma_put(struct cpr_dma *dma);
+u64 cpr_dma_catalog_size(const struct cpr_dma *dma);
+void cpr_dma_sum(const struct cpr_dma *dma, struct cpr_dma_report *report);
+int cpr_dma_snapshot(struct cpr *c, const struct cpr_dma_request *ask,
+		     struct cpr_dma_report *report, struct netlink_ext_ack *extack);
+int cpr_dma_verify(struct cpr *c, const struct cpr_dma_request *ask,
+		   struct cpr_dma_report *report, struct netlink_ext_ack *extack);
+int cpr_memory_get(struct cpr *c, struct cpr_node *dir, struct cpr_memory *m);
+void cpr_memory_free(struct cpr_memory *m);
+void cpr_pci_identify(struct pci_dev *pdev, struct cpr_catalog_device *id);
+struct cpr_pci *cpr_group_members(struct iommu_group *group, u32 *nr);
+
+/* hold.c */
+int cpr_hold_init(struct cpr *c);
+void cpr_hold_exit(void);
+void cpr_hold_vm(struct cpr *c, struct cpr_node *dir);
+void cpr_hold_drop(struct cpr_dma *dma);
+int cpr_hold_release(struct cpr *c, const char *name, struct netlink_ext_ack *extack);
+void cpr_pci_name(const struct cpr_pci *p, char *name);
 
 /* netlink.c */
 int cpr_netlink_init(void);
 void cpr_netlink_exit(void);
 void cpr_netlink_notify_region(struct cpr *c);
 void cpr_netlink_notify_vm(struct cpr *c, const struct cpr_node *dir);
+void cpr_netlink_notify_device(struct cpr *c, const struct cpr_node *dir,
+			       const struct cpr_device *d);
 
 #endif /* CPR_INTERNAL_H */

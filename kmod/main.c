@@ -2,7 +2,8 @@
 /**
  * DOC: The module
  *
- * Claim the region, open its image, and offer it: as cprfs, and to netlink. On
+ * Claim the region, open its image, hold the devices of its VMs, and offer it:
+ * as cprfs, and to netlink. On
  * the way to another kernel the last changes are committed by the reboot
  * notifier, for file systems are not unmounted by a kexec.
  */
@@ -67,11 +68,16 @@ static int __init cpr_init(void)
 	err = register_reboot_notifier(&reboot_notifier);
 	if (err)
 		goto err_close;
-	err = register_filesystem(&cprfs_type);
+	err = cpr_hold_init(&cpr);
 	if (err)
 		goto err_notifier;
+	err = register_filesystem(&cprfs_type);
+	if (err)
+		goto err_hold;
 	return 0;
 
+err_hold:
+	cpr_hold_exit();
 err_notifier:
 	unregister_reboot_notifier(&reboot_notifier);
 err_close:
@@ -87,6 +93,7 @@ module_init(cpr_init);
 static void __exit cpr_exit(void)
 {
 	unregister_filesystem(&cprfs_type);
+	cpr_hold_exit();
 	unregister_reboot_notifier(&reboot_notifier);
 	cpr_netlink_exit();
 	cpr_image_close(&cpr);

@@ -13,6 +13,7 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/capability.h>
+#include <linux/file.h>
 #include <net/genetlink.h>
 
 #include "cpr_internal.h"
@@ -78,6 +79,23 @@ static int put_memory_files(struct sk_buff *skb, const struct cpr_node *dir)
 	return 0;
 }
 
+static int put_report(struct sk_buff *skb, const struct cpr_dma_report *r)
+{
+	return nla_put_u32(skb, CPR_A_VM_DEVICES, r->devices) ?:
+	       nla_put_u32(skb, CPR_A_VM_DMA_EXTENTS, r->extents) ?:
+	       nla_put_u64_64bit(skb, CPR_A_VM_DMA_BYTES, r->bytes, 0);
+}
+
+static int put_snapshot(struct sk_buff *skb, const struct cpr_dma *dma)
+{
+	struct cpr_dma_report report;
+
+	if (!dma)
+		return 0;
+	cpr_dma_sum(dma, &report);
+	return put_report(skb, &report);
+}
+
 static int put_vm(struct sk_buff *skb, const struct cpr_node *dir)
 {
 	char name[CPR_IMAGE_NAME_MAX + 1];
@@ -93,7 +111,55 @@ static int put_vm(struct sk_buff *skb, const struct cpr_node *dir)
 	if (err || !dir->vm)
 		return err;
 	return nla_put_u64_64bit(skb, CPR_A_VM_SINCE, dir->vm->since.tv_sec, 0) ?:
-	       nla_put_string(skb, CPR_A_VM_KERNEL, dir->vm->kernel);
+	       nla_put_string(skb, CPR_A_VM_KERNEL, dir->vm->kernel) ?:
+	       put_snapshot(skb, dir->vm->dma);
+}
+
+static int put_identity(struct sk_buff *skb, const struct cpr_catalog_device *id)
+{
+	return nla_put_u32(skb, CPR_A_DEVICE_VENDOR, id->device << 16 | id->vendor) ?:
+	       nla_put_u32(skb, CPR_A_DEVICE_SUBSYSTEM,
+			   id->subsystem_device << 16 | id->subsystem_vendor) ?:
+	       nla_put_u32(skb, CPR_A_DEVICE_CLASS, id->class) ?:
+	       (id->has_serial ? nla_put_u64_64bit(skb, CPR_A_DEVICE_SERIAL, id->serial, 0) : 0) ?:
+	       nla_put_u32(skb, CPR_A_DEVICE_DOMAIN, id->dma);
+}
+
+static int put_pci(struct sk_buff *skb, int attr, const struct cpr_pci *pci)
+{
+	char name[CPR_DEVICE_ADDRESS_MAX + 1];
+
+	cpr_pci_name(pci, name);
+	return nla_put_string(skb, attr, name);
+}
+
+static int put_device_sum(struct sk_buff *skb, const struct cpr_dma_table *t)
+{
+	struct cpr_dma_sum sum;
+
+	cpr_dma_table_sum(t, &sum);
+	return nla_put_u32(skb, CPR_A_DEVICE_EXTENTS, sum.extents[CPR_IMAGE_DMA_REGION]) ?:
+	       nla_put_u64_64bit(skb, CPR_A_DEVICE_BYTES, sum.bytes[CPR_IMAGE_DMA_REGION], 0) ?:
+	       nla_put_u64_64bit(skb, CPR_A_DEVICE_MMIO_BYTES, sum.bytes[CPR_IMAGE_DMA_MMIO], 0) ?:
+	       nla_put_u64_64bit(skb, CPR_A_DEVICE_RAM_BYTES, sum.bytes[CPR_IMAGE_DMA_RAM], 0);
+}
+
+static int put_vm_device(struct sk_buff *skb, const struct cpr_node *dir,
+			 const struct cpr_device *d)
+{
+	char name[CPR_IMAGE_NAME_MAX + 1];
+	int err;
+
+	memcpy(name, dir->name, dir->name_len);
+	name[dir->name_len] = 0;
+	err = nla_put_string(skb, CPR_A_DEVICE_VM, name) ?:
+	      put_pci(skb, CPR_A_DEVICE_ADDRESS, &d->id.address) ?:
+	      put_identity(skb, &d->id) ?:
+	      put_device_sum(skb, &dir->vm->dma->tables[d->id.dma]) ?:
+	      nla_put_u32(skb, CPR_A_DEVICE_HOLD, d->hold);
+	for (u32 i = 0; i < d->id.members && !err; i++)
+		err = put_pci(skb, CPR_A_DEVICE_GROUP_MEMBER, &d->members[i]);
+	return err ?: *d->reason ? nla_put_string(skb, CPR_A_DEVICE_REASON, d->reason) : 0;
 }
 
 /* Close the message if it was filled, or take back what there is of it. */
@@ -245,20 +311,20 @@ static void free_names(char **names, unsigned int nr)
 }
 
 /* The names in a request, which need not be terminated there. */
-static char **copy_names(struct genl_info *info, unsigned int *nr)
+static char **copy_names(struct genl_info *info, int type, unsigned int *nr)
 {
 	unsigned int max = 0;
 	struct nlattr *attr;
 	char **names;
 	int rem;
 
-	nlmsg_for_each_attr_type(attr, CPR_A_VM_MEMORY_FILE, info->nlhdr, GENL_HDRLEN, rem)
+	nlmsg_for_each_attr_type(attr, type, info->nlhdr, GENL_HDRLEN, rem)
 		max++;
 	*nr = 0;
 	names = kvcalloc(max ?: 1, sizeof(*names), GFP_KERNEL);
 	if (!names)
 		return NULL;
-	nlmsg_for_each_attr_type(attr, CPR_A_VM_MEMORY_FILE, info->nlhdr, GENL_HDRLEN, rem) {
+	nlmsg_for_each_attr_type(attr, type, info->nlhdr, GENL_HDRLEN, rem) {
 		names[*nr] = nla_strdup(attr, GFP_KERNEL);
 		if (!names[*nr]) {
 			free_names(names, *nr);
@@ -272,7 +338,7 @@ static char **copy_names(struct genl_info *info, unsigned int *nr)
 int cpr_nl_vm_pin_doit(struct sk_buff *skb, struct genl_info *info)
 {
 	unsigned int nr;
-	char **names = copy_names(info, &nr);
+	char **names = copy_names(info, CPR_A_VM_MEMORY_FILE, &nr);
 	int err;
 
 	if (!names)
@@ -305,6 +371,190 @@ int cpr_nl_vm_unclaim_doit(struct sk_buff *skb, struct genl_info *info)
 int cpr_nl_vm_unpin_doit(struct sk_buff *skb, struct genl_info *info)
 {
 	return step(info, NULL, 0);
+}
+
+/* ---- devices ---- */
+
+static void put_files(struct file **files, u32 nr)
+{
+	while (nr--)
+		fput(files[nr]);
+	kvfree(files);
+}
+
+/* The caller's files, which stay open while the request lasts. */
+static struct file **get_files(struct genl_info *info, u32 *nr)
+{
+	struct nlattr *attr;
+	struct file **files;
+	u32 max = 0;
+	int rem;
+
+	nlmsg_for_each_attr_type(attr, CPR_A_VM_FILE, info->nlhdr, GENL_HDRLEN, rem)
+		max++;
+	*nr = 0;
+	files = kvcalloc(max ?: 1, sizeof(*files), GFP_KERNEL);
+	if (!files)
+		return ERR_PTR(-ENOMEM);
+	nlmsg_for_each_attr_type(attr, CPR_A_VM_FILE, info->nlhdr, GENL_HDRLEN, rem) {
+		files[*nr] = fget(nla_get_u32(attr));
+		if (!files[*nr]) {
+			NL_SET_ERR_MSG_FMT(info->extack, "file descriptor %u is not open",
+					   nla_get_u32(attr));
+			put_files(files, *nr);
+			return ERR_PTR(-EBADF);
+		}
+		++*nr;
+	}
+	return files;
+}
+
+static int put_difference(struct sk_buff *skb, const struct cpr_pci *device,
+			  const struct cpr_dma_diff *diff)
+{
+	struct nlattr *nest = nla_nest_start(skb, CPR_A_VM_DIFFERENCE);
+	int err;
+
+	if (!nest)
+		return -EMSGSIZE;
+	err = put_pci(skb, CPR_A_DIFFERENCE_DEVICE, device) ?:
+	      nla_put_u32(skb, CPR_A_DIFFERENCE_KIND, diff->kind) ?:
+	      nla_put_u64_64bit(skb, CPR_A_DIFFERENCE_IOVA, diff->iova, 0) ?:
+	      nla_put_u64_64bit(skb, CPR_A_DIFFERENCE_LENGTH, diff->length, 0);
+	if (!err && diff->expected)
+		err = nla_put_u64_64bit(skb, CPR_A_DIFFERENCE_EXPECTED, diff->expected, 0);
+	if (!err && diff->found)
+		err = nla_put_u64_64bit(skb, CPR_A_DIFFERENCE_FOUND, diff->found, 0);
+	if (err)
+		nla_nest_cancel(skb, nest);
+	else
+		nla_nest_end(skb, nest);
+	return err;
+}
+
+static int put_differences(struct sk_buff *skb, const struct cpr_dma_report *r)
+{
+	u32 shown = min_t(u32, r->differences, ARRAY_SIZE(r->first));
+	int err = nla_put_u32(skb, CPR_A_VM_DIFFERENCES, r->differences);
+
+	for (u32 i = 0; i < shown && !err; i++)
+		err = put_difference(skb, &r->first[i].device, &r->first[i].diff);
+	return err;
+}
+
+static int reply_report(struct genl_info *info, const char *name,
+			const struct cpr_dma_report *report, bool verify)
+{
+	struct sk_buff *reply = genlmsg_new(NLMSG_GOODSIZE, GFP_KERNEL);
+	void *header;
+	int err;
+
+	if (!reply)
+		return -ENOMEM;
+	header = genlmsg_put_reply(reply, info, &cpr_nl_family, 0, info->genlhdr->cmd);
+	err = header ? nla_put_string(reply, CPR_A_VM_NAME, name) ?:
+		       put_report(reply, report) : -EMSGSIZE;
+	if (!err && verify)
+		err = put_differences(reply, report);
+	if (err) {
+		nlmsg_free(reply);
+		return err;
+	}
+	genlmsg_end(reply, header);
+	return genlmsg_reply(reply, info);
+}
+
+typedef int (*dma_fn)(struct cpr *c, const struct cpr_dma_request *ask,
+		      struct cpr_dma_report *report, struct netlink_ext_ack *extack);
+
+static int ask_dma(struct genl_info *info, dma_fn fn, const char *const *devices, u32 nr)
+{
+	struct cpr_dma_report *report __free(kfree) = kzalloc(sizeof(*report), GFP_KERNEL);
+	struct cpr_dma_request ask = {
+		.name = name_of(info),
+		.devices = devices,
+		.nr_devices = nr,
+		.full = info->attrs[CPR_A_VM_FULL],
+	};
+	struct file **files;
+	int err;
+
+	if (!ask.name)
+		return -EINVAL;
+	if (!report)
+		return -ENOMEM;
+	files = get_files(info, &ask.nr_files);
+	if (IS_ERR(files))
+		return PTR_ERR(files);
+	ask.files = files;
+	err = fn(&cpr, &ask, report, info->extack);
+	put_files(files, ask.nr_files);
+	return err ?: reply_report(info, ask.name, report, fn == cpr_dma_verify);
+}
+
+int cpr_nl_vm_snapshot_doit(struct sk_buff *skb, struct genl_info *info)
+{
+	unsigned int nr;
+	char **names = copy_names(info, CPR_A_VM_DEVICE, &nr);
+	int err = -EINVAL;
+
+	if (!names)
+		return -ENOMEM;
+	if (nr)
+		err = ask_dma(info, cpr_dma_snapshot, (const char *const *)names, nr);
+	else
+		NL_SET_ERR_MSG(info->extack, "no device is named");
+	free_names(names, nr);
+	return err;
+}
+
+int cpr_nl_vm_verify_doit(struct sk_buff *skb, struct genl_info *info)
+{
+	return ask_dma(info, cpr_dma_verify, NULL, 0);
+}
+
+int cpr_nl_vm_release_doit(struct sk_buff *skb, struct genl_info *info)
+{
+	const char *name = name_of(info);
+
+	return name ? cpr_hold_release(&cpr, name, info->extack) : -EINVAL;
+}
+
+static int dump_device(struct sk_buff *skb, struct netlink_callback *cb,
+		       const struct cpr_node *dir, const struct cpr_device *d)
+{
+	void *header = genlmsg_put(skb, NETLINK_CB(cb->skb).portid, cb->nlh->nlmsg_seq,
+				   &cpr_nl_family, NLM_F_MULTI, CPR_CMD_DEVICE_GET);
+
+	return header ? finish(skb, header, put_vm_device(skb, dir, d)) : -EMSGSIZE;
+}
+
+/* The position is a VM's inode number, and that of a device of it. */
+int cpr_nl_device_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
+{
+	unsigned long ino = cb->args[0];
+	struct cpr_node *dir;
+
+	guard(cpr)(&cpr);
+
+	if (!cpr.formatted)
+		return 0;
+	xa_for_each_start(&cpr.root->by_ino, ino, dir, cb->args[0]) {
+		const struct cpr_dma *dma = dir->vm ? dir->vm->dma : NULL;
+
+		if (ino != cb->args[0])
+			cb->args[1] = 0;
+		cb->args[0] = ino;
+		for (; dma && cb->args[1] < dma->nr_devices; cb->args[1]++) {
+			int err = dump_device(skb, cb, dir, &dma->devices[cb->args[1]]);
+
+			if (err)
+				return skb->len ?: err;
+		}
+	}
+	/* Beyond the last: what is left is nothing. */
+	cb->args[0] = ULONG_MAX;
+	return skb->len;
 }
 
 /* ---- notifications ---- */
@@ -347,6 +597,30 @@ void cpr_netlink_notify_vm(struct cpr *c, const struct cpr_node *dir)
 	lockdep_assert_held(&c->lock);
 
 	notify(CPR_CMD_VM_NTF, dir);
+}
+
+/**
+ * cpr_netlink_notify_device - tell that somebody else has a device now
+ * @c: the region
+ * @dir: directory of its VM
+ * @d: the device
+ */
+void cpr_netlink_notify_device(struct cpr *c, const struct cpr_node *dir,
+			       const struct cpr_device *d)
+{
+	struct sk_buff *skb = genlmsg_new(NLMSG_GOODSIZE, GFP_KERNEL);
+	void *header;
+
+	lockdep_assert_held(&c->lock);
+
+	if (!skb)
+		return;
+	header = genlmsg_put(skb, 0, 0, &cpr_nl_family, 0, CPR_CMD_DEVICE_NTF);
+	if (!header || finish(skb, header, put_vm_device(skb, dir, d))) {
+		nlmsg_free(skb);
+		return;
+	}
+	genlmsg_multicast(&cpr_nl_family, skb, 0, CPR_NLGRP_MONITOR, GFP_KERNEL);
 }
 
 int cpr_netlink_init(void)

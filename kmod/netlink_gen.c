@@ -55,6 +55,26 @@ static const struct nla_policy cpr_vm_unpin_nl_policy[CPR_A_VM_NAME + 1] = {
 	[CPR_A_VM_NAME] = { .type = NLA_NUL_STRING, .len = CPR_VM_NAME_MAX, },
 };
 
+/* CPR_CMD_VM_SNAPSHOT - do */
+static const struct nla_policy cpr_vm_snapshot_nl_policy[CPR_A_VM_FULL + 1] = {
+	[CPR_A_VM_NAME] = { .type = NLA_NUL_STRING, .len = CPR_VM_NAME_MAX, },
+	[CPR_A_VM_DEVICE] = { .type = NLA_STRING, .len = CPR_DEVICE_ADDRESS_MAX, },
+	[CPR_A_VM_FILE] = { .type = NLA_U32, },
+	[CPR_A_VM_FULL] = { .type = NLA_FLAG, },
+};
+
+/* CPR_CMD_VM_RELEASE - do */
+static const struct nla_policy cpr_vm_release_nl_policy[CPR_A_VM_NAME + 1] = {
+	[CPR_A_VM_NAME] = { .type = NLA_NUL_STRING, .len = CPR_VM_NAME_MAX, },
+};
+
+/* CPR_CMD_VM_VERIFY - do */
+static const struct nla_policy cpr_vm_verify_nl_policy[CPR_A_VM_FULL + 1] = {
+	[CPR_A_VM_NAME] = { .type = NLA_NUL_STRING, .len = CPR_VM_NAME_MAX, },
+	[CPR_A_VM_FILE] = { .type = NLA_U32, },
+	[CPR_A_VM_FULL] = { .type = NLA_FLAG, },
+};
+
 /* Ops table for cpr */
 static const struct genl_split_ops cpr_nl_ops[] = {
 	{
@@ -122,6 +142,32 @@ static const struct genl_split_ops cpr_nl_ops[] = {
 		.policy		= cpr_vm_unpin_nl_policy,
 		.maxattr	= CPR_A_VM_NAME,
 		.flags		= GENL_ADMIN_PERM | GENL_CMD_CAP_DO,
+	},
+	{
+		.cmd		= CPR_CMD_VM_SNAPSHOT,
+		.doit		= cpr_nl_vm_snapshot_doit,
+		.policy		= cpr_vm_snapshot_nl_policy,
+		.maxattr	= CPR_A_VM_FULL,
+		.flags		= GENL_ADMIN_PERM | GENL_CMD_CAP_DO,
+	},
+	{
+		.cmd		= CPR_CMD_VM_RELEASE,
+		.doit		= cpr_nl_vm_release_doit,
+		.policy		= cpr_vm_release_nl_policy,
+		.maxattr	= CPR_A_VM_NAME,
+		.flags		= GENL_ADMIN_PERM | GENL_CMD_CAP_DO,
+	},
+	{
+		.cmd		= CPR_CMD_VM_VERIFY,
+		.doit		= cpr_nl_vm_verify_doit,
+		.policy		= cpr_vm_verify_nl_policy,
+		.maxattr	= CPR_A_VM_FULL,
+		.flags		= GENL_ADMIN_PERM | GENL_CMD_CAP_DO,
+	},
+	{
+		.cmd	= CPR_CMD_DEVICE_GET,
+		.dumpit	= cpr_nl_device_get_dumpit,
+		.flags	= GENL_CMD_CAP_DUMP,
 	},
 };
 

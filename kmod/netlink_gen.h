@@ -22,6 +22,10 @@ int cpr_nl_vm_seal_doit(struct sk_buff *skb, struct genl_info *info);
 int cpr_nl_vm_claim_doit(struct sk_buff *skb, struct genl_info *info);
 int cpr_nl_vm_unclaim_doit(struct sk_buff *skb, struct genl_info *info);
 int cpr_nl_vm_unpin_doit(struct sk_buff *skb, struct genl_info *info);
+int cpr_nl_vm_snapshot_doit(struct sk_buff *skb, struct genl_info *info);
+int cpr_nl_vm_release_doit(struct sk_buff *skb, struct genl_info *info);
+int cpr_nl_vm_verify_doit(struct sk_buff *skb, struct genl_info *info);
+int cpr_nl_device_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb);
 
 enum {
 	CPR_NLGRP_MONITOR,

@@ -208,6 +208,18 @@ static int report_busy(u64 start, u64 size)
 	return -EBUSY;
 }
 
+/*
+ * Device memory comes marked as reserved. VFIO's type 1 pins such a page and
+ * then, taking it for device registers, never unpins it.
+ */
+static void unreserve_pages(u64 start, u64 size)
+{
+	unsigned long end = PHYS_PFN(start + size);
+
+	for (unsigned long pfn = PHYS_PFN(start); pfn < end; pfn++)
+		cpr_compat_clear_reserved(pfn_to_page(pfn));
+}
+
 /**
  * cpr_region_claim - take the range and give it struct pages
  * @r: the region
@@ -243,6 +255,7 @@ int cpr_region_claim(struct cpr_region *r, u64 start, u64 size)
 		release_mem_region(start, size);
 		return err;
 	}
+	unreserve_pages(start, size);
 	address_space_init_once(&r->mapping);
 	r->mapping.a_ops = &cpr_aops;
 	return 0;

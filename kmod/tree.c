@@ -113,7 +113,7 @@ void cpr_node_free(struct cpr_node *node)
 {
 	xa_destroy(&node->by_ino);
 	xa_destroy(&node->frames);
-	kfree(node->vm);
+	cpr_vm_free(node->vm);
 	kfree(node->name);
 	kfree(node);
 }
@@ -332,15 +332,90 @@ static struct cpr_node *load_node(struct cpr *c, struct cpr_node **nodes,
 	return err ? ERR_PTR(err) : node;
 }
 
-static int load_vm(struct cpr *c, struct cpr_node **nodes,
-		   const struct cpr_catalog_vm *rec)
+/* What follows a VM's record and belongs to it. */
+static bool next_of_vm(const struct cpr_catalog *cat, u64 *cursor,
+		       struct cpr_catalog_entry *entry)
 {
-	struct cpr_vm *vm = kzalloc(sizeof(*vm), GFP_KERNEL);
+	return cpr_catalog_next(cat, cursor, entry) &&
+	       (entry->type == CPR_IMAGE_REC_DMA || entry->type == CPR_IMAGE_REC_DEVICE);
+}
 
-	if (!vm)
+static int load_table(struct cpr_dma_table *t, const struct cpr_catalog_dma *rec)
+{
+	int err = 0;
+
+	for (u32 i = 0; i < rec->extents && !err; i++) {
+		const struct cpr_dma_extent e = cpr_catalog_dma_extent(rec, i);
+
+		err = cpr_dma_table_add(t, &e);
+	}
+	return err;
+}
+
+static int load_device(struct cpr_device *d, const struct cpr_catalog_device *rec)
+{
+	d->id = *rec;
+	d->members = kvcalloc(rec->members ?: 1, sizeof(*d->members), GFP_KERNEL);
+	if (!d->members)
 		return -ENOMEM;
+	for (u32 i = 0; i < rec->members; i++)
+		d->members[i] = cpr_catalog_member(rec, i);
+	return 0;
+}
+
+static int load_dma(const struct cpr_catalog *cat, u64 cursor, struct cpr_dma *dma)
+{
+	struct cpr_catalog_entry entry;
+	int err = 0;
+
+	while (!err && next_of_vm(cat, &cursor, &entry)) {
+		if (entry.type == CPR_IMAGE_REC_DMA)
+			err = load_table(&dma->tables[dma->nr_tables++], &entry.dma);
+		else
+			err = load_device(&dma->devices[dma->nr_devices++], &entry.device);
+	}
+	return err;
+}
+
+/* The snapshot of the VM whose record ends at @cursor, if it has one. */
+static struct cpr_dma *load_snapshot(const struct cpr_catalog *cat, u64 cursor)
+{
+	struct cpr_catalog_entry entry;
+	u32 tables = 0, devices = 0;
+	struct cpr_dma *dma;
+	u64 at = cursor;
+	int err;
+
+	while (next_of_vm(cat, &at, &entry))
+		*(entry.type == CPR_IMAGE_REC_DMA ? &tables : &devices) += 1;
+	if (!devices)
+		return NULL;
+	dma = cpr_dma_new(tables, devices);
+	if (!dma)
+		return ERR_PTR(-ENOMEM);
+	err = load_dma(cat, cursor, dma);
+	if (!err)
+		return dma;
+	cpr_dma_put(dma);
+	return ERR_PTR(err);
+}
+
+static int load_vm(struct cpr *c, struct cpr_node **nodes, const struct cpr_catalog *cat,
+		   u64 cursor, const struct cpr_catalog_vm *rec)
+{
+	struct cpr_dma *dma = load_snapshot(cat, cursor);
+	struct cpr_vm *vm;
+
+	if (IS_ERR(dma))
+		return PTR_ERR(dma);
+	vm = kzalloc(sizeof(*vm), GFP_KERNEL);
+	if (!vm) {
+		cpr_dma_put(dma);
+		return -ENOMEM;
+	}
+	vm->dma = dma;
 	cpr_vm_load(nodes[rec->node], rec, vm);
-	c->catalog_used += sizeof(struct cpr_image_vm);
+	c->catalog_used += sizeof(struct cpr_image_vm) + cpr_dma_catalog_size(dma);
 	return 0;
 }
 
@@ -357,7 +432,7 @@ int cpr_tree_load(struct cpr *c, const struct cpr_catalog *cat)
 	struct cpr_catalog_entry entry;
 	u64 cursor = 0;
 	u32 n = 0;
-	int err;
+	int err = 0;
 
 	lockdep_assert_held(&c->lock);
 
@@ -370,8 +445,8 @@ int cpr_tree_load(struct cpr *c, const struct cpr_catalog *cat)
 		if (entry.type == CPR_IMAGE_REC_NODE) {
 			nodes[n] = load_node(c, nodes, &entry.node);
 			err = PTR_ERR_OR_ZERO(nodes[n++]);
-		} else {
-			err = load_vm(c, nodes, &entry.vm);
+		} else if (entry.type == CPR_IMAGE_REC_VM) {
+			err = load_vm(c, nodes, cat, cursor, &entry.vm);
 		}
 		if (err)
 			return err;

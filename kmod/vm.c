@@ -166,6 +166,44 @@ struct cpr_node *cpr_vm_find(struct cpr *c, const char *name)
 	return dir && S_ISDIR(dir->mode) ? dir : NULL;
 }
 
+/**
+ * cpr_vm_in - find a VM that is in one of some states
+ * @c: the region
+ * @name: of its directory
+ * @states: as bits
+ * @extack: reason of a refusal
+ *
+ * Return: the directory, which has a VM; or ERR_PTR of -ENOENT or -EBUSY.
+ */
+struct cpr_node *cpr_vm_in(struct cpr *c, const char *name, u32 states,
+			   struct netlink_ext_ack *extack)
+{
+	struct cpr_node *dir = cpr_vm_find(c, name);
+
+	if (!dir) {
+		NL_SET_ERR_MSG_FMT(extack, "no VM '%.40s' in the region", name);
+		return ERR_PTR(-ENOENT);
+	}
+	if (dir->vm && states & BIT(dir->vm->state))
+		return dir;
+	NL_SET_ERR_MSG_FMT(extack, "the VM is %s, so this cannot be done",
+			   cpr_vm_state_names[cpr_vm_state(dir)]);
+	return ERR_PTR(-EBUSY);
+}
+
+/**
+ * cpr_vm_free - forget a VM
+ * @vm: the VM, or NULL; its devices are let go of
+ */
+void cpr_vm_free(struct cpr_vm *vm)
+{
+	if (!vm)
+		return;
+	cpr_hold_drop(vm->dma);
+	cpr_dma_put(vm->dma);
+	kfree(vm);
+}
+
 /* ---- from and to the image ---- */
 
 /**
@@ -362,8 +400,8 @@ static int make_vm(struct cpr *c, struct cpr_node *dir,
 
 static void unmake_vm(struct cpr *c, struct cpr_vm *vm)
 {
-	kfree(vm);
-	cpr_tree_unreserve(c, sizeof(struct cpr_image_vm));
+	cpr_tree_unreserve(c, sizeof(struct cpr_image_vm) + cpr_dma_catalog_size(vm->dma));
+	cpr_vm_free(vm);
 }
 
 static void enter(struct cpr_vm *vm, enum cpr_vm_state state)
@@ -399,6 +437,14 @@ static int commit_step(struct cpr *c, struct netlink_ext_ack *extack)
 	if (err)
 		NL_SET_ERR_MSG(extack, "the catalog could not be committed, see the kernel log");
 	return err;
+}
+
+/* A snapshot that the catalog in force does not have any more. */
+static void forget_dma(struct cpr *c, struct cpr_dma *dma)
+{
+	cpr_tree_unreserve(c, cpr_dma_catalog_size(dma));
+	cpr_hold_drop(dma);
+	cpr_dma_put(dma);
 }
 
 /* The three below: if the step is not committed, it was not taken. */
@@ -442,10 +488,55 @@ static int go_on(struct cpr *c, struct cpr_node *dir, enum cpr_vm_state to,
 	int err;
 
 	enter(dir->vm, to);
+	/* What devices reach may change when the guest runs. */
+	if (to == CPR_VM_STATE_RUNNING)
+		dir->vm->dma = NULL;
 	err = commit_step(c, extack);
-	if (err)
+	if (err) {
 		*dir->vm = before;
-	return err;
+		return err;
+	}
+	if (to == CPR_VM_STATE_RUNNING)
+		forget_dma(c, before.dma);
+	cpr_hold_vm(c, dir);
+	return 0;
+}
+
+/**
+ * cpr_vm_set_dma - give a VM another snapshot
+ * @c: the region
+ * @dir: directory of the VM
+ * @dma: the snapshot; a reference is taken
+ * @extack: reason of a refusal
+ *
+ * It is committed when this returns.
+ *
+ * Return: 0, -ENOSPC, -ENOMEM; then the VM has the one it had.
+ */
+int cpr_vm_set_dma(struct cpr *c, struct cpr_node *dir, struct cpr_dma *dma,
+		   struct netlink_ext_ack *extack)
+{
+	struct cpr_dma *before = dir->vm->dma;
+	u64 size = cpr_dma_catalog_size(dma);
+	int err;
+
+	lockdep_assert_held(&c->lock);
+
+	err = cpr_tree_reserve(c, size);
+	if (err) {
+		NL_SET_ERR_MSG(extack, "the catalog is full; delete files or VMs");
+		return err;
+	}
+	dir->vm->dma = dma;
+	err = commit_step(c, extack);
+	if (err) {
+		dir->vm->dma = before;
+		cpr_tree_unreserve(c, size);
+		return err;
+	}
+	refcount_inc(&dma->refs);
+	forget_dma(c, before);
+	return 0;
 }
 
 static int take_step(struct cpr *c, struct cpr_node *dir, const struct step *step,

@@ -64,6 +64,19 @@ static inline unsigned int inode_state_read_once(const struct inode *inode)
 #define system_dfl_wq	system_unbound_wq
 #endif
 
+/* Flags of a page were a plain word. */
+#ifdef CPR_COMPAT_PAGE_FLAGS_WORD
+static inline void cpr_compat_clear_reserved(struct page *page)
+{
+	clear_bit(PG_reserved, &page->flags);
+}
+#else
+static inline void cpr_compat_clear_reserved(struct page *page)
+{
+	clear_bit(PG_reserved, &page->flags.f);
+}
+#endif
+
 /*
  * Device memory was mapped by page frame number, without a reference on the
  * folio; now it is mapped like any other.

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# run.sh [LAYER...] - the tests: all layers, or those whose name begins so.
+# run.sh [LAYER...] - the tests: all layers, or those whose name begins so. Those
+# that begin with long/ are only run when they are asked for.
 # Every layer's command prints KTAP. Closes with how many test points passed
 # and failed over all of them.
 set -uo pipefail
@@ -24,13 +25,23 @@ layers() {
 		e2e/adversity    | @/boot.sh --kernel 6.12 /lab/e2e/adversity.sh
 		e2e/adversity-73 | @/boot.sh --kernel 7.3 /lab/e2e/adversity.sh
 		e2e/debug        | @/boot.sh --kernel debug /lab/e2e/handover.sh debug 1
+		e2e/vfio-6.12-7.3 | @/boot.sh --kernel 6.12 --timeout 200 --with nvme --with igb --with nvme /lab/e2e/vfio.sh 7.3 split=0000:00:02.0+slot1 vf=vf2 asleep=slot3
+		e2e/vfio-7.3-6.12 | @/boot.sh --kernel 7.3 --timeout 200 --with nvme --with igb --with nvme /lab/e2e/vfio.sh 6.12 split=0000:00:02.0+slot1 vf=vf2 asleep=slot3
+		e2e/vfio-debug    | @/boot.sh --kernel debug --timeout 100 --with nvme /lab/e2e/vfio.sh debug iommufd=0000:00:02.0+slot1
+		e2e/vfio-adversity | @/boot.sh --kernel 7.3 --timeout 300 --with e1000e --with empty /lab/e2e/vfio-adversity.sh
+		long/vfio-adversity-6.12 | @/boot.sh --kernel 6.12 --timeout 300 --with e1000e --with empty /lab/e2e/vfio-adversity.sh
+		long/vfio-amd     | @/boot.sh --kernel 7.3 --iommu amd --timeout 100 /lab/e2e/vfio.sh 6.12 nic=0000:00:02.0
+		long/vfio-virtio  | @/boot.sh --kernel 6.12 --iommu virtio --timeout 150 --with nvme /lab/e2e/vfio.sh 7.3 both=0000:00:02.0+slot1
 	EOF
 }
 
 wanted() {
 	local name=$1 prefix
 	shift
-	[ $# -gt 0 ] || return 0
+	if [ $# -eq 0 ]; then
+		[[ $name != long/* ]]
+		return
+	fi
 	for prefix; do
 		[[ $name != "$prefix"* ]] || return 0
 	done

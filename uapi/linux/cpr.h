@@ -37,6 +37,46 @@ enum cpr_vm_state {
 	CPR_VM_STATE_LOST,
 };
 
+#define CPR_DEVICE_ADDRESS_MAX	15
+
+/**
+ * enum cpr_device_hold - Who has a device of a VM.
+ * @CPR_DEVICE_HOLD_NONE: Nobody by us; its VM runs, or it was released.
+ * @CPR_DEVICE_HOLD_HELD: The module owns its group; DMA reaches the VM's
+ *   memory only.
+ * @CPR_DEVICE_HOLD_MISSING: There is no device at its address.
+ * @CPR_DEVICE_HOLD_CHANGED: The device at its address is another one.
+ * @CPR_DEVICE_HOLD_GROUP: Its IOMMU group has other members than it had.
+ * @CPR_DEVICE_HOLD_BUSY: A driver of the host has it, or its group.
+ * @CPR_DEVICE_HOLD_FAILED: The IOMMU could not be set up for it.
+ */
+enum cpr_device_hold {
+	CPR_DEVICE_HOLD_NONE,
+	CPR_DEVICE_HOLD_HELD,
+	CPR_DEVICE_HOLD_MISSING,
+	CPR_DEVICE_HOLD_CHANGED,
+	CPR_DEVICE_HOLD_GROUP,
+	CPR_DEVICE_HOLD_BUSY,
+	CPR_DEVICE_HOLD_FAILED,
+};
+
+/**
+ * enum cpr_difference_kind - What is wrong with a range of I/O virtual
+ *   addresses.
+ * @CPR_DIFFERENCE_KIND_MISSING: It led to the VM's memory, and now leads
+ *   nowhere.
+ * @CPR_DIFFERENCE_KIND_MOVED: It leads to another place than it did.
+ * @CPR_DIFFERENCE_KIND_EXTRA: It led to no memory of the region, and now does.
+ * @CPR_DIFFERENCE_KIND_FOREIGN: It leads to memory of the region that is not
+ *   the VM's.
+ */
+enum cpr_difference_kind {
+	CPR_DIFFERENCE_KIND_MISSING,
+	CPR_DIFFERENCE_KIND_MOVED,
+	CPR_DIFFERENCE_KIND_EXTRA,
+	CPR_DIFFERENCE_KIND_FOREIGN,
+};
+
 enum {
 	CPR_A_REGION_START = 1,
 	CPR_A_REGION_SIZE,
@@ -65,9 +105,49 @@ enum {
 	CPR_A_VM_MAPPED,
 	CPR_A_VM_SINCE,
 	CPR_A_VM_KERNEL,
+	CPR_A_VM_DEVICE,
+	CPR_A_VM_FILE,
+	CPR_A_VM_FULL,
+	CPR_A_VM_DEVICES,
+	CPR_A_VM_DMA_EXTENTS,
+	CPR_A_VM_DMA_BYTES,
+	CPR_A_VM_DIFFERENCES,
+	CPR_A_VM_DIFFERENCE,
 
 	__CPR_A_VM_MAX,
 	CPR_A_VM_MAX = (__CPR_A_VM_MAX - 1)
+};
+
+enum {
+	CPR_A_DIFFERENCE_DEVICE = 1,
+	CPR_A_DIFFERENCE_KIND,
+	CPR_A_DIFFERENCE_IOVA,
+	CPR_A_DIFFERENCE_LENGTH,
+	CPR_A_DIFFERENCE_EXPECTED,
+	CPR_A_DIFFERENCE_FOUND,
+
+	__CPR_A_DIFFERENCE_MAX,
+	CPR_A_DIFFERENCE_MAX = (__CPR_A_DIFFERENCE_MAX - 1)
+};
+
+enum {
+	CPR_A_DEVICE_VM = 1,
+	CPR_A_DEVICE_ADDRESS,
+	CPR_A_DEVICE_VENDOR,
+	CPR_A_DEVICE_SUBSYSTEM,
+	CPR_A_DEVICE_CLASS,
+	CPR_A_DEVICE_SERIAL,
+	CPR_A_DEVICE_GROUP_MEMBER,
+	CPR_A_DEVICE_DOMAIN,
+	CPR_A_DEVICE_EXTENTS,
+	CPR_A_DEVICE_BYTES,
+	CPR_A_DEVICE_MMIO_BYTES,
+	CPR_A_DEVICE_RAM_BYTES,
+	CPR_A_DEVICE_HOLD,
+	CPR_A_DEVICE_REASON,
+
+	__CPR_A_DEVICE_MAX,
+	CPR_A_DEVICE_MAX = (__CPR_A_DEVICE_MAX - 1)
 };
 
 enum {
@@ -82,6 +162,11 @@ enum {
 	CPR_CMD_VM_CLAIM,
 	CPR_CMD_VM_UNCLAIM,
 	CPR_CMD_VM_UNPIN,
+	CPR_CMD_VM_SNAPSHOT,
+	CPR_CMD_VM_RELEASE,
+	CPR_CMD_VM_VERIFY,
+	CPR_CMD_DEVICE_GET,
+	CPR_CMD_DEVICE_NTF,
 
 	__CPR_CMD_MAX,
 	CPR_CMD_MAX = (__CPR_CMD_MAX - 1)

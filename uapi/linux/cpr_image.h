@@ -140,10 +140,14 @@ struct cpr_image_slot {
  * enum cpr_image_rec_type - kinds of catalog records
  * @CPR_IMAGE_REC_NODE: struct cpr_image_node
  * @CPR_IMAGE_REC_VM: struct cpr_image_vm
+ * @CPR_IMAGE_REC_DMA: struct cpr_image_dma
+ * @CPR_IMAGE_REC_DEVICE: struct cpr_image_device
  */
 enum cpr_image_rec_type {
 	CPR_IMAGE_REC_NODE	= 1,
 	CPR_IMAGE_REC_VM	= 2,
+	CPR_IMAGE_REC_DMA	= 3,
+	CPR_IMAGE_REC_DEVICE	= 4,
 };
 
 /**
@@ -255,7 +259,8 @@ enum cpr_image_vm_state {
  * @pad: zero
  * @kernel: release of the kernel that ran when it did, NUL-padded
  *
- * VM records follow all node records.
+ * VM records follow all node records. What a VM's devices can reach follows its
+ * record: first all CPR_IMAGE_REC_DMA, then all CPR_IMAGE_REC_DEVICE.
  */
 struct cpr_image_vm {
 	struct cpr_image_rec rec;
@@ -264,6 +269,109 @@ struct cpr_image_vm {
 	struct cpr_image_time since;
 	__le32	pad;
 	__u8	kernel[CPR_IMAGE_KERNEL_LEN];
+} __attribute__((packed));
+
+#define CPR_IMAGE_DMA_PAGE	4096u
+
+/**
+ * enum cpr_image_dma_class - where an I/O virtual address leads
+ * @CPR_IMAGE_DMA_REGION: memory of the region: the VM's
+ * @CPR_IMAGE_DMA_MMIO: device memory; recorded only
+ * @CPR_IMAGE_DMA_RAM: ordinary memory of the host, such as firmware images;
+ *	recorded only
+ */
+enum cpr_image_dma_class {
+	CPR_IMAGE_DMA_REGION	= 1,
+	CPR_IMAGE_DMA_MMIO	= 2,
+	CPR_IMAGE_DMA_RAM	= 3,
+};
+
+/**
+ * struct cpr_image_dma_extent - a run of I/O virtual addresses
+ * @iova: first address
+ * @phys: physical address that it leads to
+ * @length: bytes
+ * @class: enum cpr_image_dma_class
+ * @pad: zero
+ *
+ * Addresses and length are multiples of CPR_IMAGE_DMA_PAGE.
+ */
+struct cpr_image_dma_extent {
+	__le64	iova;
+	__le64	phys;
+	__le64	length;
+	__le32	class;
+	__le32	pad;
+} __attribute__((packed));
+
+/**
+ * struct cpr_image_dma - what the devices of an IOMMU domain can reach
+ * @rec: type CPR_IMAGE_REC_DMA, flags 0
+ * @extents: how many follow
+ * @pad: zero
+ * @extent: in strictly ascending order of iova, not overlapping
+ *
+ * An extent of class CPR_IMAGE_DMA_REGION lies in the region's data frames, one
+ * of another class outside of the region. Whether the frames are the VM's own
+ * is for the reader to see before it lets a device reach them.
+ */
+struct cpr_image_dma {
+	struct cpr_image_rec rec;
+	__le32	extents;
+	__le32	pad;
+	struct cpr_image_dma_extent extent[];
+} __attribute__((packed));
+
+/**
+ * struct cpr_image_pci - a PCI address
+ * @segment: PCI domain
+ * @bus: number
+ * @devfn: device << 3 | function
+ * @pad: zero
+ */
+struct cpr_image_pci {
+	__le32	segment;
+	__u8	bus;
+	__u8	devfn;
+	__le16	pad;
+} __attribute__((packed));
+
+/**
+ * enum cpr_image_device_flags - flags of a device record
+ * @CPR_IMAGE_DEVICE_SERIAL: the device has a serial number
+ */
+enum cpr_image_device_flags {
+	CPR_IMAGE_DEVICE_SERIAL	= 1,
+};
+
+/**
+ * struct cpr_image_device - a device that was passed through to a VM
+ * @rec: type CPR_IMAGE_REC_DEVICE, flags enum cpr_image_device_flags
+ * @address: where it was
+ * @vendor: from configuration space, as the next four
+ * @device: and vendor tell the model
+ * @subsystem_vendor: of the board
+ * @subsystem_device: of the board
+ * @class: class code << 8 | revision
+ * @dma: number of the VM's struct cpr_image_dma that is the device's
+ * @members: how many addresses follow
+ * @pad: zero
+ * @serial: from the device serial number capability, or zero
+ * @member: devices of its IOMMU group, itself among them, in no order
+ */
+struct cpr_image_device {
+	struct cpr_image_rec rec;
+	struct cpr_image_pci address;
+	__le16	vendor;
+	__le16	device;
+	__le16	subsystem_vendor;
+	__le16	subsystem_device;
+	__le32	class;
+	__le32	dma;
+	__le32	members;
+	__le32	pad;
+	__le64	serial;
+	struct cpr_image_pci member[];
 } __attribute__((packed));
 
 #endif /* _UAPI_LINUX_CPR_IMAGE_H */

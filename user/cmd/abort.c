@@ -5,6 +5,7 @@
 
 #include "cmd.h"
 #include "lib/cprfs.h"
+#include "lib/manifest.h"
 #include "lib/migration.h"
 #include "lib/resume.h"
 
@@ -51,9 +52,32 @@ static int resume(struct vm *vm, bool live, struct err *err)
 /* A save that was cut short: the module never heard of it. */
 static int check_unfinished(struct vm *vm, const char *status, struct err *err)
 {
+	if (streq(status, "suspended") && manifest_suspended(vm->manifest))
+		return 0;
 	if (streq(status, "postmigrate") || streq(status, "finish-migrate"))
 		return 0;
 	return wrong_state(vm, err);
+}
+
+/* One that slept when it was saved goes on in another QEMU: see rouse_vm(). */
+static int abort_asleep(struct vm *vm, const char *status, struct json_object *result,
+			struct err *err)
+{
+	struct json_object *saved = jget(vm->manifest, "saved");
+	bool wake = manifest_suspended(vm->manifest);
+	int r = vm->info.state == CPR_VM_STATE_SAVED ? 0 : check_unfinished(vm, status, err);
+
+	if (r < 0)
+		return r;
+	migration_cancel(vm->qemu.qmp);
+	migration_reset(vm->qemu.qmp, jget(saved, "previous"), NULL);
+	r = rouse_vm(vm, result, err);
+	if (r < 0)
+		return r;
+	if (!jstr(result, "runstate"))
+		jset_str(result, "runstate", jstr(vm->manifest, "runstate"));
+	say("%s: the guest %s", vm->name, wake ? "runs on" : "sleeps on");
+	return 0;
 }
 
 static int abort_attached(struct vm *vm, struct json_object *result, struct err *err)
@@ -63,6 +87,8 @@ static int abort_attached(struct vm *vm, struct json_object *result, struct err 
 	bool live = !runstate || runstate_live(runstate);
 	int r = qmp_status(vm->qemu.qmp, &status, err);
 
+	if (r == 0 && manifest_asleep(vm->manifest))
+		return abort_asleep(vm, status, result, err);
 	if (r == 0)
 		r = vm->info.state == CPR_VM_STATE_SAVED ? vm_do(vm, CPR_CMD_VM_PIN, err) :
 		    check_unfinished(vm, status, err);
@@ -112,7 +138,14 @@ static int run_abort(const struct args *args, struct err *err)
 		.verb = "aborted",
 	};
 
-	return for_each_vm(&each, args, err);
+	int r, host = args->dry_run ? -1 : host_lock(false, err);
+
+	if (host < 0 && !args->dry_run)
+		return host;
+	r = for_each_vm(&each, args, err);
+	if (host >= 0)
+		close(host);
+	return r;
 }
 
 const struct cmd cmd_abort = {

@@ -101,6 +101,15 @@ int abort_vm(struct vm *vm, struct json_object *result, struct err *err);
 int seal_vm(struct vm *vm, struct err *err);
 int restore_vm(struct vm *vm, double timeout, struct json_object *result, struct err *err);
 
+/**
+ * rouse_vm - let a guest run on that slept when it was saved
+ *
+ * QEMU kills itself on "cont" when such a guest is in postmigrate. So it quits,
+ * and another one loads the state; if none was written, the guest is just woken,
+ * should save have put it to sleep.
+ */
+int rouse_vm(struct vm *vm, struct json_object *result, struct err *err);
+
 #define SAVE_TIMEOUT_S 120
 #define RESTORE_TIMEOUT_S 120
 

@@ -6,6 +6,7 @@
 
 #include "cmd.h"
 #include "lib/cprfs.h"
+#include "lib/devices.h"
 
 /* Whether a guest would be lost that could still be restored. */
 static bool holds_guest(const struct vm *vm)
@@ -98,6 +99,8 @@ static int run_delete(const struct args *args, struct err *err)
 	}
 	if (r == 0 && !cprfs_mounted())
 		r = cprfs_mount(err);
+	if (r == 0)
+		vm_manifest(&vm, NULL);		/* for its devices; it may be damaged */
 	if (r == 0 && vm.info.state != CPR_VM_STATE_DEFINED)
 		r = vm_do(&vm, CPR_CMD_VM_UNPIN, err);
 	if (r == 0)
@@ -105,6 +108,7 @@ static int run_delete(const struct args *args, struct err *err)
 	if (r < 0)
 		return r;
 	remove_sockets(vm.name);
+	devices_give_back(jget(vm.manifest, "devices"));
 	say("%s: deleted", vm.name);
 	if (out_json) {
 		struct json_object *out = json_object_new_object();

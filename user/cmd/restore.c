@@ -11,15 +11,19 @@
 
 #include "cmd.h"
 #include "lib/cprfs.h"
+#include "lib/devices.h"
 #include "lib/digest.h"
+#include "lib/dma.h"
 #include "lib/interrupt.h"
 #include "lib/manifest.h"
 #include "lib/migration.h"
 #include "lib/qga.h"
 #include "lib/resume.h"
 #include "lib/size.h"
+#include "lib/suspend.h"
 
 #define AGENT_S 5
+#define AWAKE_S 30		/* of an agent in a guest that has just woken */
 #define SETTLE_S 10
 
 static int wrong_state(struct vm *vm, struct err *err)
@@ -206,6 +210,9 @@ static void seal_again(struct vm *vm, struct err *err)
 	_cleanup_err_ struct err why = { 0 };
 
 	qemu_words(vm->name, vm->qemu.log_from, err);
+	if (dma_snapshot(vm, &why) < 0)
+		note("VM '%s': its devices will not be held: %s", vm->name, why.why);
+	err_clear(&why);
 	qemu_kill(&vm->qemu);
 	if (vm_do(vm, CPR_CMD_VM_SAVE, &why) < 0 || vm_do(vm, CPR_CMD_VM_SEAL, &why) < 0)
 		note("VM '%s': it stays '%s': %s", vm->name, cpr_state_name(vm->info.state),
@@ -213,7 +220,7 @@ static void seal_again(struct vm *vm, struct err *err)
 }
 
 /* A guest whose clock stood still for the time of the handover. */
-static void set_clock(struct vm *vm, struct json_object *result)
+static void set_clock(struct vm *vm, double patience, struct json_object *result)
 {
 	_cleanup_err_ struct err why = { 0 };
 	const char *path = jstr(vm->manifest, "agent");
@@ -221,7 +228,7 @@ static void set_clock(struct vm *vm, struct json_object *result)
 
 	if (!path)
 		return;
-	ok = qga_set_time(path, deadline_in(AGENT_S), &why) == 0;
+	ok = qga_set_time(path, deadline_in(patience), &why) == 0;
 	jset_bool(result, "clock_set", ok);
 	if (!ok)
 		note("VM '%s': the guest's clock was not set: %s %s", vm->name, why.what, why.why);
@@ -258,9 +265,13 @@ static int claim_and_load(struct vm *vm, double timeout, struct err *err)
 	r = vm_do(vm, CPR_CMD_VM_CLAIM, err);
 	if (r < 0)
 		return r;
-	r = start(vm, err);
+	r = has_devices(vm) ? vm_do(vm, CPR_CMD_VM_RELEASE, err) : 0;
+	if (r == 0)
+		r = start(vm, err);
 	if (r == 0)
 		r = load(vm, timeout, err);
+	if (r == 0)
+		r = dma_verify(vm, err);
 	if (r < 0)
 		give_back(vm, err);
 	return r;
@@ -269,11 +280,14 @@ static int claim_and_load(struct vm *vm, double timeout, struct err *err)
 /* What the guest does now; only then is given up what it came from. */
 static int see(struct vm *vm, bool live, struct json_object *result, struct err *err)
 {
+	bool wake = manifest_suspended(jget(vm->manifest, "saved"));
 	_cleanup_free_ char *status = NULL;
-	int r;
+	int r = wake ? guest_wake(vm->qemu.qmp, err) : 0;
 
-	if (live)
-		set_clock(vm, result);
+	if (r < 0)
+		return r;
+	if (wake || (live && !manifest_asleep(jget(vm->manifest, "saved"))))
+		set_clock(vm, wake ? AWAKE_S : AGENT_S, result);
 	r = live ? guest_watch(vm->qemu.qmp, GUEST_WATCH_S, &status, err) :
 	    qmp_status(vm->qemu.qmp, &status, err);
 	if (r < 0) {
@@ -295,6 +309,8 @@ int restore_vm(struct vm *vm, double timeout, struct json_object *result, struct
 
 	if (r == 0)
 		r = check(vm, err);
+	if (r == 0)
+		r = devices_ready(vm, err);
 	if (r == 0)
 		r = claim_and_load(vm, timeout, err);
 	if (r < 0)

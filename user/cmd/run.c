@@ -14,7 +14,9 @@
 
 #include "cmd.h"
 #include "lib/cprfs.h"
+#include "lib/devices.h"
 #include "lib/manifest.h"
+#include "lib/pci.h"
 #include "lib/ram.h"
 #include "lib/size.h"
 
@@ -27,6 +29,8 @@
 struct run {
 	struct vm vm;
 	struct ram_plan plan;
+	struct strv devices;
+	struct json_object *taken;	/* those of them that vfio-pci has now */
 	char *binary;
 	bool made_dir;
 	bool pinned;
@@ -36,6 +40,8 @@ static void run_free(struct run *run)
 {
 	vm_close(&run->vm);
 	ram_plan_free(&run->plan);
+	strv_free(&run->devices);
+	json_object_put(run->taken);
 	free(run->binary);
 }
 
@@ -72,6 +78,13 @@ static int make_plan(const struct args *args, struct run *run, struct err *err)
 		return fail(err, -ENOENT, .exit = CPR_EXIT_NOTFOUND, .what = "QEMU binary",
 			    .value = args->rest[0], .why = "there is no such program",
 			    .remedy = "apt-get install qemu-system-x86, or give its path");
+	r = pci_devices(&argv, &run->devices, err);
+	if (r < 0)
+		return r;
+	if (run->devices.n && !req.agent) {	/* who else would suspend the guest? */
+		req.agent = agent;
+		req.agent_optional = true;
+	}
 	return ram_plan(&req, &run->plan, err);
 }
 
@@ -153,6 +166,7 @@ static void undo(struct run *run, struct err *err)
 	qemu_kill(&run->vm.qemu);
 	if (run->pinned)
 		genl_vm_do(run->vm.genl, CPR_CMD_VM_UNPIN, run->vm.name, NULL, NULL);
+	devices_give_back(run->taken);
 	if (!run->made_dir)
 		return;
 	for (size_t i = 0; i < run->plan.nfiles; i++) {
@@ -269,6 +283,8 @@ static struct json_object *first_manifest(const struct run *run, const char *cwd
 	jset_str(m, "cwd", cwd);
 	jset(m, "argv", manifest_strings(&run->plan.argv));
 	jset(m, "memory", manifest_memory(run->plan.files, run->plan.nfiles));
+	if (run->devices.n)
+		jset(m, "devices", json_object_get(run->taken));
 	if (run->plan.agent)
 		jset_str(m, "agent", run->plan.agent);
 	return m;
@@ -339,6 +355,9 @@ static void print_plan(struct run *run)
 	jset(out, "argv", argv);
 	jset(out, "memory", manifest_memory(run->plan.files, run->plan.nfiles));
 	jset_str(out, "agent", run->plan.agent);
+	jset(out, "devices", manifest_strings(&run->devices));
+	for (size_t i = 0; i < run->devices.n; i++)
+		say("give %s to vfio-pci", run->devices.v[i]);
 	for (size_t i = 0; i < run->plan.nfiles; i++)
 		say("create %s/%s, %s", run->vm.dir, run->plan.files[i].name,
 		    size_exact(run->plan.files[i].size));
@@ -354,11 +373,15 @@ static int create(struct run *run, struct err *err)
 	int r = check_region(run->vm.genl, err);
 
 	if (r == 0)
+		r = devices_check_owners(run->vm.genl, &run->devices, err);
+	if (r == 0)
 		r = run->vm.lock = vm_lock(run->vm.name, err);
 	if (r >= 0)
 		r = make_dir(run, err);
 	if (r == 0)
 		r = make_files(run, err);
+	if (r == 0)
+		r = devices_take(&run->devices, run->taken, err);
 	if (r == 0)
 		r = bring_up(run, err);
 	if (r < 0)
@@ -378,6 +401,10 @@ static int run_run(const struct args *args, struct err *err)
 		return r;
 	run.vm.name = xstrdup(args->argv[0]);
 	run.vm.dir = vm_path(run.vm.name, NULL);
+	run.taken = json_object_new_array();
+	r = pci_check(&run.devices, err);
+	if (r < 0)
+		return r;
 	if (args->dry_run) {
 		print_plan(&run);
 		return 0;

@@ -13,11 +13,14 @@
 
 #include "cmd.h"
 #include "lib/cprfs.h"
+#include "lib/devices.h"
 #include "lib/digest.h"
+#include "lib/dma.h"
 #include "lib/interrupt.h"
 #include "lib/manifest.h"
 #include "lib/migration.h"
 #include "lib/size.h"
+#include "lib/suspend.h"
 
 #define STATE_MAGIC "QEVM"
 
@@ -37,6 +40,7 @@ int forget_saved(struct vm *vm, struct err *err)
 	_cleanup_free_ char *part = vm_path(vm->name, STATE_PART);
 
 	json_object_object_del(vm->manifest, "saved");
+	json_object_object_del(vm->manifest, "suspended");
 	unlink(state);
 	unlink(part);
 	return vm_manifest_save(vm, err);
@@ -84,6 +88,8 @@ static void record(struct vm *vm, const struct digest *digest, const char *runst
 	jset_int(saved, "time", time(NULL));
 	jset_str(saved, "kernel", kernel_release());
 	jset_str(saved, "runstate", runstate);
+	if (manifest_suspended(vm->manifest))
+		jset_bool(saved, "suspended", true);
 	jset(saved, "previous", json_object_get(previous));
 	jset(vm->manifest, "saved", saved);
 }
@@ -121,6 +127,67 @@ static int commit(struct vm *vm, const char *part, const char *runstate,
 	return r < 0 ? r : vm_do(vm, CPR_CMD_VM_SAVE, err);
 }
 
+/*
+ * A save that was cut short once QEMU had written the state: from there the only
+ * way on is through it. Nothing is lost while QEMU waits.
+ */
+static int complete(struct vm *vm, struct err *err)
+{
+	_cleanup_free_ char *part = vm_path(vm->name, STATE_PART);
+	_cleanup_free_ char *state = vm_path(vm->name, STATE_FILE);
+
+	if (vm->info.state == CPR_VM_STATE_SAVED)
+		return 0;
+	if (jget(vm->manifest, "saved"))
+		return vm_do(vm, CPR_CMD_VM_SAVE, err);
+	if (access(part, F_OK) < 0 && rename(state, part) < 0)
+		return fail(err, -errno, .what = "state file", .value = state,
+			    .why = strerror(errno));
+	return commit(vm, part, jstr(vm->manifest, "runstate"), NULL, err);
+}
+
+/* No state was written: the guest sleeps, or was stopped while it did, or runs. */
+static int wake_here(struct vm *vm, const char *status, struct err *err)
+{
+	struct qmp *qmp = vm->qemu.qmp;
+	int r = runstate_live(status) ? 0 : qmp_run(qmp, "cont", NULL, NULL, err);
+
+	if (r == 0 && !streq(status, "running") && manifest_suspended(vm->manifest))
+		r = guest_wake(qmp, err);
+	return r < 0 ? r : forget_saved(vm, err);
+}
+
+int rouse_vm(struct vm *vm, struct json_object *result, struct err *err)
+{
+	_cleanup_free_ char *status = NULL;
+	bool deferred;
+	int r = qmp_status(vm->qemu.qmp, &status, err);
+
+	if (r < 0)
+		return r;
+	if (!streq(status, "postmigrate"))
+		return wake_here(vm, status, err);
+	/* To stop on the way, as a signal may have asked, would leave the guest asleep. */
+	deferred = interrupt_defer(true);
+	r = complete(vm, err);
+	if (r == 0)
+		r = seal_vm(vm, err);
+	if (r == 0)
+		r = restore_vm(vm, RESTORE_TIMEOUT_S, result, err);
+	interrupt_defer(deferred);
+	return r;
+}
+
+static void rouse(struct vm *vm)
+{
+	_cleanup_json_ struct json_object *unused = json_object_new_object();
+	_cleanup_err_ struct err why = { 0 };
+
+	if (rouse_vm(vm, unused, &why) < 0)
+		note("VM '%s': the guest sleeps on: %s: %s; see 'cpr-helper show %s'", vm->name,
+		     why.what, why.why ? why.why : "", vm->name);
+}
+
 /* Whatever came of it: QEMU as it was, and the guest running if it ran. */
 static void roll_back(struct vm *vm, const char *runstate, struct json_object *previous,
 		      struct err *err)
@@ -132,6 +199,10 @@ static void roll_back(struct vm *vm, const char *runstate, struct json_object *p
 	qemu_words(vm->name, vm->qemu.log_from, err);
 	migration_cancel(qmp);
 	migration_reset(qmp, previous, NULL);
+	if (manifest_asleep(vm->manifest)) {
+		rouse(vm);
+		return;
+	}
 	if (qmp_status(qmp, &now, NULL) < 0)
 		note("VM '%s': its QEMU does not answer any more", vm->name);
 	else if (live && !runstate_live(now) && qmp_run(qmp, "cont", NULL, NULL, NULL) < 0)
@@ -168,23 +239,69 @@ static int save_again(struct vm *vm, struct err *err)
 	return vm_do(vm, CPR_CMD_VM_SAVE, err);
 }
 
+static int suspend(struct vm *vm, deadline_t deadline, struct err *err)
+{
+	_cleanup_err_ struct err why = { 0 };
+	int r = guest_suspend(vm->qemu.qmp, jstr(vm->manifest, "agent"), deadline, &why);
+
+	if (r == 0)
+		return 0;
+	return fail(err, r, .exit = r == -EINTR ? CPR_EXIT_FAILED : CPR_EXIT_REFUSED, .what = "VM",
+		    .value = vm->name,
+		    .why = fmt("its guest must suspend to RAM, for its devices, and does not: %s: %s",
+			       why.what, why.why), .remedy = why.remedy ? why.remedy :
+		    "install and start qemu-guest-agent in the guest, and see that it can suspend");
+}
+
+/*
+ * Devices are off, and what they can reach is on record, before QEMU writes a
+ * byte: up to here the guest can simply be woken, and no longer once QEMU is in
+ * postmigrate; see rouse_vm().
+ */
+static int quiesce(struct vm *vm, deadline_t deadline, struct err *err)
+{
+	int r = manifest_suspended(vm->manifest) ? suspend(vm, deadline, err) : 0;
+
+	return r < 0 ? r : dma_snapshot(vm, err);
+}
+
+/* A guest with devices must sleep, and only one that runs can be asked to. */
+static int check_devices(struct vm *vm, const char *runstate, struct err *err)
+{
+	if (!has_devices(vm) || runstate_live(runstate))
+		return 0;
+	return fail(err, -EBUSY, .exit = CPR_EXIT_BUSY, .what = "VM", .value = vm->name,
+		    .why = fmt("it has devices passed through and must suspend, but it is '%s'",
+			       runstate),
+		    .remedy = "let it run ('cont' in QEMU's monitor), then save it");
+}
+
 static int save_now(struct vm *vm, const char *runstate, double timeout, struct err *err)
 {
 	_cleanup_json_ struct json_object *previous = NULL;
 	_cleanup_free_ char *part = vm_path(vm->name, STATE_PART);
-	int r;
+	deadline_t deadline = deadline_in(timeout);
+	int r = check_devices(vm, runstate, err);
 
+	if (r < 0)
+		return r;
 	if (interrupted())
 		return fail(err, -EINTR, .what = "VM", .value = vm->name, .why = "interrupted");
 	/* For an abort, should this process be killed from here on. */
 	json_object_object_del(vm->manifest, "saved");
 	jset_str(vm->manifest, "runstate", runstate);
+	if (has_devices(vm) && streq(runstate, "running"))
+		jset_bool(vm->manifest, "suspended", true);
+	else
+		json_object_object_del(vm->manifest, "suspended");
 	r = vm_manifest_save(vm, err);
 	if (r < 0)
 		return r;
-	r = migration_setup(vm->qemu.qmp, &previous, err);
+	r = quiesce(vm, deadline, err);
 	if (r == 0)
-		r = write_state(vm, part, deadline_in(timeout), err);
+		r = migration_setup(vm->qemu.qmp, &previous, err);
+	if (r == 0)
+		r = write_state(vm, part, deadline, err);
 	if (r == 0)
 		r = commit(vm, part, runstate, previous, err);
 	if (r < 0)

@@ -4,6 +4,7 @@
 
 #include "cmd.h"
 #include "lib/cprfs.h"
+#include "lib/devices.h"
 #include "lib/manifest.h"
 #include "lib/size.h"
 
@@ -17,6 +18,40 @@ static const char *show_memory(struct json_object *memory)
 		strv_pushf(&files, "%s (%s)", jstr(m, "file"), size_human(jint(m, "size", 0)));
 	}
 	return show_joined(&files, ", ");
+}
+
+static const char *show_devices(struct json_object *devices)
+{
+	_cleanup_strv_ struct strv words = { 0 };
+
+	for (size_t i = 0; i < json_object_array_length(devices); i++) {
+		struct json_object *d = json_object_array_get_idx(devices, i);
+		const char *model = jstr(d, "model"), *reason = jstr(d, "reason");
+		const char *group = jstr(d, "group"), *driver = jstr(d, "driver");
+
+		strv_pushf(&words, "%s  %s  group %s  %s  %s%s%s", jstr(d, "address"),
+			   model ? model : "-", group ? group : "-", driver ? driver : "no driver",
+			   jstr(d, "hold"), reason ? ": " : "", reason ? reason : "");
+	}
+	return words.n ? show_joined(&words, "\n") : NULL;
+}
+
+static const char *show_mappings(struct json_object *mappings)
+{
+	int64_t n = jint(mappings, "extents", 0);
+
+	return fmt("%lld mapping%s, %s", (long long)n, n == 1 ? "" : "s",
+		   size_human(jint(mappings, "bytes", 0)));
+}
+
+static const char *show_verified(struct json_object *verified)
+{
+	int64_t differences = jint(verified, "differences", 0);
+
+	return fmt("%s under %s, %s, %s", show_time(jget(verified, "time")),
+		   jstr(verified, "kernel"), show_mappings(verified),
+		   differences ? fmt("%lld differences", (long long)differences) :
+		   "all as they were");
 }
 
 static const struct field lines[] = {
@@ -33,6 +68,9 @@ static const struct field lines[] = {
 	{ "manifest.binary", "binary", NULL },
 	{ "manifest.memory", "RAM files", show_memory },
 	{ "manifest.agent", "guest agent", NULL },
+	{ "devices", "devices", show_devices },
+	{ "mappings", "DMA reaches", show_mappings },
+	{ "verified", "last verify", show_verified },
 	{ "manifest.created", "created", show_time },
 	{ "manifest.saved.size", "saved state", show_size },
 	{ "manifest.saved.digest", "its digest", NULL },
@@ -41,6 +79,19 @@ static const struct field lines[] = {
 	{ "manifest.saved.runstate", "guest before", NULL },
 	{ "manifest.argv", "arguments", show_argv },
 };
+
+/* Of the snapshot; a VM that runs has none. */
+static struct json_object *mappings_json(const struct cpr_vm *info)
+{
+	struct json_object *obj;
+
+	if (!info->dma.devices)
+		return NULL;
+	obj = json_object_new_object();
+	jset_int(obj, "extents", info->dma.extents);
+	jset_int(obj, "bytes", info->dma.bytes);
+	return obj;
+}
 
 static int run_show(const struct args *args, struct err *err)
 {
@@ -64,6 +115,9 @@ static int run_show(const struct args *args, struct err *err)
 	if (manifest_read(dir, &manifest, &why) < 0)
 		note("%s: %s", why.value, why.why);
 	out = vm_json(&info);
+	jset(out, "devices", devices_json(genl, info.name, manifest));
+	jset(out, "mappings", mappings_json(&info));
+	jset(out, "verified", json_object_get(jget(manifest, "verified")));
 	jset(out, "manifest", json_object_get(manifest));
 	if (out_json) {
 		struct json_object *all = json_object_new_object();

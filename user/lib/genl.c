@@ -277,18 +277,28 @@ int genl_format(struct genl *genl, const struct cpr_region *region, const char *
 	return run(genl, msg, &t, "format", NULL, err);
 }
 
-static void read_files(struct nl_msg *msg, struct strv *files)
+/* All attributes of one type that are strings. */
+static void read_strings(struct nl_msg *msg, int type, struct strv *strings)
 {
 	struct genlmsghdr *hdr = nlmsg_data(nlmsg_hdr(msg));
 	struct nlattr *pos;
-	char name[256];
+	char text[256];
 	int rem;
 
 	nla_for_each_attr(pos, genlmsg_attrdata(hdr, 0), genlmsg_attrlen(hdr, 0), rem)
-		if (nla_type(pos) == CPR_A_VM_MEMORY_FILE) {
-			nla_strlcpy(name, pos, sizeof(name));
-			strv_push(files, name);
+		if (nla_type(pos) == type) {
+			nla_strlcpy(text, pos, sizeof(text));
+			strv_push(strings, text);
 		}
+}
+
+static struct cpr_dma read_dma(struct nlattr **a)
+{
+	return (struct cpr_dma){
+		.devices = u32_or_0(a[CPR_A_VM_DEVICES]),
+		.extents = u32_or_0(a[CPR_A_VM_DMA_EXTENTS]),
+		.bytes = u64_or_0(a[CPR_A_VM_DMA_BYTES]),
+	};
 }
 
 static int on_vm(struct nl_msg *msg, void *data)
@@ -306,10 +316,11 @@ static int on_vm(struct nl_msg *msg, void *data)
 		.memory = u64_or_0(a[CPR_A_VM_MEMORY_BYTES]),
 		.mapped = u8_or_0(a[CPR_A_VM_MAPPED]),
 		.since = u64_or_0(a[CPR_A_VM_SINCE]),
+		.dma = read_dma(a),
 	};
 	copy_string(vm->name, a[CPR_A_VM_NAME], sizeof(vm->name));
 	copy_string(vm->kernel, a[CPR_A_VM_KERNEL], sizeof(vm->kernel));
-	read_files(msg, &vm->files);
+	read_strings(msg, CPR_A_VM_MEMORY_FILE, &vm->files);
 	return 0;
 }
 
@@ -366,4 +377,157 @@ int genl_vm_do(struct genl *genl, int cmd, const char *name, const struct strv *
 	}
 	detail("module: VM command %d for '%s'", cmd, name);
 	return run(genl, msg, &t, "VM", name, err);
+}
+
+static void put_fds(struct nl_msg *msg, const int *fds, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		nla_put_u32(msg, CPR_A_VM_FILE, fds[i]);
+}
+
+static int on_snapshot(struct nl_msg *msg, void *data)
+{
+	struct nlattr *a[CPR_A_VM_MAX + 1];
+	struct cpr_dma *dma = data;
+
+	if (genlmsg_parse(nlmsg_hdr(msg), 0, a, CPR_A_VM_MAX, NULL) < 0)
+		return -EPROTO;
+	*dma = read_dma(a);
+	return 0;
+}
+
+int genl_snapshot(struct genl *genl, const char *name, const struct strv *devices, const int *fds,
+		  size_t nfds, struct cpr_dma *dma, struct err *err)
+{
+	struct nl_msg *msg = request(genl, CPR_CMD_VM_SNAPSHOT, 0);
+	struct cpr_dma unused;
+	struct transaction t = { .reply = on_snapshot, .data = dma ? dma : &unused };
+
+	if (msg) {
+		nla_put_string(msg, CPR_A_VM_NAME, name);
+		for (size_t i = 0; i < devices->n; i++)
+			nla_put_string(msg, CPR_A_VM_DEVICE, devices->v[i]);
+		put_fds(msg, fds, nfds);
+	}
+	return run(genl, msg, &t, "snapshot of the devices of VM", name, err);
+}
+
+static int read_difference(struct nlattr *nest, struct cpr_difference *d)
+{
+	struct nlattr *a[CPR_A_DIFFERENCE_MAX + 1];
+
+	if (nla_parse_nested(a, CPR_A_DIFFERENCE_MAX, nest, NULL) < 0)
+		return -EPROTO;
+	*d = (struct cpr_difference){
+		.kind = u32_or_0(a[CPR_A_DIFFERENCE_KIND]),
+		.iova = u64_or_0(a[CPR_A_DIFFERENCE_IOVA]),
+		.length = u64_or_0(a[CPR_A_DIFFERENCE_LENGTH]),
+		.expected = u64_or_0(a[CPR_A_DIFFERENCE_EXPECTED]),
+		.found = u64_or_0(a[CPR_A_DIFFERENCE_FOUND]),
+		.led = a[CPR_A_DIFFERENCE_EXPECTED],
+		.leads = a[CPR_A_DIFFERENCE_FOUND],
+	};
+	copy_string(d->device, a[CPR_A_DIFFERENCE_DEVICE], sizeof(d->device));
+	return 0;
+}
+
+static void read_differences(struct nl_msg *msg, struct cpr_verdict *verdict)
+{
+	struct genlmsghdr *hdr = nlmsg_data(nlmsg_hdr(msg));
+	struct nlattr *pos;
+	int rem;
+
+	nla_for_each_attr(pos, genlmsg_attrdata(hdr, 0), genlmsg_attrlen(hdr, 0), rem) {
+		if (nla_type(pos) != CPR_A_VM_DIFFERENCE)
+			continue;
+		verdict->v = xrealloc(verdict->v, verdict->n + 1, sizeof(*verdict->v));
+		if (read_difference(pos, &verdict->v[verdict->n]) == 0)
+			verdict->n++;
+	}
+}
+
+/* Whether there was an answer matters here: silence is no agreement. */
+struct verify_reply {
+	struct cpr_verdict *verdict;
+	bool counted;
+};
+
+static int on_verify(struct nl_msg *msg, void *data)
+{
+	struct nlattr *a[CPR_A_VM_MAX + 1];
+	struct verify_reply *reply = data;
+
+	if (genlmsg_parse(nlmsg_hdr(msg), 0, a, CPR_A_VM_MAX, NULL) < 0)
+		return -EPROTO;
+	reply->counted = a[CPR_A_VM_DIFFERENCES] && nla_len(a[CPR_A_VM_DIFFERENCES]) >= 4;
+	reply->verdict->dma = read_dma(a);
+	reply->verdict->differences = u32_or_0(a[CPR_A_VM_DIFFERENCES]);
+	read_differences(msg, reply->verdict);
+	return 0;
+}
+
+int genl_verify(struct genl *genl, const char *name, const int *fds, size_t nfds,
+		struct cpr_verdict *verdict, struct err *err)
+{
+	struct nl_msg *msg = request(genl, CPR_CMD_VM_VERIFY, 0);
+	struct verify_reply reply = { .verdict = verdict };
+	struct transaction t = { .reply = on_verify, .data = &reply };
+	int r;
+
+	*verdict = (struct cpr_verdict){ 0 };
+	if (msg) {
+		nla_put_string(msg, CPR_A_VM_NAME, name);
+		put_fds(msg, fds, nfds);
+	}
+	r = run(genl, msg, &t, "check of the devices of VM", name, err);
+	if (r == 0 && !reply.counted)
+		r = fail(err, -EPROTO, .what = "check of the devices of VM", .value = name,
+			 .why = "the module gave no answer");
+	if (r < 0)
+		cpr_verdict_free(verdict);
+	return r;
+}
+
+/* Which VM's devices are wanted, and where they go. */
+struct device_list {
+	const char *vm;
+	struct cpr_devices *devices;
+};
+
+static int on_device(struct nl_msg *msg, void *data)
+{
+	struct nlattr *a[CPR_A_DEVICE_MAX + 1];
+	struct device_list *list = data;
+	struct cpr_device device = { 0 };
+
+	if (genlmsg_parse(nlmsg_hdr(msg), 0, a, CPR_A_DEVICE_MAX, NULL) < 0)
+		return -EPROTO;
+	copy_string(device.vm, a[CPR_A_DEVICE_VM], sizeof(device.vm));
+	if (list->vm && !streq(list->vm, device.vm))
+		return 0;
+	copy_string(device.address, a[CPR_A_DEVICE_ADDRESS], sizeof(device.address));
+	copy_string(device.reason, a[CPR_A_DEVICE_REASON], sizeof(device.reason));
+	device.vendor = u32_or_0(a[CPR_A_DEVICE_VENDOR]);
+	device.extents = u32_or_0(a[CPR_A_DEVICE_EXTENTS]);
+	device.bytes = u64_or_0(a[CPR_A_DEVICE_BYTES]);
+	device.hold = u32_or_0(a[CPR_A_DEVICE_HOLD]);
+	read_strings(msg, CPR_A_DEVICE_GROUP_MEMBER, &device.group);
+	list->devices->v = xrealloc(list->devices->v, list->devices->n + 1,
+				    sizeof(*list->devices->v));
+	list->devices->v[list->devices->n++] = device;
+	return 0;
+}
+
+int genl_devices(struct genl *genl, const char *vm, struct cpr_devices *devices, struct err *err)
+{
+	struct device_list list = { .vm = vm, .devices = devices };
+	struct transaction t = { .reply = on_device, .data = &list };
+	int r;
+
+	*devices = (struct cpr_devices){ 0 };
+	r = run(genl, request(genl, CPR_CMD_DEVICE_GET, NLM_F_DUMP), &t, "list of devices", NULL,
+		err);
+	if (r < 0)
+		cpr_devices_free(devices);
+	return r;
 }

@@ -37,12 +37,25 @@ struct cpr_region {
 };
 
 /**
+ * struct cpr_dma - what the devices of a VM can reach
+ * @devices: number of them in the snapshot; 0 without one
+ * @extents: of I/O virtual addresses that lead to the VM's memory
+ * @bytes: of these
+ */
+struct cpr_dma {
+	uint32_t devices;
+	uint32_t extents;
+	uint64_t bytes;
+};
+
+/**
  * struct cpr_vm - what the module knows of a VM
  * @files: names of its memory files, owned
  * @memory: sum of their sizes, bytes
  * @mapped: some process maps one of them
  * @since: when the state was entered, seconds since the epoch
  * @kernel: release that ran then
+ * @dma: of its snapshot
  */
 struct cpr_vm {
 	char name[CPR_VM_NAME_MAX + 1];
@@ -52,6 +65,7 @@ struct cpr_vm {
 	bool mapped;
 	uint64_t since;
 	char kernel[80];
+	struct cpr_dma dma;
 };
 
 struct cpr_vms {
@@ -65,6 +79,69 @@ void cpr_vms_free(struct cpr_vms *vms);
 #define _cleanup_vms_ _cleanup_(cpr_vms_free)
 
 const char *cpr_state_name(enum cpr_vm_state state);
+
+/**
+ * struct cpr_device - a device in a snapshot
+ * @vm: whose
+ * @address: PCI, when the snapshot was taken
+ * @vendor: vendor in the low, device in the high 16 bits
+ * @group: PCI addresses of the members of its IOMMU group, owned
+ * @extents, @bytes: mappings to the VM's memory
+ * @hold: who has it
+ * @reason: why it is not held though it should be; "" without
+ */
+struct cpr_device {
+	char vm[CPR_VM_NAME_MAX + 1];
+	char address[CPR_DEVICE_ADDRESS_MAX + 1];
+	uint32_t vendor;
+	struct strv group;
+	uint32_t extents;
+	uint64_t bytes;
+	enum cpr_device_hold hold;
+	char reason[256];
+};
+
+struct cpr_devices {
+	struct cpr_device *v;
+	size_t n;
+};
+
+/**
+ * struct cpr_difference - I/O virtual addresses that lead elsewhere than they did
+ * @device: PCI address of one that sees it
+ * @iova, @length: bytes
+ * @expected, @found: physical addresses, bytes; those that lead somewhere:
+ * @led, @leads: before and now
+ */
+struct cpr_difference {
+	char device[CPR_DEVICE_ADDRESS_MAX + 1];
+	enum cpr_difference_kind kind;
+	uint64_t iova, length;
+	uint64_t expected, found;
+	bool led, leads;
+};
+
+/**
+ * struct cpr_verdict - what a verify found
+ * @dma: what the devices can reach now
+ * @differences: how many there are
+ * @v: the first of them, owned
+ * @n: how many are told
+ */
+struct cpr_verdict {
+	struct cpr_dma dma;
+	uint32_t differences;
+	struct cpr_difference *v;
+	size_t n;
+};
+
+void cpr_devices_free(struct cpr_devices *devices);
+void cpr_verdict_free(struct cpr_verdict *verdict);
+#define _cleanup_devices_ _cleanup_(cpr_devices_free)
+#define _cleanup_verdict_ _cleanup_(cpr_verdict_free)
+
+const char *cpr_hold_name(enum cpr_device_hold hold);
+const char *cpr_difference_name(enum cpr_difference_kind kind);
 
 struct genl;
 
@@ -102,5 +179,26 @@ int genl_vms(struct genl *genl, struct cpr_vms *vms, struct err *err);
  */
 int genl_vm_do(struct genl *genl, int cmd, const char *name, const struct strv *files,
 	       struct err *err);
+
+/**
+ * genl_snapshot - record what the devices of a VM can reach
+ * @devices: PCI addresses
+ * @fds, @nfds: VFIO files of the VM's QEMU, open in this process
+ * @dma: what was recorded; may be NULL
+ */
+int genl_snapshot(struct genl *genl, const char *name, const struct strv *devices, const int *fds,
+		  size_t nfds, struct cpr_dma *dma, struct err *err);
+
+/**
+ * genl_verify - compare what they can reach now with the snapshot
+ * @verdict: free with cpr_verdict_free()
+ *
+ * Returns: 0 also if there are differences: it is the caller who judges.
+ */
+int genl_verify(struct genl *genl, const char *name, const int *fds, size_t nfds,
+		struct cpr_verdict *verdict, struct err *err);
+
+/* Devices in the snapshot of @vm, or in all with NULL. Free with cpr_devices_free(). */
+int genl_devices(struct genl *genl, const char *vm, struct cpr_devices *devices, struct err *err);
 
 #endif

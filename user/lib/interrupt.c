@@ -4,7 +4,8 @@
 
 static volatile sig_atomic_t arrived;
 static sigset_t original;
-static sigset_t open_mask;
+static sigset_t allowed;	/* what may be delivered in a wait, */
+static sigset_t open_mask;	/* and may be now */
 static bool disabled;
 
 static void on_signal(int sig)
@@ -32,6 +33,7 @@ void interrupt_init(void)
 		sigaction(signals[i], &sa, NULL);
 		sigdelset(&open_mask, signals[i]);
 	}
+	allowed = open_mask;
 	signal(SIGPIPE, SIG_IGN);
 }
 
@@ -45,10 +47,20 @@ bool interrupted(void)
 	return arrived && !disabled;
 }
 
+bool interrupt_defer(bool defer)
+{
+	bool was = disabled;
+
+	disabled = defer;
+	open_mask = allowed;
+	if (defer)
+		sigprocmask(SIG_BLOCK, NULL, &open_mask);
+	return was;
+}
+
 void interrupt_disable(void)
 {
-	disabled = true;
-	sigprocmask(SIG_BLOCK, NULL, &open_mask);
+	interrupt_defer(true);
 }
 
 const sigset_t *interrupt_original_mask(void)

@@ -19,6 +19,9 @@ const sigset_t *interrupt_mask(void);
 /* Whether one arrived. */
 bool interrupted(void);
 
+/* Ignore them meanwhile, or no longer: one that came is kept. Returns what it was. */
+bool interrupt_defer(bool defer);
+
 /* From here on there is no way back: they are blocked, and forgotten. */
 void interrupt_disable(void);
 

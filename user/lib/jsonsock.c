@@ -127,14 +127,16 @@ static int parse(struct jsonsock *js, struct json_object **out, struct err *err)
 	return refuse(js, -EPROTO, "it does not speak JSON", err);
 }
 
-static int wait_readable(struct jsonsock *js, deadline_t deadline, struct err *err)
+static int wait_readable(struct jsonsock *js, int other, deadline_t deadline, struct err *err)
 {
-	struct pollfd pfd = { .fd = js->fd, .events = POLLIN };
+	struct pollfd fds[] = {
+		{ .fd = js->fd, .events = POLLIN }, { .fd = other, .events = POLLIN },
+	};
 
 	for (;;) {
 		int left = deadline_left(deadline);
 		struct timespec ts = { left / 1000, left % 1000 * 1000000L };
-		int r = ppoll(&pfd, 1, &ts, js->interruptible ? interrupt_mask() : NULL);
+		int r = ppoll(fds, ARRAY_SIZE(fds), &ts, js->interruptible ? interrupt_mask() : NULL);
 
 		if (r > 0)
 			return 0;
@@ -150,7 +152,7 @@ static int wait_readable(struct jsonsock *js, deadline_t deadline, struct err *e
 static int receive(struct jsonsock *js, deadline_t deadline, struct err *err)
 {
 	ssize_t n;
-	int r = wait_readable(js, deadline, err);
+	int r = wait_readable(js, -1, deadline, err);
 
 	if (r < 0)
 		return r;
@@ -177,6 +179,13 @@ int jsonsock_read(struct jsonsock *js, deadline_t deadline, struct json_object *
 			return r;
 	}
 	return r;
+}
+
+int jsonsock_wait(struct jsonsock *a, struct jsonsock *b, deadline_t deadline, struct err *err)
+{
+	if (a->pos < a->len || b->pos < b->len)
+		return 0;
+	return wait_readable(a, b->fd, deadline, err);
 }
 
 int jsonsock_write(struct jsonsock *js, struct json_object *msg, struct err *err)

@@ -49,6 +49,14 @@ void jsonsock_free(struct jsonsock *js);
 int jsonsock_read(struct jsonsock *js, deadline_t deadline, struct json_object **out,
 		  struct err *err);
 
+/**
+ * jsonsock_wait - until one of two connections has something to read
+ *
+ * Returns: 0, also if that is no whole message; -ETIMEDOUT; -EINTR if @a is
+ * interruptible.
+ */
+int jsonsock_wait(struct jsonsock *a, struct jsonsock *b, deadline_t deadline, struct err *err);
+
 /* Send a message and a newline. Does not take @msg. */
 int jsonsock_write(struct jsonsock *js, struct json_object *msg, struct err *err);
 

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "manifest.h"
+#include "pci.h"
 
 #define MAX_BYTES (4 * MIB)
 
@@ -46,6 +47,27 @@ static bool memory_ok(struct json_object *memory)
 	return n > 0;
 }
 
+static bool device_ok(struct json_object *device)
+{
+	const char *address = jstr(device, "address"), *driver = jstr(device, "driver");
+	char same[PCI_ADDRESS_SIZE];
+
+	return address && pci_address(address, same) && streq(address, same) &&
+	       (!jget(device, "driver") || (driver && *driver && !strchr(driver, '/')));
+}
+
+static bool devices_ok(struct json_object *devices)
+{
+	if (!devices)
+		return true;
+	if (!json_object_is_type(devices, json_type_array))
+		return false;
+	for (size_t i = 0; i < json_object_array_length(devices); i++)
+		if (!device_ok(json_object_array_get_idx(devices, i)))
+			return false;
+	return true;
+}
+
 static bool saved_ok(struct json_object *saved)
 {
 	return !saved || (jstr(saved, "digest") && jstr(saved, "runstate") &&
@@ -67,6 +89,8 @@ int manifest_check(struct json_object *manifest, struct err *err)
 		return damaged(err, "'argv' holds something else than strings");
 	if (!memory_ok(jget(manifest, "memory")))
 		return damaged(err, "'memory' is not a list of files");
+	if (!devices_ok(jget(manifest, "devices")))
+		return damaged(err, "'devices' is not a list of PCI devices");
 	if (!saved_ok(jget(manifest, "saved")))
 		return damaged(err, "'saved' is incomplete");
 	return 0;
@@ -137,6 +161,26 @@ void manifest_files(struct json_object *manifest, struct strv *files)
 
 	for (size_t i = 0; i < json_object_array_length(memory); i++)
 		strv_push(files, jstr(json_object_array_get_idx(memory, i), "file"));
+}
+
+void manifest_devices(struct json_object *manifest, struct strv *addresses)
+{
+	struct json_object *devices = jget(manifest, "devices");
+
+	for (size_t i = 0; devices && i < json_object_array_length(devices); i++)
+		strv_push(addresses, jstr(json_object_array_get_idx(devices, i), "address"));
+}
+
+bool manifest_suspended(struct json_object *record)
+{
+	return jbool(record, "suspended", false);
+}
+
+bool manifest_asleep(struct json_object *record)
+{
+	const char *runstate = jstr(record, "runstate");
+
+	return manifest_suspended(record) || (runstate && streq(runstate, "suspended"));
 }
 
 struct json_object *manifest_strings(const struct strv *sv)

@@ -14,13 +14,22 @@
  *			each start (monitor, -S, -incoming)
  *	memory		[{"file", "id", "size"}], bytes
  *	agent		socket of the guest agent's channel; absent without
+ *	devices		[{"address", "driver", "group"}]: PCI devices that are
+ *			passed through; the driver that had each before, absent
+ *			without, and its IOMMU group then; absent without devices
  *	runstate	of the guest before the last save ("running", "paused");
  *			absent before the first
+ *	suspended	true: that save has put the guest to sleep
+ *	verified	{"time", "kernel", "extents", "bytes", "differences"}: what
+ *			the last check of the devices' mappings found; absent
+ *			before the first
  *	saved		absent unless there is a saved state:
  *	  file, size, digest	of the state; bytes
  *	  time			seconds since the epoch
  *	  kernel		release that ran
  *	  runstate		of the guest before ("running", "paused", ...)
+ *	  suspended		true: save has put it to sleep, and who lets it run
+ *				on wakes it
  *	  previous		{"capabilities": [...], "parameters": {...}}: what
  *				save changed in QEMU and abort puts back
  */
@@ -53,6 +62,16 @@ void manifest_argv(struct json_object *manifest, struct strv *argv);
 
 /* Names of the memory files. */
 void manifest_files(struct json_object *manifest, struct strv *files);
+
+/* PCI addresses of the devices. */
+void manifest_devices(struct json_object *manifest, struct strv *addresses);
+
+/*
+ * Of the manifest, or of "saved" in it: whether the guest slept when its state
+ * was written, and whether it was save that put it to sleep.
+ */
+bool manifest_asleep(struct json_object *record);
+bool manifest_suspended(struct json_object *record);
 
 struct json_object *manifest_strings(const struct strv *sv);
 struct json_object *manifest_memory(const struct ram_file *files, size_t n);

@@ -220,7 +220,11 @@ int migration_await_status(struct qmp *qmp, const char *status, deadline_t deadl
 
 void migration_cancel(struct qmp *qmp)
 {
+	_cleanup_json_ struct json_object *info = NULL;
+
 	qmp->js->interruptible = false;
+	if (qmp_run(qmp, "query-migrate", NULL, &info, NULL) == 0 && !jstr(info, "status"))
+		return;		/* there never was one to wait for */
 	if (qmp_run(qmp, "migrate_cancel", NULL, NULL, NULL) == 0)
 		migration_wait(qmp, deadline_in(CANCEL_S), NULL);
 }

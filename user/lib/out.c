@@ -122,6 +122,16 @@ void out_table(struct json_object *array, const struct field *fields, size_t n)
 		}
 }
 
+/* A value of more than one line is aligned with its first. */
+static void print_value(const char *text, int indent)
+{
+	const char *end;
+
+	for (; (end = strchr(text, '\n')); text = end + 1)
+		printf("%.*s\n%*s", (int)(end - text), text, indent, "");
+	puts(coloured(text));
+}
+
 void out_fields(struct json_object *obj, const struct field *fields, size_t n)
 {
 	int width = 0;
@@ -132,9 +142,10 @@ void out_fields(struct json_object *obj, const struct field *fields, size_t n)
 	for (size_t f = 0; f < n; f++) {
 		const char *t = text_of(obj, &fields[f]);
 
-		if (t)
-			printf("%s:%*s %s\n", fields[f].label,
-			       width - (int)strlen(fields[f].label), "", coloured(t));
+		if (!t)
+			continue;
+		printf("%s:%*s ", fields[f].label, width - (int)strlen(fields[f].label), "");
+		print_value(t, width + 2);
 	}
 }
 

@@ -47,6 +47,14 @@ static int sync_agent(struct jsonsock *js, deadline_t deadline, struct err *err)
 	return r < 0 ? r : await_sync(js, id, deadline, err);
 }
 
+static int refused(struct json_object *reply, const char *command, struct err *err)
+{
+	const char *desc = jstr(jget(reply, "error"), "desc");
+
+	return fail(err, -EREMOTEIO, .what = "guest agent refuses", .value = command,
+		    .why = desc ? desc : "it gives no reason");
+}
+
 int qga_set_time_on(struct jsonsock *js, deadline_t deadline, struct err *err)
 {
 	_cleanup_json_ struct json_object *msg = NULL, *reply = NULL;
@@ -60,12 +68,8 @@ int qga_set_time_on(struct jsonsock *js, deadline_t deadline, struct err *err)
 	r = jsonsock_write(js, msg, err);
 	if (r == 0)
 		r = jsonsock_read(js, deadline, &reply, err);
-	if (r == 0 && jget(reply, "error")) {
-		const char *desc = jstr(jget(reply, "error"), "desc");
-
-		r = fail(err, -EREMOTEIO, .what = "guest agent refuses",
-			 .value = "guest-set-time", .why = desc ? desc : "it gives no reason");
-	}
+	if (r == 0 && jget(reply, "error"))
+		r = refused(reply, "guest-set-time", err);
 	return r;
 }
 
@@ -79,4 +83,29 @@ int qga_set_time(const char *path, deadline_t deadline, struct err *err)
 	r = qga_set_time_on(js, deadline, err);
 	jsonsock_free(js);
 	return r;
+}
+
+int qga_suspend(struct jsonsock *js, deadline_t deadline, struct err *err)
+{
+	_cleanup_json_ struct json_object *msg = NULL;
+	int r = sync_agent(js, deadline, err);
+
+	if (r < 0)
+		return r;
+	msg = json_object_new_object();
+	jset_str(msg, "execute", "guest-suspend-ram");
+	return jsonsock_write(js, msg, err);
+}
+
+int qga_refusal(struct jsonsock *js, deadline_t deadline, struct err *err)
+{
+	_cleanup_json_ struct json_object *reply = NULL;
+	_cleanup_err_ struct err why = { 0 };
+	int r = jsonsock_read(js, deadline, &reply, &why);
+
+	if (r == -ETIMEDOUT)
+		return 0;
+	if (r < 0)
+		return fail(err, r, .what = "guest agent", .value = js->peer, .why = why.why);
+	return jget(reply, "error") ? refused(reply, "guest-suspend-ram", err) : 0;
 }

@@ -410,7 +410,7 @@ static int plan_agent(const struct scan *s, const struct ram_request *req, struc
 		      struct err *err)
 {
 	if (s->agent_chardev) {
-		if (req->agent)
+		if (req->agent && !req->agent_optional)
 			return fail(err, -EINVAL, .exit = CPR_EXIT_USAGE, .what = "--agent",
 				    .why = "the command line has a channel for a guest agent",
 				    .remedy = "leave --agent out");

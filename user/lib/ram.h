@@ -27,6 +27,7 @@ struct ram_file {
  * @sizes: of --ram, in bytes; one in all, or one for each NUMA node
  * @nsizes: how many; 0 without --ram
  * @agent: path of a socket to add a guest agent's channel on, or NULL
+ * @agent_optional: not if @argv has a channel already, which is an error otherwise
  * @argv: QEMU's arguments without the program's name
  */
 struct ram_request {
@@ -34,6 +35,7 @@ struct ram_request {
 	const uint64_t *sizes;
 	size_t nsizes;
 	const char *agent;
+	bool agent_optional;
 	const struct strv *argv;
 };
 

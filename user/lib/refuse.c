@@ -107,9 +107,9 @@ static int check_device(const struct qemuopt *opt, struct json_object *kv, const
 	const char *driver = keyval(kv, "driver");
 
 	(void)dir;
-	if (driver && startswith(driver, "vfio-"))
-		return refuse_with(err, opt, "passed-through devices are not handed over yet",
-				   "leave it out; a later version will take it");
+	if (driver && startswith(driver, "vfio-") && !streq(driver, "vfio-pci"))
+		return refuse_with(err, opt, "of passed-through devices only PCI ones are handed over",
+				   "leave it out, or use vfio-pci");
 	if (driver && startswith(driver, "virtio-mem"))
 		return refuse_with(err, opt, "memory that is plugged later is not handed over",
 				   "give all memory at the start");
@@ -168,6 +168,32 @@ static int check_run_with(const struct qemuopt *opt, struct json_object *kv, con
 	return 0;
 }
 
+/* Which devices are passed through is read from -device alone. */
+static const char *const identities[] = { ".host", ".sysfsdev", ".fd" };
+
+static bool is_identity(const char *key)
+{
+	const char *dot = strrchr(key, '.');
+
+	for (size_t i = 0; dot && i < ARRAY_SIZE(identities); i++)
+		if (streq(dot, identities[i]))
+			return startswith(key, "device.") || startswith(key, "vfio-pci.");
+	return false;
+}
+
+static int check_set(const struct qemuopt *opt, struct json_object *kv, const char *dir,
+		     struct err *err)
+{
+	(void)dir;
+	json_object_object_foreach(kv, key, value) {
+		(void)value;
+		if (is_identity(key))
+			return refuse_with(err, opt, "it could exchange a device that is passed through",
+					   "name the device in its -device option");
+	}
+	return 0;
+}
+
 static const struct {
 	const char *name;
 	const char *implied;
@@ -181,6 +207,8 @@ static const struct {
 	{ "m", "size", check_m },
 	{ "numa", "type", check_numa },
 	{ "run-with", NULL, check_run_with },
+	{ "set", NULL, check_set },
+	{ "global", NULL, check_set },
 };
 
 int refuse_option(const struct qemuopt *opt, const char *dir, struct err *err)

@@ -21,3 +21,44 @@ void cpr_vms_free(struct cpr_vms *vms)
 	free(vms->v);
 	*vms = (struct cpr_vms){ 0 };
 }
+
+static const char *const holds[] = {
+	[CPR_DEVICE_HOLD_NONE] = "none",
+	[CPR_DEVICE_HOLD_HELD] = "held",
+	[CPR_DEVICE_HOLD_MISSING] = "missing",
+	[CPR_DEVICE_HOLD_CHANGED] = "changed",
+	[CPR_DEVICE_HOLD_GROUP] = "group",
+	[CPR_DEVICE_HOLD_BUSY] = "busy",
+	[CPR_DEVICE_HOLD_FAILED] = "failed",
+};
+
+static const char *const differences[] = {
+	[CPR_DIFFERENCE_KIND_MISSING] = "missing",
+	[CPR_DIFFERENCE_KIND_MOVED] = "moved",
+	[CPR_DIFFERENCE_KIND_EXTRA] = "extra",
+	[CPR_DIFFERENCE_KIND_FOREIGN] = "foreign",
+};
+
+const char *cpr_hold_name(enum cpr_device_hold hold)
+{
+	return (size_t)hold < ARRAY_SIZE(holds) ? holds[hold] : "unknown";
+}
+
+const char *cpr_difference_name(enum cpr_difference_kind kind)
+{
+	return (size_t)kind < ARRAY_SIZE(differences) ? differences[kind] : "unknown";
+}
+
+void cpr_devices_free(struct cpr_devices *devices)
+{
+	for (size_t i = 0; i < devices->n; i++)
+		strv_free(&devices->v[i].group);
+	free(devices->v);
+	*devices = (struct cpr_devices){ 0 };
+}
+
+void cpr_verdict_free(struct cpr_verdict *verdict)
+{
+	free(verdict->v);
+	*verdict = (struct cpr_verdict){ 0 };
+}

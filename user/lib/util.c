@@ -148,6 +148,14 @@ void strv_free(struct strv *sv)
 	*sv = (struct strv){ 0 };
 }
 
+bool strv_has(const struct strv *sv, const char *s)
+{
+	for (size_t i = 0; i < sv->n; i++)
+		if (streq(sv->v[i], s))
+			return true;
+	return false;
+}
+
 char *strv_join(const struct strv *sv, const char *between)
 {
 	size_t len = 1;

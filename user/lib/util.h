@@ -102,6 +102,7 @@ struct strv {
 void strv_push(struct strv *sv, const char *s);
 void strv_pushf(struct strv *sv, const char *format, ...) _printf_(2, 3);
 void strv_free(struct strv *sv);
+bool strv_has(const struct strv *sv, const char *s);
 
 /* All of them in one string, with @between between; the caller frees it. */
 char *strv_join(const struct strv *sv, const char *between);

@@ -10,6 +10,11 @@
  *	$CPR_FAKE/fail-CMD	exists: the operation is refused, with its text
  *	$CPR_FAKE/vm.NAME	"STATE file file ..."; absent: defined
  *	$CPR_FAKE/kexec		what kexec_load() was given
+ *	$CPR_FAKE/log		what the module was asked to do, a line each
+ *	$CPR_FAKE/devices.NAME	the addresses in a VM's snapshot
+ *	$CPR_FAKE/hold		"HOLD REASON" of all devices
+ *	$CPR_FAKE/differences	"ADDRESS KIND IOVA LENGTH EXPECTED FOUND", a line each
+ *	$CPR_FAKE/root		/sys, /proc and /dev, as far as they are about devices
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -22,6 +27,7 @@
 #include "lib/cprfs.h"
 #include "lib/genl.h"
 #include "lib/kernel.h"
+#include "lib/pci.h"
 
 struct genl {
 	int unused;
@@ -41,12 +47,34 @@ static const struct {
 	[CPR_CMD_VM_SEAL] = { "seal", BIT(SAVED), CPR_VM_STATE_SEALED, true },
 	[CPR_CMD_VM_CLAIM] = { "claim", BIT(SEALED) | BIT(HELD), CPR_VM_STATE_RESTORING, false },
 	[CPR_CMD_VM_UNCLAIM] = { "unclaim", BIT(RESTORING), CPR_VM_STATE_HELD, true },
+	[CPR_CMD_VM_RELEASE] = { "release", BIT(RESTORING), CPR_VM_STATE_RESTORING, false },
 	[CPR_CMD_VM_UNPIN] = { "unpin", ~0u, CPR_VM_STATE_DEFINED, true },
 };
 
 static char *fake_path(const char *a, const char *b)
 {
 	return xasprintf("%s/%s%s", getenv("CPR_FAKE") ?: "/nonexistent", a, b);
+}
+
+__attribute__((constructor)) static void replace_root(void)
+{
+	if (getenv("CPR_FAKE"))
+		pci_root = fake_path("root", "");
+}
+
+static void _printf_(1, 2) log_line(const char *format, ...)
+{
+	_cleanup_free_ char *path = fake_path("log", "");
+	FILE *f = fopen(path, "ae");
+	va_list ap;
+
+	if (!f)
+		return;
+	va_start(ap, format);
+	vfprintf(f, format, ap);
+	va_end(ap);
+	fputc('\n', f);
+	fclose(f);
 }
 
 static bool exists(const char *name)
@@ -142,6 +170,25 @@ static void read_state(struct cpr_vm *vm)
 	}
 }
 
+static size_t snapshot_of(const char *name, struct strv *devices)
+{
+	_cleanup_free_ char *path = fake_path("devices.", name);
+	_cleanup_free_ char *text = read_text(path, 4096);
+	char *next = text, *word;
+
+	while ((word = strsep(&next, " ")))
+		strv_push(devices, word);
+	return devices->n;
+}
+
+static void read_snapshot(struct cpr_vm *vm)
+{
+	_cleanup_strv_ struct strv devices = { 0 };
+	uint32_t n = snapshot_of(vm->name, &devices);
+
+	vm->dma = (struct cpr_dma){ n, n, n * FRAME_SIZE };
+}
+
 static int write_state(const struct cpr_vm *vm)
 {
 	_cleanup_free_ char *path = fake_path("vm.", vm->name);
@@ -178,6 +225,7 @@ int genl_vm(struct genl *genl, const char *name, struct cpr_vm *vm, struct err *
 			vm->memory += st.st_size;
 	}
 	vm->mapped = is_mapped(name);
+	read_snapshot(vm);
 	return 0;
 }
 
@@ -209,6 +257,13 @@ static int refused(const char *cmd, const char *name, struct err *err)
 	return fail(err, -EIO, .what = "VM", .value = name, .why = fmt("kernel: %s", text));
 }
 
+static void forget_devices(const char *name)
+{
+	_cleanup_free_ char *path = fake_path("devices.", name);
+
+	unlink(path);
+}
+
 int genl_vm_do(struct genl *genl, int cmd, const char *name, const struct strv *files,
 	       struct err *err)
 {
@@ -226,10 +281,116 @@ int genl_vm_do(struct genl *genl, int cmd, const char *name, const struct strv *
 	if (moves[cmd].unmapped && vm.mapped)
 		return fail(err, -EBUSY, .exit = CPR_EXIT_BUSY, .what = "VM", .value = name,
 			    .why = "kernel: its memory is mapped");
+	log_line("%s %s", moves[cmd].name, name);
 	vm.state = moves[cmd].to;
+	if (vm.state == CPR_VM_STATE_DEFINED ||
+	    (vm.state == CPR_VM_STATE_RUNNING && cmd == CPR_CMD_VM_PIN))
+		forget_devices(name);
 	for (size_t i = 0; files && i < files->n; i++)
 		strv_push(&vm.files, files->v[i]);
 	return write_state(&vm);
+}
+
+/* One mapping for each device; what is not told of them a test does not need. */
+int genl_snapshot(struct genl *genl, const char *name, const struct strv *devices, const int *fds,
+		  size_t nfds, struct cpr_dma *dma, struct err *err)
+{
+	_cleanup_free_ char *path = fake_path("devices.", name);
+	_cleanup_free_ char *list = strv_join(devices, " ");
+	int r = refused("snapshot", name, err);
+	FILE *f;
+
+	(void)genl;
+	(void)fds;
+	log_line("snapshot %s %s files %zu", name, list, nfds);
+	if (r < 0)
+		return r;
+	f = fopen(path, "we");
+	if (!f)
+		return -errno;
+	fputs(list, f);
+	fclose(f);
+	*dma = (struct cpr_dma){ devices->n, devices->n, devices->n * FRAME_SIZE };
+	return 0;
+}
+
+static void add_difference(struct cpr_verdict *verdict, const char *line)
+{
+	struct cpr_difference d = { .led = true };
+
+	if (sscanf(line, "%15s %u %li %li %li %li", d.device, &d.kind, &d.iova, &d.length,
+		   &d.expected, &d.found) < 5)
+		return;
+	d.leads = d.found;
+	verdict->v = xrealloc(verdict->v, verdict->n + 1, sizeof(*verdict->v));
+	verdict->v[verdict->n++] = d;
+	verdict->differences++;
+}
+
+int genl_verify(struct genl *genl, const char *name, const int *fds, size_t nfds,
+		struct cpr_verdict *verdict, struct err *err)
+{
+	_cleanup_free_ char *path = fake_path("differences", "");
+	_cleanup_free_ char *text = read_text(path, 4096);
+	_cleanup_strv_ struct strv devices = { 0 };
+	size_t n = snapshot_of(name, &devices);
+	char *next = text, *line;
+
+	(void)genl;
+	(void)fds;
+	log_line("verify %s files %zu", name, nfds);
+	*verdict = (struct cpr_verdict){ .dma = { n, n, n * FRAME_SIZE } };
+	while ((line = strsep(&next, "\n")))
+		add_difference(verdict, line);
+	return refused("verify", name, err);
+}
+
+/* Held under the next kernel, unless $CPR_FAKE/hold says otherwise: "HOLD REASON". */
+static void read_hold(struct cpr_device *device, enum cpr_vm_state state)
+{
+	_cleanup_free_ char *path = fake_path("hold", "");
+	_cleanup_free_ char *text = read_text(path, 256);
+	char *space = text ? strchr(text, ' ') : NULL;
+
+	if (state == CPR_VM_STATE_HELD)
+		device->hold = CPR_DEVICE_HOLD_HELD;
+	if (!space)
+		return;
+	*space = '\0';
+	snprintf(device->reason, sizeof(device->reason), "%s", space + 1);
+	for (int i = 0; i <= CPR_DEVICE_HOLD_FAILED; i++)
+		if (streq(cpr_hold_name(i), text))
+			device->hold = i;
+}
+
+static void add_devices(const struct cpr_vm *vm, struct cpr_devices *out)
+{
+	_cleanup_strv_ struct strv addresses = { 0 };
+	size_t n = snapshot_of(vm->name, &addresses);
+
+	out->v = xrealloc(out->v, out->n + n, sizeof(*out->v));
+	for (size_t i = 0; i < n; i++) {
+		struct cpr_device *device = &out->v[out->n++];
+
+		*device = (struct cpr_device){ .vendor = 0x10d38086, .extents = 1,
+					       .bytes = FRAME_SIZE };
+		snprintf(device->vm, sizeof(device->vm), "%s", vm->name);
+		snprintf(device->address, sizeof(device->address), "%s", addresses.v[i]);
+		strv_push(&device->group, addresses.v[i]);
+		read_hold(device, vm->state);
+	}
+}
+
+int genl_devices(struct genl *genl, const char *vm, struct cpr_devices *devices, struct err *err)
+{
+	_cleanup_vms_ struct cpr_vms vms = { 0 };
+	int r = genl_vms(genl, &vms, err);
+
+	*devices = (struct cpr_devices){ 0 };
+	for (size_t i = 0; r == 0 && i < vms.n; i++)
+		if (!vm || streq(vm, vms.v[i].name))
+			add_devices(&vms.v[i], devices);
+	return r;
 }
 
 bool cprfs_mounted(void)

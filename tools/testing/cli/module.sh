@@ -13,9 +13,23 @@ usable() {
 }
 
 guest_image() { # FILE
-	# xor ax,ax; mov ds,ax; mov dword [8000h],0; mov dword [8004h],0;
-	# 1: add dword [8000h],1; adc dword [8004h],0; jmp 1b
-	printf '\x31\xc0\x8e\xd8\x66\xc7\x06\x00\x80\x00\x00\x00\x00\x66\xc7\x06\x04\x80\x00\x00\x00\x00\x66\x83\x06\x00\x80\x01\x66\x83\x16\x04\x80\x00\xeb\xf2' >"$1"
+	# Suspends to RAM (S3) when the byte at 8008h is set, by the port 604h that the
+	# firmware gives to the power management of q35. It wakes at 7c20h if the
+	# firmware finds that in the FACS, and has to give the port back then.
+	#	xor ax,ax; mov ds,ax; mov dword [8000h],0; mov dword [8004h],0
+	#	mov byte [8008h],0; jmp 1
+	# 7c20:	cli; xor ax,ax; mov ds,ax
+	#	mov dx,0cf8h; mov eax,8000f840h; out dx,eax
+	#	mov dx,0cfch; mov eax,601h; out dx,eax
+	#	mov dx,0cf8h; mov eax,8000f844h; out dx,eax
+	#	mov dx,0cfch; mov al,80h; out dx,al
+	# 1:	add dword [8000h],1; adc dword [8004h],0; cmp byte [8008h],0; je 1
+	#	mov byte [8008h],0; mov dx,604h; mov ax,2400h; out dx,ax; jmp 1
+	{
+		printf '\x31\xc0\x8e\xd8\x66\xc7\x06\x00\x80\x00\x00\x00\x00\x66\xc7\x06\x04\x80\x00\x00\x00\x00\xc6\x06\x08\x80\x00\xeb\x2f\x00\x00\x00'
+		printf '\xfa\x31\xc0\x8e\xd8\xba\xf8\x0c\x66\xb8\x40\xf8\x00\x80\x66\xef\xba\xfc\x0c\x66\xb8\x01\x06\x00\x00\x66\xef\xba\xf8\x0c\x66\xb8\x44\xf8\x00\x80\x66\xef\xba\xfc\x0c\xb0\x80\xee\x66'
+		printf '\x83\x06\x00\x80\x01\x66\x83\x16\x04\x80\x00\x80\x3e\x08\x80\x00\x74\xed\xc6\x06\x08\x80\x00\xba\x04\x06\xb8\x00\x24\xef\xeb\xdf'
+	} >"$1"
 	truncate -s 510 "$1"
 	printf '\x55\xaa' >>"$1"
 	truncate -s 1M "$1"

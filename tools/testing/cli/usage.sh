@@ -51,6 +51,21 @@ refuses 'an empty part of a list of sizes' 2 \
 refuses 'RAM that is lost at the kexec' 4 \
 	"cpr-helper: QEMU option '-object memory-backend-ram,id=x,size=64M': this memory is anonymous and is lost at the kexec" \
 	run a -- true -m 64M -object memory-backend-ram,id=x,size=64M
+passed='of passed-through devices only PCI ones are handed over'
+for device in vfio-ap,sysfsdev=/sys/x vfio-ccw,sysfsdev=/sys/x vfio-user-pci,socket=/x; do
+	refuses "a device that is no PCI device: ${device%%,*}" 4 \
+		"cpr-helper: QEMU option '-device $device': $passed" run a --ram 64M -- true -device $device
+done
+mdev=/sys/bus/mdev/devices/83b8f4f2-509f-382f-3c1e-e6bfe0fa1001
+refuses 'a mediated device' 4 \
+	"cpr-helper: QEMU option '-device vfio-pci,sysfsdev=$mdev': it names no PCI device, and no other can be handed over" \
+	run a --ram 64M -- true -device vfio-pci,sysfsdev=$mdev
+refuses 'a device by its file descriptor' 4 \
+	"cpr-helper: QEMU option '-device vfio-pci,fd=9': the file descriptor does not exist after a kexec" \
+	run a --ram 64M -- true -device vfio-pci,fd=9
+refuses 'a device that is exchanged later' 4 \
+	"cpr-helper: QEMU option '-set device.x.host=01:00.0': it could exchange a device that is passed through" \
+	run a --ram 64M -- true -set device.x.host=01:00.0
 true=$(realpath "$(type -P true)")
 prints 'run --dry-run' "create /run/cpr/a/ram0, 64M
 start $true -append 'a b' -object memory-backend-file,id=cpr-ram0,size=64M,mem-path=/run/cpr/a/ram0,share=on,align=2M -machine memory-backend=cpr-ram0 -m 64M" \

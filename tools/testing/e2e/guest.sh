@@ -8,6 +8,17 @@
 #   qmp NAME COMMAND                     and the line that answers it
 #   runstate_is NAME STATE
 #   ticks NAME N [SECONDS]               until it has said tick N; why not is kept in the results
+#   ask_agent NAME COMMAND               of the guest agent; it may not answer
+#
+# And their devices:
+#
+#   address_of DEVICE                    of a PCI address, slotN, or vfN: of the NIC in slot N
+#   make_vfs DEVICE...                   those that are VFs
+#   driver_of ADDRESS                    its driver in L1, if any
+#   native_driver ADDRESS                the driver in L1 that would take it, if any
+#   let_native_have ADDRESS              take it from vfio-pci and look for another driver
+#   verified NAME                        cpr-helper shows that what its devices reach is what they reached
+#   uses NAME N DRIVER...                until these devices were well at tick N; none ever was not
 
 mnt=/run/cpr
 export mnt
@@ -36,7 +47,7 @@ start_guest() {
 	cpr-helper run "$name" --ram "$size" "${options[@]}" -- \
 		qemu-system-x86_64 -M q35,accel=kvm -cpu host -nodefaults -display none -no-reboot \
 		-kernel /lab/guest/vmlinuz -initrd /lab/guest/initrd \
-		-append "console=ttyS0 quiet panic=-1 blob=16M" "${port_io_only[@]}" \
+		-append "console=ttyS0 quiet panic=-1 no_console_suspend blob=16M" "${port_io_only[@]}" \
 		-chardev "file,id=ser,path=$(guest_console "$name"),append=on" -serial chardev:ser "$@"
 }
 
@@ -56,5 +67,74 @@ guest_facts() {
 }
 
 ticks() { wait_tick "$@" || { guest_facts "$1"; false; }; }
+
+ask_agent() {
+	{
+		printf '{"execute":"guest-sync","arguments":{"id":1}}\n{"execute":"%s"}\n' "$2"
+		sleep 1
+	} | socat -t 1 - "UNIX-CONNECT:/run/cpr-helper/$1.qga"
+}
+
+address_of() {
+	case $1 in
+	slot*) slot_device "${1#slot}" ;;
+	vf*) basename "$(readlink -f "/sys/bus/pci/devices/$(slot_device "${1#vf}")/virtfn0")" ;;
+	*) echo "$1" ;;
+	esac
+}
+
+# The NIC itself has to be up, and the VF keeps its MAC over a new kernel.
+make_vf() {
+	local pf net
+	pf=/sys/bus/pci/devices/$(slot_device "$1")
+	modprobe igb
+	until_ok 20 test -d "$pf/net" || return
+	[ "$(cat "$pf/sriov_numvfs")" = 1 ] || echo 1 >"$pf/sriov_numvfs"
+	net=$(ls "$pf/net")
+	ip link set "$net" up
+	ip link set "$net" vf 0 mac "52:54:00:00:02:0$1"
+}
+
+make_vfs() {
+	local device
+	for device; do
+		[[ $device != vf* ]] || make_vf "${device#vf}" || return
+	done
+}
+
+driver_of() {
+	local link=/sys/bus/pci/devices/$1/driver
+	[ ! -e "$link" ] || basename "$(readlink "$link")"
+}
+
+native_driver() { modprobe -R "$(cat "/sys/bus/pci/devices/$1/modalias")" 2>/dev/null | grep -v vfio | head -n 1; }
+
+let_native_have() {
+	local dir=/sys/bus/pci/devices/$1
+	echo >"$dir/driver_override"
+	[ ! -e "$dir/driver" ] || echo "$1" >"$dir/driver/unbind"
+	modprobe "$(native_driver "$1")"
+	# refused, if the device is held
+	echo "$1" >/sys/bus/pci/drivers_probe
+}
+
+# Words and numbers of a verdict that is not good.
+verified() {
+	local line
+	line=$(cpr-helper show "$1" | grep -iE 'verif|verdict')
+	printf '%s\n' "$line"
+	[ -n "$line" ] && ! grep -qiE 'never|not |none|unknown|fail|[1-9][0-9]* (range|differ)' <<<"$line"
+}
+
+used() { [ "$(last_use "$1" "$3")" -ge "$2" ]; }
+
+uses() {
+	local name=$1 n=$2 driver
+	shift 2
+	for driver; do
+		until_ok 60 used "$name" "$n" "$driver" || return
+	done
+	! guest_corrupt "$name"
+}
 
 runstate_is() { qmp "$1" query-status | grep -q "\"status\": \"$2\""; }

@@ -14,9 +14,13 @@
 #   make_tree DIR                                 names and files of all kinds
 #   fingerprint DIR; same_tree DIR FINGERPRINT    every fact and every byte below it
 #   kernel_of SERIES                              6.12, 7.3 or debug: its version
+#   slot_device N                                 PCI address of what is in --with's Nth slot
+#   plug N JSON; unplug N                         put a device in there, take it out
+#   machine COMMAND [JSON]                        a QMP command to the QEMU that L1 runs in
 #   guest_console NAME                            the file that has guest NAME's serial output
 #   guest_sum, last_tick, guest_corrupt NAME      what the guest said there
 #   wait_tick NAME N [SECONDS]                    until it has said tick N
+#   last_use NAME DRIVER; wakes NAME              the tick its device was last well at; wakings from S3
 #
 # Standard output is what L0 reads: KTAP only. State is kept on the disk of
 # L1, which lives as long as its QEMU, so it survives kexec.
@@ -169,6 +173,41 @@ kexec_to() {
 	kexec -e
 }
 
+slot_device() { basename /sys/bus/pci/devices/0000:00:1"$1".0/0000:*:00.0; }
+
+virtio_port() {
+	local name
+	for name in /sys/class/virtio-ports/*/name; do
+		[ "$(cat "$name" 2>/dev/null)" = "$1" ] || continue
+		name=${name%/name}
+		echo "/dev/${name##*/}"
+		return
+	done
+	return 1
+}
+
+# Prints the reply, with what it says of itself in between: the greeting, events.
+machine() {
+	local port line
+	exec {port}<>"$(virtio_port cpr.monitor)" || return
+	printf '{"execute":"qmp_capabilities"}\n{"execute":"%s","arguments":%s,"id":"asked"}\n' "$1" "${2:-{\}}" >&"$port"
+	while read -r -t $((10 * CPR_SCALE)) line <&"$port"; do
+		printf '%s\n' "$line"
+		[[ $line != *'"id": "asked"'* ]] || break
+	done
+	exec {port}>&-
+	[[ $line == *'"id": "asked"'* && $line == *'"return"'* ]]
+}
+
+full() { [ -e "/sys/bus/pci/devices/$(slot_device "$1")" ]; }
+
+empty() { ! full "$1"; }
+
+# plug N JSON - what boot.sh put there is called in-N, as is what comes after it.
+plug() { machine device_add "{\"id\":\"in-$1\",\"bus\":\"slot-$1\",$2}" && until_ok 20 full "$1"; }
+
+unplug() { machine device_del "{\"id\":\"in-$1\"}" && until_ok 20 empty "$1"; }
+
 guest_console() { echo "$lab_state/$1.console"; }
 
 # `GUEST tick N ok sum=...` and the like; anything may be cut short by kexec.
@@ -182,7 +221,19 @@ last_tick() {
 	echo "${n:-0}"
 }
 
-guest_corrupt() { grep -aq 'GUEST tick .* CORRUPT' "$(guest_console "$1")"; }
+guest_corrupt() { grep -aqE 'GUEST (tick|disk|nic) .* (CORRUPT|DEAD)' "$(guest_console "$1")"; }
+
+last_use() {
+	local n
+	n=$(sed -n "s/.*GUEST [a-z]* $2 \([0-9]*\) ok .*/\1/p" "$(guest_console "$1")" 2>/dev/null | tail -n 1)
+	echo "${n:-0}"
+}
+
+wakes() {
+	local n
+	n=$(sed -n 's/.*GUEST woke \([0-9]*\).*/\1/p' "$(guest_console "$1")" 2>/dev/null | tail -n 1)
+	echo "${n:-0}"
+}
 
 tick_reached() { [ "$(last_tick "$1")" -ge "$2" ]; }
 

@@ -13,6 +13,7 @@
 #include "lib/qga.h"
 #include "lib/qmp.h"
 #include "lib/resume.h"
+#include "lib/suspend.h"
 
 #define GREETING "{\"QMP\": {\"version\": {}, \"capabilities\": []}}\r\n"
 #define HELLO { SEND, GREETING }, { READ, "qmp_capabilities" }, { SEND, "{\"return\": {}, \"id\": 1}\r\n" }
@@ -302,6 +303,157 @@ TEST(guest_agent)
 	}
 }
 
+/* An agent that suspends the guest says nothing; one that will not, says why. */
+TEST(guest_agent_suspends)
+{
+	static const struct step asked[] = {
+		{ ECHO_SYNC, NULL }, { READ, "guest-suspend-ram" }, { HANG, NULL }, { END, NULL },
+	};
+	static const struct step refuses[] = {
+		{ ECHO_SYNC, NULL }, { READ, "guest-suspend-ram" },
+		{ SEND, "{\"error\": {\"desc\": \"not supported\"}}\n" }, { HANG, NULL }, { END, NULL },
+	};
+	static const struct step gone[] = {
+		{ ECHO_SYNC, NULL }, { READ, "guest-suspend-ram" }, { END, NULL },
+	};
+	static const struct { const struct step *steps; int r; } cases[] = {
+		{ asked, 0 }, { refuses, -EREMOTEIO }, { gone, -ECONNRESET },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_err_ struct err err = { 0 };
+		struct session s;
+
+		start(&s, cases[i].steps);
+		CHECK_EQ(qga_suspend(s.js, deadline_in(1), &err), 0);
+		CHECK_EQ(qga_refusal(s.js, deadline_in(0.3), &err), cases[i].r);
+		CHECK(!cases[i].r || err.why);
+		jsonsock_free(s.js);
+		pthread_join(s.thread, NULL);
+		CHECK(s.peer.ok);
+	}
+}
+
+#define ASK(command, id, reply) \
+	{ READ, command }, { SEND, "{\"return\": " reply ", \"id\": " #id "}" }
+#define STATUS_IS(id, s) ASK("query-status", id, "{\"status\": \"" s "\"}")
+#define WAKES(id, yes) ASK("query-current-machine", id, "{\"wakeup-suspend-support\": " yes "}")
+#define EVENT(name) { SEND, "{\"event\": \"" name "\"}" }
+
+TEST(a_guest_that_is_woken)
+{
+	static const struct step wakes[] = {
+		HELLO, STATUS_IS(2, "suspended"), EVENT("WAKEUP"), ASK("system_wakeup", 3, "{}"),
+		STATUS_IS(4, "running"), { END, NULL },
+	};
+	static const struct step runs[] = { HELLO, STATUS_IS(2, "running"), { END, NULL } };
+	static const struct step refuses[] = {
+		HELLO, STATUS_IS(2, "suspended"), { READ, "system_wakeup" },
+		{ SEND, "{\"error\": {\"desc\": \"no\"}, \"id\": 3}" }, { END, NULL },
+	};
+	static const struct { const struct step *steps; int r; } cases[] = {
+		{ wakes, 0 }, { runs, 0 }, { refuses, -EREMOTEIO },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_err_ struct err err = { 0 };
+		struct session s;
+		int r;
+		struct qmp *qmp = open_session(&s, cases[i].steps, &r, NULL);
+
+		CHECK_EQ(guest_wake(qmp, &err), cases[i].r);
+		CHECK(!!cases[i].r == err.set);
+		finish(&s, qmp);
+	}
+}
+
+/* With a QEMU and an agent that follow a script each. */
+static void suspend(const struct step *qemu, const struct step *agent, double seconds, int want,
+		    const char *words)
+{
+	_cleanup_err_ struct err err = { 0 };
+	struct session s, a;
+	int r;
+	struct qmp *qmp = open_session(&s, qemu, &r, NULL);
+
+	start(&a, agent);
+	r = guest_suspend_by(qmp, a.js, deadline_in(seconds), &err);
+	jsonsock_free(a.js);
+	pthread_join(a.thread, NULL);
+	finish(&s, qmp);
+	CHECK(a.peer.ok);
+	CHECK_EQ(r, want);
+	CHECK_MSG(!words || strstr(err.why, words), "'%s' lacks '%s'", err.why, words);
+}
+
+static const struct step willing[] = {
+	{ ECHO_SYNC, NULL }, { READ, "guest-suspend-ram" }, { HANG, NULL }, { END, NULL },
+};
+
+TEST(a_guest_that_suspends)
+{
+	static const struct step sleeps[] = {
+		HELLO, WAKES(2, "true"), STATUS_IS(3, "running"), EVENT("SUSPEND"),
+		STATUS_IS(4, "suspended"), { END, NULL },
+	};
+	static const struct step at_once[] = {
+		HELLO, WAKES(2, "true"), EVENT("SUSPEND"), STATUS_IS(3, "suspended"), { END, NULL },
+	};
+
+	suspend(sleeps, willing, 20, 0, NULL);
+	suspend(at_once, willing, 20, 0, NULL);
+}
+
+TEST(a_guest_that_does_not_suspend)
+{
+	static const struct step awake[] = {
+		HELLO, WAKES(2, "true"), STATUS_IS(3, "running"), { HANG, NULL }, { END, NULL },
+	};
+	static const struct step unasked[] = { HELLO, WAKES(2, "true"), { HANG, NULL }, { END, NULL } };
+	static const struct step no_wakeup[] = { HELLO, WAKES(2, "false"), { END, NULL } };
+	static const struct step off[] = {
+		HELLO, WAKES(2, "true"), STATUS_IS(3, "running"), EVENT("SHUTDOWN"),
+		STATUS_IS(4, "shutdown"), { END, NULL },
+	};
+	static const struct step gone[] = {
+		HELLO, WAKES(2, "true"), STATUS_IS(3, "running"), { END, NULL },
+	};
+	static const struct step refuses[] = {
+		{ ECHO_SYNC, NULL }, { READ, "guest-suspend-ram" },
+		{ SEND, "{\"error\": {\"desc\": \"not supported\"}}\n" }, { HANG, NULL }, { END, NULL },
+	};
+	static const struct step absent[] = { { HANG, NULL }, { END, NULL } };
+	static const struct step idle[] = { { END, NULL } };
+
+	suspend(awake, refuses, 20, -EREMOTEIO, "not supported");
+	suspend(off, willing, 20, -EBUSY, "'shutdown'");
+	suspend(gone, willing, 20, -ECONNRESET, NULL);
+	suspend(no_wakeup, idle, 20, -EOPNOTSUPP, "no wake-up");
+	setenv("CPR_TIMEOUT_SCALE", "0.05", 1);
+	suspend(unasked, absent, 20, -ETIMEDOUT, "does not answer");
+	unsetenv("CPR_TIMEOUT_SCALE");
+}
+
+/* Given up, it suspends after all: it is woken. */
+TEST(a_guest_that_suspends_late)
+{
+	static const struct step late[] = {
+		HELLO, WAKES(2, "true"), STATUS_IS(3, "running"), STATUS_IS(4, "running"),
+		EVENT("SUSPEND"), STATUS_IS(5, "suspended"), STATUS_IS(6, "suspended"),
+		ASK("system_wakeup", 7, "{}"), STATUS_IS(8, "running"), { END, NULL },
+	};
+
+	suspend(late, willing, 2, -ETIMEDOUT, "does not suspend");
+}
+
+TEST(a_guest_without_agent)
+{
+	_cleanup_err_ struct err err = { 0 };
+
+	CHECK_EQ(guest_suspend(NULL, NULL, deadline_in(1), &err), -EOPNOTSUPP);
+	CHECK(err.exit == CPR_EXIT_REFUSED && err.remedy);
+}
+
 /* A signal ends a wait only where that was allowed, and is kept until then. */
 TEST(a_signal)
 {
@@ -321,6 +473,11 @@ TEST(a_signal)
 	CHECK(!interrupted());
 	qmp->js->interruptible = true;
 	CHECK_EQ(qmp_event(qmp, deadline_in(20), &event, NULL), -EINTR);
+	CHECK(interrupted());
+	CHECK(!interrupt_defer(true));
+	CHECK(!interrupted());
+	CHECK_EQ(qmp_event(qmp, deadline_in(0.1), &event, NULL), -ETIMEDOUT);
+	CHECK(interrupt_defer(false));
 	CHECK(interrupted());
 	interrupt_disable();
 	CHECK(!interrupted());

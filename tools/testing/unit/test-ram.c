@@ -32,6 +32,8 @@ static size_t parse_ram(const char *text, uint64_t *sizes)
 	return n;
 }
 
+static bool agent_optional;
+
 static int plan(const char *ram, const char *agent, const char *line, struct ram_plan *out,
 		struct err *err)
 {
@@ -39,7 +41,7 @@ static int plan(const char *ram, const char *agent, const char *line, struct ram
 	uint64_t sizes[8];
 	struct ram_request req = {
 		.dir = DIR, .sizes = sizes, .nsizes = parse_ram(ram, sizes), .agent = agent,
-		.argv = &argv,
+		.agent_optional = agent_optional, .argv = &argv,
 	};
 
 	split(line, &argv);
@@ -144,8 +146,9 @@ static const struct {
 	{ "8M", "-preconfig", CPR_EXIT_REFUSED, "-preconfig" },
 	{ "8M", "-loadvm x", CPR_EXIT_REFUSED, "-loadvm" },
 	{ "8M", "-run-with user=qemu", CPR_EXIT_REFUSED, "-run-with" },
-	{ "8M", "-device vfio-pci,host=00:02.0", CPR_EXIT_REFUSED, "vfio" },
-	{ "8M", "-device {\"driver\":\"vfio-pci\"}", CPR_EXIT_REFUSED, "vfio" },
+	{ "8M", "-device vfio-ccw,sysfsdev=/sys/x", CPR_EXIT_REFUSED, "vfio" },
+	{ "8M", "-device {\"driver\":\"vfio-ap\"}", CPR_EXIT_REFUSED, "vfio" },
+	{ "8M", "-global vfio-pci.sysfsdev=/sys/x", CPR_EXIT_REFUSED, "exchange" },
 	{ "8M", "-m 8M,slots=2,maxmem=1G", CPR_EXIT_REFUSED, "slots" },
 	{ "8M", "-M q35,memory.size=8M", CPR_EXIT_REFUSED, "memory.size" },
 	{ "8M", "-M q35,memory-backend=nope", CPR_EXIT_REFUSED, "nope" },
@@ -214,6 +217,24 @@ TEST(guest_agent_channel)
 	CHECK_STR(found.agent, "/tmp/a,b");
 	CHECK(plan("8M", "/run/a.qga", own, &both, &err) < 0);
 	CHECK_EQ(err.exit, CPR_EXIT_USAGE);
+}
+
+/* As guests with devices need it: added, unless there is one. */
+TEST(guest_agent_channel_that_is_needed)
+{
+	static const char own[] = "-device virtserialport,name=org.qemu.guest_agent.0,chardev=ga "
+				  "-chardev socket,path=/tmp/a,id=ga,server=on";
+	_cleanup_plan_ struct ram_plan added = { 0 }, found = { 0 };
+	_cleanup_free_ char *line = NULL;
+
+	agent_optional = true;
+	CHECK_EQ(plan("8M", "/run/a.qga", "-M q35", &added, NULL), 0);
+	CHECK_STR(added.agent, "/run/a.qga");
+	CHECK_EQ(plan("8M", "/run/a.qga", own, &found, NULL), 0);
+	CHECK_STR(found.agent, "/tmp/a");
+	line = strv_join(&found.argv, " ");
+	CHECK(!strstr(line, "cpr-qga"));
+	agent_optional = false;
 }
 
 TEST(qemu_key_value_syntax)

@@ -7,7 +7,9 @@
 #   --kernel 6.12|7.3|debug   the kernel to boot (6.12)
 #   --mem SIZE                of L1 (4G)
 #   --append TEXT             more for its command line
-#   --with nvme|igb           a device more, alone in its IOMMU group; may repeat
+#   --with DEVICE             nvme, igb, e1000e or empty: one more slot, alone in its
+#                             IOMMU group, with this in it; may repeat
+#   --iommu KIND              intel, amd, virtio or none (intel)
 #   --timeout SECONDS         as on a fast machine (120); scaled for this one
 #   --results DIR             where logs go (build/lab/results/KERNEL-SCRIPT)
 #   --accel auto|tcg|kvm      (auto)
@@ -20,7 +22,7 @@ set -euo pipefail
 # shellcheck source-path=SCRIPTDIR
 . "$vm_dir/splat.sh"
 
-kernel=6.12 mem=4G append='' timeout=120 results='' accel=auto devices=()
+kernel=6.12 mem=4G append='' timeout=120 results='' accel=auto iommu=intel devices=()
 while [ $# -gt 0 ]; do
 	case $1 in
 	--kernel) kernel=$2 ;;
@@ -30,6 +32,7 @@ while [ $# -gt 0 ]; do
 	--timeout) timeout=$2 ;;
 	--results) results=$2 ;;
 	--accel) accel=$2 ;;
+	--iommu) iommu=$2 ;;
 	-*) die "unknown option $1" ;;
 	*) break ;;
 	esac
@@ -65,12 +68,13 @@ cmdline="console=ttyS0 loglevel=5 printk.time=1 log_buf_len=1M panic=-1 root=/de
 [ "$kernel" != debug ] || cmdline+=" panic_on_warn=1"
 cmdline+=${append:+ $append}
 
-# A PC with an IOMMU. 00:02.0, a NIC, is alone in its IOMMU group.
+# A PC with an IOMMU. 00:02.0, a NIC, is alone in its IOMMU group. The script
+# has QEMU's own monitor on the port cpr.monitor, by a socket on which this QEMU
+# is both ends.
 # shellcheck disable=SC2054 # these commas are QEMU's
 machine=(
 	-M "q35,accel=$accel,kernel-irqchip=split" -cpu max -smp 2 -m "$mem"
 	-nodefaults -no-user-config -no-reboot -display none
-	-device intel-iommu,intremap=on,caching-mode=off
 	-kernel "$vmlinuz" -initrd "$initrd" -append "$cmdline"
 	-serial "file:$results/console.log"
 	-netdev user,id=net,restrict=on -device e1000e,netdev=net,addr=02.0
@@ -80,25 +84,41 @@ machine=(
 	-device virtio-9p-pci,fsdev=results,mount_tag=results
 	-device virtio-serial-pci -chardev file,id=verdict,path=/dev/stdout
 	-device virtserialport,chardev=verdict,name=cpr.verdict
+	-chardev socket,id=monitor,path=monitor,server=on,wait=off -mon chardev=monitor,mode=control
+	-chardev socket,id=asks,path=monitor -device virtserialport,chardev=asks,name=cpr.monitor
 )
 
-plug() {
-	machine+=(-device "pcie-root-port,id=rp-$1,slot=$2" -device "$1,bus=rp-$1$3")
-}
+# shellcheck disable=SC2054 # as above
+case $iommu in
+intel) machine+=(-device intel-iommu,intremap=on,caching-mode=off) ;;
+amd) machine+=(-device amd-iommu,intremap=on) ;;
+virtio) machine+=(-device virtio-iommu-pci) ;;
+none) ;;
+*) die "no IOMMU is called '$iommu'" ;;
+esac
 
+# Each device is called in-N, and is alone behind a root port, slot-N, at
+# 00:1N.0. There is a network and a disk for what may come into an empty slot.
+slot=0
 for device in "${devices[@]}"; do
+	slot=$((slot + 1))
+	truncate -s 64M "$results/disk-$slot"
+	machine+=(
+		-device "pcie-root-port,id=slot-$slot,addr=1$slot.0,slot=$slot,chassis=$slot"
+		-netdev "user,id=net-$slot,restrict=on"
+		-blockdev "driver=file,node-name=disk-$slot,filename=$results/disk-$slot"
+	)
+	place=id=in-$slot,bus=slot-$slot
 	case $device in
-	nvme)
-		truncate -s 256M "$results/nvme.img"
-		machine+=(-drive "file=$results/nvme.img,format=raw,if=none,id=nvme,cache=unsafe")
-		plug nvme 1 ",serial=cpr,drive=nvme"
-		;;
-	igb) plug igb 2 "" ;;
+	nvme) machine+=(-device "nvme,$place,serial=cpr-$slot,drive=disk-$slot") ;;
+	igb | e1000e) machine+=(-device "$device,$place,netdev=net-$slot,mac=52:54:00:00:01:0$slot") ;;
+	empty) ;;
 	*) die "no device is called '$device'" ;;
 	esac
 done
 
 # In the foreground, so that Ctrl-C reaches QEMU.
+cd "$results"
 status=0
 timeout --foreground -k 10 "$timeout" "$vm_dir/toolbox.sh" qemu-system-x86_64 "${machine[@]}" \
 	</dev/null 2>"$results/qemu.log" |

@@ -8,7 +8,8 @@ set -euo pipefail
 
 root=$1 version=$2 out=$3
 here=$(cd -- "$(dirname -- "$0")" && pwd)
-modules=(virtio_pci virtio_blk ext4 crc32c_generic)
+# The IOMMU first: devices behind it wait for it.
+modules=(virtio_iommu virtio_pci virtio_blk ext4 crc32c_generic)
 
 tree=$(mktemp -d)
 trap 'rm -rf "$tree"' EXIT

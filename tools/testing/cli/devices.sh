@@ -1,0 +1,288 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash disable=SC2154
+# VMs with passed-through devices, after module.sh: with a real QEMU that is not
+# told of them, fakepci.c in the place of the PCI core, and a guest that really
+# suspends to RAM.
+
+nic=0000:00:02.0 disk=0000:01:00.0
+
+# A device in a group of its own, with a driver of the host.
+pci_device() { # ADDRESS GROUP DRIVER
+	local dev=$root/sys/bus/pci/devices/$1 group=$root/sys/kernel/iommu_groups/$2
+	mkdir -p "$dev" "$group/devices" "$root/sys/bus/pci/drivers/$3"
+	echo 0x8086 >"$dev/vendor"
+	echo 0x10d3 >"$dev/device"
+	echo 0x020000 >"$dev/class"
+	echo >"$dev/driver_override"
+	echo "$3" >"$dev/native"
+	ln -s "$root/sys/bus/pci/drivers/$3" "$dev/driver"
+	ln -s "$group" "$dev/iommu_group"
+	ln -s "$dev" "$group/devices/$1"
+}
+driver_of() { basename "$(readlink "$root/sys/bus/pci/devices/$1/driver")"; }
+drives() { [ "$(driver_of "$2")" = "$1" ]; }
+
+# QEMU, without what is passed through; a file is open for each, as by iommufd.
+qemu_script() { # FILE
+	cat >"$1" <<-EOF
+		#!/bin/bash
+		args=() n=0
+		while [ \$# -gt 0 ]; do
+			case "\$1 \${2-}" in
+			'-device vfio-pci,'*) exec {fd}<>"$root/dev/vfio/devices/vfio\$((n++))"; shift 2 ;;
+			*) args+=("\$1"); shift ;;
+			esac
+		done
+		exec qemu-system-x86_64 "\${args[@]}"
+	EOF
+	chmod 755 "$1"
+}
+agent_channel=(-device virtio-serial-pci -chardev "socket,id=ga,path=$tmp/agent.sock"
+	-device virtserialport,chardev=ga,name=org.qemu.guest_agent.0)
+start_v() { start v -- -device "vfio-pci,host=$nic" "${agent_channel[@]}"; }
+agent_is() { echo "$1" >"$tmp/agent.mode"; }
+suspend_v() {
+	"$here/agent.py" --suspend /run/cpr/v/ram0
+	until_is v suspended
+}
+until_is() { # NAME GUEST-STATE
+	local i
+	for ((i = 0; i < 400; i++)); do
+		! state_is "$1" running "$2" 2>/dev/null || return 0
+		sleep 0.05
+	done
+	return 1
+}
+# What the module was asked to do since the last time.
+asked() { tr '\n' ';' <"$CPR_FAKE/log"; : >"$CPR_FAKE/log"; }
+asked_for() { local got; got=$(asked); echo "asked: $got"; [ "$got" = "$1" ]; }
+# QEMU dies in postmigrate, and the next kernel has no driver for the device.
+leave_kernel() {
+	kill -9 "$(pid_of v)"
+	while [ -n "$(pid_of v 2>/dev/null)" ]; do sleep 0.05; done
+	sed -i 's/^saved/held/' "$CPR_FAKE/vm.v"
+	rm -f "$root/sys/bus/pci/devices/$nic/driver"
+	echo >"$root/sys/bus/pci/devices/$nic/driver_override"
+	: >"$CPR_FAKE/log"
+}
+
+devices_tests() {
+	local before pid
+
+	# ---- what cannot be given ----
+	refuses 'run: no such device' 3 "cpr-helper: device '0000:09:00.0': there is no such PCI device" \
+		run v --ram 32M -- "${qemu[@]}" -device vfio-pci,host=09:00.0
+	echo '23 1 259:1 / /srv rw - ext4 /dev/root rw' >"$root/proc/self/mountinfo"
+	refuses 'run: a disk of the host' 5 "cpr-helper: device '$disk': the host uses it: '/srv' is mounted from it" \
+		run v --ram 32M -- "${qemu[@]}" -device "vfio-pci,host=$nic" -device "vfio-pci,host=$disk"
+	refuses 'run --dry-run says so, too' 5 \
+		"cpr-helper: device '$disk': the host uses it: '/srv' is mounted from it" \
+		run v --ram 32M --dry-run -- "${qemu[@]}" -device "vfio-pci,host=$disk"
+	: >"$root/proc/self/mountinfo"
+	mv "$root/sys/bus/pci/devices/$nic/iommu_group" "$tmp/group"
+	refuses 'run: no IOMMU' 4 "cpr-helper: device '$nic': it has no IOMMU group: nothing would keep its DMA to the guest" \
+		run v --ram 32M -- "${qemu[@]}" -device "vfio-pci,host=$nic"
+	mv "$tmp/group" "$root/sys/bus/pci/devices/$nic/iommu_group"
+	holds 'nothing was changed' drives e1000e $nic
+	holds 'nothing of it is left' gone v
+	call run v --ram 32M --dry-run -- "${qemu[@]}" -device "vfio-pci,host=$nic"
+	holds 'run --dry-run' grep -q "^give $nic to vfio-pci$" <<<"$out"
+	holds 'gives nothing' drives e1000e $nic
+
+	# ---- a run that fails gives them back ----
+	echo $nic >"$root/sys/bus/pci/drivers/vfio-pci/refuses"
+	refuses 'vfio-pci does not take it' 1 "cpr-helper: cannot give to vfio-pci '$nic': the driver does not take it" \
+		run v --ram 32M -- "${qemu[@]}" -device "vfio-pci,host=$disk" -device "vfio-pci,host=$nic"
+	rm "$root/sys/bus/pci/drivers/vfio-pci/refuses"
+	holds 'its driver has it' drives e1000e $nic
+	holds 'the other one was given back' drives nvme $disk
+	holds 'nothing is left of that' gone v
+	call run v --ram 32M -- "${qemu[@]}" -device "vfio-pci,host=$nic" -device no-such-device
+	holds 'QEMU does not start' test "$status" = 1
+	holds 'its driver has it again' drives e1000e $nic
+	echo 'no more VMs' >"$CPR_FAKE/fail-pin"
+	refuses 'a pin that is refused' 1 "cpr-helper: VM 'v': kernel: no more VMs" \
+		run v --ram 32M -- "${qemu[@]}" -device "vfio-pci,host=$nic"
+	rm "$CPR_FAKE/fail-pin"
+	holds 'its driver has it once more' drives e1000e $nic
+
+	# ---- without an agent in the guest ----
+	start v -- -device "vfio-pci,host=$nic"
+	holds 'run' test "$status" = 0
+	holds 'vfio-pci has it' drives vfio-pci $nic
+	holds 'its manifest' manifest v "m['devices'] == [{'address': '$nic', 'driver': 'e1000e', 'group': '7'}] and \
+		m['agent'] == '/run/cpr-helper/v.qga'"
+	: >"$CPR_FAKE/log"
+	CPR_TIMEOUT_SCALE=0.2 call save v
+	holds 'no agent: refused' test "$status" = 4
+	holds 'why' grep -q "^cpr-helper: VM 'v': its guest must suspend to RAM, for its devices, and does not: guest agent: does not answer$" <<<"$err"
+	holds 'the guest runs on' counts v
+	holds 'the module was not asked' asked_for ''
+	refuses 'a device of another VM' 5 "cpr-helper: device '$nic': VM 'v' has it" \
+		run w --ram 32M -- "${qemu[@]}" -device "vfio-pci,host=$nic"
+	qmp v '{"execute": "stop"}' >/dev/null
+	refuses 'save of a paused guest with devices' 5 \
+		"cpr-helper: VM 'v': it has devices passed through and must suspend, but it is 'paused'" save v
+	end v
+	holds 'delete gives it back' drives e1000e $nic
+
+	# ---- with one that does not suspend ----
+	agent_is refuses
+	start_v
+	refuses 'an agent that refuses' 4 "cpr-helper: VM 'v': its guest must suspend to RAM, for its devices, and does not: guest agent refuses: suspend-to-ram not supported by OS" save v
+	holds 'its guest runs on' counts v
+	agent_is idle
+	CPR_TIMEOUT_SCALE=0.1 call save v --timeout 10
+	holds 'a guest that does not suspend' test "$status" = 4
+	holds 'why not' grep -q 'and does not: guest: it does not suspend$' <<<"$err"
+	holds 'that guest runs on' counts v
+	CPR_TIMEOUT_SCALE=0.1 "$helper" save v --timeout 1000 2>"$tmp/err" &
+	pid=$!
+	until manifest v "m['suspended']" 2>/dev/null; do sleep 0.05; done
+	kill -TERM $pid
+	wait $pid
+	status=$?
+	holds 'a save that is interrupted' test "$status" = 1
+	holds 'by that' grep -q 'interrupted$' "$tmp/err"
+	holds 'that one runs on, too' counts v
+	holds 'nothing is kept of it' manifest v "'suspended' not in m and 'saved' not in m"
+
+	# ---- save and abort ----
+	agent_is willing
+	: >"$CPR_FAKE/log"
+	echo '2 MiB of ram0 cannot be reached by 0000:00:02.0' >"$CPR_FAKE/fail-snapshot"
+	refuses 'a snapshot that is refused' 1 "cpr-helper: VM 'v': kernel: 2 MiB of ram0 cannot be reached by 0000:00:02.0" save v
+	rm "$CPR_FAKE/fail-snapshot"
+	holds 'the guest was woken' counts v
+	holds 'in the same QEMU' state_is v running running
+	holds 'nothing more was asked' asked_for "snapshot v $nic files 1;"
+	before=$(counted v) pid=$(pid_of v)
+	json 'save' "o['vms'][0]['ok'] and o['vms'][0]['runstate'] == 'running'" save v
+	holds 'in this order' asked_for "snapshot v $nic files 1;save v;"
+	holds 'the guest stands still' stands_still v
+	holds 'its state is recorded' manifest v "m['saved']['suspended'] and m['saved']['runstate'] == 'running'"
+	call abort v
+	holds 'abort' test "$status" = 0
+	holds 'says it' grep -q '^v: the guest runs on$' <<<"$out"
+	holds 'the guest goes on' counts_on v "$before"
+	holds 'awake' state_is v running running
+	holds 'in another QEMU' test "$(pid_of v)" != "$pid"
+	holds 'its devices were verified' asked_for 'seal v;claim v;release v;verify v files 1;pin v;'
+	holds 'the device stays with vfio-pci' drives vfio-pci $nic
+	holds 'nothing is left of the save' manifest v "'saved' not in m and 'suspended' not in m"
+
+	# ---- a save that fails once QEMU has written ----
+	echo 'not now' >"$CPR_FAKE/fail-save"
+	call save v
+	holds 'a save that the module refuses' test "$status" = 1
+	holds 'it sleeps on' grep -q "^cpr-helper: note: VM 'v': the guest sleeps on" <<<"$err"
+	rm "$CPR_FAKE/fail-save"
+	call abort v
+	holds 'abort of that' test "$status" = 0
+	holds 'it counts' counts v
+	holds 'and is awake' state_is v running running
+
+	# ---- a save that was killed ----
+	"$here/agent.py" --suspend /run/cpr/v/ram0
+	holds 'a guest asleep' until_is v suspended
+	python3 - <<-'EOF2'
+		import json
+		path = "/run/cpr/v/manifest.json"
+		m = json.load(open(path))
+		m["suspended"] = True
+		json.dump(m, open(path, "w"))
+	EOF2
+	prints 'abort of a save that was killed' 'v: the guest runs on' abort v
+	holds 'wakes the guest' counts v
+
+	# ---- restore ----
+	call save v
+	before=$(counted v)
+	leave_kernel
+	echo 'missing there is no device at 0000:00:02.0' >"$CPR_FAKE/hold"
+	refuses 'a device that is missing' 4 "cpr-helper: device '$nic': it is missing: there is no device at $nic" restore v
+	echo 'changed 8086:100e is there, and was 8086:10d3' >"$CPR_FAKE/hold"
+	refuses 'a device that has changed' 4 "cpr-helper: device '$nic': it is changed: 8086:100e is there, and was 8086:10d3" restore v
+	call show v
+	holds 'show tells it' grep -q "^devices: *$nic  8086:10d3  group 7  no driver  changed: 8086:100e is there" <<<"$out"
+	rm "$CPR_FAKE/hold"
+	holds 'nothing was asked' asked_for ''
+	holds 'the VM is held' state_is v held
+	holds 'the device has no driver' test ! -e "$root/sys/bus/pci/devices/$nic/driver"
+	printf '%s\n' "$nic 1 0x100000 0x200000 0x140000000 0x180000000" "$nic 0 0x400000 0x1000 0x140400000" >"$CPR_FAKE/differences"
+	call restore v
+	holds 'mappings that differ' test "$status" = 1
+	holds 'the verdict' grep -q "^cpr-helper: DMA of VM 'v': its devices do not reach what they reached: 2 ranges differ$" <<<"$err"
+	holds 'the first range' grep -q "^  | $nic: 2M at 0x100000 led to 0x140000000, leads to 0x180000000: moved$" <<<"$err"
+	holds 'the second' grep -q "^  | $nic: 4K at 0x400000 led to 0x140400000, leads to nowhere: missing$" <<<"$err"
+	holds 'the guest did not run' asked_for 'claim v;release v;verify v files 1;unclaim v;'
+	holds 'the VM is held, again' state_is v held
+	holds 'the verdict is kept' manifest v "m['verified']['differences'] == 2"
+	rm "$CPR_FAKE/differences"
+	echo 'QEMU has no device open' >"$CPR_FAKE/fail-verify"
+	refuses 'a verify that is refused' 1 "cpr-helper: VM 'v': kernel: QEMU has no device open" restore v
+	rm "$CPR_FAKE/fail-verify"
+	holds 'still held' state_is v held
+	: >"$CPR_FAKE/log"
+	json 'restore' "o['vms'][0]['ok'] and o['vms'][0]['clock_set'] and o['vms'][0]['runstate'] == 'running'" restore v
+	holds 'the module was asked in this order' asked_for 'claim v;release v;verify v files 1;pin v;'
+	holds 'the guest goes on from there' counts_on v "$before"
+	holds 'vfio-pci has its device' drives vfio-pci $nic
+	json 'show --json' "o['vm']['verified']['differences'] == 0 and o['vm']['devices'][0]['model'] == '8086:10d3' and \
+		o['vm']['devices'][0]['hold'] == 'none'" show v
+	call show v
+	holds 'show' grep -q '^last verify: .* 1 mapping, 2 MiB, all as they were$' <<<"$out"
+
+	# ---- suspended by its operator ----
+	suspend_v
+	agent_is refuses
+	call save v
+	holds 'save of a guest that sleeps' test "$status" = 0
+	holds 'it was not asked to' manifest v "'suspended' not in m['saved'] and m['saved']['runstate'] == 'suspended'"
+	call abort v
+	holds 'its abort' grep -q '^v: the guest sleeps on$' <<<"$out"
+	holds 'it does' state_is v running suspended
+	call save v
+	before=$(counted v)
+	leave_kernel
+	call restore v
+	holds 'its restore' test "$status" = 0
+	holds 'it sleeps' state_is v running suspended
+	qmp v '{"execute": "system_wakeup"}' >/dev/null
+	holds 'it can be woken' counts_on v "$before"
+
+	# ---- a device that went by the monitor ----
+	agent_is willing
+	python3 - <<-'EOF2'
+		import json
+		path = "/run/cpr/v/manifest.json"
+		m = json.load(open(path))
+		m["devices"].append({"address": "0000:01:00.0", "driver": "nvme", "group": "9"})
+		json.dump(m, open(path, "w"))
+	EOF2
+	refuses 'QEMU has other devices than it was given' 4 \
+		"cpr-helper: QEMU '1 VFIO devices': 'run' gave it 2; the others could not be handed over" save v
+	holds 'that guest runs on, too' counts v
+	end v
+	holds 'nothing is left of any' test -z "$(ls -A /run/cpr)"
+	holds 'all is given back' drives e1000e $nic
+}
+
+if [ -z "${CPR_FAKE:-}" ]; then
+	skip 'devices' 'see VMs'
+else
+	root=$CPR_FAKE/root
+	mkdir -p "$root/dev/vfio/devices" "$root/proc/self" "$root/sys/bus/pci/drivers/vfio-pci" \
+		"$root/sys/dev/block" "$root/sys/bus/pci/devices/$disk/nvme0n1"
+	: >"$root/proc/self/mountinfo"
+	pci_device $nic 7 e1000e
+	pci_device $disk 9 nvme
+	ln -s "$root/sys/bus/pci/devices/$disk/nvme0n1" "$root/sys/dev/block/259:1"
+	qemu_script "$tmp/qemu"
+	qemu[0]=$tmp/qemu
+	agent_is willing
+	"$here/agent.py" "$tmp/agent.sock" /run/cpr/v/ram0 "$tmp/agent.mode" &
+	agent=$!
+	devices_tests
+	kill $agent
+fi

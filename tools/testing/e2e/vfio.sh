@@ -1,0 +1,234 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# vfio.sh SERIES NAME=DEVICE[+DEVICE...]... - guests with real devices run on
+# after their host has gone from this kernel to SERIES. A device is a PCI
+# address, slotN, or vfN: a virtual function of the NIC in slot N.
+#
+# What some names mean: `split` has its RAM on both sides of the PCI hole,
+# `asleep` is in S3 before it is saved, `iommufd` has its devices by iommufd.
+#
+# No DMA is under way while the kernel changes: the guests are in S3, and their
+# drivers have stopped the devices. What is shown here is that all they could
+# reach before they can reach after it, and nothing else had them meanwhile.
+set -u
+
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "$0")/lib.sh"
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "$0")/guest.sh"
+
+series=$1
+shift
+specs=("$@")
+before=$lab_state/before
+
+names() { printf '%s\n' "${specs[@]%%=*}"; }
+
+devices_of() {
+	local spec
+	for spec in "${specs[@]}"; do
+		[ "${spec%%=*}" != "$1" ] || tr '+' '\n' <<<"${spec#*=}"
+	done
+}
+
+addresses_of() {
+	local device
+	for device in $(devices_of "$1"); do
+		address_of "$device"
+	done
+}
+
+all_devices() { for_names devices_of; }
+all_addresses() { for_names addresses_of; }
+
+for_names() {
+	local name
+	for name in $(names); do
+		"$1" "$name"
+	done
+}
+
+# The guest's drivers for them, as its lines name these.
+drivers_of() {
+	local address
+	for address in $(addresses_of "$1"); do
+		case $(cat "/sys/bus/pci/devices/$address/device") in
+		0x10d3) echo e1000e ;;
+		0x10ca) echo igbvf ;;
+		*) echo nvme ;;
+		esac
+	done
+}
+
+start() {
+	local name=$1 size=128M address arguments=() iommufd=''
+	case $name in
+	split) size=256M arguments+=(-M max-ram-below-4g=128M) ;;
+	iommufd) arguments+=(-object "iommufd,id=iommufd") iommufd=,iommufd=iommufd ;;
+	esac
+	for address in $(addresses_of "$name"); do
+		arguments+=(-device "vfio-pci,host=$address$iommufd")
+	done
+	start_guest "$name" "$size" -- "${arguments[@]}"
+}
+
+# shellcheck disable=SC2046 # they are words
+uses_all() { uses "$1" "$2" $(drivers_of "$1"); }
+
+all_by_vfio() {
+	local address
+	for address in $(addresses_of "$1"); do
+		[ "$(driver_of "$address")" = vfio-pci ] || return
+	done
+}
+
+# show_has NAME REGEXP... - cpr-helper shows all this of it
+show_has() {
+	local name=$1 output regexp
+	shift
+	output=$(cpr-helper show "$name") || return
+	printf '%s\n' "$output"
+	for regexp; do
+		grep -qiE -- "$regexp" <<<"$output" || return
+	done
+}
+
+# shellcheck disable=SC2046 # they are words
+shows_devices() { show_has "$1" $(addresses_of "$1"); }
+
+# In the line of each, as the VM is held, too.
+# shellcheck disable=SC2046 # they are words
+shows_held() { show_has "$1" $(addresses_of "$1" | sed 's/$/.*held/'); }
+
+ram_digests() { (cd $mnt && sha256sum -- */ram*); }
+
+facts() { echo "$1 $(last_tick "$1") $(guest_sum "$1") $(wakes "$1")"; }
+
+run_guests() {
+	local name
+	load_module region=1G!4G
+	check "the region is formatted" cpr-helper format --label vfio
+	# shellcheck disable=SC2046 # they are words
+	check "there are VFs, if they are wanted" make_vfs $(all_devices)
+	for name in $(names); do
+		check "$name starts with $(addresses_of "$name" | paste -sd' ')" start "$name"
+	done
+	for name in $(names); do
+		check "$name runs" ticks "$name" 2 180
+		check "$name uses its $(drivers_of "$name" | paste -sd' ')" uses_all "$name" 2
+		check "$name has them by vfio-pci" all_by_vfio "$name"
+		check "$name is shown with its devices" shows_devices "$name"
+	done
+	if names | grep -qx asleep; then
+		ask_agent asleep guest-suspend-ram >&2
+		check "asleep is in S3 already" until_ok 60 runstate_is asleep suspended
+	fi
+}
+
+leave() {
+	local name
+	check "all are saved" cpr-helper save --all
+	for name in $(names); do
+		check "$name stands still" runstate_is "$name" postmigrate
+	done
+	! names | grep -qx split ||
+		check "split has two mappings" show_has split '\b2 (mappings|extents)'
+	for_names facts >"$before"
+	all_addresses >"$before.addresses"
+	ram_digests >"$before.ram"
+	say "kexec into $(kernel_of "$series")"
+	next_phase
+	cpr-helper kexec --kernel "$(kernel_of "$series")" >&2
+	not_ok "kexec goes to $series"
+}
+
+# The module is there first, as from an initramfs; then come native drivers.
+tempt() {
+	local address native
+	for address in $(all_addresses); do
+		native=$(native_driver "$address")
+		if [ -z "$native" ]; then
+			skip "no native driver gets $address" "this kernel has none"
+			continue
+		fi
+		modprobe "$native"
+		echo "$address" >/sys/bus/pci/drivers_probe
+		check "$native does not get $address" test -d "/sys/module/${native//-/_}" -a -z "$(driver_of "$address")"
+	done
+}
+
+arrive() {
+	local name
+	check "kexec goes to $series" test "$(uname -r)" = "$(kernel_of "$series")"
+	load_module
+	! modprobe -qn igbvf || modprobe igbvf
+	# shellcheck disable=SC2046 # they are words
+	check "VFs come late" make_vfs $(all_devices)
+	all_addresses >"$before.addresses.now"
+	check "every device is where it was" cmp "$before.addresses" "$before.addresses.now"
+	for name in $(names); do
+		check "$name's devices are held" shows_held "$name"
+	done
+	tempt
+	mkdir -p $mnt
+	mount -t cprfs cprfs $mnt
+	ram_digests >"$before.ram.now"
+	check "every byte of the guests' RAM is what it was" cmp "$before.ram" "$before.ram.now"
+	check "all are restored" cpr-helper restore --all
+}
+
+# It goes on from where it was, with what it had, and slept once meanwhile.
+goes_on() {
+	local name=$1 tick sum woken
+	read -r _ tick sum woken < <(grep "^$name " "$before")
+	ticks "$name" $((tick + 3)) 60 && uses_all "$name" $((tick + 3)) &&
+		[ "$(guest_sum "$name")" = "$sum" ] && [ "$(wakes "$name")" = $((woken + 1)) ] &&
+		[ "$(grep -ac 'GUEST up' "$(guest_console "$name")")" = 1 ]
+}
+
+check_guests() {
+	local name
+	for name in $(names); do
+		if [ "$name" = asleep ]; then
+			check "asleep still is" runstate_is asleep suspended
+			qmp asleep system_wakeup >/dev/null
+		fi
+		check "$name runs on with its devices" goes_on "$name"
+		check "$name has them by vfio-pci" all_by_vfio "$name"
+		check "what they reach was verified" verified "$name"
+		cp "$(guest_console "$name")" "/results/$name.console"
+	done
+}
+
+# Nothing is left behind: no module in use, no device that others cannot have.
+clean_up() {
+	local name address native
+	for name in $(names); do
+		qmp "$name" quit >/dev/null
+		until_ok 30 cpr-helper delete "$name"
+	done
+	check "all VMs are deleted" test "$(ls $mnt)" = ""
+	until_ok 30 umount $mnt
+	check "the module is unloaded" rmmod cpr_handover
+	for address in $(all_addresses); do
+		native=$(native_driver "$address")
+		[ -n "$native" ] || continue
+		let_native_have "$address"
+		check "then $native can have $address" test "$(driver_of "$address")" = "$native"
+	done
+}
+
+# It remaps no interrupts, and VFIO wants to be told that this is known.
+[ ! -e /sys/bus/virtio/drivers/virtio_iommu ] ||
+	echo options vfio_iommu_type1 allow_unsafe_interrupts=1 >/etc/modprobe.d/lab.conf
+
+if [ "$(phase)" = 1 ]; then
+	run_guests
+	leave
+else
+	arrive
+	check_guests
+	clean_up
+fi
+exit 0
