@@ -28,20 +28,19 @@ struct step {
 struct peer {
 	int fd;
 	const struct step *steps;
+	char request[4096];	/* the last one */
 	bool ok;
 };
-
-static char last_request[4096];
 
 static void read_request(struct peer *p, const char *words)
 {
 	size_t len = 0;
 
-	while (len < sizeof(last_request) - 1 && read(p->fd, last_request + len, 1) == 1)
-		if (last_request[len++] == '\n')
+	while (len < sizeof(p->request) - 1 && read(p->fd, p->request + len, 1) == 1)
+		if (p->request[len++] == '\n')
 			break;
-	last_request[len] = '\0';
-	if (!strstr(last_request, words))
+	p->request[len] = '\0';
+	if (!strstr(p->request, words))
 		p->ok = false;
 }
 
@@ -50,7 +49,7 @@ static void echo_sync(struct peer *p, const struct step *s)
 	struct json_object *msg;
 
 	read_request(p, "guest-sync");
-	msg = json_tokener_parse(last_request);
+	msg = json_tokener_parse(p->request);
 	dprintf(p->fd, "%s{\"return\": %lld}\n", s->text ? s->text : "",
 		(long long)jint(jget(msg, "arguments"), "id", 0));
 	json_object_put(msg);
@@ -82,7 +81,7 @@ static void *play(void *data)
 		else if (s->action == ECHO_SYNC)
 			echo_sync(p, s);
 		else
-			while (read(p->fd, last_request, 1) > 0)
+			while (read(p->fd, p->request, 1) > 0)
 				;
 	}
 	close(p->fd);
@@ -109,7 +108,7 @@ static void finish(struct session *s, struct qmp *qmp)
 {
 	qmp_close(qmp);
 	pthread_join(s->thread, NULL);
-	CHECK_MSG(s->peer.ok, "a request was not as expected: %s", last_request);
+	CHECK_MSG(s->peer.ok, "a request was not as expected: %s", s->peer.request);
 }
 
 static struct qmp *open_session(struct session *s, const struct step *steps, int *r,
@@ -381,7 +380,7 @@ static void suspend(const struct step *qemu, const struct step *agent, double se
 	jsonsock_free(a.js);
 	pthread_join(a.thread, NULL);
 	finish(&s, qmp);
-	CHECK(a.peer.ok);
+	CHECK_MSG(a.peer.ok, "the agent was asked: %s", a.peer.request);
 	CHECK_EQ(r, want);
 	CHECK_MSG(!words || strstr(err.why, words), "'%s' lacks '%s'", err.why, words);
 }
