@@ -199,9 +199,11 @@ struct json_object *devices_json(struct genl *genl, const char *vm, struct json_
 	struct json_object *array = json_object_new_array();
 	_cleanup_strv_ struct strv addresses = { 0 };
 
+	genl_devices(genl, vm, &snapshot, NULL);
 	manifest_devices(manifest, &addresses);
-	if (addresses.n)
-		genl_devices(genl, vm, &snapshot, NULL);
+	for (size_t i = 0; i < snapshot.n; i++)
+		if (!strv_has(&addresses, snapshot.v[i].address))
+			strv_push(&addresses, snapshot.v[i].address);
 	for (size_t i = 0; i < addresses.n; i++)
 		json_object_array_add(array, device_json(addresses.v[i], &snapshot));
 	return array;

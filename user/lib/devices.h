@@ -39,7 +39,10 @@ void devices_give_back(struct json_object *devices);
  */
 int devices_ready(struct vm *vm, struct err *err);
 
-/* [{"address", "model", "group", "hold", "reason", ...}]; the caller owns it. */
+/*
+ * [{"address", "model", "group", "hold", "reason", ...}] of those that the manifest
+ * or the module knows; @manifest may be NULL. The caller owns it.
+ */
 struct json_object *devices_json(struct genl *genl, const char *vm, struct json_object *manifest);
 
 #endif

@@ -205,6 +205,10 @@ devices_tests() {
 	refuses 'a device that has changed' 4 "cpr-helper: device '$nic': it is changed: 8086:100e is there, and was 8086:10d3" restore v
 	call show v
 	holds 'show tells it' grep -q "^devices: *$nic  8086:10d3  group 7  no driver  changed: 8086:100e is there" <<<"$out"
+	mv /run/cpr/v/manifest.json "$tmp/manifest"
+	call show v
+	holds 'show tells it without a manifest' grep -q "^devices: *$nic .* changed: 8086:100e" <<<"$out"
+	mv "$tmp/manifest" /run/cpr/v/manifest.json
 	rm "$CPR_FAKE/hold"
 	holds 'nothing was asked' asked_for ''
 	holds 'the VM is held' state_is v held
