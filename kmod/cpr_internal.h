@@ -22,11 +22,13 @@
 #include "dma_table.h"
 #include "frames.h"
 
+struct device;
 struct file;
 struct iommu_domain;
 struct iommu_group;
 struct netlink_ext_ack;
 struct pci_dev;
+struct vfio_device;
 
 /**
  * struct cpr_region - the physical range, claimed and mapped
@@ -400,8 +402,45 @@ int cpr_dma_snapshot(struct cpr *c, const struct cpr_dma_request *ask,
 		     struct cpr_dma_report *report, struct netlink_ext_ack *extack);
 int cpr_dma_verify(struct cpr *c, const struct cpr_dma_request *ask,
 		   struct cpr_dma_report *report, struct netlink_ext_ack *extack);
+
+/* memory.c */
 int cpr_memory_get(struct cpr *c, struct cpr_node *dir, struct cpr_memory *m);
 void cpr_memory_free(struct cpr_memory *m);
+
+/* vfio.c */
+/**
+ * struct cpr_vfio - a device that VFIO has open
+ * @vdev: as VFIO knows it, and its set is locked
+ * @domain: that translates for it
+ */
+struct cpr_vfio {
+	struct vfio_device *vdev;
+	struct iommu_domain *domain;
+};
+
+int cpr_vfio_get(struct device *dev, const struct cpr_dma_request *ask,
+		 struct cpr_vfio *v, struct netlink_ext_ack *extack);
+void cpr_vfio_put(struct cpr_vfio *v);
+
+/* probe.c */
+/**
+ * struct cpr_gap - memory that is not reached
+ * @file: number of the entry in the VM's directory
+ * @offset: in the file, in bytes
+ * @length: bytes; 0 if there is no gap
+ */
+struct cpr_gap {
+	u32 file;
+	u64 offset;
+	u64 length;
+};
+
+int cpr_probe(struct iommu_domain *domain, const struct cpr_memory *m, bool full,
+	      struct cpr_dma_table *table, struct cpr_gap *gap);
+
+/* pci.c */
+void cpr_pci_name(const struct cpr_pci *p, char *name);
+bool cpr_pci_same(const struct cpr_pci *a, const struct cpr_pci *b);
 void cpr_pci_identify(struct pci_dev *pdev, struct cpr_catalog_device *id);
 struct cpr_pci *cpr_group_members(struct iommu_group *group, u32 *nr);
 
@@ -411,7 +450,6 @@ void cpr_hold_exit(void);
 void cpr_hold_vm(struct cpr *c, struct cpr_node *dir);
 void cpr_hold_drop(struct cpr_dma *dma);
 int cpr_hold_release(struct cpr *c, const char *name, struct netlink_ext_ack *extack);
-void cpr_pci_name(const struct cpr_pci *p, char *name);
 
 /* netlink.c */
 int cpr_netlink_init(void);

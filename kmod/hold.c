@@ -32,22 +32,6 @@ static bool hold = true;
 module_param(hold, bool, 0444);
 MODULE_PARM_DESC(hold, "own the devices of held VMs until they are restored (on); off leaves them to the host's drivers");
 
-/**
- * cpr_pci_name - a PCI address as sysfs spells it
- * @p: the address
- * @name: at least CPR_DEVICE_ADDRESS_MAX + 1 bytes
- */
-void cpr_pci_name(const struct cpr_pci *p, char *name)
-{
-	snprintf(name, CPR_DEVICE_ADDRESS_MAX + 1, "%04x:%02x:%02x.%x", p->segment,
-		 p->bus, PCI_SLOT(p->devfn), PCI_FUNC(p->devfn));
-}
-
-static bool same_pci(const struct cpr_pci *a, const struct cpr_pci *b)
-{
-	return a->segment == b->segment && a->bus == b->bus && a->devfn == b->devfn;
-}
-
 /* ---- not held, and why ---- */
 
 __printf(3, 4)
@@ -89,7 +73,7 @@ static const struct cpr_pci *not_among(const struct cpr_pci *a, u32 nr_a,
 	for (u32 i = 0; i < nr_a; i++) {
 		u32 n = 0;
 
-		while (n < nr_b && !same_pci(&a[i], &b[n]))
+		while (n < nr_b && !cpr_pci_same(&a[i], &b[n]))
 			n++;
 		if (n == nr_b)
 			return &a[i];
@@ -302,8 +286,8 @@ static int check_driver(const struct cpr_device *d, struct netlink_ext_ack *exta
 {
 	const struct cpr_pci *at = &d->id.address;
 	char name[CPR_DEVICE_ADDRESS_MAX + 1];
+	bool harmless = false;
 	struct pci_dev *pdev;
-	bool harmless;
 
 	cpr_pci_name(at, name);
 	pdev = pci_get_domain_bus_and_slot(at->segment, at->bus, at->devfn);
@@ -311,14 +295,18 @@ static int check_driver(const struct cpr_device *d, struct netlink_ext_ack *exta
 		NL_SET_ERR_MSG_FMT(extack, "there is no PCI device %s", name);
 		return -ENODEV;
 	}
-	/* Bound to such a driver, it is no native one's when we let go. */
-	device_lock(&pdev->dev);
-	harmless = pdev->driver && pdev->driver->driver_managed_dma;
-	device_unlock(&pdev->dev);
+	/*
+	 * Bound to such a driver, it is no native one's when we let go. Who has the
+	 * device locked may be about to add VFs, and wait for us to look at them.
+	 */
+	if (device_trylock(&pdev->dev)) {
+		harmless = pdev->driver && pdev->driver->driver_managed_dma;
+		device_unlock(&pdev->dev);
+	}
 	pci_dev_put(pdev);
 	if (harmless)
 		return 0;
-	NL_SET_ERR_MSG_FMT(extack, "%s is not bound to vfio-pci; bind it first", name);
+	NL_SET_ERR_MSG_FMT(extack, "%s is not bound to vfio-pci, or it is being bound", name);
 	return -EBUSY;
 }
 
@@ -374,7 +362,7 @@ static void vm_device_goes(struct cpr *c, struct cpr_node *dir, struct pci_dev *
 		    not_among(&gone.address, 1, d->members, d->id.members))
 			continue;
 		let_go(d);
-		if (same_pci(&d->id.address, &gone.address))
+		if (cpr_pci_same(&d->id.address, &gone.address))
 			not_held(d, CPR_DEVICE_HOLD_MISSING, "it was removed");
 		else
 			not_held(d, CPR_DEVICE_HOLD_GROUP,
