@@ -334,6 +334,7 @@ static int restore_one(struct vm *vm, const struct args *args, struct json_objec
 {
 	double timeout = arg_timeout(args, RESTORE_TIMEOUT_S, err);
 
+	vm->full = arg(args, "full");
 	return timeout < 0 ? -EINVAL : restore_vm(vm, timeout, result, err);
 }
 
@@ -356,11 +357,12 @@ static int run_restore(const struct args *args, struct err *err)
 
 const struct cmd cmd_restore = {
 	.name = "restore",
-	.synopsis = "NAME|--all [--timeout SECONDS]",
+	.synopsis = "NAME|--all [--timeout SECONDS] [--full]",
 	.summary = "let a guest that was saved run on, under this kernel",
 	.opts = {
 		{ "all", NULL, "every VM that is sealed or held" },
 		{ "timeout", "SECONDS", "give up loading the state after this long (120)" },
+		{ "full", NULL, "look at every page that devices can reach" },
 	},
 	.max_args = 1,
 	.dry_run = true,

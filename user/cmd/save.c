@@ -367,6 +367,7 @@ static int save_one(struct vm *vm, const struct args *args, struct json_object *
 {
 	double timeout = arg_timeout(args, SAVE_TIMEOUT_S, err);
 
+	vm->full = arg(args, "full");
 	return timeout < 0 ? -EINVAL : save_vm(vm, timeout, result, err);
 }
 
@@ -382,11 +383,12 @@ static int run_save(const struct args *args, struct err *err)
 
 const struct cmd cmd_save = {
 	.name = "save",
-	.synopsis = "NAME|--all [--timeout SECONDS]",
+	.synopsis = "NAME|--all [--timeout SECONDS] [--full]",
 	.summary = "stop a guest and save its device state; abort undoes it",
 	.opts = {
 		{ "all", NULL, "every VM that is running" },
 		{ "timeout", "SECONDS", "give up and let the guest run on after this long (120)" },
+		{ "full", NULL, "look at every page that devices can reach" },
 	},
 	.max_args = 1,
 	.dry_run = true,

@@ -25,7 +25,7 @@ _cpr_helper() {
 	inspect) words='' ;;
 	run) words='--ram --agent --dry-run --' ;;
 	show) words=$(_cpr_helper_vms) ;;
-	save | restore) words="--all --timeout --dry-run $(_cpr_helper_vms)" ;;
+	save | restore) words="--all --timeout --full --dry-run $(_cpr_helper_vms)" ;;
 	abort) words="--all --dry-run $(_cpr_helper_vms)" ;;
 	delete) words="--force --dry-run $(_cpr_helper_vms)" ;;
 	kexec) words='--kernel --image --initrd --append --command-line --timeout --dry-run' ;;

@@ -37,11 +37,13 @@ int dma_snapshot(struct vm *vm, struct err *err)
 	_cleanup_vfio_ struct vfio_files files = { 0 };
 	_cleanup_strv_ struct strv addresses = { 0 };
 	struct cpr_dma dma = { 0 };
+	struct cpr_look look;
 	int r = open_files(vm, &addresses, &files, err);
 
 	if (r < 0 || !addresses.n)
 		return r;
-	r = genl_snapshot(vm->genl, vm->name, &addresses, files.v, files.n, &dma, err);
+	look = (struct cpr_look){ files.v, files.n, vm->full };
+	r = genl_snapshot(vm->genl, vm->name, &addresses, &look, &dma, err);
 	if (r == 0)
 		detail("%s: snapshot of %u devices, %u mappings, %s", vm->name, dma.devices,
 		       dma.extents, size_human(dma.bytes));
@@ -114,11 +116,13 @@ int dma_verify(struct vm *vm, struct err *err)
 	_cleanup_verdict_ struct cpr_verdict verdict = { 0 };
 	_cleanup_vfio_ struct vfio_files files = { 0 };
 	_cleanup_strv_ struct strv addresses = { 0 };
+	struct cpr_look look;
 	int r = open_files(vm, &addresses, &files, err);
 
 	if (r < 0 || !addresses.n)
 		return r;
-	r = genl_verify(vm->genl, vm->name, files.v, files.n, &verdict, err);
+	look = (struct cpr_look){ files.v, files.n, vm->full };
+	r = genl_verify(vm->genl, vm->name, &look, &verdict, err);
 	if (r < 0)
 		return r;
 	record(vm, &verdict);

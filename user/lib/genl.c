@@ -379,10 +379,12 @@ int genl_vm_do(struct genl *genl, int cmd, const char *name, const struct strv *
 	return run(genl, msg, &t, "VM", name, err);
 }
 
-static void put_fds(struct nl_msg *msg, const int *fds, size_t n)
+static void put_look(struct nl_msg *msg, const struct cpr_look *look)
 {
-	for (size_t i = 0; i < n; i++)
-		nla_put_u32(msg, CPR_A_VM_FILE, fds[i]);
+	for (size_t i = 0; i < look->nfds; i++)
+		nla_put_u32(msg, CPR_A_VM_FILE, look->fds[i]);
+	if (look->full)
+		nla_put_flag(msg, CPR_A_VM_FULL);
 }
 
 static int on_snapshot(struct nl_msg *msg, void *data)
@@ -396,8 +398,8 @@ static int on_snapshot(struct nl_msg *msg, void *data)
 	return 0;
 }
 
-int genl_snapshot(struct genl *genl, const char *name, const struct strv *devices, const int *fds,
-		  size_t nfds, struct cpr_dma *dma, struct err *err)
+int genl_snapshot(struct genl *genl, const char *name, const struct strv *devices,
+		  const struct cpr_look *look, struct cpr_dma *dma, struct err *err)
 {
 	struct nl_msg *msg = request(genl, CPR_CMD_VM_SNAPSHOT, 0);
 	struct cpr_dma unused;
@@ -407,7 +409,7 @@ int genl_snapshot(struct genl *genl, const char *name, const struct strv *device
 		nla_put_string(msg, CPR_A_VM_NAME, name);
 		for (size_t i = 0; i < devices->n; i++)
 			nla_put_string(msg, CPR_A_VM_DEVICE, devices->v[i]);
-		put_fds(msg, fds, nfds);
+		put_look(msg, look);
 	}
 	return run(genl, msg, &t, "snapshot of the devices of VM", name, err);
 }
@@ -466,7 +468,7 @@ static int on_verify(struct nl_msg *msg, void *data)
 	return 0;
 }
 
-int genl_verify(struct genl *genl, const char *name, const int *fds, size_t nfds,
+int genl_verify(struct genl *genl, const char *name, const struct cpr_look *look,
 		struct cpr_verdict *verdict, struct err *err)
 {
 	struct nl_msg *msg = request(genl, CPR_CMD_VM_VERIFY, 0);
@@ -477,7 +479,7 @@ int genl_verify(struct genl *genl, const char *name, const int *fds, size_t nfds
 	*verdict = (struct cpr_verdict){ 0 };
 	if (msg) {
 		nla_put_string(msg, CPR_A_VM_NAME, name);
-		put_fds(msg, fds, nfds);
+		put_look(msg, look);
 	}
 	r = run(genl, msg, &t, "check of the devices of VM", name, err);
 	if (r == 0 && !reply.counted)

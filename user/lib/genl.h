@@ -181,13 +181,23 @@ int genl_vm_do(struct genl *genl, int cmd, const char *name, const struct strv *
 	       struct err *err);
 
 /**
+ * struct cpr_look - how the module looks at what devices can reach
+ * @fds, @nfds: VFIO files of the VM's QEMU, open in this process
+ * @full: at every page, not at both ends of every 2 MiB
+ */
+struct cpr_look {
+	const int *fds;
+	size_t nfds;
+	bool full;
+};
+
+/**
  * genl_snapshot - record what the devices of a VM can reach
  * @devices: PCI addresses
- * @fds, @nfds: VFIO files of the VM's QEMU, open in this process
  * @dma: what was recorded; may be NULL
  */
-int genl_snapshot(struct genl *genl, const char *name, const struct strv *devices, const int *fds,
-		  size_t nfds, struct cpr_dma *dma, struct err *err);
+int genl_snapshot(struct genl *genl, const char *name, const struct strv *devices,
+		  const struct cpr_look *look, struct cpr_dma *dma, struct err *err);
 
 /**
  * genl_verify - compare what they can reach now with the snapshot
@@ -195,7 +205,7 @@ int genl_snapshot(struct genl *genl, const char *name, const struct strv *device
  *
  * Returns: 0 also if there are differences: it is the caller who judges.
  */
-int genl_verify(struct genl *genl, const char *name, const int *fds, size_t nfds,
+int genl_verify(struct genl *genl, const char *name, const struct cpr_look *look,
 		struct cpr_verdict *verdict, struct err *err);
 
 /* Devices in the snapshot of @vm, or in all with NULL. Free with cpr_devices_free(). */

@@ -13,6 +13,7 @@
  * @lock: kept while this exists
  * @info: what the module says
  * @manifest: NULL if there is none, or it is damaged
+ * @full: what its devices can reach is looked at page by page
  * @qemu: none unless vm_attach() found it or vm_launch() started it
  */
 struct vm {
@@ -22,6 +23,7 @@ struct vm {
 	int lock;
 	struct cpr_vm info;
 	struct json_object *manifest;
+	bool full;
 	struct qemu qemu;
 };
 

@@ -196,7 +196,9 @@ devices_tests() {
 	holds 'wakes the guest' counts v
 
 	# ---- restore ----
-	call save v
+	: >"$CPR_FAKE/log"
+	call save v --full
+	holds 'save looks at every page, if asked to' asked_for "snapshot v $nic files 1 full;save v;"
 	before=$(counted v)
 	leave_kernel
 	echo 'missing there is no device at 0000:00:02.0' >"$CPR_FAKE/hold"
@@ -222,6 +224,8 @@ devices_tests() {
 	holds 'the guest did not run' asked_for 'claim v;release v;verify v files 1;unclaim v;'
 	holds 'the VM is held, again' state_is v held
 	holds 'the verdict is kept' manifest v "m['verified']['differences'] == 2"
+	call restore v --full
+	holds 'restore looks at every page, if asked to' asked_for 'claim v;release v;verify v files 1 full;unclaim v;'
 	rm "$CPR_FAKE/differences"
 	echo 'QEMU has no device open' >"$CPR_FAKE/fail-verify"
 	refuses 'a verify that is refused' 1 "cpr-helper: VM 'v': kernel: QEMU has no device open" restore v

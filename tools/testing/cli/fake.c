@@ -292,8 +292,8 @@ int genl_vm_do(struct genl *genl, int cmd, const char *name, const struct strv *
 }
 
 /* One mapping for each device; what is not told of them a test does not need. */
-int genl_snapshot(struct genl *genl, const char *name, const struct strv *devices, const int *fds,
-		  size_t nfds, struct cpr_dma *dma, struct err *err)
+int genl_snapshot(struct genl *genl, const char *name, const struct strv *devices,
+		  const struct cpr_look *look, struct cpr_dma *dma, struct err *err)
 {
 	_cleanup_free_ char *path = fake_path("devices.", name);
 	_cleanup_free_ char *list = strv_join(devices, " ");
@@ -301,8 +301,7 @@ int genl_snapshot(struct genl *genl, const char *name, const struct strv *device
 	FILE *f;
 
 	(void)genl;
-	(void)fds;
-	log_line("snapshot %s %s files %zu", name, list, nfds);
+	log_line("snapshot %s %s files %zu%s", name, list, look->nfds, look->full ? " full" : "");
 	if (r < 0)
 		return r;
 	f = fopen(path, "we");
@@ -327,7 +326,7 @@ static void add_difference(struct cpr_verdict *verdict, const char *line)
 	verdict->differences++;
 }
 
-int genl_verify(struct genl *genl, const char *name, const int *fds, size_t nfds,
+int genl_verify(struct genl *genl, const char *name, const struct cpr_look *look,
 		struct cpr_verdict *verdict, struct err *err)
 {
 	_cleanup_free_ char *path = fake_path("differences", "");
@@ -337,8 +336,7 @@ int genl_verify(struct genl *genl, const char *name, const int *fds, size_t nfds
 	char *next = text, *line;
 
 	(void)genl;
-	(void)fds;
-	log_line("verify %s files %zu", name, nfds);
+	log_line("verify %s files %zu%s", name, look->nfds, look->full ? " full" : "");
 	*verdict = (struct cpr_verdict){ .dma = { n, n, n * FRAME_SIZE } };
 	while ((line = strsep(&next, "\n")))
 		add_difference(verdict, line);
