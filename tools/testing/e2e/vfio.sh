@@ -65,7 +65,7 @@ start() {
 	local name=$1 size=128M address arguments=() iommufd=''
 	case $name in
 	split) size=256M arguments+=(-M max-ram-below-4g=128M) ;;
-	iommufd) arguments+=(-object "iommufd,id=iommufd") iommufd=,iommufd=iommufd ;;
+	iommufd) arguments+=(-object "iommufd,id=mappings") iommufd=,iommufd=mappings ;;
 	esac
 	for address in $(addresses_of "$name"); do
 		arguments+=(-device "vfio-pci,host=$address$iommufd")
