@@ -6,6 +6,7 @@
 #	make test		all tests; closes with how many passed and failed
 #	make test LAYER=unit	one layer: static, unit, cli, selftests, e2e
 #	make test-long		what takes too long to be among all tests
+#	make bench		what things cost, on this machine
 #	make modules KDIR=...	the module, for the running kernel if KDIR is not given
 #	make helper		cpr-helper, its man page and completions
 #	make install		cpr-helper; DESTDIR= is honoured
@@ -52,6 +53,11 @@ test:
 test-long:
 	$(MAKE) test LAYER=long
 
+bench:
+	$(LAB)/install.sh toolbox l1
+	$(LAB)/product.sh
+	$(LAB)/boot.sh --kernel 7.3 --results build/lab/results/bench /lab/bench/dma.sh
+
 check:
 	$(LAB)/install.sh toolbox l1
 	tools/testing/check.sh
@@ -64,4 +70,4 @@ clean:
 	find kmod -name '*.o' -o -name '*.ko' -o -name '*.mod' -o -name '*.mod.c' \
 		-o -name '.*.cmd' -o -name modules.order -o -name Module.symvers | xargs rm -f
 
-.PHONY: all modules helper install dkms-tree dkms-install demo test test-long check ynl clean
+.PHONY: all modules helper install dkms-tree dkms-install demo test test-long bench check ynl clean

@@ -3,10 +3,10 @@
  * DOC: What an IOMMU domain translates
  *
  * There is no list of what a domain maps, so it is probed, at both ends of every
- * 2 MiB, and page by page where these do not continue each other. Small windows
- * to device memory inside of 2 MiB that both ends miss are seen only when every
- * page is asked for. Memory of the VM cannot be missed: that all of it is
- * reached is counted afterwards.
+ * 2 MiB, and page by page where these do not continue each other, as in the first
+ * 2 MiB, where a PC has its hole. What differs in the midst of others is seen only
+ * when every page is asked for. Whether the VM's memory is reached is looked at
+ * afterwards, from the memory's side.
  *
  * Probed is where QEMU puts the memory of a PC: the first 8 GiB and twice the
  * VM's memory; and if that did not lead to all of it, as much from 1 TiB on,
@@ -84,7 +84,7 @@ static int probe_block(struct probe *p, u64 iova)
 	const u64 span = CPR_IMAGE_FRAME_SIZE - PAGE_SIZE;
 	u64 first, last;
 
-	if (p->full)
+	if (p->full || !iova)
 		return probe_pages(p, iova);
 	first = iommu_iova_to_phys(p->domain, iova);
 	last = iommu_iova_to_phys(p->domain, iova + span);

@@ -33,3 +33,4 @@ done <"$("$vm_dir/install.sh" path l1)/versions"
 
 "$vm_dir/toolbox.sh" make -s -C user install DESTDIR="$overlay"
 "$vm_dir/toolbox.sh" make -s -C tools/testing/selftests/cpr install DESTDIR="$overlay/usr/libexec/cpr-selftests"
+"$vm_dir/toolbox.sh" make -s -C tools/testing/bench install DESTDIR="$overlay/usr/libexec/cpr-bench"

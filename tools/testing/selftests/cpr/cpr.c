@@ -287,6 +287,65 @@ int nl_count(void)
 	return err ? err : n;
 }
 
+static struct difference read_difference(struct nlattr *nest)
+{
+	struct nlattr *tb[CPR_A_DIFFERENCE_MAX + 1];
+
+	nla_parse_nested(tb, CPR_A_DIFFERENCE_MAX, nest, NULL);
+	return (struct difference){
+		.kind = nla_get_u32(tb[CPR_A_DIFFERENCE_KIND]),
+		.iova = nla_get_u64(tb[CPR_A_DIFFERENCE_IOVA]),
+		.length = nla_get_u64(tb[CPR_A_DIFFERENCE_LENGTH]),
+	};
+}
+
+static int read_reach(struct nl_msg *msg, void *arg)
+{
+	struct genlmsghdr *h = nlmsg_data(nlmsg_hdr(msg));
+	struct nlattr **tb = attributes(msg, CPR_A_VM_MAX), *a;
+	struct reach *r = arg;
+	int rem;
+
+	r->devices = nla_get_u32(tb[CPR_A_VM_DEVICES]);
+	r->extents = nla_get_u32(tb[CPR_A_VM_DMA_EXTENTS]);
+	r->bytes = nla_get_u64(tb[CPR_A_VM_DMA_BYTES]);
+	if (tb[CPR_A_VM_DIFFERENCES])
+		r->differences = nla_get_u32(tb[CPR_A_VM_DIFFERENCES]);
+	nla_for_each_attr(a, genlmsg_attrdata(h, 0), genlmsg_attrlen(h, 0), rem)
+		if (nla_type(a) == CPR_A_VM_DIFFERENCE && r->shown < 8)
+			r->first[r->shown++] = read_difference(a);
+	return NL_OK;
+}
+
+static int look(int cmd, const char *vm, const char *device, const int *files, int full,
+		struct reach *r)
+{
+	struct nl_msg *msg = message(cmd, 0);
+
+	memset(r, 0, sizeof(*r));
+	if (!msg)
+		return -ENOTCONN;
+	nla_put_string(msg, CPR_A_VM_NAME, vm);
+	if (device)
+		nla_put_string(msg, CPR_A_VM_DEVICE, device);
+	for (int i = 0; i < 2; i++)
+		if (files[i] >= 0)
+			nla_put_u32(msg, CPR_A_VM_FILE, files[i]);
+	if (full)
+		nla_put_flag(msg, CPR_A_VM_FULL);
+	return transact(msg, read_reach, r);
+}
+
+int nl_snapshot(const char *vm, const char *device, const int *files, int full, struct reach *r)
+{
+	return look(CPR_CMD_VM_SNAPSHOT, vm, device, files, full, r);
+}
+
+int nl_verify(const char *vm, const int *files, int full, struct reach *r)
+{
+	return look(CPR_CMD_VM_VERIFY, vm, NULL, files, full, r);
+}
+
 static struct nl_sock *events;
 
 int nl_listen(void)

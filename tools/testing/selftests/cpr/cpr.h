@@ -44,6 +44,20 @@ int nl_pin_unterminated(const char *vm, const char *file);
 int nl_state(const char *vm, uint64_t *bytes, int *mapped);
 /* How many VMs a dump names. */
 int nl_count(void);
+
+/* What a snapshot or a check of what devices reach came to. */
+struct reach {
+	uint32_t devices, extents, differences, shown;
+	uint64_t bytes;
+	struct difference {
+		uint32_t kind;
+		uint64_t iova, length;
+	} first[8];
+};
+
+/* Of one device; @files are two, -1 for none. */
+int nl_snapshot(const char *vm, const char *device, const int *files, int full, struct reach *r);
+int nl_verify(const char *vm, const int *files, int full, struct reach *r);
 /* Join the events; nl_event() returns the next one's command, or -EAGAIN. */
 int nl_listen(void);
 int nl_event(void);

@@ -33,11 +33,12 @@ refuses() {
 	fi
 }
 
+# run_program NAME [ARGUMENT...] - its test points are named after it and the last
 run_program() {
-	local out=/run/$1.out
-	"$bin/$1" >"$out" 2>&1
+	local out=/run/$1.out title=$1${2+ ${*: -1}}
+	"$bin/$1" "${@:2}" >"$out" 2>&1
 	local status=$?
-	sed "s/^\(not ok\|ok\) \([0-9]*\) - /\1 \2 - $1: /" "$out"
+	sed "s/^\(not ok\|ok\) \([0-9]*\) - /\1 \2 - $title: /" "$out"
 	grep -q '^not ok' "$out" && : >"$lab_state/failed"
 	[ $status -le 1 ] && grep -q '^1\.\.' "$out" || not_ok "$1 runs to its end, not to status $status"
 }
@@ -119,6 +120,18 @@ test_image_refusals() {
 	check "a bad superblock is survived, and repaired" grep -q "superblock copy 0 did not verify and was written anew" <<<"$said"
 	check "the region is found without an option" sh -c "rmmod cpr_handover && modprobe cpr_handover"
 	mounted
+}
+
+# What a device can reach, by both of VFIO's ways if the kernel has them.
+test_dma() {
+	local nic=0000:00:02.0
+	modprobe -a vfio-pci vfio_iommu_type1
+	echo vfio-pci >/sys/bus/pci/devices/$nic/driver_override
+	echo $nic >/sys/bus/pci/drivers_probe
+	run_program dma $nic type1
+	[ ! -c /dev/iommu ] || run_program dma $nic iommufd
+	echo $nic >/sys/bus/pci/drivers/vfio-pci/unbind
+	echo >/sys/bus/pci/devices/$nic/driver_override
 }
 
 test_persistence() {
@@ -222,6 +235,7 @@ test_format
 for program in files mappings life; do
 	run_program $program
 done
+test_dma
 test_persistence
 test_states_over_reload
 test_image_refusals

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * dma ADDRESS SIZE-MIB - how long the module takes to read what a device can
+ * reach. One line a case: what is mapped, in how many extents, milliseconds, and
+ * what that is for a TiB of guest memory. Needs a device that vfio-pci has.
+ */
+#define _GNU_SOURCE
+#include <err.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cpr.h"
+#include "iommu.h"
+
+#define ROUNDS	5
+/* As in kmod/probe.c: what is read is this, and twice the memory. */
+#define ABOVE	(8ull << 30)
+#define TIB	(1ull << 40)
+
+static double now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1e3 + t.tv_nsec / 1e6;
+}
+
+static void do_or_die(int err, const char *what)
+{
+	if (err)
+		errx(1, "%s: %d %s", what, err, nl_said());
+}
+
+static void measure(const struct iommu *m, const char *what, uint64_t size, int full)
+{
+	double best = 1e9, per_byte;
+	struct reach reach;
+
+	for (int i = 0; i < ROUNDS; i++) {
+		double begin = now_ms();
+
+		do_or_die(nl_snapshot("bench", m->address, m->fds, full, &reach), what);
+		if (now_ms() - begin < best)
+			best = now_ms() - begin;
+	}
+	per_byte = best / (ABOVE + 2 * size);
+	printf("# %-24s %8u extents %10.1f ms %10.1f s per TiB\n", what, reach.extents, best,
+	       per_byte * 2 * TIB / 1e3);
+}
+
+static void map_pieces(struct iommu *m, char *ram, uint64_t size, uint64_t piece)
+{
+	/* In reverse, so that no two continue each other. */
+	for (uint64_t at = 0; at < size; at += piece)
+		do_or_die(iommu_map(m, at, ram + size - piece - at, piece), "map");
+}
+
+static void run_case(const char *address, char *ram, uint64_t size, uint64_t piece, const char *what,
+		     int full)
+{
+	struct iommu m;
+
+	do_or_die(iommu_open_type1(&m, address), "VFIO");
+	map_pieces(&m, ram, size, piece ? piece : size);
+	measure(&m, what, size, full);
+	iommu_close(&m);
+}
+
+int main(int argc, char **argv)
+{
+	const char *const memory[] = { "ram0", NULL };
+	uint64_t size;
+	char *ram;
+	int fd;
+
+	if (argc != 3)
+		errx(2, "usage: dma ADDRESS SIZE-MIB");
+	size = strtoull(argv[2], NULL, 0) << 20;
+	mkdir(MNT "/bench", 0700);
+	fd = make_file("bench/ram0", size);
+	if (fd < 0 || posix_fallocate(fd, 0, size))
+		err(1, "ram0");
+	ram = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (ram == MAP_FAILED)
+		err(1, "mmap");
+	close(fd);
+	do_or_die(nl_step(CPR_CMD_VM_PIN, "bench", memory), "pin");
+	run_case(argv[1], ram, size, 0, "one extent", 0);
+	run_case(argv[1], ram, size, FRAME, "an extent every 2 MiB", 0);
+	run_case(argv[1], ram, size, 0, "one extent, full", 1);
+	do_or_die(nl_step(CPR_CMD_VM_UNPIN, "bench", NULL), "unpin");
+	return 0;
+}
