@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "out.h"
+#include "q35.h"
 #include "qga.h"
 #include "suspend.h"
 
@@ -41,6 +42,22 @@ static int await_status(struct qmp *qmp, const char *status, deadline_t deadline
 		r = qmp_event(qmp, deadline, &event, err);
 		if (r < 0)
 			return r;
+	}
+}
+
+/* It is running before QEMU has reset the machine; the event comes after. */
+static int await_awake(struct qmp *qmp, struct err *err)
+{
+	deadline_t deadline = deadline_in(WAKE_S);
+
+	for (;;) {
+		_cleanup_json_ struct json_object *event = NULL;
+		int r = qmp_event(qmp, deadline, &event, err);
+
+		if (r < 0)
+			return r;
+		if (streq(jstr(event, "event"), "WAKEUP"))
+			return await_status(qmp, "running", deadline, err);
 	}
 }
 
@@ -138,13 +155,17 @@ int guest_suspend(struct qmp *qmp, const char *agent, deadline_t deadline, struc
 int guest_wake(struct qmp *qmp, struct err *err)
 {
 	_cleanup_free_ char *now = NULL;
+	struct q35 q35;
 	int r = qmp_status(qmp, &now, err);
 
 	if (r < 0 || streq(now, "running"))
 		return r;
+	q35_read(qmp, &q35);
 	r = qmp_run(qmp, "system_wakeup", NULL, NULL, err);
 	if (r == 0)
-		r = await_status(qmp, "running", deadline_in(WAKE_S), NULL);
+		r = await_awake(qmp, NULL);
+	if (r == 0)
+		r = q35_restore(qmp, &q35, err);
 	return r == 0 ? 0 : fail(err, r, .what = "guest", .value = now, .why = "it does not wake",
 				 .remedy = "it sleeps with all its memory; 'cpr-helper abort' tries again");
 }

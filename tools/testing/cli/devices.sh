@@ -56,6 +56,12 @@ until_is() { # NAME GUEST-STATE
 # What the module was asked to do since the last time.
 asked() { tr '\n' ';' <"$CPR_FAKE/log"; : >"$CPR_FAKE/log"; }
 asked_for() { local got; got=$(asked); echo "asked: $got"; [ "$got" = "$1" ]; }
+# A register of the chipset, by its CONFIG_ADDRESS.
+config() { # NAME ADDRESS
+	monitor "$1" "o /w 0xcf8 $2" >/dev/null
+	monitor "$1" 'i /xw 0xcfc' | sed 's/.*= \(0x[0-9a-f]*\).*/\1/'
+}
+monitor() { qmp "$1" '{"execute": "human-monitor-command", "arguments": {"command-line": "'"$2"'"}}'; }
 # QEMU dies in postmigrate, and the next kernel has no driver for the device.
 leave_kernel() {
 	kill -9 "$(pid_of v)"
@@ -167,6 +173,7 @@ devices_tests() {
 	holds 'the guest goes on' counts_on v "$before"
 	holds 'awake' state_is v running running
 	holds 'in another QEMU' test "$(pid_of v)" != "$pid"
+	holds 'its chipset is as its firmware set it up' test "$(config v 0x80000060)" = 0xb0000001
 	holds 'its devices were verified' asked_for 'seal v;claim v;release v;verify v files 1;pin v;'
 	holds 'the device stays with vfio-pci' drives vfio-pci $nic
 	holds 'nothing is left of the save' manifest v "'saved' not in m and 'suspended' not in m"

@@ -339,16 +339,19 @@ TEST(guest_agent_suspends)
 #define WAKES(id, yes) ASK("query-current-machine", id, "{\"wakeup-suspend-support\": " yes "}")
 #define EVENT(name) { SEND, "{\"event\": \"" name "\"}" }
 
+/* Its monitor has no ports. */
+#define NO_PORTS(id) ASK("human-monitor-command", id, "\"unknown command: 'o'\"")
+
 TEST(a_guest_that_is_woken)
 {
 	static const struct step wakes[] = {
-		HELLO, STATUS_IS(2, "suspended"), EVENT("WAKEUP"), ASK("system_wakeup", 3, "{}"),
-		STATUS_IS(4, "running"), { END, NULL },
+		HELLO, STATUS_IS(2, "suspended"), NO_PORTS(3), EVENT("WAKEUP"),
+		ASK("system_wakeup", 4, "{}"), STATUS_IS(5, "running"), { END, NULL },
 	};
 	static const struct step runs[] = { HELLO, STATUS_IS(2, "running"), { END, NULL } };
 	static const struct step refuses[] = {
-		HELLO, STATUS_IS(2, "suspended"), { READ, "system_wakeup" },
-		{ SEND, "{\"error\": {\"desc\": \"no\"}, \"id\": 3}" }, { END, NULL },
+		HELLO, STATUS_IS(2, "suspended"), NO_PORTS(3), { READ, "system_wakeup" },
+		{ SEND, "{\"error\": {\"desc\": \"no\"}, \"id\": 4}" }, { END, NULL },
 	};
 	static const struct { const struct step *steps; int r; } cases[] = {
 		{ wakes, 0 }, { runs, 0 }, { refuses, -EREMOTEIO },
@@ -364,6 +367,96 @@ TEST(a_guest_that_is_woken)
 		CHECK(!!cases[i].r == err.set);
 		finish(&s, qmp);
 	}
+}
+
+/* A script of what is asked of the monitor, in numbers that go on. */
+struct script {
+	struct step steps[160];
+	char texts[160][128];
+	size_t n;
+	int id;
+};
+
+static void ask(struct script *s, const char *words, const char *reply)
+{
+	char *sent = s->texts[s->n], *asked = s->texts[s->n + 1];
+
+	snprintf(asked, sizeof(s->texts[0]), "%s", words);
+	snprintf(sent, sizeof(s->texts[0]), "{\"return\": %s, \"id\": %d}", reply, ++s->id);
+	s->steps[s->n++] = (struct step){ READ, asked };
+	s->steps[s->n++] = (struct step){ SEND, sent };
+}
+
+static void port_out(struct script *s, uint32_t port, uint32_t value)
+{
+	char line[64];
+
+	snprintf(line, sizeof(line), "w %#x %#x\"", port, value);
+	ask(s, line, "\"\"");
+}
+
+static void port_in(struct script *s, uint32_t port, uint32_t value)
+{
+	char line[64], reply[64];
+
+	snprintf(line, sizeof(line), "xw %#x\"", port);
+	snprintf(reply, sizeof(reply), "\"portl[0x%04x] = 0x%08x\\r\\n\"", port, value);
+	ask(s, line, reply);
+}
+
+static void config_is(struct script *s, uint32_t address, uint32_t value)
+{
+	port_out(s, 0xcf8, address);
+	port_in(s, 0xcfc, value);
+}
+
+static const struct { uint32_t address, before, after; } chipset[] = {
+	{ 0x80000064, 0, 0 },
+	{ 0x80000060, 0xb0000001, 0xb0000000 },
+	{ 0x8000f840, 0x601, 1 },
+	{ 0x8000f844, 0x80, 0 },
+	{ 0x8000f8f0, 0xfed1c001, 0xfed1c001 },
+};
+
+/* What firmware forgets is set, and nothing else; the guest's own access goes on. */
+TEST(a_q35_guest_that_is_woken)
+{
+	static const struct step hello[] = { HELLO };
+	static struct script s = { .n = ARRAY_SIZE(hello), .id = 1 };
+	_cleanup_json_ struct json_object *event = NULL;
+	struct session session;
+	int r;
+
+	memcpy(s.steps, hello, sizeof(hello));
+	ask(&s, "query-status", "{\"status\": \"suspended\"}");
+	config_is(&s, 0x80000000, 0x29c08086);
+	config_is(&s, 0x8000f800, 0x29188086);
+	for (size_t i = 0; i < ARRAY_SIZE(chipset); i++)
+		config_is(&s, chipset[i].address, chipset[i].before);
+	ask(&s, "system_wakeup", "{}");
+	s.steps[s.n++] = (struct step)EVENT("WAKEUP");
+	ask(&s, "query-status", "{\"status\": \"running\"}");
+	ask(&s, "\"stop\"", "{}");
+	s.steps[s.n++] = (struct step)EVENT("STOP");
+	port_in(&s, 0xcf8, 0x8000fb20);
+	for (size_t i = 0; i < ARRAY_SIZE(chipset); i++)
+		config_is(&s, chipset[i].address, chipset[i].after);
+	for (size_t i = 0; i < ARRAY_SIZE(chipset); i++) {
+		if (chipset[i].before == chipset[i].after)
+			continue;
+		port_out(&s, 0xcf8, chipset[i].address);
+		port_out(&s, 0xcfc, chipset[i].before);
+	}
+	port_out(&s, 0xcf8, 0x8000fb20);
+	ask(&s, "\"cont\"", "{}");
+	s.steps[s.n++] = (struct step){ HANG, NULL };
+	s.steps[s.n] = (struct step){ END, NULL };
+
+	struct qmp *qmp = open_session(&session, s.steps, &r, NULL);
+
+	CHECK_EQ(guest_wake(qmp, NULL), 0);
+	CHECK_EQ(qmp_event(qmp, deadline_in(0.1), &event, NULL), -ETIMEDOUT);
+	finish(&session, qmp);
 }
 
 /* With a QEMU and an agent that follow a script each. */
@@ -438,8 +531,9 @@ TEST(a_guest_that_suspends_late)
 {
 	static const struct step late[] = {
 		HELLO, WAKES(2, "true"), STATUS_IS(3, "running"), STATUS_IS(4, "running"),
-		EVENT("SUSPEND"), STATUS_IS(5, "suspended"), STATUS_IS(6, "suspended"),
-		ASK("system_wakeup", 7, "{}"), STATUS_IS(8, "running"), { END, NULL },
+		EVENT("SUSPEND"), STATUS_IS(5, "suspended"), STATUS_IS(6, "suspended"), NO_PORTS(7),
+		ASK("system_wakeup", 8, "{}"), EVENT("WAKEUP"), STATUS_IS(9, "running"),
+		{ END, NULL },
 	};
 
 	suspend(late, willing, 2, -ETIMEDOUT, "does not suspend");
