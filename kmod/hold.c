@@ -161,11 +161,12 @@ static bool own(struct cpr_dma *dma, struct cpr_device *d, struct device *dev,
 			domain);
 }
 
-/* Another device of the VM in the same group is held already. */
-static bool is_owned(const struct cpr_dma *dma, const struct iommu_group *group)
+/* Another device of the VM in the same group is held already, with the same mappings. */
+static bool is_owned(const struct cpr_dma *dma, const struct cpr_device *d,
+		     const struct iommu_group *group)
 {
 	for (u32 i = 0; i < dma->nr_devices; i++)
-		if (dma->devices[i].group == group)
+		if (dma->devices[i].group == group && dma->devices[i].id.dma == d->id.dma)
 			return true;
 	return false;
 }
@@ -182,7 +183,7 @@ static bool hold_pci(struct cpr_dma *dma, struct cpr_device *d, struct pci_dev *
 		return not_held(d, CPR_DEVICE_HOLD_FAILED,
 				"no IOMMU translates for it; is it on?");
 	held = is_same_group(d, group) &&
-	       (is_owned(dma, group) || own(dma, d, &pdev->dev, group));
+	       (is_owned(dma, d, group) || own(dma, d, &pdev->dev, group));
 	iommu_group_put(group);
 	return held;
 }
