@@ -160,7 +160,13 @@ static int read_table(struct cpr *c, const struct cpr_dma_request *ask, const ch
 				   address, foreign->iova);
 		return -EPERM;
 	}
-	return gap.length ? refuse_gap(c, ask, address, &gap, extack) : 0;
+	if (gap.length)
+		return refuse_gap(c, ask, address, &gap, extack);
+	if (cpr_dma_table_fits(table, &m->owner))
+		return 0;
+	NL_SET_ERR_MSG_FMT(extack, "%s has more mappings than the VM's memory can need",
+			   address);
+	return -E2BIG;
 }
 
 /* The table of the device's domain, which it may share with an earlier one. */
@@ -270,7 +276,8 @@ static int keep(struct cpr *c, const char *name, struct cpr_dma *dma,
  *
  * Return: 0; -ENOENT, -EBUSY for a VM that is not there or not running; -ENODEV,
  * -EOPNOTSUPP, -EPERM, -EINVAL for a device; -ENXIO if memory of the VM is not
- * reached; -ENOSPC, -ENOMEM, -EINTR. Then the snapshot is what it was.
+ * reached, -E2BIG if there is more than may be recorded; -ENOSPC, -ENOMEM,
+ * -EINTR. Then the snapshot is what it was.
  */
 int cpr_dma_snapshot(struct cpr *c, const struct cpr_dma_request *ask,
 		     struct cpr_dma_report *report, struct netlink_ext_ack *extack)

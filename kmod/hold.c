@@ -192,11 +192,15 @@ static bool hold_device(struct cpr_dma *dma, struct cpr_device *d,
 			const struct cpr_dma_owner *owner)
 {
 	const struct cpr_pci *at = &d->id.address;
-	const struct cpr_dma_extent *foreign =
-		cpr_dma_table_foreign(&dma->tables[d->id.dma], owner);
+	const struct cpr_dma_table *t = &dma->tables[d->id.dma];
+	const struct cpr_dma_extent *foreign;
 	struct pci_dev *pdev;
 	bool held;
 
+	if (!cpr_dma_table_fits(t, owner))
+		return not_held(d, CPR_DEVICE_HOLD_FAILED,
+				"the image has more mappings than the VM's memory can need");
+	foreign = cpr_dma_table_foreign(t, owner);
 	if (foreign)
 		return not_held(d, CPR_DEVICE_HOLD_FAILED,
 				"the image leads iova %#llx to memory that is not the VM's",

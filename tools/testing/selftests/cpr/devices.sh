@@ -333,6 +333,20 @@ test_counts() {
 	unload
 }
 
+# What costs the kernel memory and time is in proportion to the VM's memory.
+test_bounds() {
+	local excess="the image has more mappings than the VM's memory can need"
+	forge_dma maps=4,0,16M,vm/ram,8M device=$nic
+	check "memory mapped four times: it loads" arrive
+	check "it is held" test "$(ctl devices)" = "vm $nic held 4 33554432 "
+	unload
+	not_held "memory mapped five times" $nic failed "$excess" maps=5,0,16M,vm/ram,8M device=$nic
+	not_held "mapped over and over, page by page" $nic failed "$excess" \
+		maps=1000,4K,16M,vm/ram,8M device=$nic
+	not_held "mappings that are far apart" $nic failed "$excess" \
+		maps=40000,0,1G,vm/ram,4K device=$nic
+}
+
 test_nothing_changed() {
 	forge_dma
 	arrive
@@ -351,7 +365,7 @@ test_no_iommu() {
 load
 check "a region with two sealed VMs is made" make_base
 [ $# -gt 0 ] || set -- right hold_off busy release lost changed missing group two_vms foreign \
-	refused aperture counts
+	refused aperture counts bounds
 for test; do
 	"test_$test"
 done
