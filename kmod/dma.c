@@ -108,8 +108,14 @@ static int add_group(struct cpr_device *d, struct device *dev, struct netlink_ex
 				   dev_name(dev));
 		return PTR_ERR(members);
 	}
-	d->members = members;
-	return 0;
+	if (d->id.members <= CPR_IMAGE_GROUP_MAX) {
+		d->members = members;
+		return 0;
+	}
+	kfree(members);
+	NL_SET_ERR_MSG_FMT(extack, "the IOMMU group of %s has more than %u devices",
+			   dev_name(dev), CPR_IMAGE_GROUP_MAX);
+	return -E2BIG;
 }
 
 static const char *file_name(const struct cpr_node *dir, u32 file, char *buf, size_t len)
@@ -284,8 +290,13 @@ int cpr_dma_snapshot(struct cpr *c, const struct cpr_dma_request *ask,
 {
 	struct cpr_memory m;
 	struct cpr_dma *dma;
-	int err = begin(c, ask->name, MAY_SNAPSHOT, &m, NULL, extack);
+	int err;
 
+	if (ask->nr_devices > CPR_IMAGE_DEVICES_MAX) {
+		NL_SET_ERR_MSG_FMT(extack, "a VM can have %u devices", CPR_IMAGE_DEVICES_MAX);
+		return -E2BIG;
+	}
+	err = begin(c, ask->name, MAY_SNAPSHOT, &m, NULL, extack);
 	if (err)
 		return err;
 	dma = read_devices(c, ask, &m, extack);

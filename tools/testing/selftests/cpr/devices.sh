@@ -345,6 +345,12 @@ test_bounds() {
 		maps=1000,4K,16M,vm/ram,8M device=$nic
 	not_held "mappings that are far apart" $nic failed "$excess" \
 		maps=40000,0,1G,vm/ram,4K device=$nic
+	refused "too many devices" "more than 256 devices" "${right[@]}" devices=256
+	refused "a group that is too large" "a device has a group of 129" "${right[@]}" members=128
+	forge_dma "${right[@]}" members=127
+	check "a large group: it loads" arrive
+	check "it is shown" shows vm $nic group "0042:"
+	unload
 }
 
 test_nothing_changed() {
