@@ -353,6 +353,23 @@ test_bounds() {
 	unload
 }
 
+full() { grep -q 'No space left on device' /run/full; }
+
+# A catalog without room for one more name, not even its own.
+test_full_catalog() {
+	local i
+	forge_dma maps=65360,0,8K,vm/ram,4K device=$nic
+	check "a catalog that is full: it loads" arrive
+	mounted
+	for i in $(seq 20); do
+		: >"$mnt/$i"
+	done 2>/run/full
+	check "names are refused" full
+	umount $mnt
+	unload
+	check "no commit failed" fails sh -c "dmesg | grep 'commit .* failed'"
+}
+
 test_nothing_changed() {
 	forge_dma
 	arrive
@@ -371,7 +388,7 @@ test_no_iommu() {
 load
 check "a region with two sealed VMs is made" make_base
 [ $# -gt 0 ] || set -- right hold_off busy release lost changed missing group two_vms foreign \
-	refused aperture counts bounds
+	refused aperture counts bounds full_catalog
 for test; do
 	"test_$test"
 done
