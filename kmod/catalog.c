@@ -675,6 +675,12 @@ static int check_device(struct checker *c, const struct cpr_image_device *rec, u
 	if (size != cpr_catalog_device_size(dev.members))
 		return BAD(c, "VM %u: device record of %u bytes for a group of %u",
 			   c->vms - 1, size, dev.members);
+	if (c->devices == CPR_IMAGE_DEVICES_MAX)
+		return BAD(c, "VM %u: more than %u devices", c->vms - 1,
+			   CPR_IMAGE_DEVICES_MAX);
+	if (dev.members > CPR_IMAGE_GROUP_MAX)
+		return BAD(c, "VM %u: a device has a group of %u, more than %u", c->vms - 1,
+			   dev.members, CPR_IMAGE_GROUP_MAX);
 	if (dev.dma >= c->dmas)
 		return BAD(c, "VM %u: a device has DMA record %u of %u", c->vms - 1,
 			   dev.dma, c->dmas);

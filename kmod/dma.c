@@ -108,8 +108,14 @@ static int add_group(struct cpr_device *d, struct device *dev, struct netlink_ex
 				   dev_name(dev));
 		return PTR_ERR(members);
 	}
-	d->members = members;
-	return 0;
+	if (d->id.members <= CPR_IMAGE_GROUP_MAX) {
+		d->members = members;
+		return 0;
+	}
+	kfree(members);
+	NL_SET_ERR_MSG_FMT(extack, "the IOMMU group of %s has more than %u devices",
+			   dev_name(dev), CPR_IMAGE_GROUP_MAX);
+	return -E2BIG;
 }
 
 static const char *file_name(const struct cpr_node *dir, u32 file, char *buf, size_t len)
@@ -160,7 +166,13 @@ static int read_table(struct cpr *c, const struct cpr_dma_request *ask, const ch
 				   address, foreign->iova);
 		return -EPERM;
 	}
-	return gap.length ? refuse_gap(c, ask, address, &gap, extack) : 0;
+	if (gap.length)
+		return refuse_gap(c, ask, address, &gap, extack);
+	if (cpr_dma_table_fits(table, &m->owner))
+		return 0;
+	NL_SET_ERR_MSG_FMT(extack, "%s has more mappings than the VM's memory can need",
+			   address);
+	return -E2BIG;
 }
 
 /* The table of the device's domain, which it may share with an earlier one. */
@@ -270,15 +282,21 @@ static int keep(struct cpr *c, const char *name, struct cpr_dma *dma,
  *
  * Return: 0; -ENOENT, -EBUSY for a VM that is not there or not running; -ENODEV,
  * -EOPNOTSUPP, -EPERM, -EINVAL for a device; -ENXIO if memory of the VM is not
- * reached; -ENOSPC, -ENOMEM, -EINTR. Then the snapshot is what it was.
+ * reached, -E2BIG if there is more than may be recorded; -ENOSPC, -ENOMEM,
+ * -EINTR. Then the snapshot is what it was.
  */
 int cpr_dma_snapshot(struct cpr *c, const struct cpr_dma_request *ask,
 		     struct cpr_dma_report *report, struct netlink_ext_ack *extack)
 {
 	struct cpr_memory m;
 	struct cpr_dma *dma;
-	int err = begin(c, ask->name, MAY_SNAPSHOT, &m, NULL, extack);
+	int err;
 
+	if (ask->nr_devices > CPR_IMAGE_DEVICES_MAX) {
+		NL_SET_ERR_MSG_FMT(extack, "a VM can have %u devices", CPR_IMAGE_DEVICES_MAX);
+		return -E2BIG;
+	}
+	err = begin(c, ask->name, MAY_SNAPSHOT, &m, NULL, extack);
 	if (err)
 		return err;
 	dma = read_devices(c, ask, &m, extack);

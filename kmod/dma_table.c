@@ -15,6 +15,10 @@
 
 #define FIRST_ROOM 16u
 
+/* How often a device may reach the same memory, and in how many pieces a small VM. */
+#define MAX_ALIASES 4u
+#define FEW_EXTENTS 1024u
+
 static u64 end_of(const struct cpr_dma_extent *e)
 {
 	return e->iova + e->length;
@@ -120,6 +124,32 @@ bool cpr_dma_owned(const struct cpr_dma_owner *owner, u64 phys, u64 length)
 	for (u64 frame = first; frame <= last; frame++)
 		if (!test_bit(frame, owner->frames))
 			return false;
+	return true;
+}
+
+/**
+ * cpr_dma_table_fits - is a table no larger than one of such a VM can be?
+ * @t: the table
+ * @owner: the VM
+ *
+ * Only what leads to the region counts. What it costs to look at such a table and
+ * to map it is in proportion to the VM's memory.
+ */
+bool cpr_dma_table_fits(const struct cpr_dma_table *t, const struct cpr_dma_owner *owner)
+{
+	u64 extents = FEW_EXTENTS + MAX_ALIASES * (owner->bytes >> CPR_IMAGE_FRAME_SHIFT);
+	u64 bytes = MAX_ALIASES * owner->bytes;
+
+	for (u32 i = 0; i < t->nr; i++) {
+		const struct cpr_dma_extent *e = &t->extents[i];
+
+		if (e->class != CPR_IMAGE_DMA_REGION)
+			continue;
+		if (!extents || e->length > bytes)
+			return false;
+		extents--;
+		bytes -= e->length;
+	}
 	return true;
 }
 

@@ -51,10 +51,12 @@ struct cpr_dma_diff {
  * struct cpr_dma_owner - whose memory is where
  * @geo: of the region
  * @frames: bit a frame: it is the VM's memory
+ * @bytes: of these frames
  */
 struct cpr_dma_owner {
 	const struct cpr_geometry *geo;
 	const unsigned long *frames;
+	u64 bytes;
 };
 
 int cpr_dma_table_add(struct cpr_dma_table *t, const struct cpr_dma_extent *e);
@@ -63,6 +65,7 @@ void cpr_dma_table_sum(const struct cpr_dma_table *t, struct cpr_dma_sum *sum);
 
 bool cpr_dma_in_region(const struct cpr_geometry *geo, u64 phys);
 bool cpr_dma_owned(const struct cpr_dma_owner *owner, u64 phys, u64 length);
+bool cpr_dma_table_fits(const struct cpr_dma_table *t, const struct cpr_dma_owner *owner);
 const struct cpr_dma_extent *cpr_dma_table_foreign(const struct cpr_dma_table *t,
 						   const struct cpr_dma_owner *owner);
 

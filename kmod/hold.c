@@ -161,11 +161,12 @@ static bool own(struct cpr_dma *dma, struct cpr_device *d, struct device *dev,
 			domain);
 }
 
-/* Another device of the VM in the same group is held already. */
-static bool is_owned(const struct cpr_dma *dma, const struct iommu_group *group)
+/* Another device of the VM in the same group is held already, with the same mappings. */
+static bool is_owned(const struct cpr_dma *dma, const struct cpr_device *d,
+		     const struct iommu_group *group)
 {
 	for (u32 i = 0; i < dma->nr_devices; i++)
-		if (dma->devices[i].group == group)
+		if (dma->devices[i].group == group && dma->devices[i].id.dma == d->id.dma)
 			return true;
 	return false;
 }
@@ -182,7 +183,7 @@ static bool hold_pci(struct cpr_dma *dma, struct cpr_device *d, struct pci_dev *
 		return not_held(d, CPR_DEVICE_HOLD_FAILED,
 				"no IOMMU translates for it; is it on?");
 	held = is_same_group(d, group) &&
-	       (is_owned(dma, group) || own(dma, d, &pdev->dev, group));
+	       (is_owned(dma, d, group) || own(dma, d, &pdev->dev, group));
 	iommu_group_put(group);
 	return held;
 }
@@ -191,11 +192,15 @@ static bool hold_device(struct cpr_dma *dma, struct cpr_device *d,
 			const struct cpr_dma_owner *owner)
 {
 	const struct cpr_pci *at = &d->id.address;
-	const struct cpr_dma_extent *foreign =
-		cpr_dma_table_foreign(&dma->tables[d->id.dma], owner);
+	const struct cpr_dma_table *t = &dma->tables[d->id.dma];
+	const struct cpr_dma_extent *foreign;
 	struct pci_dev *pdev;
 	bool held;
 
+	if (!cpr_dma_table_fits(t, owner))
+		return not_held(d, CPR_DEVICE_HOLD_FAILED,
+				"the image has more mappings than the VM's memory can need");
+	foreign = cpr_dma_table_foreign(t, owner);
 	if (foreign)
 		return not_held(d, CPR_DEVICE_HOLD_FAILED,
 				"the image leads iova %#llx to memory that is not the VM's",

@@ -54,6 +54,7 @@ int cpr_memory_get(struct cpr *c, struct cpr_node *dir, struct cpr_memory *m)
 				return err;
 			}
 			__set_bit(xa_to_value(entry), m->frames);
+			m->owner.bytes += CPR_IMAGE_FRAME_SIZE;
 		}
 	}
 	return 0;

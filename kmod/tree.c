@@ -127,7 +127,10 @@ void cpr_node_free(struct cpr_node *node)
  */
 int cpr_tree_reserve(struct cpr *c, u64 bytes)
 {
-	if (bytes > cpr_catalog_capacity(&c->geo) - c->catalog_used)
+	u64 room = cpr_catalog_capacity(&c->geo);
+
+	/* An image that was not written by us may have used more than there is. */
+	if (c->catalog_used > room || bytes > room - c->catalog_used)
 		return -ENOSPC;
 	c->catalog_used += bytes;
 	return 0;

@@ -16,9 +16,10 @@ layers() {
 		static           | tools/testing/check.sh
 		unit             | @/toolbox.sh make -s -C tools/testing/unit check
 		cli              | @/toolbox.sh make -s -C tools/testing/cli check
-		selftests/6.12   | @/boot.sh --kernel 6.12 /lab/selftests/cpr/run.sh
-		selftests/7.3    | @/boot.sh --kernel 7.3 /lab/selftests/cpr/run.sh
-		selftests/debug  | @/boot.sh --kernel debug /lab/selftests/cpr/run.sh
+		selftests/6.12   | @/boot.sh --kernel 6.12 --timeout 200 /lab/selftests/cpr/run.sh
+		selftests/7.3    | @/boot.sh --kernel 7.3 --timeout 200 /lab/selftests/cpr/run.sh
+		selftests/debug  | @/boot.sh --kernel debug --timeout 200 /lab/selftests/cpr/run.sh
+		selftests/no-iommu | @/boot.sh --kernel 7.3 --iommu none /lab/selftests/cpr/devices.sh no_iommu
 		e2e/6.12-7.3     | @/boot.sh --kernel 6.12 /lab/e2e/handover.sh 7.3 1
 		e2e/7.3-6.12     | @/boot.sh --kernel 7.3 --timeout 200 /lab/e2e/handover.sh 6.12 4
 		e2e/7.3-7.3      | @/boot.sh --kernel 7.3 /lab/e2e/handover.sh 7.3 1

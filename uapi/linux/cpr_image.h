@@ -272,6 +272,8 @@ struct cpr_image_vm {
 } __attribute__((packed));
 
 #define CPR_IMAGE_DMA_PAGE	4096u
+#define CPR_IMAGE_DEVICES_MAX	256u	/* of a VM */
+#define CPR_IMAGE_GROUP_MAX	128u	/* devices of an IOMMU group */
 
 /**
  * enum cpr_image_dma_class - where an I/O virtual address leads

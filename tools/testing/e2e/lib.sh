@@ -10,7 +10,8 @@
 #   until_ok SECONDS COMMAND...                   poll, for so long at most
 #   phase; next_phase                             where we are; get ready to leave this kernel
 #   kexec_to VERSION [OPTION...]                  leave it by stock kexec
-#   free_region                                   take the region from nd_pmem, if that is built in
+#   pmem                                          give the region to nd_pmem, which makes it /dev/pmem0
+#   free_region                                   take it from nd_pmem, which may be built in
 #   make_tree DIR                                 names and files of all kinds
 #   fingerprint DIR; same_tree DIR FINGERPRINT    every fact and every byte below it
 #   kernel_of SERIES                              6.12, 7.3 or debug: its version
@@ -104,6 +105,14 @@ fingerprint() {
 }
 
 same_tree() { fingerprint "$1" | diff "$2" -; }
+
+pmem() {
+	modprobe -q nd_e820
+	modprobe -q nd_pmem
+	until_ok 10 test -d /sys/bus/nd/devices/namespace0.0
+	[ -b /dev/pmem0 ] || echo namespace0.0 >/sys/bus/nd/drivers/nd_pmem/bind
+	until_ok 10 test -b /dev/pmem0
+}
 
 free_region() {
 	local bound=/sys/bus/nd/drivers/nd_pmem/namespace0.0

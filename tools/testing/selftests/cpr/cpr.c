@@ -108,10 +108,15 @@ static int error_of(struct sockaddr_nl *from, struct nlmsgerr *err, void *arg)
 	return NL_STOP;
 }
 
+/* An acknowledgment, or the end of a dump; that may be an error. */
 static int done_of(struct nl_msg *msg, void *arg)
 {
-	(void)msg;
-	*(int *)arg = 0;
+	struct nlmsghdr *h = nlmsg_hdr(msg);
+	int *err = arg;
+
+	*err = 0;
+	if (h->nlmsg_type == NLMSG_DONE && nlmsg_datalen(h) >= (int)sizeof(*err))
+		memcpy(err, nlmsg_data(h), sizeof(*err));
 	return NL_STOP;
 }
 
@@ -344,6 +349,35 @@ int nl_snapshot(const char *vm, const char *device, const int *files, int full, 
 int nl_verify(const char *vm, const int *files, int full, struct reach *r)
 {
 	return look(CPR_CMD_VM_VERIFY, vm, NULL, files, full, r);
+}
+
+struct device_walk {
+	void (*fn)(const struct device *d);
+};
+
+static int read_device(struct nl_msg *msg, void *arg)
+{
+	struct nlattr **tb = attributes(msg, CPR_A_DEVICE_MAX);
+	const struct device_walk *walk = arg;
+	const struct device d = {
+		.vm = nla_get_string(tb[CPR_A_DEVICE_VM]),
+		.address = nla_get_string(tb[CPR_A_DEVICE_ADDRESS]),
+		.hold = nla_get_u32(tb[CPR_A_DEVICE_HOLD]),
+		.extents = nla_get_u32(tb[CPR_A_DEVICE_EXTENTS]),
+		.bytes = nla_get_u64(tb[CPR_A_DEVICE_BYTES]),
+		.reason = tb[CPR_A_DEVICE_REASON] ?
+			  nla_get_string(tb[CPR_A_DEVICE_REASON]) : "",
+	};
+
+	walk->fn(&d);
+	return NL_OK;
+}
+
+int nl_devices(void (*fn)(const struct device *d))
+{
+	struct device_walk walk = { fn };
+
+	return transact(message(CPR_CMD_DEVICE_GET, NLM_F_DUMP), read_device, &walk);
 }
 
 static struct nl_sock *events;

@@ -58,6 +58,17 @@ struct reach {
 /* Of one device; @files are two, -1 for none. */
 int nl_snapshot(const char *vm, const char *device, const int *files, int full, struct reach *r);
 int nl_verify(const char *vm, const int *files, int full, struct reach *r);
+
+struct device {
+	const char *vm, *address, *reason;
+	enum cpr_device_hold hold;
+	uint32_t extents;
+	uint64_t bytes;
+};
+
+/* Call @fn for each device of a VM. */
+int nl_devices(void (*fn)(const struct device *d));
+
 /* Join the events; nl_event() returns the next one's command, or -EAGAIN. */
 int nl_listen(void);
 int nl_event(void);

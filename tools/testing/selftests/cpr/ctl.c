@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * ctl format [force] | status | wait-clean | STEP VM [FILE...] - the netlink
- * family for scripts. STEP: pin save seal claim unclaim unpin state.
+ * ctl format [force] | status | wait-clean | devices | STEP VM [FILE...] - the
+ * netlink family for scripts. STEP: pin save seal claim unclaim unpin release
+ * state. devices: lines of VM ADDRESS HOLD EXTENTS BYTES REASON.
  */
 #include <stdio.h>
 #include <string.h>
@@ -18,6 +19,7 @@ static const struct {
 	{ "claim", CPR_CMD_VM_CLAIM },
 	{ "unclaim", CPR_CMD_VM_UNCLAIM },
 	{ "unpin", CPR_CMD_VM_UNPIN },
+	{ "release", CPR_CMD_VM_RELEASE },
 };
 
 static int report(int err)
@@ -48,6 +50,16 @@ static int status(void)
 	return 0;
 }
 
+static void print_device(const struct device *d)
+{
+	static const char *const holds[] = {
+		"none", "held", "missing", "changed", "group", "busy", "failed",
+	};
+
+	printf("%s %s %s %u %llu %s\n", d->vm, d->address, holds[d->hold], d->extents,
+	       (unsigned long long)d->bytes, d->reason);
+}
+
 int main(int argc, char **argv)
 {
 	static const char *const states[] = {
@@ -63,6 +75,8 @@ int main(int argc, char **argv)
 		wait_clean();
 		return 0;
 	}
+	if (argc > 1 && !strcmp(argv[1], "devices"))
+		return report(nl_devices(print_device));
 	if (argc > 2 && !strcmp(argv[1], "state")) {
 		state = nl_state(argv[2], NULL, NULL);
 		if (state < 0)

@@ -3,35 +3,11 @@
 #
 # The module's tests in one L1, without kexec: what it refuses to load on, then
 # the programs on a fresh region, then what a region keeps over unmounting and
-# unloading. The region is a part of what boot.sh reserves: tests that go through
-# all of it are slow enough.
+# unloading; devices.sh goes on from there.
 set -u
-# shellcheck source-path=SCRIPTDIR source=../../e2e/lib.sh
-. /lab/e2e/lib.sh
 
-bin=/usr/libexec/cpr-selftests
-region=256M!4G
-mnt=/run/cpr
-
-load() { modprobe cpr_handover region=$region; }
-unload() { rmmod cpr_handover; }
-mounted() { mkdir -p $mnt && mount -t cprfs cprfs $mnt; }
-fails() { ! "$@"; }
-
-# refuses DESC TEXT COMMAND... - it fails, and the kernel log says why
-refuses() {
-	local desc=$1 text=$2
-	shift 2
-	dmesg -C
-	if "$@" 2>/run/refuses; then
-		not_ok "$desc: it was not refused"
-	elif dmesg | grep -q "cpr_handover: .*$text"; then
-		ok "$desc"
-	else
-		not_ok "$desc: '$text' is not what the kernel said"
-		{ dmesg; cat /run/refuses; } | sed 's/^/#   /'
-	fi
-}
+# shellcheck source-path=SCRIPTDIR source=common.sh
+. "$(dirname "$0")/common.sh"
 
 # run_program NAME [ARGUMENT...] - its test points are named after it and the last
 run_program() {
@@ -43,30 +19,19 @@ run_program() {
 	[ $status -le 1 ] && grep -q '^1\.\.' "$out" || not_ok "$1 runs to its end, not to status $status"
 }
 
-# nd_pmem is a module or built in; either way it lets go, and takes again.
-pmem() {
-	modprobe -q nd_e820
-	modprobe -q nd_pmem
-	until_ok 10 test -d /sys/bus/nd/devices/namespace0.0
-	[ -b /dev/pmem0 ] || echo namespace0.0 >/sys/bus/nd/drivers/nd_pmem/bind
-	until_ok 10 test -b /dev/pmem0
-}
-
-no_pmem() { free_region; }
-
 forge() {
 	pmem || return
 	"$bin/forge" /dev/pmem0 "$@"
 	local status=$?
 	sync
-	no_pmem
+	free_region
 	return $status
 }
 
 digest_of_region() {
 	pmem
 	head -c 256M /dev/pmem0 | sha256sum
-	no_pmem
+	free_region
 }
 
 test_refusals() {
@@ -80,7 +45,7 @@ test_refusals() {
 	refuses "too small" "of 2 MiB is outside of 16 MiB" modprobe cpr_handover region=2M!4G
 	pmem
 	refuses "a range that nd_pmem holds" "nd_pmem holds it as namespace0.0; run 'echo" load
-	no_pmem
+	free_region
 	check "it can be had once nd_pmem let go" load
 	check "an unformatted region is not mounted" fails mounted
 	unload
@@ -241,4 +206,4 @@ test_states_over_reload
 test_image_refusals
 test_pinned_unload
 test_unloading
-exit 0
+exec "$(dirname "$0")/devices.sh"
