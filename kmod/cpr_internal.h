@@ -412,6 +412,7 @@ void cpr_hold_vm(struct cpr *c, struct cpr_node *dir);
 void cpr_hold_drop(struct cpr_dma *dma);
 int cpr_hold_release(struct cpr *c, const char *name, struct netlink_ext_ack *extack);
 void cpr_pci_name(const struct cpr_pci *p, char *name);
+bool cpr_pci_among(const struct cpr_pci *p, const struct cpr_pci *list, u32 nr);
 
 /* netlink.c */
 int cpr_netlink_init(void);

@@ -48,6 +48,20 @@ static bool same_pci(const struct cpr_pci *a, const struct cpr_pci *b)
 	return a->segment == b->segment && a->bus == b->bus && a->devfn == b->devfn;
 }
 
+/**
+ * cpr_pci_among - is a PCI address in a list?
+ * @p: the address
+ * @list: the list
+ * @nr: entries in @list
+ */
+bool cpr_pci_among(const struct cpr_pci *p, const struct cpr_pci *list, u32 nr)
+{
+	for (u32 i = 0; i < nr; i++)
+		if (same_pci(p, &list[i]))
+			return true;
+	return false;
+}
+
 /* ---- not held, and why ---- */
 
 __printf(3, 4)
@@ -86,14 +100,9 @@ static bool is_same_device(struct cpr_device *d, struct pci_dev *pdev)
 static const struct cpr_pci *not_among(const struct cpr_pci *a, u32 nr_a,
 				       const struct cpr_pci *b, u32 nr_b)
 {
-	for (u32 i = 0; i < nr_a; i++) {
-		u32 n = 0;
-
-		while (n < nr_b && !same_pci(&a[i], &b[n]))
-			n++;
-		if (n == nr_b)
+	for (u32 i = 0; i < nr_a; i++)
+		if (!cpr_pci_among(&a[i], b, nr_b))
 			return &a[i];
-	}
 	return NULL;
 }
 
@@ -371,7 +380,7 @@ static void vm_device_goes(struct cpr *c, struct cpr_node *dir, struct pci_dev *
 		struct cpr_device *d = &dma->devices[i];
 
 		if (d->hold != CPR_DEVICE_HOLD_HELD ||
-		    not_among(&gone.address, 1, d->members, d->id.members))
+		    !cpr_pci_among(&gone.address, d->members, d->id.members))
 			continue;
 		let_go(d);
 		if (same_pci(&d->id.address, &gone.address))
