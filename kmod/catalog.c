@@ -656,7 +656,7 @@ static int check_dma_extent(struct checker *c, const struct cpr_dma_extent *e, u
 	if (!e->length || !IS_ALIGNED(e->iova | e->phys | e->length, (u64)CPR_IMAGE_DMA_PAGE) ||
 	    e->iova + e->length <= e->iova || e->phys + e->length <= e->phys ||
 	    e->iova < *end)
-		return BAD(c, "VM %u: DMA of %#llx bytes at iova %#llx is malformed or out of order",
+		return BAD(c, "VM %u: DMA of %#llx bytes at iova %#llx is bad or out of order",
 			   c->vms - 1, (unsigned long long)e->length,
 			   (unsigned long long)e->iova);
 	if (e->class < CPR_IMAGE_DMA_REGION || e->class > CPR_IMAGE_DMA_RAM)
@@ -895,7 +895,7 @@ int cpr_catalog_open(const void *base, const struct cpr_geometry *geo,
 	}
 	if (err[0] && err[1])
 		return refuse(why, -EUCLEAN,
-			      "no catalog verifies: slot 0: %.80s; slot 1: %.80s",
+			      "no catalog verifies: slot 0: %.92s; slot 1: %.92s",
 			      reason[0].text, reason[1].text);
 	if (!err[0] && !err[1] && slot[0].generation == slot[1].generation)
 		return refuse(why, -EUCLEAN, "both catalogs claim generation %llu",

@@ -719,24 +719,24 @@ TEST(forged_sizes_of_devices)
 
 TEST(forged_extents_of_dma)
 {
-	FORGE_EXTENT("VM 0: DMA of 0 bytes at iova 0 is malformed", 0, length, 0);
-	FORGE_EXTENT("DMA of 0x200001 bytes at iova 0 is malformed", 0, length, FRAME + 1);
-	FORGE_EXTENT("DMA of 0x800 bytes at iova 0 is malformed", 0, length, PAGE / 2);
-	FORGE_EXTENT("at iova 0x800 is malformed", 0, iova, PAGE / 2);
-	FORGE_EXTENT("at iova 0 is malformed", 0, phys, DATA + PAGE / 2);
+	FORGE_EXTENT("VM 0: DMA of 0 bytes at iova 0 is bad or out of order", 0, length, 0);
+	FORGE_EXTENT("DMA of 0x200001 bytes at iova 0 is bad or out of order", 0, length, FRAME + 1);
+	FORGE_EXTENT("DMA of 0x800 bytes at iova 0 is bad or out of order", 0, length, PAGE / 2);
+	FORGE_EXTENT("at iova 0x800 is bad or out of order", 0, iova, PAGE / 2);
+	FORGE_EXTENT("at iova 0 is bad or out of order", 0, phys, DATA + PAGE / 2);
 	/* Over the one before; before it; the same. */
-	FORGE_EXTENT("at iova 0x1ff000 is malformed or out of order", 1, iova, FRAME - PAGE);
-	FORGE_EXTENT("at iova 0 is malformed or out of order", 2, iova, 0);
-	FORGE_EXTENT("at iova 0x200000 is malformed or out of order", 2, iova, FRAME);
-	FORGE_EXTENT("at iova 0x200000 is malformed or out of order", 0, length, 2 * FRAME);
+	FORGE_EXTENT("at iova 0x1ff000 is bad or out of order", 1, iova, FRAME - PAGE);
+	FORGE_EXTENT("at iova 0 is bad or out of order", 2, iova, 0);
+	FORGE_EXTENT("at iova 0x200000 is bad or out of order", 2, iova, FRAME);
+	FORGE_EXTENT("at iova 0x200000 is bad or out of order", 0, length, 2 * FRAME);
 	/* Around the end of either address space, and just up to it. */
-	FORGE_EXTENT("is malformed", 4, length, 3 * PAGE);
-	FORGE_EXTENT("is malformed", 4, length, 2 * PAGE);
-	FORGE_EXTENT("is malformed", 4, iova, -PAGE);
-	FORGE_EXTENT("is malformed", 4, phys, -PAGE);
-	FORGE_EXTENT("is malformed", 3, length, -(1ull << 40));
-	FORGE_EXTENT("is malformed", 0, length, -DATA);
-	FORGE_EXTENT("is malformed", 0, length, -PAGE);
+	FORGE_EXTENT("is bad", 4, length, 3 * PAGE);
+	FORGE_EXTENT("is bad", 4, length, 2 * PAGE);
+	FORGE_EXTENT("is bad", 4, iova, -PAGE);
+	FORGE_EXTENT("is bad", 4, phys, -PAGE);
+	FORGE_EXTENT("is bad", 3, length, -(1ull << 40));
+	FORGE_EXTENT("is bad", 0, length, -DATA);
+	FORGE_EXTENT("is bad", 0, length, -PAGE);
 	FORGE_DEVICES("DMA of unknown class 0", dma_extent(1)->class = 0);
 	FORGE_DEVICES("DMA of unknown class 4", dma_extent(1)->class = cpu_to_le32(4));
 	FORGE_DEVICES("DMA of unknown class 4294967295", dma_extent(1)->class = cpu_to_le32(-1));
