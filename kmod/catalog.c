@@ -455,6 +455,8 @@ struct cpr_pci cpr_catalog_member(const struct cpr_catalog_device *dev, u32 i)
  * @vms: VM records so far
  * @dmas: DMA records of the last VM so far
  * @devices: device records of the last VM so far
+ * @addresses: of these devices
+ * @max_devices: entries in @addresses
  * @prev: the last node
  * @prev_vm: node of the last VM
  */
@@ -470,6 +472,8 @@ struct checker {
 	u32 vms;
 	u32 dmas;
 	u32 devices;
+	u64 *addresses;
+	u32 max_devices;
 	struct cpr_catalog_node prev;
 	u32 prev_vm;
 };
@@ -592,10 +596,35 @@ static int check_node(struct checker *c, const struct cpr_image_node *rec, u32 s
 	return 0;
 }
 
+static int compare_u64(const void *a, const void *b)
+{
+	u64 x = *(const u64 *)a, y = *(const u64 *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* No device of the last VM may be there twice. */
+static int check_addresses(struct checker *c)
+{
+	sort(c->addresses, c->devices, sizeof(*c->addresses), compare_u64, NULL);
+	for (u32 i = 1; i < c->devices; i++) {
+		u64 at = c->addresses[i];
+
+		if (at == c->addresses[i - 1])
+			return BAD(c, "VM %u: device %04x:%02x:%02x.%x is there twice",
+				   c->vms - 1, (u32)(at >> 16), (u32)(at >> 8 & 0xff),
+				   (u32)(at >> 3 & 0x1f), (u32)(at & 7));
+	}
+	return 0;
+}
+
 static int check_vm(struct checker *c, const struct cpr_image_vm *rec, u32 size)
 {
+	int err = check_addresses(c);
 	struct cpr_catalog_vm vm;
 
+	if (err)
+		return err;
 	if (size != sizeof(*rec))
 		return BAD(c, "VM %u: record of %u bytes", c->vms, size);
 	vm_decode(rec, &vm);
@@ -627,7 +656,7 @@ static int check_dma_extent(struct checker *c, const struct cpr_dma_extent *e, u
 	if (!e->length || !IS_ALIGNED(e->iova | e->phys | e->length, (u64)CPR_IMAGE_DMA_PAGE) ||
 	    e->iova + e->length <= e->iova || e->phys + e->length <= e->phys ||
 	    e->iova < *end)
-		return BAD(c, "VM %u: DMA of %#llx bytes at iova %#llx is malformed or out of order",
+		return BAD(c, "VM %u: DMA of %#llx bytes at iova %#llx is bad or out of order",
 			   c->vms - 1, (unsigned long long)e->length,
 			   (unsigned long long)e->iova);
 	if (e->class < CPR_IMAGE_DMA_REGION || e->class > CPR_IMAGE_DMA_RAM)
@@ -646,8 +675,10 @@ static int check_dma(struct checker *c, const struct cpr_image_dma *rec, u32 siz
 	u64 end = 0;
 	int err = 0;
 
-	if (!c->vms || c->devices)
+	if (!c->vms)
 		return BAD(c, "a DMA record that follows no VM");
+	if (c->devices)
+		return BAD(c, "VM %u: a DMA record after a device", c->vms - 1);
 	if (size < sizeof(*rec))
 		return BAD(c, "VM %u: DMA record of %u bytes", c->vms - 1, size);
 	dma_decode(rec, &dma);
@@ -663,13 +694,26 @@ static int check_dma(struct checker *c, const struct cpr_image_dma *rec, u32 siz
 	return err;
 }
 
+static u64 pci_number(struct cpr_pci p)
+{
+	return (u64)p.segment << 16 | p.bus << 8 | p.devfn;
+}
+
+static bool is_its_member(const struct cpr_catalog_device *dev)
+{
+	for (u32 i = 0; i < dev->members; i++)
+		if (pci_number(cpr_catalog_member(dev, i)) == pci_number(dev->address))
+			return true;
+	return false;
+}
+
 static int check_device(struct checker *c, const struct cpr_image_device *rec, u32 size)
 {
 	struct cpr_catalog_device dev;
 
 	if (!c->vms)
 		return BAD(c, "a device record that follows no VM");
-	if (size < sizeof(*rec))
+	if (size < sizeof(*rec) || c->devices == c->max_devices)
 		return BAD(c, "VM %u: device record of %u bytes", c->vms - 1, size);
 	device_decode(rec, &dev);
 	if (size != cpr_catalog_device_size(dev.members))
@@ -684,7 +728,10 @@ static int check_device(struct checker *c, const struct cpr_image_device *rec, u
 	if (dev.dma >= c->dmas)
 		return BAD(c, "VM %u: a device has DMA record %u of %u", c->vms - 1,
 			   dev.dma, c->dmas);
-	c->devices++;
+	if (!is_its_member(&dev))
+		return BAD(c, "VM %u: a device is not in its own IOMMU group of %u",
+			   c->vms - 1, dev.members);
+	c->addresses[c->devices++] = pci_number(dev.address);
 	return 0;
 }
 
@@ -725,16 +772,9 @@ static int check_records(struct checker *c, const u8 *records, u64 length)
 	return err;
 }
 
-static int compare_inos(const void *a, const void *b)
-{
-	u64 x = *(const u64 *)a, y = *(const u64 *)b;
-
-	return x < y ? -1 : x > y;
-}
-
 static int check_inos(struct checker *c, u64 next_ino)
 {
-	sort(c->inos, c->nodes, sizeof(*c->inos), compare_inos, NULL);
+	sort(c->inos, c->nodes, sizeof(*c->inos), compare_u64, NULL);
 	for (u32 i = 1; i < c->nodes; i++)
 		if (c->inos[i] == c->inos[i - 1])
 			return BAD(c, "inode number %llu is used twice",
@@ -752,6 +792,8 @@ static int check_catalog(struct checker *c, const struct cpr_catalog *cat)
 {
 	int err = check_records(c, cat->records, cat->length);
 
+	if (!err)
+		err = check_addresses(c);
 	if (err)
 		return err;
 	if (!c->nodes || c->nodes != cat->nodes || c->vms != cat->vms)
@@ -769,10 +811,13 @@ static int check_with_scratch(struct checker *c, const struct cpr_catalog *cat)
 	c->dirs = cpr_port_zalloc(BITS_TO_LONGS(c->max_nodes) * sizeof(long));
 	c->top = cpr_port_zalloc(BITS_TO_LONGS(c->max_nodes) * sizeof(long));
 	c->inos = cpr_port_zalloc(c->max_nodes * sizeof(u64));
-	if (c->used && c->dirs && c->top && c->inos)
+	c->max_devices = cat->length / sizeof(struct cpr_image_device) + 1;
+	c->addresses = cpr_port_zalloc(c->max_devices * sizeof(u64));
+	if (c->used && c->dirs && c->top && c->inos && c->addresses)
 		err = check_catalog(c, cat);
 	else
 		refuse(c->why, err, "no memory to check the catalog");
+	cpr_port_free(c->addresses);
 	cpr_port_free(c->inos);
 	cpr_port_free(c->top);
 	cpr_port_free(c->dirs);
@@ -856,7 +901,7 @@ int cpr_catalog_open(const void *base, const struct cpr_geometry *geo,
 	}
 	if (err[0] && err[1])
 		return refuse(why, -EUCLEAN,
-			      "no catalog verifies: slot 0: %.80s; slot 1: %.80s",
+			      "no catalog verifies: slot 0: %.92s; slot 1: %.92s",
 			      reason[0].text, reason[1].text);
 	if (!err[0] && !err[1] && slot[0].generation == slot[1].generation)
 		return refuse(why, -EUCLEAN, "both catalogs claim generation %llu",

@@ -441,6 +441,7 @@ int cpr_probe(struct iommu_domain *domain, const struct cpr_memory *m, bool full
 /* pci.c */
 void cpr_pci_name(const struct cpr_pci *p, char *name);
 bool cpr_pci_same(const struct cpr_pci *a, const struct cpr_pci *b);
+bool cpr_pci_among(const struct cpr_pci *p, const struct cpr_pci *list, u32 nr);
 void cpr_pci_identify(struct pci_dev *pdev, struct cpr_catalog_device *id);
 struct cpr_pci *cpr_group_members(struct iommu_group *group, u32 *nr);
 

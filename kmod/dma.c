@@ -108,14 +108,17 @@ static int add_group(struct cpr_device *d, struct device *dev, struct netlink_ex
 				   dev_name(dev));
 		return PTR_ERR(members);
 	}
-	if (d->id.members <= CPR_IMAGE_GROUP_MAX) {
-		d->members = members;
-		return 0;
+	if (d->id.members > CPR_IMAGE_GROUP_MAX) {
+		kfree(members);
+		NL_SET_ERR_MSG_FMT(extack, "the IOMMU group of %s has more than %u devices",
+				   dev_name(dev), CPR_IMAGE_GROUP_MAX);
+		return -E2BIG;
 	}
-	kfree(members);
-	NL_SET_ERR_MSG_FMT(extack, "the IOMMU group of %s has more than %u devices",
-			   dev_name(dev), CPR_IMAGE_GROUP_MAX);
-	return -E2BIG;
+	d->members = members;
+	if (cpr_pci_among(&d->id.address, members, d->id.members))
+		return 0;
+	NL_SET_ERR_MSG_FMT(extack, "%s has just left its IOMMU group", dev_name(dev));
+	return -EAGAIN;
 }
 
 static const char *file_name(const struct cpr_node *dir, u32 file, char *buf, size_t len)
@@ -146,6 +149,22 @@ static int refuse_gap(struct cpr *c, const struct cpr_dma_request *ask, const ch
 	NL_SET_ERR_MSG_FMT(extack, "%s misses %llu KiB at %#llx of %s", address,
 			   gap->length >> 10, gap->offset, name);
 	return -ENXIO;
+}
+
+/* The next kernel refuses an image in which a VM has a device twice. */
+static int check_first(const struct cpr_dma *dma, const struct cpr_pci *at,
+		       struct netlink_ext_ack *extack)
+{
+	char name[CPR_DEVICE_ADDRESS_MAX + 1];
+
+	for (u32 i = 0; i < dma->nr_devices; i++) {
+		if (!cpr_pci_among(at, &dma->devices[i].id.address, 1))
+			continue;
+		cpr_pci_name(at, name);
+		NL_SET_ERR_MSG_FMT(extack, "%s is named twice", name);
+		return -EINVAL;
+	}
+	return 0;
 }
 
 static int read_table(struct cpr *c, const struct cpr_dma_request *ask, const char *address,
@@ -203,10 +222,14 @@ static int snapshot_device(struct cpr *c, const struct cpr_dma_request *ask,
 	if (!pdev)
 		return -ENODEV;
 	cpr_pci_identify(pdev, &d->id);
+	err = check_first(dma, &d->id.address, extack);
+	if (err)
+		return err;
+	/* From here on it is freed with the snapshot. */
+	dma->nr_devices++;
 	err = add_group(d, &pdev->dev, extack);
 	if (err)
 		return err;
-	dma->nr_devices++;
 	err = cpr_vfio_get(&pdev->dev, ask, &v, extack);
 	if (err)
 		return err;

@@ -70,14 +70,9 @@ static bool is_same_device(struct cpr_device *d, struct pci_dev *pdev)
 static const struct cpr_pci *not_among(const struct cpr_pci *a, u32 nr_a,
 				       const struct cpr_pci *b, u32 nr_b)
 {
-	for (u32 i = 0; i < nr_a; i++) {
-		u32 n = 0;
-
-		while (n < nr_b && !cpr_pci_same(&a[i], &b[n]))
-			n++;
-		if (n == nr_b)
+	for (u32 i = 0; i < nr_a; i++)
+		if (!cpr_pci_among(&a[i], b, nr_b))
 			return &a[i];
-	}
 	return NULL;
 }
 
@@ -364,7 +359,7 @@ static void vm_device_goes(struct cpr *c, struct cpr_node *dir, struct pci_dev *
 		struct cpr_device *d = &dma->devices[i];
 
 		if (d->hold != CPR_DEVICE_HOLD_HELD ||
-		    not_among(&gone.address, 1, d->members, d->id.members))
+		    !cpr_pci_among(&gone.address, d->members, d->id.members))
 			continue;
 		let_go(d);
 		if (cpr_pci_same(&d->id.address, &gone.address))

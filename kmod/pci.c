@@ -37,6 +37,20 @@ bool cpr_pci_same(const struct cpr_pci *a, const struct cpr_pci *b)
 }
 
 /**
+ * cpr_pci_among - is a PCI address in a list?
+ * @p: the address
+ * @list: the list
+ * @nr: entries in @list
+ */
+bool cpr_pci_among(const struct cpr_pci *p, const struct cpr_pci *list, u32 nr)
+{
+	for (u32 i = 0; i < nr; i++)
+		if (cpr_pci_same(p, &list[i]))
+			return true;
+	return false;
+}
+
+/**
  * cpr_pci_identify - what tells a device from others
  * @pdev: the device
  * @id: filled in, but for its group and its table

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the pure parts (catalog.c, frames.c) need of their surroundings, so that
- * the same files are compiled into the module, cpr-helper and the unit tests.
+ * What the pure parts (catalog.c, frames.c, dma_table.c) need of their
+ * surroundings, so that the same files are compiled into the module, cpr-helper
+ * and the unit tests.
  */
 #ifndef CPR_PORT_H
 #define CPR_PORT_H

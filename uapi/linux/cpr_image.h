@@ -360,6 +360,9 @@ enum cpr_image_device_flags {
  * @pad: zero
  * @serial: from the device serial number capability, or zero
  * @member: devices of its IOMMU group, itself among them, in no order
+ *
+ * A VM has no device twice. Another VM may have the same one: when a VM is lost,
+ * its device can be given away.
  */
 struct cpr_image_device {
 	struct cpr_image_rec rec;

@@ -16,6 +16,7 @@
 
 /* In text; with --json all are there. */
 #define SHOWN_EXTENTS 4
+#define SHOWN_MEMBERS 4
 
 static const char *uuid_text(const uint8_t *u)
 {
@@ -174,6 +175,71 @@ static struct json_object *vm_record_json(const struct cpr_catalog_vm *vm,
 	jset_str(obj, "state", known ? states[vm->state] : fmt("unknown (%u)", vm->state));
 	jset_int(obj, "since", vm->since.sec);
 	jset_bytes(obj, "kernel", vm->kernel, CPR_IMAGE_KERNEL_LEN);
+	jset(obj, "devices", json_object_new_array());
+	jset(obj, "dma", json_object_new_array());
+	return obj;
+}
+
+static const char *pci_text_of(struct cpr_pci p)
+{
+	return fmt("%04x:%02x:%02x.%x", p.segment, p.bus, p.devfn >> 3, p.devfn & 7);
+}
+
+static struct json_object *members_json(const struct cpr_catalog_device *dev)
+{
+	struct json_object *list = json_object_new_array();
+
+	for (u32 i = 0; i < dev->members; i++)
+		json_object_array_add(list, json_object_new_string(
+			pci_text_of(cpr_catalog_member(dev, i))));
+	return list;
+}
+
+static struct json_object *device_json(const struct cpr_catalog_device *dev)
+{
+	struct json_object *obj = json_object_new_object();
+
+	jset_str(obj, "address", pci_text_of(dev->address));
+	jset_str(obj, "model", fmt("%04x:%04x", dev->vendor, dev->device));
+	jset_str(obj, "subsystem", fmt("%04x:%04x", dev->subsystem_vendor, dev->subsystem_device));
+	jset_str(obj, "class", fmt("%06x", dev->class >> 8));
+	jset_str(obj, "revision", fmt("%02x", dev->class & 0xff));
+	jset_str(obj, "serial", dev->has_serial ?
+		 fmt("%016llx", (unsigned long long)dev->serial) : NULL);
+	jset_int(obj, "dma", dev->dma);
+	jset(obj, "members", members_json(dev));
+	return obj;
+}
+
+static const char *const classes[] = {
+	[CPR_IMAGE_DMA_REGION] = "region", [CPR_IMAGE_DMA_MMIO] = "mmio",
+	[CPR_IMAGE_DMA_RAM] = "ram",
+};
+
+static struct json_object *sum_json(u32 extents, u64 bytes)
+{
+	struct json_object *obj = json_object_new_object();
+
+	jset_int(obj, "extents", extents);
+	jset(obj, "bytes", json_object_new_uint64(bytes));
+	return obj;
+}
+
+/* The extents do not overlap, so their lengths add up to less than 2^64. */
+static struct json_object *dma_json(const struct cpr_catalog_dma *dma)
+{
+	struct json_object *obj = json_object_new_object();
+	u32 extents[ARRAY_SIZE(classes)] = { 0 };
+	u64 bytes[ARRAY_SIZE(classes)] = { 0 };
+
+	for (u32 i = 0; i < dma->extents; i++) {
+		struct cpr_dma_extent e = cpr_catalog_dma_extent(dma, i);
+
+		extents[e.class]++;
+		bytes[e.class] += e.length;
+	}
+	for (u32 i = CPR_IMAGE_DMA_REGION; i < ARRAY_SIZE(classes); i++)
+		jset(obj, classes[i], sum_json(extents[i], bytes[i]));
 	return obj;
 }
 
@@ -181,14 +247,21 @@ static void walk(const struct cpr_catalog *cat, struct json_object *files,
 		 struct json_object *vms)
 {
 	_cleanup_(paths_free) struct paths paths = { 0 };
+	struct json_object *vm = NULL;
 	struct cpr_catalog_entry e;
 	u64 cursor = 0;
 
 	while (cpr_catalog_next(cat, &cursor, &e)) {
-		if (e.type == CPR_IMAGE_REC_NODE)
+		if (e.type == CPR_IMAGE_REC_NODE) {
 			json_object_array_add(files, node_json(&e.node, add_path(&paths, &e.node)));
-		else
-			json_object_array_add(vms, vm_record_json(&e.vm, &paths));
+		} else if (e.type == CPR_IMAGE_REC_VM) {
+			vm = vm_record_json(&e.vm, &paths);
+			json_object_array_add(vms, vm);
+		} else if (e.type == CPR_IMAGE_REC_DMA) {
+			json_object_array_add(jget(vm, "dma"), dma_json(&e.dma));
+		} else if (e.type == CPR_IMAGE_REC_DEVICE) {
+			json_object_array_add(jget(vm, "devices"), device_json(&e.device));
+		}
 	}
 }
 
@@ -206,6 +279,26 @@ static const char *show_extents(struct json_object *list)
 	if (n > SHOWN_EXTENTS)
 		strv_pushf(&texts, "... (%zu in all)", n);
 	return show_joined(&texts, " ");
+}
+
+static const char *show_members(struct json_object *list)
+{
+	_cleanup_strv_ struct strv words = { 0 };
+	size_t n = json_object_array_length(list);
+
+	for (size_t i = 0; i < n && i < SHOWN_MEMBERS; i++)
+		strv_push(&words, json_object_get_string(json_object_array_get_idx(list, i)));
+	if (n > SHOWN_MEMBERS)
+		strv_pushf(&words, "... (%zu in all)", n);
+	return show_joined(&words, " ");
+}
+
+static const char *show_sum(struct json_object *sum)
+{
+	int64_t n = jint(sum, "extents", 0);
+
+	return n ? fmt("%lld extent%s, %s", (long long)n, n == 1 ? "" : "s",
+		       size_human(json_object_get_uint64(jget(sum, "bytes")))) : "-";
 }
 
 static const char *show_hex(struct json_object *value)
@@ -258,6 +351,55 @@ static const struct field vm_columns[] = {
 	{ "kernel", "KERNEL", NULL },
 };
 
+/* Of each VM's list: the VM's name, the number in the list, and the entry. */
+static const struct field device_columns[] = {
+	{ "vm", "VM", NULL },
+	{ "of.address", "DEVICE", NULL },
+	{ "of.model", "MODEL", NULL },
+	{ "of.subsystem", "SUBSYSTEM", NULL },
+	{ "of.class", "CLASS", NULL },
+	{ "of.revision", "REV", NULL },
+	{ "of.serial", "SERIAL", NULL },
+	{ "of.dma", "DMA", NULL },
+	{ "of.members", "IOMMU GROUP", show_members },
+};
+
+static const struct field dma_columns[] = {
+	{ "vm", "VM", NULL },
+	{ "number", "DMA", NULL },
+	{ "of.region", "REGION", show_sum },
+	{ "of.mmio", "MMIO", show_sum },
+	{ "of.ram", "RAM", show_sum },
+};
+
+static void add_rows(struct json_object *rows, struct json_object *vm, const char *key)
+{
+	struct json_object *list = jget(vm, key);
+
+	for (size_t i = 0; i < json_object_array_length(list); i++) {
+		struct json_object *row = json_object_new_object();
+
+		jset(row, "vm", json_object_get(jget(vm, "name")));
+		jset_int(row, "number", i);
+		jset(row, "of", json_object_get(json_object_array_get_idx(list, i)));
+		json_object_array_add(rows, row);
+	}
+}
+
+/* One table of what the VMs have under @key. */
+static void print_of_vms(struct json_object *vms, const char *key, const struct field *fields,
+			 size_t n)
+{
+	_cleanup_json_ struct json_object *rows = json_object_new_array();
+
+	for (size_t i = 0; vms && i < json_object_array_length(vms); i++)
+		add_rows(rows, json_object_array_get_idx(vms, i), key);
+	if (!json_object_array_length(rows))
+		return;
+	puts("");
+	out_table(rows, fields, n);
+}
+
 static void print_section(struct json_object *out, const char *key, const struct field *fields,
 			  size_t n)
 {
@@ -277,6 +419,8 @@ static void print(struct json_object *out)
 	print_section(out, "slots", slot_columns, ARRAY_SIZE(slot_columns));
 	print_section(out, "files", file_columns, ARRAY_SIZE(file_columns));
 	print_section(out, "vms", vm_columns, ARRAY_SIZE(vm_columns));
+	print_of_vms(jget(out, "vms"), "devices", device_columns, ARRAY_SIZE(device_columns));
+	print_of_vms(jget(out, "vms"), "dma", dma_columns, ARRAY_SIZE(dma_columns));
 	for (size_t i = 0; i < json_object_array_length(problems); i++)
 		printf("\nproblem: %s\n",
 		       json_object_get_string(json_object_array_get_idx(problems, i)));

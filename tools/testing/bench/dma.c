@@ -39,12 +39,13 @@ static void do_or_die(int err, const char *what)
 static void measure(const struct iommu *m, const char *what, uint64_t size, int full)
 {
 	double best = 1e9, per_byte;
+	const char *devices[] = { m->address, NULL };
 	struct reach reach;
 
 	for (int i = 0; i < ROUNDS; i++) {
 		double begin = now_ms();
 
-		do_or_die(nl_snapshot("bench", m->address, m->fds, full, &reach), what);
+		do_or_die(nl_snapshot("bench", devices, m->fds, full, &reach), what);
 		if (now_ms() - begin < best)
 			best = now_ms() - begin;
 	}

@@ -53,8 +53,8 @@ def mend_records(image):
 INTERESTING = [0, 1, 2, 7, 8, 0x7F, 0x80, 0xFF, 0x7FFFFFFF, 0xFFFFFFFF, 0x8000000000000000]
 
 
-def hurt(image, rng):
-    where, span = rng.choice([(SUPER, 140), (SLOT, 130), (SLOT + BLOCK, 200)])
+def hurt(image, rng, length):
+    where, span = rng.choice([(SUPER, 140), (SLOT, 130), (SLOT + BLOCK, length)])
     for _ in range(rng.randint(1, 3)):
         image.seek(where + rng.randrange(span))
         value = rng.choice(INTERESTING + [rng.getrandbits(64)])
@@ -77,10 +77,11 @@ def main():
     os.truncate(scratch, os.path.getsize(good))
     with open(good, "rb") as f:
         head = f.read(SLOT + BLOCK + 4096)
+    length = struct.unpack_from("<Q", head, SLOT + 16)[0]
     for n in range(int(count)):
         with open(scratch, "r+b") as image:
             image.write(head)
-            hurt(image, rng)
+            hurt(image, rng, length)
         run = subprocess.run([helper, "--json", "inspect", scratch], capture_output=True,
                              check=False)
         if run.returncode not in (0, 1, 3, 4) or b"Sanitizer" in run.stderr or \

@@ -87,4 +87,57 @@ refuses 'inspect: truncated' 1 \
 # Whatever the bytes: an answer, never a crash. The checksums are mended, so that
 # the damage gets past them.
 holds 'inspect: 300 images with random damage' python3 "$here/damage.py" "$helper" "$tmp/good" "$tmp/hurt" 300
+
+# ---- VMs with devices ----
+again
+holds 'an image with devices' "$CPR_DEVIMAGE" "$img"
+json 'inspect: devices' "o['problems'] == [] and [v['name'] for v in o['vms']] == ['db', 'web'] and \
+	o['vms'][0]['devices'] == [] and o['vms'][0]['dma'] == [] and o['vms'][1]['devices'] == [ \
+	{'address': '0000:41:00.0', 'model': '8086:10d3', 'subsystem': '1af4:1100', 'class': '020000', \
+	 'revision': '03', 'serial': '0123456789abcdef', 'dma': 1, \
+	 'members': ['0000:41:00.0', '0000:41:00.1']}, \
+	{'address': '10000:41:1f.7', 'model': '144d:a80a', 'subsystem': '0000:0000', 'class': '010802', \
+	 'revision': '00', 'serial': None, 'dma': 0, \
+	 'members': ['0000:41:00.0', '0000:41:00.1', '0000:41:00.2', '0000:41:00.3', '10000:41:1f.7']}]" \
+	inspect "$img"
+json 'inspect: what they reach' "o['vms'][1]['dma'] == [ \
+	{'region': {'extents': 1, 'bytes': 4 << 20}, 'mmio': {'extents': 0, 'bytes': 0}, \
+	 'ram': {'extents': 0, 'bytes': 0}}, \
+	{'region': {'extents': 2, 'bytes': (4 << 20) - (128 << 10)}, \
+	 'mmio': {'extents': 2, 'bytes': (1 << 63) + 0x4000}, 'ram': {'extents': 1, 'bytes': 0x3000}}]" \
+	inspect "$img"
+call inspect "$img"
+holds 'its exit status' test "$status" = 0
+# The tables of the VMs, of the devices and of the DMA, without what is not about these.
+want='VM   STATE   SINCE  KERNEL
+db   sealed  -      6.12.0
+web  sealed  -      6.12.0
+
+VM   DEVICE         MODEL      SUBSYSTEM  CLASS   REV  SERIAL            DMA  IOMMU GROUP
+web  0000:41:00.0   8086:10d3  1af4:1100  020000  03   0123456789abcdef  1    0000:41:00.0 0000:41:00.1
+web  10000:41:1f.7  144d:a80a  0000:0000  010802  00   -                 0    0000:41:00.0 0000:41:00.1 0000:41:00.2 0000:41:00.3 ... (5 in all)
+
+VM   DMA  REGION              MMIO                RAM
+web  0    1 extent, 4 MiB     -                   -
+web  1    2 extents, 3.9 MiB  2 extents, 8.0 EiB  1 extent, 12 KiB'
+got=$(sed -n '/^VM /,$p' <<<"$out")
+holds 'inspect of devices, in words' diff <(echo "$want") <(echo "$got")
+holds 'inspect: 300 images with devices and random damage' \
+	python3 "$here/damage.py" "$helper" "$img" "$tmp/hurt" 300
+
+# Records that no writer writes, under checksums that are right.
+wrong() { # FAULT WORDS
+	again
+	holds "an image of fault '$1'" "$CPR_DEVIMAGE" "$img" "$1"
+	refuses "inspect: $2" 1 "cpr-helper: image '$img': damaged: no catalog verifies: slot 0: $2; slot 1: never written" \
+		inspect "$img"
+	json 'and shows none of it' "'vms' not in o and not o['slots'][0]['valid'] and \
+		o['slots'][0]['problem'] == '$2'" inspect "$img"
+}
+wrong class 'VM 1: DMA at iova 0 leads to 0x140600000, which is not of class 3'
+wrong order 'VM 1: DMA of 0x340000 bytes at iova 0 is bad or out of order'
+wrong dma 'VM 1: a device has DMA record 2 of 2'
+wrong group 'VM 1: a device is not in its own IOMMU group of 4'
+wrong twice 'VM 1: device 10000:41:1f.7 is there twice'
+wrong wrap 'VM 1: DMA of 0xc000000000000000 bytes at iova 0x4000000000000000 is bad or out of order'
 rm -f "$img" "$tmp/good" "$tmp/hurt"

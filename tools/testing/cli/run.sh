@@ -5,11 +5,12 @@
 #
 #	CPR_HELPER	the program
 #	CPR_HELPER_FAKE	the program with fake.c in the module's place
+#	CPR_DEVIMAGE	devimage.c
 #
 # Parts that need root, or QEMU 9.1, are skipped with a reason where that is not.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
-: "${CPR_HELPER:?}" "${CPR_HELPER_FAKE:?}"
+: "${CPR_HELPER:?}" "${CPR_HELPER_FAKE:?}" "${CPR_DEVIMAGE:?}"
 # The part with VMs mounts; do it where nobody sees it. In a chroot the propagation
 # cannot be set, but whoever made that has done so.
 if [ "$(id -u)" = 0 ] && [ -z "${CPR_CLI_UNSHARED:-}" ]; then

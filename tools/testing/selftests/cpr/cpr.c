@@ -322,7 +322,7 @@ static int read_reach(struct nl_msg *msg, void *arg)
 	return NL_OK;
 }
 
-static int look(int cmd, const char *vm, const char *device, const int *files, int full,
+static int look(int cmd, const char *vm, const char *const *devices, const int *files, int full,
 		struct reach *r)
 {
 	struct nl_msg *msg = message(cmd, 0);
@@ -331,8 +331,8 @@ static int look(int cmd, const char *vm, const char *device, const int *files, i
 	if (!msg)
 		return -ENOTCONN;
 	nla_put_string(msg, CPR_A_VM_NAME, vm);
-	if (device)
-		nla_put_string(msg, CPR_A_VM_DEVICE, device);
+	for (; devices && *devices; devices++)
+		nla_put_string(msg, CPR_A_VM_DEVICE, *devices);
 	for (int i = 0; i < 2; i++)
 		if (files[i] >= 0)
 			nla_put_u32(msg, CPR_A_VM_FILE, files[i]);
@@ -341,9 +341,10 @@ static int look(int cmd, const char *vm, const char *device, const int *files, i
 	return transact(msg, read_reach, r);
 }
 
-int nl_snapshot(const char *vm, const char *device, const int *files, int full, struct reach *r)
+int nl_snapshot(const char *vm, const char *const *devices, const int *files, int full,
+		struct reach *r)
 {
-	return look(CPR_CMD_VM_SNAPSHOT, vm, device, files, full, r);
+	return look(CPR_CMD_VM_SNAPSHOT, vm, devices, files, full, r);
 }
 
 int nl_verify(const char *vm, const int *files, int full, struct reach *r)

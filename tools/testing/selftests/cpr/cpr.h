@@ -55,8 +55,9 @@ struct reach {
 	} first[8];
 };
 
-/* Of one device; @files are two, -1 for none. */
-int nl_snapshot(const char *vm, const char *device, const int *files, int full, struct reach *r);
+/* @devices ends with NULL; @files are two, -1 for none. */
+int nl_snapshot(const char *vm, const char *const *devices, const int *files, int full,
+		struct reach *r);
 int nl_verify(const char *vm, const int *files, int full, struct reach *r);
 
 struct device {

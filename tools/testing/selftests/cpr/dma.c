@@ -22,6 +22,7 @@
 static const char *const memory[] = { "ram0", NULL };
 
 static const char *address;
+static const char *devices[] = { NULL, NULL };
 static int (*open_iommu)(struct iommu *m, const char *address);
 static struct iommu iommu;
 static char *ram;
@@ -103,7 +104,7 @@ static void end(void)
 
 static int snapshot(int full)
 {
-	return nl_snapshot("dma", address, iommu.fds, full, &reach);
+	return nl_snapshot("dma", devices, iommu.fds, full, &reach);
 }
 
 static void recorded(uint32_t extents, uint64_t bytes)
@@ -264,26 +265,40 @@ TEST(memory_of_the_host)
 	end();
 }
 
+static const char *const *only(const char *device)
+{
+	static const char *list[2];
+
+	list[0] = device;
+	return list;
+}
+
 TEST(who_may_ask)
 {
 	const int none[] = { -1, -1 };
 	int null[] = { open("/dev/null", O_RDWR), -1 };
 	int closed[] = { 999, -1 };
+	const char *twice[] = { address, address, NULL };
 
 	begin();
 	map(0, 0, RAM);
-	CHECK_EQ(nl_snapshot("dma", address, none, 0, &reach), -EPERM);
+	CHECK_EQ(nl_snapshot("dma", devices, none, 0, &reach), -EPERM);
 	CHECK(strstr(nl_said(), "none of the given files is VFIO's of "));
-	CHECK_EQ(nl_snapshot("dma", address, null, 0, &reach), -EPERM);
-	CHECK_EQ(nl_snapshot("dma", address, closed, 0, &reach), -EBADF);
-	CHECK_EQ(nl_snapshot("dma", "0000:00:1f.0", iommu.fds, 0, &reach), -EPERM);
+	CHECK_EQ(nl_snapshot("dma", devices, null, 0, &reach), -EPERM);
+	CHECK_EQ(nl_snapshot("dma", devices, closed, 0, &reach), -EBADF);
+	CHECK_EQ(nl_snapshot("dma", only("0000:00:1f.0"), iommu.fds, 0, &reach),
+		 -EPERM);
 	CHECK(strstr(nl_said(), "0000:00:1f.0 is not VFIO's"));
-	CHECK_EQ(nl_snapshot("dma", "0000:77:00.0", iommu.fds, 0, &reach), -ENODEV);
+	CHECK_EQ(nl_snapshot("dma", only("0000:77:00.0"), iommu.fds, 0, &reach),
+		 -ENODEV);
 	CHECK(strstr(nl_said(), "there is no PCI device 0000:77:00.0"));
-	CHECK_EQ(nl_snapshot("dma", "nonsense", iommu.fds, 0, &reach), -ENODEV);
+	CHECK_EQ(nl_snapshot("dma", only("nonsense"), iommu.fds, 0, &reach),
+		 -ENODEV);
 	CHECK_EQ(nl_snapshot("dma", NULL, iommu.fds, 0, &reach), -EINVAL);
 	CHECK(strstr(nl_said(), "no device is named"));
-	CHECK_EQ(nl_snapshot("nobody", address, iommu.fds, 0, &reach), -ENOENT);
+	CHECK_EQ(nl_snapshot("dma", twice, iommu.fds, 0, &reach), -EINVAL);
+	CHECK(strstr(nl_said(), " is named twice"));
+	CHECK_EQ(nl_snapshot("nobody", devices, iommu.fds, 0, &reach), -ENOENT);
 	close(null[0]);
 	end();
 }
@@ -459,6 +474,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	address = argv[1];
+	devices[0] = address;
 	wait_clean();
 	open_iommu = strcmp(argv[2], "iommufd") ? iommu_open_type1 : iommu_open_iommufd;
 	return ktap_run();
