@@ -9,6 +9,9 @@
 #define CONFIG_ADDRESS 0xcf8
 #define CONFIG_DATA 0xcfc
 
+#define CR0_PG 0x80000000u
+#define FIRMWARE_S 2			/* and nothing is lost if it takes longer */
+
 #define HOST_BRIDGE 0x80000000u		/* 00:00.0, as CONFIG_ADDRESS has it */
 #define LPC_BRIDGE 0x8000f800u		/* 00:1f.0 */
 
@@ -124,13 +127,10 @@ static void forget_events(struct qmp *qmp)
 	qmp->events = json_object_new_array();
 }
 
-int q35_restore(struct qmp *qmp, const struct q35 *q35, struct err *err)
+static int mend(struct qmp *qmp, const struct q35 *q35, struct err *err)
 {
-	int r;
+	int r = qmp_run(qmp, "stop", NULL, NULL, err);
 
-	if (!q35->there)
-		return 0;
-	r = qmp_run(qmp, "stop", NULL, NULL, err);
 	if (r < 0)
 		return r;
 	if (set_between(qmp, q35) < 0)
@@ -138,4 +138,31 @@ int q35_restore(struct qmp *qmp, const struct q35 *q35, struct err *err)
 	r = qmp_run(qmp, "cont", NULL, NULL, err);
 	forget_events(qmp);
 	return r;
+}
+
+/* SeaBIOS never turns paging on, and every kernel does. */
+static bool in_firmware(struct qmp *qmp)
+{
+	_cleanup_json_ struct json_object *ret = NULL;
+	const char *cr0;
+
+	if (monitor(qmp, "info registers", &ret) < 0)
+		return false;
+	cr0 = strstr(json_object_get_string(ret), "CR0=");
+	return cr0 && !(strtoul(cr0 + strlen("CR0="), NULL, 16) & CR0_PG);
+}
+
+int q35_restore(struct qmp *qmp, const struct q35 *q35, struct err *err)
+{
+	deadline_t deadline = deadline_in(FIRMWARE_S);
+	int r;
+
+	if (!q35->there)
+		return 0;
+	r = mend(qmp, q35, err);
+	if (r < 0)
+		return r;
+	while (in_firmware(qmp) && deadline_left(deadline))
+		usleep(10000);
+	return mend(qmp, q35, err);
 }

@@ -4,6 +4,9 @@
  * SeaBIOS (1.16.3, of QEMU 10.0) does not bring back all that it had set up: ACPI
  * and the memory-mapped configuration space stay off. Such a guest runs, but it
  * can neither suspend again nor switch itself off.
+ *
+ * SeaBIOS goes the way of that configuration space to set it up. If it is off,
+ * nothing is set; if it is on, all is set but the space itself, which is off then.
  */
 #ifndef CPR_Q35_H
 #define CPR_Q35_H
@@ -29,8 +32,8 @@ void q35_read(struct qmp *qmp, struct q35 *q35);
  * q35_restore - set those that were lost
  * @q35: as they were before the guest was woken
  *
- * The guest, which runs, is stopped for the time of it. Returns: 0, or -errno if
- * QEMU does not let it run on.
+ * The guest, which runs, is stopped for the time of it: once for its firmware, and
+ * once after that. Returns: 0, or -errno if QEMU does not let it run on.
  */
 int q35_restore(struct qmp *qmp, const struct q35 *q35, struct err *err);
 

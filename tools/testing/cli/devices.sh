@@ -56,6 +56,15 @@ until_is() { # NAME GUEST-STATE
 # What the module was asked to do since the last time.
 asked() { tr '\n' ';' <"$CPR_FAKE/log"; : >"$CPR_FAKE/log"; }
 asked_for() { local got; got=$(asked); echo "asked: $got"; [ "$got" = "$1" ]; }
+# It has left its firmware, which may take a while.
+awake() {
+	local i
+	for ((i = 0; i < 60; i++)); do
+		! stands_still "$1" || continue
+		return 0
+	done
+	return 1
+}
 # A register of the chipset, by its CONFIG_ADDRESS.
 config() { # NAME ADDRESS
 	monitor "$1" "o /w 0xcf8 $2" >/dev/null
@@ -173,6 +182,7 @@ devices_tests() {
 	holds 'the guest goes on' counts_on v "$before"
 	holds 'awake' state_is v running running
 	holds 'in another QEMU' test "$(pid_of v)" != "$pid"
+	holds 'it is in its own code again' awake v
 	holds 'its chipset is as its firmware set it up' test "$(config v 0x80000060)" = 0xb0000001
 	holds 'its devices were verified' asked_for 'seal v;claim v;release v;verify v files 1;pin v;'
 	holds 'the device stays with vfio-pci' drives vfio-pci $nic

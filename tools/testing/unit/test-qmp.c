@@ -410,50 +410,62 @@ static void config_is(struct script *s, uint32_t address, uint32_t value)
 	port_in(s, 0xcfc, value);
 }
 
-static const struct { uint32_t address, before, after; } chipset[] = {
-	{ 0x80000064, 0, 0 },
-	{ 0x80000060, 0xb0000001, 0xb0000000 },
-	{ 0x8000f840, 0x601, 1 },
-	{ 0x8000f844, 0x80, 0 },
-	{ 0x8000f8f0, 0xfed1c001, 0xfed1c001 },
+/* Registers: before, after the machine was reset, and as SeaBIOS leaves them. */
+static const struct { uint32_t address, is[3]; } chipset[] = {
+	{ 0x80000064, { 0, 0, 0 } },
+	{ 0x80000060, { 0xb0000001, 0xb0000000, 0 } },
+	{ 0x8000f840, { 0x601, 1, 0x601 } },
+	{ 0x8000f844, { 0x80, 0, 0x80 } },
+	{ 0x8000f8f0, { 0xfed1c001, 0xfed1c001, 0xfed1c001 } },
 };
 
-/* What firmware forgets is set, and nothing else; the guest's own access goes on. */
+static void chipset_is(struct script *s, int when)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(chipset); i++)
+		config_is(s, chipset[i].address, chipset[i].is[when]);
+}
+
+/* What is lost is set, and nothing else; the guest's own access goes on. */
+static void chipset_is_mended(struct script *s, int when)
+{
+	ask(s, "\"stop\"", "{}");
+	s->steps[s->n++] = (struct step)EVENT("STOP");
+	port_in(s, 0xcf8, 0x8000fb20);
+	chipset_is(s, when);
+	for (size_t i = 0; i < ARRAY_SIZE(chipset); i++) {
+		if (chipset[i].is[0] == chipset[i].is[when])
+			continue;
+		port_out(s, 0xcf8, chipset[i].address);
+		port_out(s, 0xcfc, chipset[i].is[0]);
+	}
+	port_out(s, 0xcf8, 0x8000fb20);
+	ask(s, "\"cont\"", "{}");
+}
+
 TEST(a_q35_guest_that_is_woken)
 {
 	static const struct step hello[] = { HELLO };
 	static struct script s = { .n = ARRAY_SIZE(hello), .id = 1 };
 	_cleanup_json_ struct json_object *event = NULL;
 	struct session session;
+	struct qmp *qmp;
 	int r;
 
 	memcpy(s.steps, hello, sizeof(hello));
 	ask(&s, "query-status", "{\"status\": \"suspended\"}");
 	config_is(&s, 0x80000000, 0x29c08086);
 	config_is(&s, 0x8000f800, 0x29188086);
-	for (size_t i = 0; i < ARRAY_SIZE(chipset); i++)
-		config_is(&s, chipset[i].address, chipset[i].before);
+	chipset_is(&s, 0);
 	ask(&s, "system_wakeup", "{}");
 	s.steps[s.n++] = (struct step)EVENT("WAKEUP");
 	ask(&s, "query-status", "{\"status\": \"running\"}");
-	ask(&s, "\"stop\"", "{}");
-	s.steps[s.n++] = (struct step)EVENT("STOP");
-	port_in(&s, 0xcf8, 0x8000fb20);
-	for (size_t i = 0; i < ARRAY_SIZE(chipset); i++)
-		config_is(&s, chipset[i].address, chipset[i].after);
-	for (size_t i = 0; i < ARRAY_SIZE(chipset); i++) {
-		if (chipset[i].before == chipset[i].after)
-			continue;
-		port_out(&s, 0xcf8, chipset[i].address);
-		port_out(&s, 0xcfc, chipset[i].before);
-	}
-	port_out(&s, 0xcf8, 0x8000fb20);
-	ask(&s, "\"cont\"", "{}");
+	chipset_is_mended(&s, 1);
+	ask(&s, "info registers", "\"EFL=2 CR0=00000011 CR2=0\"");
+	ask(&s, "info registers", "\"EFL=2 CR0=80050033 CR2=0\"");
+	chipset_is_mended(&s, 2);
 	s.steps[s.n++] = (struct step){ HANG, NULL };
 	s.steps[s.n] = (struct step){ END, NULL };
-
-	struct qmp *qmp = open_session(&session, s.steps, &r, NULL);
-
+	qmp = open_session(&session, s.steps, &r, NULL);
 	CHECK_EQ(guest_wake(qmp, NULL), 0);
 	CHECK_EQ(qmp_event(qmp, deadline_in(0.1), &event, NULL), -ETIMEDOUT);
 	finish(&session, qmp);
