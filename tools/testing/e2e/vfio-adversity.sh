@@ -16,6 +16,7 @@ set -u
 . "$(dirname "$0")/guest.sh"
 
 ctl=/usr/libexec/cpr-selftests/ctl
+forge_dma=/usr/libexec/cpr-selftests/forge-dma
 onboard=0000:00:02.0
 before=$lab_state/before
 
@@ -169,6 +170,35 @@ test_another() {
 	another "another card of the same model" "$(card 0f)"
 }
 
+# Between two kernels, where 2 MiB of the guest's memory and the next 2 MiB are
+# reached change places in the image, or change back.
+swap_in_image() {
+	next_kernel && pmem && "$forge_dma" /dev/pmem0 vm1 kept "swap=$swapped"
+	local status=$?
+	sync
+	free_region
+	return $status
+}
+
+# It is the VM's own memory, so the device is held: only verify can tell.
+test_forged() {
+	local swapped=0x1000000 woken
+	woken=$(wakes vm1)
+	check "a mapping is forged in the image" swap_in_image
+	check "the module loads" arrive
+	check "the device is back" plug 1 "$(card 01)"
+	check "it is held" until_ok 20 shows vm1 "$address" held
+	refuses "a forged mapping: verify tells" "2 ranges differ&$address: .*2M at $swapped led to .*: moved" \
+		cpr-helper restore vm1
+	check "the VM stays held" test "$("$ctl" state vm1)" = held
+	check "the guest did not run" test "$(last_tick vm1) $(wakes vm1)" = "$(cat "$before.tick") $woken"
+	check "its memory is untouched" memory_is_untouched
+	check "the device is held again" shows vm1 "$address" held
+	check "what was forged is put right" swap_in_image
+	check "the module loads with that" arrive
+	check "and the device is taken out" unplug 1
+}
+
 test_back() {
 	check "the device is back" plug 1 "$(card 01)"
 	check "it is held as it comes" until_ok 20 shows vm1 "$address" held
@@ -217,6 +247,7 @@ if [ "$(phase)" = 1 ]; then
 	test_hold
 	test_absent
 	test_another
+	test_forged
 	test_back
 	leave
 else
