@@ -4,12 +4,12 @@
 #
 #	make demo		a guest survives a kexec, shown as it happens
 #	make test		all tests; closes with how many passed and failed
-#	make test LAYER=unit	one layer: static, unit, cli, selftests, e2e
+#	make test LAYER=unit	one layer: static, unit, cli, boot, selftests, e2e
 #	make test-long		what takes too long to be among all tests
 #	make bench		what things cost, on this machine
 #	make modules KDIR=...	the module, for the running kernel if KDIR is not given
 #	make helper		cpr-helper, its man page and completions
-#	make install		cpr-helper; DESTDIR= is honoured
+#	make install		cpr-helper, and the module into each new initramfs; DESTDIR= is honoured
 #	make dkms-install	the module, through DKMS
 #	make check		sparse, checkpatch and shellcheck
 #	make ynl KSRC=...	netlink code from its specification, see tools/ynl-gen.sh
