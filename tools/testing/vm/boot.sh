@@ -7,6 +7,8 @@
 #   --kernel 6.12|7.3|debug   the kernel to boot (6.12)
 #   --mem SIZE                of L1 (4G)
 #   --append TEXT             more for its command line
+#   --initrd MAKER            initramfs-tools or dracut: boot with what L1 itself would
+#                             make, not with the lab's own; /results/initrd is it, too
 #   --with DEVICE             nvme, igb, e1000e or empty: one more slot, alone in its
 #                             IOMMU group, with this in it; may repeat
 #   --iommu KIND              intel, amd, virtio or none (intel)
@@ -22,12 +24,13 @@ set -euo pipefail
 # shellcheck source-path=SCRIPTDIR
 . "$vm_dir/splat.sh"
 
-kernel=6.12 mem=4G append='' timeout=120 results='' accel=auto iommu=intel devices=()
+kernel=6.12 mem=4G append='' timeout=120 results='' accel=auto maker='' iommu=intel devices=()
 while [ $# -gt 0 ]; do
 	case $1 in
 	--kernel) kernel=$2 ;;
 	--mem) mem=$2 ;;
 	--append) append=$2 ;;
+	--initrd) maker=$2 ;;
 	--with) devices+=("$2") ;;
 	--timeout) timeout=$2 ;;
 	--results) results=$2 ;;
@@ -51,6 +54,11 @@ results=$(cd "$results" && pwd)
 read -r _ version vmlinuz initrd < <(grep "^${kernel//./\\.} " "$lab_dir/kernels") ||
 	die "L1 has no kernel $kernel, only: $(cut -d' ' -f1 "$lab_dir/kernels" | paste -sd' '); the debug kernel comes with 'install.sh debug-kernel'"
 
+if [ -n "$maker" ]; then
+	initrd=$("$vm_dir/initramfs.sh" "$maker" "$kernel")
+	cp "$initrd" "$results/initrd"
+fi
+
 # Emulation is several times slower, and a kernel that checks all it does again.
 scale=${CPR_TIMEOUT_SCALE:-1}
 [ "$accel" = kvm ] || scale=$((scale * 3))
@@ -66,6 +74,8 @@ EOF
 
 cmdline="console=ttyS0 loglevel=5 printk.time=1 log_buf_len=1M panic=-1 root=/dev/vda rw intel_iommu=on memmap=1G!4G"
 [ "$kernel" != debug ] || cmdline+=" panic_on_warn=1"
+# Without it, systemd in an initramfs goes on to the systemd that L1 has, too.
+[ -z "$maker" ] || cmdline+=" init=/sbin/init"
 cmdline+=${append:+ $append}
 
 # A PC with an IOMMU. 00:02.0, a NIC, is alone in its IOMMU group. The script

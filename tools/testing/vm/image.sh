@@ -25,11 +25,6 @@ base=$("$vm_dir/install.sh" path l1)
 debug=$("$vm_dir/install.sh" path debug-kernel)
 [ -d "$debug" ] || debug=
 
-tree_sum() {
-	[ -d "$1" ] || return 0
-	tar -C "$1" --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -c . | sha256sum
-}
-
 key=$(
 	{
 		echo "$base $debug"
@@ -47,9 +42,6 @@ started=$SECONDS
 work=$(mktemp -d -p "$cache_dir" tmp-image-XXXXXX)
 trap 'rm -rf --one-file-system "$work"' EXIT
 root=$work/root
-
-# Replaces files rather than writing to them, as they are linked to the base's.
-add_tree() { tar -C "$1" -c . | tar -C "$2" -x --keep-directory-symlink --no-overwrite-dir --no-same-owner; }
 
 cp -al "$base/root" "$root"
 while read -r series version; do

@@ -9,6 +9,8 @@
 l1_packages=(
 	# what a host of virtual machines has
 	qemu-system-x86 kmod udev pciutils iproute2 procps kexec-tools ndctl
+	# what makes an initramfs; of both kinds the cores can be installed together
+	initramfs-tools-core dracut-core zstd
 	# what the helper links to
 	libnl-3-200 libnl-genl-3-200 libkmod2 libjson-c5 libxxhash0
 	# what tests use
