@@ -31,6 +31,7 @@ layers() {
 		e2e/debug        | @/boot.sh --kernel debug /lab/e2e/handover.sh debug 1
 		e2e/vfio-6.12-7.3 | @/boot.sh --kernel 6.12 --timeout 200 --with nvme --with igb --with nvme /lab/e2e/vfio.sh 7.3 split=0000:00:02.0+slot1 vf=vf2 asleep=slot3
 		e2e/vfio-7.3-6.12 | @/boot.sh --kernel 7.3 --timeout 200 --with nvme --with igb --with nvme /lab/e2e/vfio.sh 6.12 split=0000:00:02.0+slot1 vf=vf2 asleep=slot3
+		e2e/vfio-initramfs | @/boot.sh --kernel 7.3 --initrd initramfs-tools --timeout 200 /lab/e2e/vfio.sh 7.3 nic=0000:00:02.0
 		e2e/vfio-debug    | @/boot.sh --kernel debug --timeout 100 --with nvme /lab/e2e/vfio.sh debug iommufd=0000:00:02.0+slot1
 		e2e/vfio-adversity | @/boot.sh --kernel 7.3 --timeout 300 --with e1000e --with empty /lab/e2e/vfio-adversity.sh
 		long/boot-initramfs-tools | @/boot.sh --kernel 6.12 --initrd initramfs-tools --append cpr_handover.region=1G!4G /lab/e2e/initramfs.sh

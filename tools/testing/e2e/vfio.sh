@@ -8,6 +8,9 @@
 # What some names mean: `split` has its RAM on both sides of the PCI hole,
 # `asleep` is in S3 before it is saved, `iommufd` has its devices by iommufd.
 #
+# With boot.sh --initrd both kernels come up by what a real host would boot with,
+# so that the module, and native drivers after it, are loaded before this runs.
+#
 # No DMA is under way while the kernel changes: the guests are in S3, and their
 # drivers have stopped the devices. What is shown here is that all they could
 # reach before they can reach after it, and nothing else had them meanwhile.
@@ -22,6 +25,16 @@ series=$1
 shift
 specs=("$@")
 before=$lab_state/before
+
+# The initramfs of a real host, or the lab's own, which knows nothing of the module.
+initrd=/results/initrd
+[ -e $initrd ] || initrd=/boot/initrd.img-$(kernel_of "$series")
+from_initramfs() { [ $initrd = /results/initrd ]; }
+
+log_has() { dmesg | grep -aqE -- "$1"; }
+
+# The kernel log has both, in this order.
+log_order() { dmesg | awk -v one="$1" -v other="$2" '!a && $0 ~ one { a = NR } !b && $0 ~ other { b = NR } END { exit !(a && b && a < b) }'; }
 
 names() { printf '%s\n' "${specs[@]%%=*}"; }
 
@@ -107,6 +120,8 @@ facts() { echo "$1 $(last_tick "$1") $(guest_sum "$1") $(wakes "$1")"; }
 
 run_guests() {
 	local name
+	! from_initramfs ||
+		check "the initramfs finds no image, and boots all the same" log_has '(cpr-handover: cannot load).*No such device'
 	load_module region=1G!4G
 	check "the region is formatted" cpr-helper format --label vfio
 	# shellcheck disable=SC2046 # they are words
@@ -139,7 +154,7 @@ leave() {
 	ram_digests >"$before.ram"
 	say "kexec into $(kernel_of "$series")"
 	next_phase
-	cpr-helper kexec --kernel "$(kernel_of "$series")" >&2
+	cpr-helper kexec --kernel "$(kernel_of "$series")" --initrd "$initrd" >&2
 	not_ok "kexec goes to $series"
 }
 
@@ -158,9 +173,21 @@ tempt() {
 	done
 }
 
+# Nothing of this phase has loaded a driver yet.
+came_first() {
+	local address
+	check "the initramfs has loaded the module" test -d /sys/module/cpr_handover
+	for address in $(all_addresses); do
+		check "it held $address, and then $(native_driver "$address") came" \
+			log_order "$address is held" "$(native_driver "$address"): "
+		check "and did not get it" test -z "$(driver_of "$address")"
+	done
+}
+
 arrive() {
 	local name
 	check "kexec goes to $series" test "$(uname -r)" = "$(kernel_of "$series")"
+	! from_initramfs || came_first
 	load_module
 	! modprobe -qn igbvf || modprobe igbvf
 	# shellcheck disable=SC2046 # they are words
