@@ -13,6 +13,7 @@
 #include "cmd.h"
 #include "lib/cmdline.h"
 #include "lib/cprfs.h"
+#include "lib/devices.h"
 #include "lib/interrupt.h"
 #include "lib/kernel.h"
 
@@ -138,6 +139,37 @@ static int take_vms(struct jump *j, struct err *err)
 	return r;
 }
 
+static const struct vm *one_with_devices(const struct jump *j)
+{
+	for (size_t i = 0; i < j->n; i++)
+		if (has_devices(&j->vms[i]))
+			return &j->vms[i];
+	return NULL;
+}
+
+/*
+ * Loaded later than in the initramfs, the module finds devices that drivers of
+ * the host have taken. That is nothing to VMs without any.
+ */
+static int check_initrd(const struct jump *j, bool force, struct err *err)
+{
+	const struct vm *vm = one_with_devices(j);
+	const char *initrd = j->kernel.initrd;
+	int has = vm && !force ? initrd_has_module(initrd) : 1;
+
+	if (has == 0)
+		return fail(err, -ENOENT, .exit = CPR_EXIT_REFUSED, .what = "initrd", .value = initrd,
+			    .why = fmt("it does not have cpr_handover: drivers of the host may take "
+				       "the devices of VM '%s' before the module holds them", vm->name),
+			    .remedy = fmt("'update-initramfs -u -k %s' or 'dracut --force --kver %s'; "
+					  "--force to go without it", j->kernel.version,
+					  j->kernel.version));
+	if (has < 0)
+		note("it is not known whether %s has cpr_handover: %s", initrd, has == -ENOENT ?
+		     "there is neither lsinitramfs nor lsinitrd" : "it cannot be listed");
+	return 0;
+}
+
 static int prepare(struct jump *j, const struct args *args, struct err *err)
 {
 	int r = kexec_allowed(err);
@@ -166,7 +198,9 @@ static int prepare(struct jump *j, const struct args *args, struct err *err)
 		r = check_region(j, err);
 	if (r == 0)
 		r = compose(j, args, err);
-	return r < 0 ? r : take_vms(j, err);
+	if (r == 0)
+		r = take_vms(j, err);
+	return r < 0 ? r : check_initrd(j, arg(args, "force"), err);
 }
 
 static void print_plan(const struct jump *j)
@@ -324,6 +358,7 @@ const struct cmd cmd_kexec = {
 		{ "append", "WORDS", "add to the command line" },
 		{ "command-line", "LINE", "instead of the running kernel's command line" },
 		{ "timeout", "SECONDS", "to save a VM; all run on if one takes longer (120)" },
+		{ "force", NULL, "also if VMs have devices and the initrd lacks the module" },
 	},
 	.max_args = 0,
 	.dry_run = true,

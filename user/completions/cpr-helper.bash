@@ -28,7 +28,7 @@ _cpr_helper() {
 	save | restore) words="--all --timeout --full --dry-run $(_cpr_helper_vms)" ;;
 	abort) words="--all --dry-run $(_cpr_helper_vms)" ;;
 	delete) words="--force --dry-run $(_cpr_helper_vms)" ;;
-	kexec) words='--kernel --image --initrd --append --command-line --timeout --dry-run' ;;
+	kexec) words='--kernel --image --initrd --append --command-line --timeout --force --dry-run' ;;
 	esac
 	[ -z "$cmd" ] || words+=' --json --verbose --help'
 	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")

@@ -30,6 +30,14 @@ int kernel_find(struct kernel *k, struct err *err);
 /* Whether the kernel has a cpr_handover that it will load; else exit status 4. */
 int kernel_check_module(const struct kernel *k, struct err *err);
 
+/**
+ * initrd_has_module - whether an initramfs has cpr_handover
+ *
+ * Returns: 1 or 0; -ENOENT if no tool is here that could tell, or another error
+ * if that did not understand the file.
+ */
+int initrd_has_module(const char *path);
+
 /* Whether the firmware's own map calls the range persistent memory. */
 bool firmware_persistent(uint64_t start, uint64_t size);
 

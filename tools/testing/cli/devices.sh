@@ -81,6 +81,38 @@ leave_kernel() {
 	: >"$CPR_FAKE/log"
 }
 
+# What is in an initrd, as the tool of those who make it tells. No other is found.
+initrd_lists() {
+	mkdir -p "$tmp/listers"
+	printf '#!/bin/sh\n%s\n' "$1" >"$tmp/listers/lsinitramfs"
+	chmod 755 "$tmp/listers/lsinitramfs"
+}
+kexec_v() { PATH=$tmp/listers call kexec --kernel 9.9.9-cpr --initrd "$tmp/initrd" --dry-run "$@"; }
+
+initrd_tests() {
+	local other='echo usr/lib/modules/9/kernel/ext4.ko.xz'
+	initrd_lists "$other; echo usr/lib/modules/9/cpr_handover.ko.d/x"
+	kexec_v
+	holds 'an initrd without the module' test "$status" = 4
+	holds 'is a refusal that names the VM' grep -q "^cpr-helper: initrd '$tmp/initrd': it does not have cpr_handover: .* the devices of VM 'v'" <<<"$err"
+	kexec_v --force
+	holds 'which can be forced' test "$status" = 0
+	initrd_lists "$other; echo usr/lib/modules/9/updates/dkms/cpr_handover.ko.xz"
+	kexec_v
+	holds 'an initrd with it' test "$status.$err" = 0.
+	initrd_lists "$other; exit 1"
+	kexec_v
+	holds 'one that is not understood' test "$status" = 0
+	holds 'is noted' grep -q "it is not known whether $tmp/initrd has cpr_handover: it cannot be listed$" <<<"$err"
+	initrd_lists 'echo kernel/x86/microcode/GenuineIntel.bin'
+	kexec_v
+	holds 'so is one that has no modules at all' grep -q 'it cannot be listed$' <<<"$err"
+	rm "$tmp/listers/lsinitramfs"
+	kexec_v
+	holds 'no tool to look with' test "$status" = 0
+	holds 'is noted, too' grep -q 'there is neither lsinitramfs nor lsinitrd$' <<<"$err"
+}
+
 devices_tests() {
 	local before pid
 
@@ -187,6 +219,13 @@ devices_tests() {
 	holds 'its devices were verified' asked_for 'seal v;claim v;release v;verify v files 1;pin v;'
 	holds 'the device stays with vfio-pci' drives vfio-pci $nic
 	holds 'nothing is left of the save' manifest v "'saved' not in m and 'suspended' not in m"
+
+	# ---- kexec, when the initrd lacks the module ----
+	if [ -e /lib/modules/9.9.9-cpr ]; then
+		initrd_tests
+	else
+		skip 'initrd' 'see kexec'
+	fi
 
 	# ---- a save that fails once QEMU has written ----
 	echo 'not now' >"$CPR_FAKE/fail-save"

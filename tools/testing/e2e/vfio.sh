@@ -141,6 +141,8 @@ run_guests() {
 	fi
 }
 
+refused() { "$@"; [ $? -eq 4 ]; }
+
 leave() {
 	local name
 	check "all are saved" cpr-helper save --all
@@ -153,8 +155,15 @@ leave() {
 	all_addresses >"$before.addresses"
 	ram_digests >"$before.ram"
 	say "kexec into $(kernel_of "$series")"
+	local kexec=(cpr-helper kexec --kernel "$(kernel_of "$series")" --initrd "$initrd")
+	if from_initramfs; then
+		check "the initrd has the module" "${kexec[@]}" --dry-run
+	else
+		check "an initrd without the module is refused" refused "${kexec[@]}" --dry-run
+		kexec+=(--force)
+	fi
 	next_phase
-	cpr-helper kexec --kernel "$(kernel_of "$series")" --initrd "$initrd" >&2
+	"${kexec[@]}" >&2
 	not_ok "kexec goes to $series"
 }
 
