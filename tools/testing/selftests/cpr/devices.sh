@@ -273,7 +273,7 @@ test_foreign() {
 }
 
 test_refused() {
-	local unfit="which is not of class 1" malformed="malformed or out of"
+	local unfit="which is not of class 1" malformed="is bad or out of order"
 	refused "the superblock" "$unfit" map=0,region,4K device=$nic
 	refused "a catalog" "$unfit" map=0,vm/ram,8M map=16M,region+2M,4K device=$nic
 	refused "from the catalog into a frame" "$unfit" map=0,region+6140K,8K device=$nic
