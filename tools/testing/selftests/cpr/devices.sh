@@ -266,7 +266,6 @@ test_foreign() {
 	foreign "the VM's own state" 0x1000000 map=0,vm/ram,8M map=16M,vm/state,4K
 	foreign "free memory" 0x1000000 map=0,vm/ram,8M map=16M,free+4K,4K
 	foreign "beyond the VM's last frame" 0x1000000 map=16M,vm/ram+8188K,8K
-	foreign "before the VM's first frame" 0x0 map=0,region+6M,250M
 	foreign "the last page of the region" 0x1000000 map=0,vm/ram,8M map=16M,region+262140K,4K
 	foreign "in another table" 0x1000000 map=0,vm/ram,8M table map=16M,victim/ram,4K
 	foreign "one page among many" 0x100000000 maps=500,0,8K,vm/ram,4K map=4G,victim/ram,4K
