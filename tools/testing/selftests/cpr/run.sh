@@ -3,7 +3,7 @@
 #
 # The module's tests in one L1, without kexec: what it refuses to load on, then
 # the programs on a fresh region, then what a region keeps over unmounting and
-# unloading; devices.sh goes on from there.
+# unloading. devices.sh has what an image says of devices.
 set -u
 
 # shellcheck source-path=SCRIPTDIR source=common.sh
@@ -206,4 +206,4 @@ test_states_over_reload
 test_image_refusals
 test_pinned_unload
 test_unloading
-exec "$(dirname "$0")/devices.sh"
+exit 0
