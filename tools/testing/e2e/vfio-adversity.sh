@@ -65,7 +65,7 @@ seal() {
 
 next_kernel() { until_ok 30 umount $mnt && rmmod cpr_handover; }
 
-arrive() { load_module "$@" && mount -t cprfs cprfs $mnt; }
+arrive() { load_module "$@" && mkdir -p $mnt && mount -t cprfs cprfs $mnt; }
 
 memory_is_untouched() { (cd $mnt && sha256sum -- */ram*) | cmp - "$before.ram"; }
 
@@ -180,19 +180,27 @@ swap_in_image() {
 	return $status
 }
 
+# But for KVM's wall clock, 12 bytes in one place, which KVM writes into the guest's
+# memory when a QEMU loads the state of its CPU.
+memory_is_its_own() {
+	cmp -l $mnt/vm1/ram0 "$before.copy" |
+		awk '!n++ { first = $1 } { last = $1 } END { exit n > 12 || last - first >= 12 }'
+}
+
 # It is the VM's own memory, so the device is held: only verify can tell.
 test_forged() {
 	local swapped=0x1000000 woken
 	woken=$(wakes vm1)
 	check "a mapping is forged in the image" swap_in_image
 	check "the module loads" arrive
+	cp $mnt/vm1/ram0 "$before.copy"
 	check "the device is back" plug 1 "$(card 01)"
 	check "it is held" until_ok 20 shows vm1 "$address" held
 	refuses "a forged mapping: verify tells" "2 ranges differ&$address: .*2M at $swapped led to .*: moved" \
 		cpr-helper restore vm1
 	check "the VM stays held" test "$("$ctl" state vm1)" = held
 	check "the guest did not run" test "$(last_tick vm1) $(wakes vm1)" = "$(cat "$before.tick") $woken"
-	check "its memory is untouched" memory_is_untouched
+	check "its memory is what it was" memory_is_its_own
 	check "the device is held again" shows vm1 "$address" held
 	check "what was forged is put right" swap_in_image
 	check "the module loads with that" arrive

