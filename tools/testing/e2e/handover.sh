@@ -41,7 +41,7 @@ run_guests() {
 		check "$name starts" start "$name"
 	done
 	for name in $(guests); do
-		check "$name runs" ticks "$name" 2 120
+		check "$name runs" boots "$name" start "$name"
 	done
 	if [ "$count" -ge 2 ]; then
 		check "vm2 is paused" runstate_is vm2 running
