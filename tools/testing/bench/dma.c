@@ -91,9 +91,10 @@ int main(int argc, char **argv)
 		err(1, "mmap");
 	close(fd);
 	do_or_die(nl_step(CPR_CMD_VM_PIN, "bench", memory), "pin");
-	run_case(argv[1], ram, size, 0, "one extent", 0);
-	run_case(argv[1], ram, size, FRAME, "an extent every 2 MiB", 0);
-	run_case(argv[1], ram, size, 0, "one extent, full", 1);
+	run_case(argv[1], ram, size, 0, "in one call", 0);
+	run_case(argv[1], ram, size, FRAME, "2 MiB a call, scattered", 0);
+	run_case(argv[1], ram, size, 0, "in one call, full", 1);
+	munmap(ram, size);
 	do_or_die(nl_step(CPR_CMD_VM_UNPIN, "bench", NULL), "unpin");
 	return 0;
 }
