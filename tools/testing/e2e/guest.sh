@@ -70,7 +70,7 @@ guest_facts() {
 ticks() { wait_tick "$@" || { guest_facts "$1"; false; }; }
 
 # QEMU takes its socket along when it ends.
-is_gone() { [ ! -S "/run/cpr-helper/$1.qmp" ]; }
+is_gone() { [ -d "$mnt/$1" ] && [ ! -S "/run/cpr-helper/$1.qmp" ]; }
 
 boots_or_goes() { tick_reached "$1" 2 || is_gone "$1"; }
 
