@@ -386,6 +386,10 @@ static int read_part(struct stream *st, bool end)
 		return -EUCLEAN;
 	source_in(src, "section %u '%s', %s", section->id, section->iterable->name,
 		  end ? "its end" : "a part");
+	if (end && !section->parted)
+		return damaged(src, at, .expected = "a part of the section before its end",
+			       .found = "its end", .meaning = "sections are missing");
+	section->parted = true;
 	if (section->iterable->part(&st->ram, src) < 0)
 		return -EUCLEAN;
 	section->ended = end;

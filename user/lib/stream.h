@@ -37,6 +37,7 @@ struct stream_section {
 	uint32_t instance;
 	uint64_t name;
 	const struct stream_iterable *iterable;
+	bool parted;
 	bool ended;
 };
 

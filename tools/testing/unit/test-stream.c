@@ -430,6 +430,8 @@ static const struct damage {
 	{ "a command twice", "command", 0, PUT("\x08\0\x0b\0\0"), .at = "command", .more = 5,
 	  .expected = "the command SWITCHOVER_START or what comes after",
 	  .found = "the command SWITCHOVER_START" },
+	{ "all parts lost", "part", 0, .cut = 12366, .at = "end",
+	  .expected = "a part of the section before its end", .found = "its end" },
 	{ "end lost", "end", 0, .cut = 18, .at = "eof",
 	  .expected = "the end of section 3", .found = "the end of the stream, 0x00" },
 	{ "end twice", "timer", 0, PUT("\x03\0\0\0\x03\0\0\0\0\0\0\0\x10\x7e\0\0\0\x03"),
