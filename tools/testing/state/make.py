@@ -11,6 +11,7 @@ what was asked for, for the tests to compare with.
 import glob
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -180,6 +181,12 @@ def save(qmp, spec_, path):
     raise RuntimeError("the migration does not end")
 
 
+def in_place(spec_):
+    """Names of the memory that is in a file of its own."""
+    return [re.search("id=([^,]*)", word).group(1) for word in spec_["argv"]
+            if word.startswith("memory-backend-file,") and "x-ignore-shared" in spec_["caps"]]
+
+
 def make(directory, name, spec_):
     base = os.path.join(directory, name)
     argv = [QEMU, "-accel", "tcg", "-nodefaults", "-display", "none", "-qmp",
@@ -201,7 +208,7 @@ def make(directory, name, spec_):
                        spec_["argv"][1].split(",")[0]]
             save(qmp, spec_, base + ".state")
             tell = {"machine": machine[0]["name"], "qemu": version["qemu"], "caps": spec_["caps"],
-                    "running": spec_["run"] > 0}
+                    "running": spec_["run"] > 0, "in_place": in_place(spec_)}
             with open(base + ".json", "w", encoding="utf-8") as out:
                 json.dump(tell, out)
         finally:
