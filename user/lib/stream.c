@@ -398,7 +398,8 @@ static int read_part(struct stream *st, bool end)
 	return read_footer(st, section->id);
 }
 
-/* Machine types of QEMU 10.0 and later send it, others do not. Those of distributions
+/*
+ * Machine types of QEMU 10.0 and later send it, others do not. Those of distributions
  * may have names instead of numbers, which do not tell.
  */
 static bool switchover_ok(const struct stream *st)

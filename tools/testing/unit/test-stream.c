@@ -741,6 +741,37 @@ TEST(a_deep_description)
 	CHECK_EQ(check(&nothing), -EUCLEAN);
 }
 
+/* Of a block that is said to have terabytes, in a file that has them as a hole. */
+TEST(a_hole_of_terabytes)
+{
+	const uint64_t size = UINT64_C(4) << 40;
+	int fd = memfd_create("state", MFD_CLOEXEC);
+
+	len = 0;
+	put("QEVM\0\0\0\x03\x07\0\0\0\x07microvm", 20);
+	put8(0x05);
+	put_name("configuration/capabilities");
+	put32(1);
+	put32(1);
+	put_name("mapped-ram");
+	section(0x01, 3, "ram", 4);
+	put64(size | 0x04);
+	put_name("microvm.ram");
+	put64(size);
+	put32(1);
+	put64(4096);
+	put64(len + 16);
+	put64((len + 8 + size / 4096 / 8 + MIB) / MIB * MIB);
+	CHECK(fd >= 0 && write_all(fd, file, len) == 0);
+	CHECK_EQ(ftruncate(fd, size + (1 << 30)), 0);
+	stream_free(&st);
+	alarm(30);
+	CHECK_EQ(stream_check(&st, fd, &nothing), -EUCLEAN);
+	alarm(0);
+	CHECK_STR(st.src.fault.expected, "the end of the list of RAM blocks");
+	close(fd);
+}
+
 TEST(not_a_regular_file)
 {
 	int fds[2];
