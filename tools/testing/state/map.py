@@ -7,8 +7,8 @@ that QEMU writes: only a digest tells. This reads the file in a way of its own, 
 that it and cpr-helper can disagree.
 
 	section START END	a section, from its type byte to after its footer
-	empty START END		one that is a part with nothing in it: QEMU may write
-				any number of these
+	optional START END	one with nothing in it, or only pages that come again,
+				of a guest that ran meanwhile: it may be missing, or twice
 	free START END
 """
 
@@ -165,6 +165,7 @@ def walk(r):
     state = {"caps": configuration(r), "blocks": {}, "names": {}, "devices": iter(desc["devices"])}
     while True:
         start, kind = r.pos, r.take("B")
+        sent = sum(state["blocks"].values())
         if kind == 0:
             break
         if kind == 8:
@@ -172,7 +173,8 @@ def walk(r):
         else:
             item(r, kind, state)
             assert r.take("BI") == (0x7e, state["id"])
-        print("empty" if kind == 2 and r.pos - start == 18 else "section", start, r.pos)
+        optional = kind == 2 and sent == sum(state["blocks"].values())
+        print("optional" if optional else "section", start, r.pos)
     assert r.pos == at
     # A block that is elsewhere is named but once.
     r.free += [state["names"][name] for name, pages in state["blocks"].items() if not pages]

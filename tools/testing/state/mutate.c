@@ -21,7 +21,7 @@ static bool *is_free;
 static size_t size, len;
 static int fd;
 static struct digest digest;
-static struct { size_t from, to; bool empty; } sections[STREAM_MAX_SECTIONS];
+static struct { size_t from, to; bool optional; } sections[STREAM_MAX_SECTIONS];
 static size_t nsections;
 static unsigned long checks, accepted, failures;
 static uint64_t seed = 20251123;
@@ -53,11 +53,11 @@ static void read_file(const char *path)
 		die("memfd");
 }
 
-static void add_section(size_t from, size_t to, bool empty)
+static void add_section(size_t from, size_t to, bool optional)
 {
 	sections[nsections].from = from;
 	sections[nsections].to = to;
-	sections[nsections++].empty = empty;
+	sections[nsections++].optional = optional;
 }
 
 static void read_map(const char *path)
@@ -74,7 +74,7 @@ static void read_map(const char *path)
 		if (streq(word, "free"))
 			memset(is_free + from, true, to - from);
 		else
-			add_section(from, to, streq(word, "empty"));
+			add_section(from, to, streq(word, "optional"));
 	}
 	fclose(in);
 }
@@ -211,11 +211,10 @@ static void each_section(void)
 		zeros(from, to - from);
 		zeros(from, size);
 		zeros(to - 5, 5);
-		if (to - from > size / 2)
+		if (to - from > size / 2 || sections[i].optional)
 			continue;
 		cut(from, to - from);
-		if (!sections[i].empty)
-			insert(from, whole + from, to - from);
+		insert(from, whole + from, to - from);
 		if (i + 1 < nsections)
 			swap(i);
 	}
