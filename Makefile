@@ -4,8 +4,9 @@
 #
 #	make demo		a guest survives a kexec, shown as it happens
 #	make test		all tests; closes with how many passed and failed
-#	make test LAYER=unit	one layer: static, unit, cli, boot, selftests, e2e
+#	make test LAYER=unit	one layer: static, unit, cli, boot, state, selftests, e2e
 #	make test-long		what takes too long to be among all tests
+#	make fuzz SECONDS=N	any bytes as a state file, for an hour if N is not given
 #	make bench		what things cost, on this machine
 #	make modules KDIR=...	the module, for the running kernel if KDIR is not given
 #	make helper		cpr-helper, its man page and completions
@@ -53,6 +54,10 @@ test:
 test-long:
 	$(MAKE) test LAYER=long
 
+fuzz:
+	$(LAB)/install.sh toolbox
+	$(LAB)/toolbox.sh make -C tools/testing/state fuzz $(if $(SECONDS),SECONDS=$(SECONDS))
+
 bench:
 	$(LAB)/install.sh toolbox l1
 	$(LAB)/product.sh
@@ -70,4 +75,4 @@ clean:
 	find kmod -name '*.o' -o -name '*.ko' -o -name '*.mod' -o -name '*.mod.c' \
 		-o -name '.*.cmd' -o -name modules.order -o -name Module.symvers | xargs rm -f
 
-.PHONY: all modules helper install dkms-tree dkms-install demo test test-long bench check ynl clean
+.PHONY: all modules helper install dkms-tree dkms-install demo test test-long fuzz bench check ynl clean

@@ -14,7 +14,7 @@
 
 static const struct cmd *const commands[] = {
 	&cmd_format, &cmd_inspect, &cmd_run, &cmd_list, &cmd_show, &cmd_save, &cmd_abort,
-	&cmd_kexec, &cmd_restore, &cmd_delete,
+	&cmd_kexec, &cmd_restore, &cmd_delete, &cmd_validate,
 };
 
 enum { OPT_JSON = 1, OPT_DRY_RUN, OPT_HELP, OPT_VERSION, OPT_VERBOSE, OPT_OWN };

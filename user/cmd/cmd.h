@@ -67,7 +67,7 @@ struct args {
 const char *arg(const struct args *args, const char *name);
 
 extern const struct cmd cmd_abort, cmd_delete, cmd_format, cmd_inspect, cmd_kexec, cmd_list,
-	cmd_restore, cmd_run, cmd_save, cmd_show;
+	cmd_restore, cmd_run, cmd_save, cmd_show, cmd_validate;
 
 /* A wrong command line: -EINVAL, exit status 2. */
 int usage(const struct args *args, struct err *err, const char *why, const char *value);

@@ -20,6 +20,7 @@
 #include "lib/qga.h"
 #include "lib/resume.h"
 #include "lib/size.h"
+#include "lib/statefile.h"
 #include "lib/suspend.h"
 
 #define AGENT_S 5
@@ -97,7 +98,8 @@ static int check_state_file(struct vm *vm, struct err *err)
 		return fail(err, -EIO, .what = "state file", .value = path,
 			    .why = "its digest is not the one it was saved with",
 			    .remedy = "it cannot be loaded; the guest's memory is untouched");
-	return 0;
+	/* A save by an older cpr-helper may have recorded what was not whole. */
+	return statefile_check(path, vm->manifest, true, NULL, err);
 }
 
 static int check_memory_files(struct vm *vm, struct err *err)

@@ -20,9 +20,8 @@
 #include "lib/manifest.h"
 #include "lib/migration.h"
 #include "lib/size.h"
+#include "lib/statefile.h"
 #include "lib/suspend.h"
-
-#define STATE_MAGIC "QEVM"
 
 static const char *const savable[] = { "running", "paused", "prelaunch", "suspended" };
 
@@ -56,25 +55,22 @@ static int check_state(struct vm *vm, struct err *err)
 		    "it is saved already; 'abort' lets it run on" : NULL);
 }
 
-/* QEMU does not sync what it writes, and reports success for a short file. */
-static int check_file(const char *path, struct digest *digest, struct err *err)
+/*
+ * QEMU does not sync what it writes, and reports success for a short file. What is
+ * not whole now must not be found out under the next kernel.
+ */
+static int check_file(struct vm *vm, const char *path, struct digest *digest, struct err *err)
 {
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
-	char magic[4] = "";
 	int r = fd < 0 ? -errno : 0;
 
 	if (r == 0 && fsync(fd) < 0)
-		r = -errno;
-	if (r == 0 && pread(fd, magic, sizeof(magic), 0) < 0)
 		r = -errno;
 	if (r == 0)
 		r = digest_fd(fd, digest);
 	if (r < 0)
 		return fail(err, r, .what = "state file", .value = path, .why = strerror(-r));
-	if (memcmp(magic, STATE_MAGIC, sizeof(magic)) != 0)
-		return fail(err, -EIO, .what = "state file", .value = path,
-			    .why = "QEMU says it is done, but this is no migration stream");
-	return 0;
+	return statefile_check(path, vm->manifest, false, NULL, err);
 }
 
 static void record(struct vm *vm, const struct digest *digest, const char *runstate,
@@ -115,7 +111,7 @@ static int commit(struct vm *vm, const char *part, const char *runstate,
 {
 	_cleanup_free_ char *path = vm_path(vm->name, STATE_FILE);
 	struct digest digest;
-	int r = check_file(part, &digest, err);
+	int r = check_file(vm, part, &digest, err);
 
 	if (r < 0)
 		return r;

@@ -10,7 +10,7 @@ _cpr_helper_vms() {
 
 _cpr_helper() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} cmd='' i words
-	local commands='format inspect run list show save abort kexec restore delete'
+	local commands='format inspect run list show save abort kexec restore delete validate'
 
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		[[ ${COMP_WORDS[i]} == -* ]] || { cmd=${COMP_WORDS[i]}; break; }
@@ -22,7 +22,7 @@ _cpr_helper() {
 	case $cmd in
 	'') words="$commands --json --verbose --help --version" ;;
 	format) words='--start --label --force --dry-run' ;;
-	inspect) words='' ;;
+	inspect | validate) words='' ;;
 	run) words='--ram --agent --dry-run --' ;;
 	show) words=$(_cpr_helper_vms) ;;
 	save | restore) words="--all --timeout --full --dry-run $(_cpr_helper_vms)" ;;
@@ -33,7 +33,7 @@ _cpr_helper() {
 	[ -z "$cmd" ] || words+=' --json --verbose --help'
 	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
 	case $cmd in
-	format | inspect) mapfile -t -O ${#COMPREPLY[@]} COMPREPLY < <(compgen -f -- "$cur") ;;
+	format | inspect | validate) mapfile -t -O ${#COMPREPLY[@]} COMPREPLY < <(compgen -f -- "$cur") ;;
 	esac
 }
 

@@ -4,8 +4,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 
-#include <xxhash.h>
-
 #include "digest.h"
 
 static void cleanup_xxh3(XXH3_state_t **state)
@@ -32,11 +30,19 @@ static int feed(XXH3_state_t *state, int fd, uint64_t *size)
 	return 0;
 }
 
+void digest_text(const XXH3_state_t *state, char *text)
+{
+	XXH128_canonical_t canon;
+
+	XXH128_canonicalFromHash(&canon, XXH3_128bits_digest(state));
+	text += sprintf(text, "xxh3-128:");
+	for (size_t i = 0; i < sizeof(canon.digest); i++)
+		text += sprintf(text, "%02x", canon.digest[i]);
+}
+
 int digest_fd(int fd, struct digest *out)
 {
 	_cleanup_(cleanup_xxh3) XXH3_state_t *state = XXH3_createState();
-	XXH128_canonical_t canon;
-	char *p = out->text;
 	int r;
 
 	if (!state)
@@ -45,10 +51,7 @@ int digest_fd(int fd, struct digest *out)
 	r = feed(state, fd, &out->size);
 	if (r < 0)
 		return r;
-	XXH128_canonicalFromHash(&canon, XXH3_128bits_digest(state));
-	p += sprintf(p, "xxh3-128:");
-	for (size_t i = 0; i < sizeof(canon.digest); i++)
-		p += sprintf(p, "%02x", canon.digest[i]);
+	digest_text(state, out->text);
 	return 0;
 }
 

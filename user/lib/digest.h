@@ -3,6 +3,8 @@
 #ifndef CPR_DIGEST_H
 #define CPR_DIGEST_H
 
+#include <xxhash.h>
+
 #include "error.h"
 
 #define DIGEST_LEN 48
@@ -27,5 +29,8 @@ int digest_fd(int fd, struct digest *out);
 
 /* The same by name. */
 int digest_file(const char *path, struct digest *out, struct err *err);
+
+/* The text for what @state has been fed. @text has DIGEST_LEN bytes. */
+void digest_text(const XXH3_state_t *state, char *text);
 
 #endif

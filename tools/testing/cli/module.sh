@@ -97,6 +97,29 @@ m = json.load(open('/run/cpr/$1/manifest.json'))
 assert ($2), m"
 }
 
+# The state of VM "a" with each FROM, in Python's escapes, replaced by TO; the manifest
+# gets its size and digest, as if it had been saved so.
+forge() { # [FROM TO]...
+	python3 - "$@" <<-'EOF'
+		import ctypes, json, sys
+		class Hash(ctypes.Structure):
+		    _fields_ = [("low", ctypes.c_uint64), ("high", ctypes.c_uint64)]
+		xxh = ctypes.CDLL("libxxhash.so.0")
+		xxh.XXH3_128bits.restype = Hash
+		xxh.XXH3_128bits.argtypes = [ctypes.c_char_p, ctypes.c_size_t]
+		state = open("/run/cpr/a/state", "rb").read()
+		words = [w.encode().decode("unicode_escape").encode("latin1") for w in sys.argv[1:]]
+		for old, new in zip(words[::2], words[1::2]):
+		    assert state.count(old) == 1, (old, state.count(old))
+		    state = state.replace(old, new)
+		open("/run/cpr/a/state", "wb").write(state)
+		h = xxh.XXH3_128bits(state, len(state))
+		m = json.load(open("/run/cpr/a/manifest.json"))
+		m["saved"]["size"] = len(state)
+		m["saved"]["digest"] = "xxh3-128:%016x%016x" % (h.high, h.low)
+		json.dump(m, open("/run/cpr/a/manifest.json", "w"))
+	EOF
+}
 module_tests() {
 	local count_before state
 
@@ -199,22 +222,16 @@ module_tests() {
 	printf X | dd of=/run/cpr/a/state bs=1 seek=5000 conv=notrunc status=none
 	refuses 'a changed state' 1 "cpr-helper: state file '/run/cpr/a/state': its digest is not the one it was saved with" restore a
 	holds 'leaves it held, too' state_is a held
-	# A state that only QEMU can find wrong.
+	# One that was cut short before its digest was taken, as by an older cpr-helper.
 	head -c 100000 "$tmp/state" >/run/cpr/a/state
-	python3 - <<-'EOF'
-		import ctypes, json
-		class Hash(ctypes.Structure):
-		    _fields_ = [("low", ctypes.c_uint64), ("high", ctypes.c_uint64)]
-		xxh = ctypes.CDLL("libxxhash.so.0")
-		xxh.XXH3_128bits.restype = Hash
-		xxh.XXH3_128bits.argtypes = [ctypes.c_char_p, ctypes.c_size_t]
-		state = open("/run/cpr/a/state", "rb").read()
-		h = xxh.XXH3_128bits(state, len(state))
-		m = json.load(open("/run/cpr/a/manifest.json"))
-		m["saved"]["size"] = len(state)
-		m["saved"]["digest"] = "xxh3-128:%016x%016x" % (h.high, h.low)
-		json.dump(m, open("/run/cpr/a/manifest.json", "w"))
-	EOF
+	forge
+	call restore a
+	holds 'a state that was never whole' grep -q "^cpr-helper: state file '/run/cpr/a/state': at byte 100000, .*: the file is cut short$" <<<"$err"
+	holds 'leaves it held as well' state_is a held
+	# A state that only QEMU can find wrong: its clock is of a later version.
+	cp "$tmp/state" /run/cpr/a/state
+	forge '\x05timer\0\0\0\0\0\0\0\x02' '\x05timer\0\0\0\0\0\0\0\x09' \
+		'"vmsd_name": "timer", "version": 2' '"vmsd_name": "timer", "version": 9'
 	call restore a
 	holds 'a state that QEMU refuses' grep -q "^cpr-helper: QEMU's migration 'failed': " <<<"$err"
 	holds 'its own words' grep -q '^  | qemu-system-x86_64: ' <<<"$err"
@@ -227,7 +244,11 @@ module_tests() {
 	refuses 'a QEMU that is gone' 3 "cpr-helper: QEMU binary '/no/qemu': No such file or directory" restore a
 	sed 's,"machine":"[^"]*","machine":"pc-q35-99.0",' "$tmp/manifest" >/run/cpr/a/manifest.json
 	call restore a
+	holds 'the state of another machine' grep -q "expected machine type 'pc-q35-99.0', as the manifest has it" <<<"$err"
+	forge 'pc-q35-10.0' 'pc-q35-99.0'
+	call restore a
 	holds 'a machine that QEMU does not know' grep -q '^  | .*unsupported machine type' <<<"$err"
+	cp "$tmp/state" /run/cpr/a/state
 	cp "$tmp/manifest" /run/cpr/a/manifest.json
 	echo 'broken' >"$CPR_FAKE/fail-pin"
 	refuses 'a module that refuses the pin' 1 "cpr-helper: VM 'a': kernel: broken" restore a

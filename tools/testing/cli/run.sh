@@ -101,7 +101,7 @@ assert ($expression), o"
 
 echo 'TAP version 13'
 # shellcheck source-path=SCRIPTDIR
-for part in usage image module devices; do
+for part in usage image validate module devices; do
 	# shellcheck source=/dev/null
 	. "$here/$part.sh"
 done

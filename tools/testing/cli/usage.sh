@@ -74,7 +74,7 @@ json 'run --dry-run --json' \
 	"o['argv'][:2] == ['-M', 'q35'] and o['memory'] == [{'file': 'ram0', 'id': 'cpr-ram0', 'size': 64 << 20}]" \
 	run a --ram 64M --dry-run -- true -M q35
 
-for command in format inspect run list show save abort kexec restore delete; do
+for command in format inspect run list show save abort kexec restore delete validate; do
 	call $command --help
 	holds "$command --help" test "$status$err" = 0 -a "${out%%:*}" = Usage
 	holds "$command is in the help" grep -q "^  $command " <("$helper" --help)

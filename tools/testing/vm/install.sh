@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# install.sh all|[host] [kernels] [toolbox] [l1] [debug-kernel] - make what is missing
-# install.sh path NAME                                          - say where it is
+# install.sh all|[host] [kernels] [toolbox] [l1] [debug-kernel] [qemu-next] - make what is missing
+# install.sh path NAME                                                      - say where it is
 #
 # Everything large is an artefact in the cache, in a folder named after a hash
 # of all that goes into it: changing a recipe makes a new one, and an artefact
@@ -14,7 +14,7 @@ set -euo pipefail
 # shellcheck source-path=SCRIPTDIR
 . "$vm_dir/debian.sh"
 
-for recipe in kernels toolbox l1 debug-kernel; do
+for recipe in kernels toolbox l1 debug-kernel qemu-next; do
 	# shellcheck source=/dev/null
 	. "$vm_dir/recipes/$recipe.sh"
 done
@@ -23,7 +23,7 @@ done
 artefact_inputs() {
 	local recipe=$vm_dir/recipes/$1.sh
 	case $1 in
-	kernels) cat "$recipe" ;;
+	kernels | qemu-next) cat "$recipe" ;;
 	toolbox) cat "$recipe" && artefact_key kernels ;;
 	l1) cat "$recipe" "$vm_dir"/initrd/* && artefact_key kernels ;;
 	# Not the toolbox: a package more there is no reason for a new kernel.
@@ -113,7 +113,7 @@ install() {
 
 case ${1:-help} in
 path) artefact_path "${2:?}" ;;
-all) install toolbox l1 debug-kernel ;;
+all) install toolbox l1 debug-kernel qemu-next ;;
 help | -*)
 	sed -n '4,5s/^# //p' "$0" >&2
 	exit 2
