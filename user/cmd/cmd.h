@@ -7,7 +7,7 @@
 #include "lib/out.h"
 #include "lib/vm.h"
 
-#define CMD_MAX_OPTS 8
+#define CMD_MAX_OPTS 12
 
 /**
  * struct opt - an option of a command
@@ -95,11 +95,31 @@ int for_each_vm(const struct each *each, const struct args *args, struct err *er
 /* Seconds of --timeout, or @otherwise; negative (with @err) if it is no number. */
 double arg_timeout(const struct args *args, double otherwise, struct err *err);
 
+/**
+ * struct save_opts - how a VM is to be saved
+ * @timeout: seconds until the guest is let run on instead
+ */
+struct save_opts {
+	double timeout;
+};
+
+/**
+ * struct restore_opts - how a VM is to be restored
+ * @timeout: seconds until loading its state is given up
+ */
+struct restore_opts {
+	double timeout;
+};
+
+#define RESTORE_DEFAULT ((struct restore_opts){ .timeout = RESTORE_TIMEOUT_S })
+
 /* The steps of a handover, for kexec; each leaves the VM as it was on failure. */
-int save_vm(struct vm *vm, double timeout, struct json_object *result, struct err *err);
+int save_vm(struct vm *vm, const struct save_opts *opts, struct json_object *result,
+	    struct err *err);
 int abort_vm(struct vm *vm, struct json_object *result, struct err *err);
 int seal_vm(struct vm *vm, struct err *err);
-int restore_vm(struct vm *vm, double timeout, struct json_object *result, struct err *err);
+int restore_vm(struct vm *vm, const struct restore_opts *opts, struct json_object *result,
+	       struct err *err);
 
 /**
  * rouse_vm - let a guest run on that slept when it was saved

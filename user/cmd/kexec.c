@@ -35,7 +35,7 @@ struct jump {
 	size_t n;
 	size_t sealed;
 	int host;
-	double timeout;
+	struct save_opts save;
 };
 
 static void jump_free(struct jump *j)
@@ -176,8 +176,8 @@ static int prepare(struct jump *j, const struct args *args, struct err *err)
 
 	if (r < 0)
 		return r;
-	j->timeout = arg_timeout(args, SAVE_TIMEOUT_S, err);
-	if (j->timeout < 0)
+	j->save.timeout = arg_timeout(args, SAVE_TIMEOUT_S, err);
+	if (j->save.timeout < 0)
 		return -EINVAL;
 	/* A VM that came to life once they are listed would be left behind. */
 	if (!args->dry_run) {
@@ -239,7 +239,7 @@ static int save_all(struct jump *j, struct err *err)
 
 		if (j->vms[i].info.state != CPR_VM_STATE_RUNNING)
 			continue;
-		r = save_vm(&j->vms[i], j->timeout, result, err);
+		r = save_vm(&j->vms[i], &j->save, result, err);
 		j->saved_here[i] = r == 0;
 	}
 	return r;
@@ -263,7 +263,7 @@ static void restore_sealed(struct jump *j)
 		_cleanup_json_ struct json_object *result = json_object_new_object();
 		_cleanup_err_ struct err why = { 0 };
 
-		if (restore_vm(&j->vms[i], RESTORE_TIMEOUT_S, result, &why) < 0)
+		if (restore_vm(&j->vms[i], &RESTORE_DEFAULT, result, &why) < 0)
 			err_print(&why, "while going back");
 	}
 }

@@ -172,7 +172,7 @@ static int settle(struct qmp *qmp, struct err *err)
 	}
 }
 
-static int load(struct vm *vm, double timeout, struct err *err)
+static int load(struct vm *vm, const struct restore_opts *opts, struct err *err)
 {
 	_cleanup_json_ struct json_object *previous = NULL;
 	_cleanup_free_ char *path = vm_path(vm->name, STATE_FILE);
@@ -184,7 +184,7 @@ static int load(struct vm *vm, double timeout, struct err *err)
 	if (r < 0)
 		return r;
 	qmp->js->interruptible = true;
-	r = migration_wait(qmp, deadline_in(timeout), err);
+	r = migration_wait(qmp, deadline_in(opts->timeout), err);
 	qmp->js->interruptible = false;
 	if (r == 0)
 		r = settle(qmp, err);
@@ -258,7 +258,7 @@ static int run_on(struct vm *vm, bool live, struct err *err)
 	return r;
 }
 
-static int claim_and_load(struct vm *vm, double timeout, struct err *err)
+static int claim_and_load(struct vm *vm, const struct restore_opts *opts, struct err *err)
 {
 	int r;
 
@@ -271,7 +271,7 @@ static int claim_and_load(struct vm *vm, double timeout, struct err *err)
 	if (r == 0)
 		r = start(vm, err);
 	if (r == 0)
-		r = load(vm, timeout, err);
+		r = load(vm, opts, err);
 	if (r == 0)
 		r = dma_verify(vm, err);
 	if (r < 0)
@@ -303,7 +303,8 @@ static int see(struct vm *vm, bool live, struct json_object *result, struct err 
 	return 0;
 }
 
-int restore_vm(struct vm *vm, double timeout, struct json_object *result, struct err *err)
+int restore_vm(struct vm *vm, const struct restore_opts *opts, struct json_object *result,
+	       struct err *err)
 {
 	int64_t begin = now_ms();
 	bool live;
@@ -314,7 +315,7 @@ int restore_vm(struct vm *vm, double timeout, struct json_object *result, struct
 	if (r == 0)
 		r = devices_ready(vm, err);
 	if (r == 0)
-		r = claim_and_load(vm, timeout, err);
+		r = claim_and_load(vm, opts, err);
 	if (r < 0)
 		return r;
 	live = runstate_live(jstr(jget(vm->manifest, "saved"), "runstate"));
@@ -334,10 +335,10 @@ static bool want_restore(const struct cpr_vm *vm)
 static int restore_one(struct vm *vm, const struct args *args, struct json_object *result,
 		       struct err *err)
 {
-	double timeout = arg_timeout(args, RESTORE_TIMEOUT_S, err);
+	struct restore_opts opts = { .timeout = arg_timeout(args, RESTORE_TIMEOUT_S, err) };
 
 	vm->full = arg(args, "full");
-	return timeout < 0 ? -EINVAL : restore_vm(vm, timeout, result, err);
+	return opts.timeout < 0 ? -EINVAL : restore_vm(vm, &opts, result, err);
 }
 
 static int run_restore(const struct args *args, struct err *err)

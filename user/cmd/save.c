@@ -169,7 +169,7 @@ int rouse_vm(struct vm *vm, struct json_object *result, struct err *err)
 	if (r == 0)
 		r = seal_vm(vm, err);
 	if (r == 0)
-		r = restore_vm(vm, RESTORE_TIMEOUT_S, result, err);
+		r = restore_vm(vm, &RESTORE_DEFAULT, result, err);
 	interrupt_defer(deferred);
 	return r;
 }
@@ -272,11 +272,12 @@ static int check_devices(struct vm *vm, const char *runstate, struct err *err)
 		    .remedy = "let it run ('cont' in QEMU's monitor), then save it");
 }
 
-static int save_now(struct vm *vm, const char *runstate, double timeout, struct err *err)
+static int save_now(struct vm *vm, const char *runstate, const struct save_opts *opts,
+		    struct err *err)
 {
 	_cleanup_json_ struct json_object *previous = NULL;
 	_cleanup_free_ char *part = vm_path(vm->name, STATE_PART);
-	deadline_t deadline = deadline_in(timeout);
+	deadline_t deadline = deadline_in(opts->timeout);
 	int r = check_devices(vm, runstate, err);
 
 	if (r < 0)
@@ -305,7 +306,8 @@ static int save_now(struct vm *vm, const char *runstate, double timeout, struct 
 	return r;
 }
 
-int save_vm(struct vm *vm, double timeout, struct json_object *result, struct err *err)
+int save_vm(struct vm *vm, const struct save_opts *opts, struct json_object *result,
+	    struct err *err)
 {
 	_cleanup_free_ char *runstate = NULL;
 	int64_t begin = now_ms();
@@ -325,7 +327,7 @@ int save_vm(struct vm *vm, double timeout, struct json_object *result, struct er
 		r = fail(err, -EBUSY, .exit = CPR_EXIT_BUSY, .what = "VM", .value = vm->name,
 			 .why = fmt("its guest is '%s', neither running nor paused", runstate));
 	else
-		r = save_now(vm, runstate, timeout, err);
+		r = save_now(vm, runstate, opts, err);
 	if (r < 0)
 		return r;
 	jset_int(result, "state_bytes", jint(jget(vm->manifest, "saved"), "size", 0));
@@ -361,10 +363,10 @@ static bool want_save(const struct cpr_vm *vm)
 static int save_one(struct vm *vm, const struct args *args, struct json_object *result,
 		    struct err *err)
 {
-	double timeout = arg_timeout(args, SAVE_TIMEOUT_S, err);
+	struct save_opts opts = { .timeout = arg_timeout(args, SAVE_TIMEOUT_S, err) };
 
 	vm->full = arg(args, "full");
-	return timeout < 0 ? -EINVAL : save_vm(vm, timeout, result, err);
+	return opts.timeout < 0 ? -EINVAL : save_vm(vm, &opts, result, err);
 }
 
 static int run_save(const struct args *args, struct err *err)

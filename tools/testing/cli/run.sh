@@ -3,6 +3,8 @@
 #
 # run.sh - cpr-helper's command line: exit status and words, exactly.
 #
+#	CPR_CLI_PARTS	those of its parts to run (all)
+#
 #	CPR_HELPER	the program
 #	CPR_HELPER_FAKE	the program with fake.c in the module's place
 #	CPR_DEVIMAGE	devimage.c
@@ -11,12 +13,14 @@
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 : "${CPR_HELPER:?}" "${CPR_HELPER_FAKE:?}" "${CPR_DEVIMAGE:?}"
-# The part with VMs mounts; do it where nobody sees it. In a chroot the propagation
+# The part with VMs mounts, and the fake module looks for mappings of a VM's files in
+# all processes, by name: mounts and processes of its own. In a chroot the propagation
 # cannot be set, but whoever made that has done so.
 if [ "$(id -u)" = 0 ] && [ -z "${CPR_CLI_UNSHARED:-}" ]; then
 	propagation=private
 	unshare -m true 2>/dev/null || propagation=unchanged
-	CPR_CLI_UNSHARED=1 exec unshare -m --propagation $propagation "$0" "$@"
+	CPR_CLI_UNSHARED=1 exec unshare --mount --propagation $propagation \
+		--pid --fork --kill-child --mount-proc "$0" "$@"
 fi
 tmp=$(mktemp -d)
 chmod 755 "$tmp"
@@ -101,7 +105,7 @@ assert ($expression), o"
 
 echo 'TAP version 13'
 # shellcheck source-path=SCRIPTDIR
-for part in usage image validate module devices; do
+for part in ${CPR_CLI_PARTS:-usage image validate module devices}; do
 	# shellcheck source=/dev/null
 	. "$here/$part.sh"
 done

@@ -73,6 +73,9 @@ CPR_KERNEL=$kernel
 EOF
 
 cmdline="console=ttyS0 loglevel=5 printk.time=1 log_buf_len=1M panic=-1 root=/dev/vda rw intel_iommu=on memmap=1G!4G"
+# A steady tick: emulation can lose the interrupt in which a tickless kernel sets its
+# next one, and that CPU's timer then stands still for ever; see testing.md.
+cmdline+=" nohz=off highres=off"
 [ "$kernel" != debug ] || cmdline+=" panic_on_warn=1"
 # Without it, systemd in an initramfs goes on to the systemd that L1 has, too.
 [ -z "$maker" ] || cmdline+=" init=/sbin/init"
