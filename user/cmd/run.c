@@ -202,6 +202,21 @@ static int check_version(struct qmp *qmp, struct json_object *manifest, struct e
 		    .remedy = fmt("use QEMU %d.%d or newer", QEMU_MIN_MAJOR, QEMU_MIN_MINOR));
 }
 
+/* It would stand still for ever once it is saved. */
+static int check_iommufd(const struct strv *argv, struct json_object *manifest, struct err *err)
+{
+	_cleanup_free_ char *id = pci_shared_iommufd(argv);
+	const char *version = jstr(manifest, "qemu_version");
+	int major = 0, minor = 0;
+
+	sscanf(version, "%d.%d", &major, &minor);
+	if (!id || major > 10 || (major == 10 && minor >= 1))
+		return 0;
+	return fail(err, -EOPNOTSUPP, .exit = CPR_EXIT_REFUSED, .what = "iommufd object", .value = id,
+		    .why = fmt("two devices use it, and QEMU %s then never ends its save", version),
+		    .remedy = "give each device an iommufd object of its own, or use QEMU 10.1");
+}
+
 /* "q35" may mean another machine tomorrow; the resolved type does not. */
 static int resolve_machine(struct qmp *qmp, struct json_object *manifest, struct err *err)
 {
@@ -316,6 +331,8 @@ static int bring_up(struct run *run, struct err *err)
 		return r;
 	qmp = run->vm.qemu.qmp;
 	r = check_version(qmp, m, err);
+	if (r == 0)
+		r = check_iommufd(&run->plan.argv, m, err);
 	if (r == 0)
 		r = check_memory(run, err);
 	if (r == 0)

@@ -28,6 +28,17 @@ bool pci_address(const char *text, char address[PCI_ADDRESS_SIZE]);
  */
 int pci_devices(const struct strv *argv, struct strv *addresses, struct err *err);
 
+/**
+ * pci_shared_iommufd - an iommufd object by which two or more devices are passed through
+ *
+ * QEMU before 10.1 enters the object's container once for each device into the list
+ * of those to be told of a migration. Entered twice, that list is a circle, and QEMU
+ * runs in it for ever at "migrate".
+ *
+ * Returns: its id, which the caller frees, or NULL.
+ */
+char *pci_shared_iommufd(const struct strv *argv);
+
 /* Canonical sysfs directory, or NULL if there is no such device; the caller frees it. */
 char *pci_dir(const char *address);
 

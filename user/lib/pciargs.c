@@ -73,6 +73,36 @@ static int check_option(const struct qemuopt *opt, struct strv *addresses, struc
 	return r;
 }
 
+/* The iommufd object of a passed-through device; NULL without one. */
+static const char *iommufd_of(const struct qemuopt *opt, struct json_object **kv)
+{
+	const char *driver;
+
+	if (!streq(opt->name, "device") || !opt->value)
+		return NULL;
+	*kv = keyval_parse(opt->value, "driver");
+	driver = keyval(*kv, "driver");
+	return driver && streq(driver, "vfio-pci") ? keyval(*kv, "iommufd") : NULL;
+}
+
+char *pci_shared_iommufd(const struct strv *argv)
+{
+	_cleanup_strv_ struct strv seen = { 0 };
+	struct qemuopt opt;
+	size_t pos = 0;
+
+	while (qemuopt_next(argv, &pos, &opt)) {
+		_cleanup_json_ struct json_object *kv = NULL;
+		const char *id = iommufd_of(&opt, &kv);
+
+		if (id && strv_has(&seen, id))
+			return xstrdup(id);
+		if (id)
+			strv_push(&seen, id);
+	}
+	return NULL;
+}
+
 int pci_devices(const struct strv *argv, struct strv *addresses, struct err *err)
 {
 	struct qemuopt opt;

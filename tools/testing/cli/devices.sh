@@ -114,7 +114,7 @@ initrd_tests() {
 }
 
 devices_tests() {
-	local before pid
+	local before pid major minor
 
 	# ---- what cannot be given ----
 	refuses 'run: no such device' 3 "cpr-helper: device '0000:09:00.0': there is no such PCI device" \
@@ -152,6 +152,25 @@ devices_tests() {
 		run v --ram 32M -- "${qemu[@]}" -device "vfio-pci,host=$nic"
 	rm "$CPR_FAKE/fail-pin"
 	holds 'its driver has it once more' drives e1000e $nic
+
+	# ---- by iommufd ----
+	read -r major minor < <(qemu_version)
+	call run v --ram 32M -- "${qemu[@]}" -object iommufd,id=i \
+		-device "vfio-pci,host=$nic,iommufd=i" -device "vfio-pci,host=$disk,iommufd=i"
+	if [ "$major" -gt 10 ] || [ "$major.$minor" = 10.1 ]; then
+		holds 'two devices by one iommufd object' test "$status" = 0
+		end v
+	else
+		holds 'two devices by one iommufd object are refused' test "$status" = 4
+		holds 'why' grep -q "^cpr-helper: iommufd object 'i': two devices use it, and QEMU $major.$minor.* then never ends its save$" <<<"$err"
+		holds 'what to do' grep -q '^  remedy: give each device an iommufd object of its own' <<<"$err"
+		holds 'one is given back' drives e1000e "$nic"
+		holds 'so is the other' drives nvme "$disk"
+	fi
+	start v -- -object iommufd,id=i -object iommufd,id=j \
+		-device "vfio-pci,host=$nic,iommufd=i" -device "vfio-pci,host=$disk,iommufd=j"
+	holds 'an object each' test "$status" = 0
+	end v
 
 	# ---- without an agent in the guest ----
 	start v -- -device "vfio-pci,host=$nic"

@@ -75,12 +75,14 @@ drivers_of() {
 }
 
 start() {
-	local name=$1 size=128M address arguments=() iommufd=''
-	case $name in
-	split) size=256M arguments+=(-M max-ram-below-4g=128M) ;;
-	iommufd) arguments+=(-object "iommufd,id=mappings") iommufd=,iommufd=mappings ;;
-	esac
+	local name=$1 size=128M address arguments=() iommufd='' n=0
+	[ "$name" != split ] || { size=256M arguments+=(-M max-ram-below-4g=128M); }
 	for address in $(addresses_of "$name"); do
+		if [ "$name" = iommufd ]; then
+			# each an object of its own: QEMU 10.0 cannot save a guest otherwise
+			n=$((n + 1)) iommufd=,iommufd=mappings$n
+			arguments+=(-object "iommufd,id=mappings$n")
+		fi
 		arguments+=(-device "vfio-pci,host=$address$iommufd")
 	done
 	start_guest "$name" "$size" -- "${arguments[@]}"
@@ -143,6 +145,14 @@ run_guests() {
 
 refused() { "$@"; [ $? -eq 4 ]; }
 
+# notes TEXT COMMAND... - it does what it should, and says this
+notes() {
+	local text=$1 output
+	shift
+	output=$("$@" 2>&1) || { printf '%s\n' "$output"; return 1; }
+	grep -qF -- "$text" <<<"$output"
+}
+
 leave() {
 	local name
 	check "all are saved" cpr-helper save --all
@@ -156,7 +166,10 @@ leave() {
 	ram_digests >"$before.ram"
 	say "kexec into $(kernel_of "$series")"
 	local kexec=(cpr-helper kexec --kernel "$(kernel_of "$series")" --initrd "$initrd")
-	if from_initramfs; then
+	if [ "$series" = debug ]; then
+		# what its drivers are built in for: the lab's initrd of it has no module at all
+		check "an initrd that cannot be judged is noted" notes "it cannot be listed" "${kexec[@]}" --dry-run
+	elif from_initramfs; then
 		check "the initrd has the module" "${kexec[@]}" --dry-run
 	else
 		check "an initrd without the module is refused" refused "${kexec[@]}" --dry-run

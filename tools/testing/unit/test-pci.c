@@ -116,6 +116,31 @@ TEST(command_lines_that_are_refused)
 	}
 }
 
+TEST(iommufd_objects)
+{
+	static const struct { const char *line, *shared; } cases[] = {
+		{ "-object iommufd,id=i -device vfio-pci,host=01:00.0,iommufd=i", NULL },
+		{ "-device vfio-pci,host=01:00.0,iommufd=i -device vfio-pci,host=02:00.0,iommufd=i",
+		  "i" },
+		{ "-device vfio-pci,host=01:00.0,iommufd=i -device vfio-pci,host=02:00.0,iommufd=j",
+		  NULL },
+		{ "-device vfio-pci,host=01:00.0 -device vfio-pci,host=02:00.0", NULL },
+		{ "-device {\"driver\":\"vfio-pci\",\"iommufd\":\"i\"} -device vfio-pci,iommufd=i", "i" },
+		{ "-device e1000e,iommufd=i -device vfio-pci,iommufd=i", NULL },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_free_ char *copy = xstrdup(cases[i].line), *shared = NULL;
+		_cleanup_strv_ struct strv argv = { 0 };
+		char *next = copy, *word;
+
+		while ((word = strsep(&next, " ")))
+			strv_push(&argv, word);
+		shared = pci_shared_iommufd(&argv);
+		CHECK_STR(shared ?: "none", cases[i].shared ?: "none");
+	}
+}
+
 /* ---- a machine of files ---- */
 
 static void make_parents(const char *path)
