@@ -635,10 +635,10 @@ static int check_digests(struct checker *c, const struct cpr_catalog_vm *vm)
 		return BAD(c, "VM %u: unknown flags %#x", c->vms,
 			   d->flags & ~CPR_IMAGE_VM_FLAGS_KNOWN);
 	if (!digest_fits(d->manifest, d->flags & CPR_IMAGE_VM_MANIFEST_DIGEST))
-		return BAD(c, "VM %u: flags %#x do not fit its manifest's digest",
+		return BAD(c, "VM %u: flags %#x do not fit the digest of its manifest",
 			   c->vms, d->flags);
 	if (!digest_fits(d->ram, d->flags & CPR_IMAGE_VM_RAM_DIGEST))
-		return BAD(c, "VM %u: flags %#x do not fit its memory's digest",
+		return BAD(c, "VM %u: flags %#x do not fit the digest of its memory",
 			   c->vms, d->flags);
 	if (d->flags && vm->state != CPR_IMAGE_VM_SEALED &&
 	    vm->state != CPR_IMAGE_VM_RESTORING)

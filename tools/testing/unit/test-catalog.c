@@ -529,11 +529,11 @@ TEST(forged_digests)
 {
 	FORGE("VM 0: unknown flags 0x4", vm_record()->rec.flags = cpu_to_le16(7));
 	FORGE("VM 0: unknown flags 0xfffc", vm_record()->rec.flags = cpu_to_le16(0xffff));
-	FORGE("flags 0x1 do not fit its memory's digest", vm_record()->rec.flags = cpu_to_le16(1));
-	FORGE("flags 0x2 do not fit its manifest's digest", vm_record()->rec.flags = cpu_to_le16(2));
-	FORGE("flags 0 do not fit its manifest's digest", vm_record()->rec.flags = 0);
-	FORGE("flags 0x3 do not fit its manifest's digest", zero(vm_record()->manifest_digest));
-	FORGE("flags 0x3 do not fit its memory's digest", zero(vm_record()->ram_digest));
+	FORGE("flags 0x1 do not fit the digest of its memory", vm_record()->rec.flags = cpu_to_le16(1));
+	FORGE("flags 0x2 do not fit the digest of its manifest", vm_record()->rec.flags = cpu_to_le16(2));
+	FORGE("flags 0 do not fit the digest of its manifest", vm_record()->rec.flags = 0);
+	FORGE("flags 0x3 do not fit the digest of its manifest", zero(vm_record()->manifest_digest));
+	FORGE("flags 0x3 do not fit the digest of its memory", zero(vm_record()->ram_digest));
 	FORGE("VM 0: digests in state 1", set_vm(CPR_IMAGE_VM_RUNNING, 3));
 	FORGE("VM 0: digests in state 2", set_vm(CPR_IMAGE_VM_SAVED, 3));
 	FORGE("VM 0: digests in state 2", (set_vm(CPR_IMAGE_VM_SAVED, 2),

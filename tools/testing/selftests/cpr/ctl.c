@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * ctl format [force] | status | wait-clean | devices | STEP VM [FILE...] - the
- * netlink family for scripts. STEP: pin save seal claim unclaim unpin release
- * state. devices: lines of VM ADDRESS HOLD EXTENTS BYTES REASON.
+ * netlink family for scripts. STEP: pin save claim unclaim unpin release state,
+ * and "seal VM [MANIFEST]" with the digest of that file, as cpr-helper seals.
+ * devices: lines of VM ADDRESS HOLD EXTENTS BYTES REASON.
  */
 #include <stdio.h>
 #include <string.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
 
 #include "cpr.h"
 
@@ -15,7 +19,6 @@ static const struct {
 } steps[] = {
 	{ "pin", CPR_CMD_VM_PIN },
 	{ "save", CPR_CMD_VM_SAVE },
-	{ "seal", CPR_CMD_VM_SEAL },
 	{ "claim", CPR_CMD_VM_CLAIM },
 	{ "unclaim", CPR_CMD_VM_UNCLAIM },
 	{ "unpin", CPR_CMD_VM_UNPIN },
@@ -50,6 +53,25 @@ static int status(void)
 	return 0;
 }
 
+static int seal(const char *vm, const char *manifest)
+{
+	static char text[1 << 20];
+	XXH128_canonical_t digest;
+	FILE *f = manifest ? fopen(manifest, "r") : NULL;
+
+	if (manifest && !f) {
+		perror(manifest);
+		return 1;
+	}
+	if (f) {
+		XXH128_canonicalFromHash(&digest,
+					 XXH3_128bits(text, fread(text, 1, sizeof(text), f)));
+		fclose(f);
+	}
+	return report(nl_step_with(CPR_CMD_VM_SEAL, vm, manifest ? digest.digest : NULL, NULL,
+				   sizeof(digest)));
+}
+
 static void print_device(const struct device *d)
 {
 	static const char *const holds[] = {
@@ -77,6 +99,8 @@ int main(int argc, char **argv)
 	}
 	if (argc > 1 && !strcmp(argv[1], "devices"))
 		return report(nl_devices(print_device));
+	if (argc > 2 && !strcmp(argv[1], "seal"))
+		return seal(argv[2], argv[3]);
 	if (argc > 2 && !strcmp(argv[1], "state")) {
 		state = nl_state(argv[2], NULL, NULL);
 		if (state < 0)
