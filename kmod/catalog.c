@@ -24,13 +24,13 @@ _Static_assert(sizeof(struct cpr_image_super) == CPR_IMAGE_BLOCK_SIZE, "");
 _Static_assert(sizeof(struct cpr_image_slot) == CPR_IMAGE_BLOCK_SIZE, "");
 _Static_assert(sizeof(struct cpr_image_node) == 88, "");
 _Static_assert(sizeof(struct cpr_image_extent) == 12, "");
-_Static_assert(sizeof(struct cpr_image_vm) == 96, "");
+_Static_assert(sizeof(struct cpr_image_vm) == 128, "");
 _Static_assert(sizeof(struct cpr_image_dma) == 16, "");
 _Static_assert(sizeof(struct cpr_image_dma_extent) == 32, "");
 _Static_assert(sizeof(struct cpr_image_device) == 48, "");
 _Static_assert(sizeof(struct cpr_image_pci) == 8, "");
 
-static const char zeros[8];
+static const u8 zeros[CPR_IMAGE_DIGEST_LEN];
 
 __printf(3, 4)
 static int refuse(struct cpr_reason *why, int err, const char *fmt, ...)
@@ -319,6 +319,9 @@ static void vm_decode(const struct cpr_image_vm *v, struct cpr_catalog_vm *vm)
 	vm->since.sec = le64_to_cpu(v->since.sec);
 	vm->since.nsec = le32_to_cpu(v->since.nsec);
 	vm->kernel = (const char *)v->kernel;
+	vm->digests.flags = le16_to_cpu(v->rec.flags);
+	memcpy(vm->digests.manifest, v->manifest_digest, sizeof(v->manifest_digest));
+	memcpy(vm->digests.ram, v->ram_digest, sizeof(v->ram_digest));
 }
 
 static void dma_decode(const struct cpr_image_dma *d, struct cpr_catalog_dma *dma)
@@ -618,6 +621,31 @@ static int check_addresses(struct checker *c)
 	return 0;
 }
 
+static bool digest_fits(const u8 *digest, bool claimed)
+{
+	return claimed == !!memcmp(digest, zeros, CPR_IMAGE_DIGEST_LEN);
+}
+
+/* What was sealed, and only that, can be known by its digests. */
+static int check_digests(struct checker *c, const struct cpr_catalog_vm *vm)
+{
+	const struct cpr_digests *d = &vm->digests;
+
+	if (d->flags & ~CPR_IMAGE_VM_FLAGS_KNOWN)
+		return BAD(c, "VM %u: unknown flags %#x", c->vms,
+			   d->flags & ~CPR_IMAGE_VM_FLAGS_KNOWN);
+	if (!digest_fits(d->manifest, d->flags & CPR_IMAGE_VM_MANIFEST_DIGEST))
+		return BAD(c, "VM %u: flags %#x do not fit the digest of its manifest",
+			   c->vms, d->flags);
+	if (!digest_fits(d->ram, d->flags & CPR_IMAGE_VM_RAM_DIGEST))
+		return BAD(c, "VM %u: flags %#x do not fit the digest of its memory",
+			   c->vms, d->flags);
+	if (d->flags && vm->state != CPR_IMAGE_VM_SEALED &&
+	    vm->state != CPR_IMAGE_VM_RESTORING)
+		return BAD(c, "VM %u: digests in state %u", c->vms, vm->state);
+	return 0;
+}
+
 static int check_vm(struct checker *c, const struct cpr_image_vm *rec, u32 size)
 {
 	int err = check_addresses(c);
@@ -637,6 +665,9 @@ static int check_vm(struct checker *c, const struct cpr_image_vm *rec, u32 size)
 		return BAD(c, "VM %u: unknown state %u", c->vms, vm.state);
 	if (vm.since.nsec >= NSEC_PER_SEC || rec->kernel[CPR_IMAGE_KERNEL_LEN - 1])
 		return BAD(c, "VM %u: malformed time or kernel release", c->vms);
+	err = check_digests(c, &vm);
+	if (err)
+		return err;
 	c->prev_vm = vm.node;
 	c->vms++;
 	c->dmas = 0;
@@ -1085,6 +1116,7 @@ void cpr_catalog_put_vm(struct cpr_catalog_writer *w,
 {
 	struct cpr_image_vm rec = {
 		.rec.type = cpu_to_le16(CPR_IMAGE_REC_VM),
+		.rec.flags = cpu_to_le16(vm->digests.flags),
 		.rec.size = cpu_to_le32(sizeof(rec)),
 		.node = cpu_to_le32(vm->node),
 		.state = cpu_to_le32(vm->state),
@@ -1094,6 +1126,8 @@ void cpr_catalog_put_vm(struct cpr_catalog_writer *w,
 	close_node(w);
 	memcpy(rec.kernel, vm->kernel,
 	       min(strlen(vm->kernel), sizeof(rec.kernel) - 1));
+	memcpy(rec.manifest_digest, vm->digests.manifest, sizeof(rec.manifest_digest));
+	memcpy(rec.ram_digest, vm->digests.ram, sizeof(rec.ram_digest));
 	append(w, &rec, sizeof(rec));
 	w->vms++;
 }

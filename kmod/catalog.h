@@ -107,17 +107,31 @@ struct cpr_catalog_node {
 };
 
 /**
+ * struct cpr_digests - what the files of a sealed VM were
+ * @flags: enum cpr_image_vm_flags; one that is not there is all zeros
+ * @manifest: see struct cpr_image_vm
+ * @ram: see struct cpr_image_vm
+ */
+struct cpr_digests {
+	u16 flags;
+	u8 manifest[CPR_IMAGE_DIGEST_LEN];
+	u8 ram[CPR_IMAGE_DIGEST_LEN];
+};
+
+/**
  * struct cpr_catalog_vm - a VM record in native form
  * @node: number of the directory's record
  * @state: enum cpr_image_vm_state
  * @since: when it entered @state
  * @kernel: release of the kernel then; points into the record
+ * @digests: of its files
  */
 struct cpr_catalog_vm {
 	u32 node;
 	u32 state;
 	struct cpr_time since;
 	const char *kernel;
+	struct cpr_digests digests;
 };
 
 /* Where a PCI device is; see struct cpr_image_pci. */

@@ -107,6 +107,7 @@ static void put_vms(struct cpr_catalog_writer *w, struct cpr_node *root)
 			.state = cpr_vm_record_state(dir->vm),
 			.since = to_time(dir->vm->since),
 			.kernel = dir->vm->kernel,
+			.digests = dir->vm->digests,
 		};
 		cpr_catalog_put_vm(w, &rec);
 		if (dir->vm->dma)

@@ -52,6 +52,7 @@ struct cpr_region {
  * @inherited: an earlier kernel sealed it
  * @since: when it entered @state
  * @kernel: release of the kernel that ran then
+ * @digests: of its files when it was sealed; none in a state in which they change
  * @dma: what its devices can reach; NULL without a snapshot
  */
 struct cpr_vm {
@@ -59,6 +60,7 @@ struct cpr_vm {
 	bool inherited;
 	struct timespec64 since;
 	char kernel[CPR_IMAGE_KERNEL_LEN];
+	struct cpr_digests digests;
 	struct cpr_dma *dma;
 };
 
@@ -339,12 +341,14 @@ bool cpr_vm_mapped(struct cpr *c, const struct cpr_node *dir);
  * @name: of the VM
  * @files: names of its memory files
  * @nr_files: how many
+ * @digests: those that it is to have from now on
  */
 struct cpr_vm_step {
 	u8 cmd;
 	const char *name;
 	const char *const *files;
 	unsigned int nr_files;
+	struct cpr_digests digests;
 };
 
 int cpr_vm_step(struct cpr *c, const struct cpr_vm_step *step,

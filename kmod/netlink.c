@@ -19,6 +19,8 @@
 #include "cpr_internal.h"
 #include "netlink_gen.h"
 
+static_assert(CPR_DIGEST_LEN == CPR_IMAGE_DIGEST_LEN);
+
 /* ---- messages ---- */
 
 static int put_frames(struct sk_buff *skb, const struct cpr *c)
@@ -96,6 +98,17 @@ static int put_snapshot(struct sk_buff *skb, const struct cpr_dma *dma)
 	return put_report(skb, &report);
 }
 
+static int put_digests(struct sk_buff *skb, const struct cpr_digests *d)
+{
+	int err = 0;
+
+	if (d->flags & CPR_IMAGE_VM_MANIFEST_DIGEST)
+		err = nla_put(skb, CPR_A_VM_MANIFEST_DIGEST, sizeof(d->manifest), d->manifest);
+	if (!err && d->flags & CPR_IMAGE_VM_RAM_DIGEST)
+		err = nla_put(skb, CPR_A_VM_RAM_DIGEST, sizeof(d->ram), d->ram);
+	return err;
+}
+
 static int put_vm(struct sk_buff *skb, const struct cpr_node *dir)
 {
 	char name[CPR_IMAGE_NAME_MAX + 1];
@@ -112,6 +125,7 @@ static int put_vm(struct sk_buff *skb, const struct cpr_node *dir)
 		return err;
 	return nla_put_u64_64bit(skb, CPR_A_VM_SINCE, dir->vm->since.tv_sec, 0) ?:
 	       nla_put_string(skb, CPR_A_VM_KERNEL, dir->vm->kernel) ?:
+	       put_digests(skb, &dir->vm->digests) ?:
 	       put_snapshot(skb, dir->vm->dma);
 }
 
@@ -291,16 +305,40 @@ int cpr_nl_vm_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
 	return skb->len;
 }
 
-static int step(struct genl_info *info, const char *const *files, unsigned int nr)
+static int step(struct genl_info *info, struct cpr_vm_step *ask)
 {
-	const struct cpr_vm_step ask = {
-		.cmd = info->genlhdr->cmd,
-		.name = name_of(info),
-		.files = files,
-		.nr_files = nr,
-	};
+	ask->cmd = info->genlhdr->cmd;
+	ask->name = name_of(info);
+	return ask->name ? cpr_vm_step(&cpr, ask, info->extack) : -EINVAL;
+}
 
-	return ask.name ? cpr_vm_step(&cpr, &ask, info->extack) : -EINVAL;
+static int read_digest(struct genl_info *info, int type, u16 flag, u8 *digest, u16 *flags)
+{
+	const struct nlattr *attr = info->attrs[type];
+
+	if (!attr)
+		return 0;
+	nla_memcpy(digest, attr, CPR_IMAGE_DIGEST_LEN);
+	if (!memchr_inv(digest, 0, CPR_IMAGE_DIGEST_LEN)) {
+		NL_SET_ERR_MSG_ATTR(info->extack, attr,
+				    "a digest of zeros means none; leave it out");
+		return -EINVAL;
+	}
+	*flags |= flag;
+	return 0;
+}
+
+static int step_with_digests(struct genl_info *info)
+{
+	struct cpr_vm_step ask = {};
+	struct cpr_digests *d = &ask.digests;
+	int err;
+
+	err = read_digest(info, CPR_A_VM_MANIFEST_DIGEST, CPR_IMAGE_VM_MANIFEST_DIGEST,
+			  d->manifest, &d->flags) ?:
+	      read_digest(info, CPR_A_VM_RAM_DIGEST, CPR_IMAGE_VM_RAM_DIGEST,
+			  d->ram, &d->flags);
+	return err ?: step(info, &ask);
 }
 
 static void free_names(char **names, unsigned int nr)
@@ -337,40 +375,41 @@ static char **copy_names(struct genl_info *info, int type, unsigned int *nr)
 
 int cpr_nl_vm_pin_doit(struct sk_buff *skb, struct genl_info *info)
 {
-	unsigned int nr;
-	char **names = copy_names(info, CPR_A_VM_MEMORY_FILE, &nr);
+	struct cpr_vm_step ask = {};
+	char **names = copy_names(info, CPR_A_VM_MEMORY_FILE, &ask.nr_files);
 	int err;
 
 	if (!names)
 		return -ENOMEM;
-	err = step(info, (const char *const *)names, nr);
-	free_names(names, nr);
+	ask.files = (const char *const *)names;
+	err = step(info, &ask);
+	free_names(names, ask.nr_files);
 	return err;
 }
 
 int cpr_nl_vm_save_doit(struct sk_buff *skb, struct genl_info *info)
 {
-	return step(info, NULL, 0);
+	return step(info, &(struct cpr_vm_step){});
 }
 
 int cpr_nl_vm_seal_doit(struct sk_buff *skb, struct genl_info *info)
 {
-	return step(info, NULL, 0);
+	return step_with_digests(info);
 }
 
 int cpr_nl_vm_claim_doit(struct sk_buff *skb, struct genl_info *info)
 {
-	return step(info, NULL, 0);
+	return step(info, &(struct cpr_vm_step){});
 }
 
 int cpr_nl_vm_unclaim_doit(struct sk_buff *skb, struct genl_info *info)
 {
-	return step(info, NULL, 0);
+	return step_with_digests(info);
 }
 
 int cpr_nl_vm_unpin_doit(struct sk_buff *skb, struct genl_info *info)
 {
-	return step(info, NULL, 0);
+	return step(info, &(struct cpr_vm_step){});
 }
 
 /* ---- devices ---- */

@@ -36,8 +36,10 @@ static const struct nla_policy cpr_vm_save_nl_policy[CPR_A_VM_NAME + 1] = {
 };
 
 /* CPR_CMD_VM_SEAL - do */
-static const struct nla_policy cpr_vm_seal_nl_policy[CPR_A_VM_NAME + 1] = {
+static const struct nla_policy cpr_vm_seal_nl_policy[CPR_A_VM_RAM_DIGEST + 1] = {
 	[CPR_A_VM_NAME] = { .type = NLA_NUL_STRING, .len = CPR_VM_NAME_MAX, },
+	[CPR_A_VM_MANIFEST_DIGEST] = NLA_POLICY_EXACT_LEN(CPR_DIGEST_LEN),
+	[CPR_A_VM_RAM_DIGEST] = NLA_POLICY_EXACT_LEN(CPR_DIGEST_LEN),
 };
 
 /* CPR_CMD_VM_CLAIM - do */
@@ -46,8 +48,10 @@ static const struct nla_policy cpr_vm_claim_nl_policy[CPR_A_VM_NAME + 1] = {
 };
 
 /* CPR_CMD_VM_UNCLAIM - do */
-static const struct nla_policy cpr_vm_unclaim_nl_policy[CPR_A_VM_NAME + 1] = {
+static const struct nla_policy cpr_vm_unclaim_nl_policy[CPR_A_VM_RAM_DIGEST + 1] = {
 	[CPR_A_VM_NAME] = { .type = NLA_NUL_STRING, .len = CPR_VM_NAME_MAX, },
+	[CPR_A_VM_MANIFEST_DIGEST] = NLA_POLICY_EXACT_LEN(CPR_DIGEST_LEN),
+	[CPR_A_VM_RAM_DIGEST] = NLA_POLICY_EXACT_LEN(CPR_DIGEST_LEN),
 };
 
 /* CPR_CMD_VM_UNPIN - do */
@@ -119,7 +123,7 @@ static const struct genl_split_ops cpr_nl_ops[] = {
 		.cmd		= CPR_CMD_VM_SEAL,
 		.doit		= cpr_nl_vm_seal_doit,
 		.policy		= cpr_vm_seal_nl_policy,
-		.maxattr	= CPR_A_VM_NAME,
+		.maxattr	= CPR_A_VM_RAM_DIGEST,
 		.flags		= GENL_ADMIN_PERM | GENL_CMD_CAP_DO,
 	},
 	{
@@ -133,7 +137,7 @@ static const struct genl_split_ops cpr_nl_ops[] = {
 		.cmd		= CPR_CMD_VM_UNCLAIM,
 		.doit		= cpr_nl_vm_unclaim_doit,
 		.policy		= cpr_vm_unclaim_nl_policy,
-		.maxattr	= CPR_A_VM_NAME,
+		.maxattr	= CPR_A_VM_RAM_DIGEST,
 		.flags		= GENL_ADMIN_PERM | GENL_CMD_CAP_DO,
 	},
 	{

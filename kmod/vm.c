@@ -16,6 +16,11 @@
  *
  * RESTORING survives a kexec as what it was before, for the guest has not run.
  *
+ * Who seals a VM may say by which digests its manifest and its memory are known;
+ * they are committed with the step, and answered until the guest runs. The
+ * module computes none. Its memory's does not survive a kexec while RESTORING:
+ * a QEMU had the memory, and KVM may have written its wall clock there.
+ *
  * Locking: cpr->lock. Opening for writing raises the write count before it asks
  * here, and sealing looks at the count, so one of the two sees the other.
  */
@@ -206,6 +211,16 @@ void cpr_vm_free(struct cpr_vm *vm)
 
 /* ---- from and to the image ---- */
 
+static void forget_ram_digest(const struct cpr_node *dir, struct cpr_digests *d)
+{
+	if (!(d->flags & CPR_IMAGE_VM_RAM_DIGEST))
+		return;
+	d->flags &= ~CPR_IMAGE_VM_RAM_DIGEST;
+	memset(d->ram, 0, sizeof(d->ram));
+	pr_notice("VM '%.*s' was being restored: the digest of its memory is of no use any more\n",
+		  dir->name_len, dir->name);
+}
+
 /**
  * cpr_vm_load - a VM that an earlier kernel left, or an earlier load
  * @dir: its directory
@@ -223,6 +238,9 @@ void cpr_vm_load(struct cpr_node *dir, const struct cpr_catalog_vm *rec,
 	vm->since.tv_sec = rec->since.sec;
 	vm->since.tv_nsec = rec->since.nsec;
 	strscpy(vm->kernel, rec->kernel, sizeof(vm->kernel));
+	vm->digests = rec->digests;
+	if (rec->state == CPR_IMAGE_VM_RESTORING)
+		forget_ram_digest(dir, &vm->digests);
 	dir->vm = vm;
 	if (!whole)
 		pr_warn("VM '%.*s' was %s when kernel %s ended: its memory is here, its state is lost\n",
@@ -404,12 +422,24 @@ static void unmake_vm(struct cpr *c, struct cpr_vm *vm)
 	cpr_vm_free(vm);
 }
 
+/* A digest that is not told stays what it was. */
+static void take_digests(struct cpr_digests *to, const struct cpr_digests *told)
+{
+	if (told->flags & CPR_IMAGE_VM_MANIFEST_DIGEST)
+		memcpy(to->manifest, told->manifest, sizeof(to->manifest));
+	if (told->flags & CPR_IMAGE_VM_RAM_DIGEST)
+		memcpy(to->ram, told->ram, sizeof(to->ram));
+	to->flags |= told->flags;
+}
+
 static void enter(struct cpr_vm *vm, enum cpr_vm_state state)
 {
 	if (state == CPR_VM_STATE_SEALED && vm->inherited)
 		state = CPR_VM_STATE_HELD;
-	if (state == CPR_VM_STATE_RUNNING)
+	if (state == CPR_VM_STATE_RUNNING) {
 		vm->inherited = false;
+		memset(&vm->digests, 0, sizeof(vm->digests));
+	}
 	vm->state = state;
 	ktime_get_real_ts64(&vm->since);
 	strscpy(vm->kernel, init_utsname()->release, sizeof(vm->kernel));
@@ -482,12 +512,13 @@ static int end_life(struct cpr *c, struct cpr_node *dir, struct netlink_ext_ack 
 }
 
 static int go_on(struct cpr *c, struct cpr_node *dir, enum cpr_vm_state to,
-		 struct netlink_ext_ack *extack)
+		 const struct cpr_vm_step *ask, struct netlink_ext_ack *extack)
 {
 	struct cpr_vm before = *dir->vm;
 	int err;
 
 	enter(dir->vm, to);
+	take_digests(&dir->vm->digests, &ask->digests);
 	/* What devices reach may change when the guest runs. */
 	if (to == CPR_VM_STATE_RUNNING)
 		dir->vm->dma = NULL;
@@ -546,7 +577,7 @@ static int take_step(struct cpr *c, struct cpr_node *dir, const struct step *ste
 		return end_life(c, dir, extack);
 	if (!dir->vm)
 		return begin_life(c, dir, ask, extack);
-	return go_on(c, dir, step->to, extack);
+	return go_on(c, dir, step->to, ask, extack);
 }
 
 /**

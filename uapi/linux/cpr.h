@@ -11,6 +11,7 @@
 #define CPR_FAMILY_VERSION	1
 
 #define CPR_VM_NAME_MAX	64
+#define CPR_DIGEST_LEN	16
 
 /**
  * enum cpr_vm_state - Where a VM is in its life.
@@ -113,6 +114,8 @@ enum {
 	CPR_A_VM_DMA_BYTES,
 	CPR_A_VM_DIFFERENCES,
 	CPR_A_VM_DIFFERENCE,
+	CPR_A_VM_MANIFEST_DIGEST,
+	CPR_A_VM_RAM_DIGEST,
 
 	__CPR_A_VM_MAX,
 	CPR_A_VM_MAX = (__CPR_A_VM_MAX - 1)

@@ -57,6 +57,7 @@
 #define CPR_IMAGE_NAME_MAX	255
 #define CPR_IMAGE_LABEL_LEN	32
 #define CPR_IMAGE_KERNEL_LEN	64
+#define CPR_IMAGE_DIGEST_LEN	16
 #define CPR_IMAGE_ROOT_INO	1
 
 /**
@@ -251,13 +252,34 @@ enum cpr_image_vm_state {
 };
 
 /**
+ * enum cpr_image_vm_flags - flags of a VM record
+ * @CPR_IMAGE_VM_MANIFEST_DIGEST: @manifest_digest is there
+ * @CPR_IMAGE_VM_RAM_DIGEST: @ram_digest is there
+ * @CPR_IMAGE_VM_FLAGS_KNOWN: mask of the bits that this header defines
+ *
+ * A VM record with another flag is refused: it would promise something of the
+ * VM that this reader cannot hold.
+ */
+enum cpr_image_vm_flags {
+	CPR_IMAGE_VM_MANIFEST_DIGEST	= 1,
+	CPR_IMAGE_VM_RAM_DIGEST		= 2,
+	CPR_IMAGE_VM_FLAGS_KNOWN	= 3,
+};
+
+/**
  * struct cpr_image_vm - a directory of the root that is a handover unit
- * @rec: type CPR_IMAGE_REC_VM, flags 0
+ * @rec: type CPR_IMAGE_REC_VM, flags enum cpr_image_vm_flags
  * @node: number of the directory's record; strictly ascending over the VMs
  * @state: enum cpr_image_vm_state
  * @since: when it entered @state
  * @pad: zero
  * @kernel: release of the kernel that ran when it did, NUL-padded
+ * @manifest_digest: XXH3-128 of the bytes of its manifest.json
+ * @ram_digest: of what is in its memory files, see image-format.md
+ *
+ * Digests are in XXH128's canonical byte order. Only a VM that is
+ * CPR_IMAGE_VM_SEALED or CPR_IMAGE_VM_RESTORING has any. One that is not there
+ * is all zeros, and one that is there is not.
  *
  * VM records follow all node records. What a VM's devices can reach follows its
  * record: first all CPR_IMAGE_REC_DMA, then all CPR_IMAGE_REC_DEVICE.
@@ -269,6 +291,8 @@ struct cpr_image_vm {
 	struct cpr_image_time since;
 	__le32	pad;
 	__u8	kernel[CPR_IMAGE_KERNEL_LEN];
+	__u8	manifest_digest[CPR_IMAGE_DIGEST_LEN];
+	__u8	ram_digest[CPR_IMAGE_DIGEST_LEN];
 } __attribute__((packed));
 
 #define CPR_IMAGE_DMA_PAGE	4096u

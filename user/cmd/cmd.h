@@ -98,9 +98,11 @@ double arg_timeout(const struct args *args, double otherwise, struct err *err);
 /**
  * struct save_opts - how a VM is to be saved
  * @timeout: seconds until the guest is let run on instead
+ * @digest_ram: seal it with a digest of its memory
  */
 struct save_opts {
 	double timeout;
+	bool digest_ram;
 };
 
 /**

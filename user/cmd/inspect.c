@@ -11,6 +11,7 @@
 
 #include "catalog.h"
 #include "cmd.h"
+#include "lib/digest.h"
 #include "lib/image.h"
 #include "lib/size.h"
 
@@ -169,12 +170,16 @@ static struct json_object *vm_record_json(const struct cpr_catalog_vm *vm,
 		[CPR_IMAGE_VM_SEALED] = "sealed", [CPR_IMAGE_VM_RESTORING] = "restoring",
 	};
 	struct json_object *obj = json_object_new_object();
+	const struct cpr_digests *d = &vm->digests;
 	bool known = vm->state < ARRAY_SIZE(states) && states[vm->state];
 
 	jset_str(obj, "name", vm->node < paths->n ? paths->v[vm->node] + 1 : "?");
 	jset_str(obj, "state", known ? states[vm->state] : fmt("unknown (%u)", vm->state));
 	jset_int(obj, "since", vm->since.sec);
 	jset_bytes(obj, "kernel", vm->kernel, CPR_IMAGE_KERNEL_LEN);
+	jset_digest(obj, "manifest_digest",
+		    d->flags & CPR_IMAGE_VM_MANIFEST_DIGEST ? d->manifest : NULL);
+	jset_digest(obj, "ram_digest", d->flags & CPR_IMAGE_VM_RAM_DIGEST ? d->ram : NULL);
 	jset(obj, "devices", json_object_new_array());
 	jset(obj, "dma", json_object_new_array());
 	return obj;
@@ -349,6 +354,8 @@ static const struct field vm_columns[] = {
 	{ "state", "STATE", NULL },
 	{ "since", "SINCE", show_time },
 	{ "kernel", "KERNEL", NULL },
+	{ "manifest_digest", "DIGEST OF ITS MANIFEST", NULL },
+	{ "ram_digest", "OF ITS RAM", NULL },
 };
 
 /* Of each VM's list: the VM's name, the number in the list, and the entry. */

@@ -14,6 +14,7 @@
 #include "lib/devices.h"
 #include "lib/digest.h"
 #include "lib/dma.h"
+#include "lib/integrity.h"
 #include "lib/interrupt.h"
 #include "lib/manifest.h"
 #include "lib/migration.h"
@@ -46,7 +47,7 @@ static int seal_dead(struct vm *vm, struct err *err)
 
 	if (r == 0)
 		return wrong_state(vm, err);
-	return r == -ESRCH ? vm_do(vm, CPR_CMD_VM_SEAL, err) : r;
+	return r == -ESRCH ? integrity_commit(vm, CPR_CMD_VM_SEAL, err) : r;
 }
 
 /*
@@ -57,7 +58,7 @@ static int unclaim_stale(struct vm *vm, struct err *err)
 {
 	if (qemu_attach(vm->name, QEMU_ATTACH_S, &vm->qemu, NULL) == 0)
 		qemu_kill(&vm->qemu);
-	return vm_do(vm, CPR_CMD_VM_UNCLAIM, err);
+	return integrity_commit(vm, CPR_CMD_VM_UNCLAIM, err);
 }
 
 static int make_restorable(struct vm *vm, struct err *err)
@@ -126,8 +127,10 @@ static int check_memory_files(struct vm *vm, struct err *err)
 static int check(struct vm *vm, struct err *err)
 {
 	const char *binary;
-	int r = vm_manifest(vm, err);
+	int r = integrity_check_manifest(vm, err);
 
+	if (r == 0)
+		r = vm_manifest(vm, err);
 	if (r < 0)
 		return r;
 	binary = jstr(vm->manifest, "binary");
@@ -136,7 +139,9 @@ static int check(struct vm *vm, struct err *err)
 			    .value = binary, .why = strerror(errno),
 			    .remedy = "install it again: the VM was started with it");
 	r = check_memory_files(vm, err);
-	return r < 0 ? r : check_state_file(vm, err);
+	if (r == 0)
+		r = check_state_file(vm, err);
+	return r < 0 ? r : integrity_check_memory(vm, err);
 }
 
 static int start(struct vm *vm, struct err *err)
@@ -191,17 +196,23 @@ static int load(struct vm *vm, const struct restore_opts *opts, struct err *err)
 	return r < 0 ? r : migration_reset(qmp, previous, err);
 }
 
+/* What the devices were found to reach. */
+static void keep_verdict(struct vm *vm)
+{
+	_cleanup_err_ struct err why = { 0 };
+
+	if (has_devices(vm) && vm_manifest_save(vm, &why) < 0)
+		note("VM '%s': %s: %s", vm->name, why.what, why.why);
+}
+
 static void give_back(struct vm *vm, struct err *err)
 {
 	_cleanup_err_ struct err why = { 0 };
-	deadline_t deadline = deadline_in(10);
-	int r;
 
 	qemu_words(vm->name, vm->qemu.log_from, err);
 	qemu_kill(&vm->qemu);
-	while ((r = vm_do(vm, CPR_CMD_VM_UNCLAIM, NULL)) == -EBUSY && deadline_left(deadline))
-		usleep(20000);
-	if (r < 0 && vm_do(vm, CPR_CMD_VM_UNCLAIM, &why) < 0)
+	keep_verdict(vm);
+	if (integrity_commit(vm, CPR_CMD_VM_UNCLAIM, &why) < 0)
 		note("VM '%s': it stays '%s': %s", vm->name, cpr_state_name(vm->info.state),
 		     why.why);
 }
@@ -216,7 +227,8 @@ static void seal_again(struct vm *vm, struct err *err)
 		note("VM '%s': its devices will not be held: %s", vm->name, why.why);
 	err_clear(&why);
 	qemu_kill(&vm->qemu);
-	if (vm_do(vm, CPR_CMD_VM_SAVE, &why) < 0 || vm_do(vm, CPR_CMD_VM_SEAL, &why) < 0)
+	if (vm_do(vm, CPR_CMD_VM_SAVE, &why) < 0 ||
+	    integrity_commit(vm, CPR_CMD_VM_SEAL, &why) < 0)
 		note("VM '%s': it stays '%s': %s", vm->name, cpr_state_name(vm->info.state),
 		     why.why);
 }
@@ -252,6 +264,7 @@ static int run_on(struct vm *vm, bool live, struct err *err)
 		give_back(vm, err);
 		return r;
 	}
+	keep_verdict(vm);
 	r = live ? guest_resume(vm->qemu.qmp, err) : 0;
 	if (r < 0)
 		seal_again(vm, err);

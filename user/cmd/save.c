@@ -16,6 +16,7 @@
 #include "lib/devices.h"
 #include "lib/digest.h"
 #include "lib/dma.h"
+#include "lib/integrity.h"
 #include "lib/interrupt.h"
 #include "lib/manifest.h"
 #include "lib/migration.h"
@@ -40,6 +41,7 @@ int forget_saved(struct vm *vm, struct err *err)
 
 	json_object_object_del(vm->manifest, "saved");
 	json_object_object_del(vm->manifest, "suspended");
+	json_object_object_del(vm->manifest, "digest_ram");
 	unlink(state);
 	unlink(part);
 	return vm_manifest_save(vm, err);
@@ -86,6 +88,8 @@ static void record(struct vm *vm, const struct digest *digest, const char *runst
 	jset_str(saved, "runstate", runstate);
 	if (manifest_suspended(vm->manifest))
 		jset_bool(saved, "suspended", true);
+	if (jbool(vm->manifest, "digest_ram", false))
+		jset_bool(saved, "digest_ram", true);
 	jset(saved, "previous", json_object_get(previous));
 	jset(vm->manifest, "saved", saved);
 }
@@ -214,7 +218,7 @@ static void roll_back(struct vm *vm, const char *runstate, struct json_object *p
  * A paused guest whose save was aborted is still in postmigrate, and has not run
  * since: its state is the one on file.
  */
-static int save_again(struct vm *vm, struct err *err)
+static int save_again(struct vm *vm, const struct save_opts *opts, struct err *err)
 {
 	_cleanup_free_ char *path = vm_path(vm->name, STATE_FILE);
 	struct json_object *saved = jget(vm->manifest, "saved");
@@ -232,7 +236,11 @@ static int save_again(struct vm *vm, struct err *err)
 		return fail(err, -EIO, .what = "state file", .value = path,
 			    .why = "it has changed since it was saved",
 			    .remedy = fmt("'cpr-helper abort %s', then save again", vm->name));
-	return vm_do(vm, CPR_CMD_VM_SAVE, err);
+	if (opts->digest_ram) {
+		jset_bool(saved, "digest_ram", true);
+		r = vm_manifest_save(vm, err);
+	}
+	return r < 0 ? r : vm_do(vm, CPR_CMD_VM_SAVE, err);
 }
 
 static int suspend(struct vm *vm, deadline_t deadline, struct err *err)
@@ -291,6 +299,10 @@ static int save_now(struct vm *vm, const char *runstate, const struct save_opts 
 		jset_bool(vm->manifest, "suspended", true);
 	else
 		json_object_object_del(vm->manifest, "suspended");
+	if (opts->digest_ram)
+		jset_bool(vm->manifest, "digest_ram", true);
+	else
+		json_object_object_del(vm->manifest, "digest_ram");
 	r = vm_manifest_save(vm, err);
 	if (r < 0)
 		return r;
@@ -322,7 +334,7 @@ int save_vm(struct vm *vm, const struct save_opts *opts, struct json_object *res
 	if (r < 0)
 		return r;
 	if (streq(runstate, "postmigrate"))
-		r = save_again(vm, err);
+		r = save_again(vm, opts, err);
 	else if (!is_savable(runstate))
 		r = fail(err, -EBUSY, .exit = CPR_EXIT_BUSY, .what = "VM", .value = vm->name,
 			 .why = fmt("its guest is '%s', neither running nor paused", runstate));
@@ -338,7 +350,7 @@ int save_vm(struct vm *vm, const struct save_opts *opts, struct json_object *res
 	return 0;
 }
 
-/* Quits QEMU for good. Retries while the kernel still lets go of the memory. */
+/* Quits QEMU for good. */
 int seal_vm(struct vm *vm, struct err *err)
 {
 	deadline_t deadline = deadline_in(10);
@@ -348,11 +360,7 @@ int seal_vm(struct vm *vm, struct err *err)
 		r = migration_await_status(vm->qemu.qmp, "postmigrate", deadline, err);
 	if (r == 0)
 		r = qemu_quit(&vm->qemu, err);
-	if (r < 0)
-		return r;
-	while ((r = vm_do(vm, CPR_CMD_VM_SEAL, NULL)) == -EBUSY && deadline_left(deadline))
-		usleep(20000);
-	return r < 0 ? vm_do(vm, CPR_CMD_VM_SEAL, err) : 0;
+	return r < 0 ? r : integrity_commit(vm, CPR_CMD_VM_SEAL, err);
 }
 
 static bool want_save(const struct cpr_vm *vm)
@@ -366,6 +374,7 @@ static int save_one(struct vm *vm, const struct args *args, struct json_object *
 	struct save_opts opts = { .timeout = arg_timeout(args, SAVE_TIMEOUT_S, err) };
 
 	vm->full = arg(args, "full");
+	opts.digest_ram = arg(args, "digest-ram");
 	return opts.timeout < 0 ? -EINVAL : save_vm(vm, &opts, result, err);
 }
 
@@ -381,12 +390,13 @@ static int run_save(const struct args *args, struct err *err)
 
 const struct cmd cmd_save = {
 	.name = "save",
-	.synopsis = "NAME|--all [--timeout SECONDS] [--full]",
+	.synopsis = "NAME|--all [--timeout SECONDS] [--full] [--digest-ram]",
 	.summary = "stop a guest and save its device state; abort undoes it",
 	.opts = {
 		{ "all", NULL, "every VM that is running" },
 		{ "timeout", "SECONDS", "give up and let the guest run on after this long (120)" },
 		{ "full", NULL, "look at every page that devices can reach" },
+		{ "digest-ram", NULL, "take a digest of the guest's memory, which restore compares" },
 	},
 	.max_args = 1,
 	.dry_run = true,

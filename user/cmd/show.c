@@ -5,6 +5,7 @@
 #include "cmd.h"
 #include "lib/cprfs.h"
 #include "lib/devices.h"
+#include "lib/integrity.h"
 #include "lib/manifest.h"
 #include "lib/size.h"
 
@@ -77,6 +78,8 @@ static const struct field lines[] = {
 	{ "manifest.saved.time", "saved", show_time },
 	{ "manifest.saved.kernel", "saved under", NULL },
 	{ "manifest.saved.runstate", "guest before", NULL },
+	{ "digests.manifest", "sealed manifest", NULL },
+	{ "digests.ram", "sealed RAM", NULL },
 	{ "manifest.argv", "arguments", show_argv },
 };
 
@@ -117,6 +120,7 @@ static int run_show(const struct args *args, struct err *err)
 	out = vm_json(&info);
 	jset(out, "devices", devices_json(genl, info.name, manifest));
 	jset(out, "mappings", mappings_json(&info));
+	jset(out, "digests", integrity_json(&info.digests));
 	jset(out, "verified", json_object_get(jget(manifest, "verified")));
 	jset(out, "manifest", json_object_get(manifest));
 	if (out_json) {

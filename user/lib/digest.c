@@ -30,19 +30,34 @@ static int feed(XXH3_state_t *state, int fd, uint64_t *size)
 	return 0;
 }
 
+void digest_bytes_text(const uint8_t *bytes, char *text)
+{
+	text += sprintf(text, "xxh3-128:");
+	for (size_t i = 0; i < DIGEST_BYTES; i++)
+		text += sprintf(text, "%02x", bytes[i]);
+}
+
+void jset_digest(struct json_object *obj, const char *key, const uint8_t *bytes)
+{
+	char text[DIGEST_LEN];
+
+	if (bytes)
+		digest_bytes_text(bytes, text);
+	jset_str(obj, key, bytes ? text : NULL);
+}
+
 void digest_text(const XXH3_state_t *state, char *text)
 {
 	XXH128_canonical_t canon;
 
 	XXH128_canonicalFromHash(&canon, XXH3_128bits_digest(state));
-	text += sprintf(text, "xxh3-128:");
-	for (size_t i = 0; i < sizeof(canon.digest); i++)
-		text += sprintf(text, "%02x", canon.digest[i]);
+	digest_bytes_text(canon.digest, text);
 }
 
 int digest_fd(int fd, struct digest *out)
 {
 	_cleanup_(cleanup_xxh3) XXH3_state_t *state = XXH3_createState();
+	XXH128_canonical_t canon;
 	int r;
 
 	if (!state)
@@ -51,7 +66,9 @@ int digest_fd(int fd, struct digest *out)
 	r = feed(state, fd, &out->size);
 	if (r < 0)
 		return r;
-	digest_text(state, out->text);
+	XXH128_canonicalFromHash(&canon, XXH3_128bits_digest(state));
+	memcpy(out->bytes, canon.digest, sizeof(out->bytes));
+	digest_bytes_text(out->bytes, out->text);
 	return 0;
 }
 

@@ -8,14 +8,17 @@
 #include "error.h"
 
 #define DIGEST_LEN 48
+#define DIGEST_BYTES sizeof(XXH128_canonical_t)
 
 /**
  * struct digest - what a file held
  * @size: bytes
+ * @bytes: in canonical order
  * @text: "xxh3-128:" and 32 hexadecimal digits
  */
 struct digest {
 	uint64_t size;
+	uint8_t bytes[DIGEST_BYTES];
 	char text[DIGEST_LEN];
 };
 
@@ -32,5 +35,11 @@ int digest_file(const char *path, struct digest *out, struct err *err);
 
 /* The text for what @state has been fed. @text has DIGEST_LEN bytes. */
 void digest_text(const XXH3_state_t *state, char *text);
+
+/* The text for DIGEST_BYTES @bytes. */
+void digest_bytes_text(const uint8_t *bytes, char *text);
+
+/* That text as a member of a JSON object; null if @bytes is NULL. */
+void jset_digest(struct json_object *obj, const char *key, const uint8_t *bytes);
 
 #endif

@@ -53,7 +53,6 @@ int dma_snapshot(struct vm *vm, struct err *err)
 static void record(struct vm *vm, const struct cpr_verdict *verdict)
 {
 	struct json_object *verified = json_object_new_object();
-	_cleanup_err_ struct err why = { 0 };
 
 	jset_int(verified, "time", time(NULL));
 	jset_str(verified, "kernel", kernel_release());
@@ -61,8 +60,6 @@ static void record(struct vm *vm, const struct cpr_verdict *verdict)
 	jset_int(verified, "bytes", verdict->dma.bytes);
 	jset_int(verified, "differences", verdict->differences);
 	jset(vm->manifest, "verified", verified);
-	if (vm_manifest_save(vm, &why) < 0)
-		note("VM '%s': %s: %s", vm->name, why.what, why.why);
 }
 
 static const char *place(bool somewhere, uint64_t at)

@@ -301,6 +301,14 @@ static struct cpr_dma read_dma(struct nlattr **a)
 	};
 }
 
+static bool read_digest(struct nlattr *a, uint8_t *digest)
+{
+	if (!a || nla_len(a) != CPR_DIGEST_LEN)
+		return false;
+	memcpy(digest, nla_data(a), CPR_DIGEST_LEN);
+	return true;
+}
+
 static int on_vm(struct nl_msg *msg, void *data)
 {
 	struct nlattr *a[CPR_A_VM_MAX + 1];
@@ -320,6 +328,8 @@ static int on_vm(struct nl_msg *msg, void *data)
 	};
 	copy_string(vm->name, a[CPR_A_VM_NAME], sizeof(vm->name));
 	copy_string(vm->kernel, a[CPR_A_VM_KERNEL], sizeof(vm->kernel));
+	vm->digests.has_manifest = read_digest(a[CPR_A_VM_MANIFEST_DIGEST], vm->digests.manifest);
+	vm->digests.has_ram = read_digest(a[CPR_A_VM_RAM_DIGEST], vm->digests.ram);
 	read_strings(msg, CPR_A_VM_MEMORY_FILE, &vm->files);
 	return 0;
 }
@@ -374,6 +384,23 @@ int genl_vm_do(struct genl *genl, int cmd, const char *name, const struct strv *
 		nla_put_string(msg, CPR_A_VM_NAME, name);
 		for (size_t i = 0; files && i < files->n; i++)
 			nla_put_string(msg, CPR_A_VM_MEMORY_FILE, files->v[i]);
+	}
+	detail("module: VM command %d for '%s'", cmd, name);
+	return run(genl, msg, &t, "VM", name, err);
+}
+
+int genl_vm_seal(struct genl *genl, int cmd, const char *name, const struct vm_digests *digests,
+		 struct err *err)
+{
+	struct nl_msg *msg = request(genl, cmd, 0);
+	struct transaction t = { 0 };
+
+	if (msg) {
+		nla_put_string(msg, CPR_A_VM_NAME, name);
+		if (digests->has_manifest)
+			nla_put(msg, CPR_A_VM_MANIFEST_DIGEST, CPR_DIGEST_LEN, digests->manifest);
+		if (digests->has_ram)
+			nla_put(msg, CPR_A_VM_RAM_DIGEST, CPR_DIGEST_LEN, digests->ram);
 	}
 	detail("module: VM command %d for '%s'", cmd, name);
 	return run(genl, msg, &t, "VM", name, err);

@@ -49,12 +49,24 @@ struct cpr_dma {
 };
 
 /**
+ * struct vm_digests - by which the files of a sealed VM are known
+ * @manifest: of manifest.json's bytes, XXH3-128 in canonical order
+ * @ram: of its memory files, see ramdigest.h
+ */
+struct vm_digests {
+	bool has_manifest, has_ram;
+	uint8_t manifest[CPR_DIGEST_LEN];
+	uint8_t ram[CPR_DIGEST_LEN];
+};
+
+/**
  * struct cpr_vm - what the module knows of a VM
  * @files: names of its memory files, owned
  * @memory: sum of their sizes, bytes
  * @mapped: some process maps one of them
  * @since: when the state was entered, seconds since the epoch
  * @kernel: release that ran then
+ * @digests: committed when it was sealed
  * @dma: of its snapshot
  */
 struct cpr_vm {
@@ -65,6 +77,7 @@ struct cpr_vm {
 	bool mapped;
 	uint64_t since;
 	char kernel[80];
+	struct vm_digests digests;
 	struct cpr_dma dma;
 };
 
@@ -179,6 +192,17 @@ int genl_vms(struct genl *genl, struct cpr_vms *vms, struct err *err);
  */
 int genl_vm_do(struct genl *genl, int cmd, const char *name, const struct strv *files,
 	       struct err *err);
+
+/**
+ * genl_vm_seal - move a VM to another state, with digests
+ * @cmd: CPR_CMD_VM_SEAL or CPR_CMD_VM_UNCLAIM
+ * @digests: to be committed with the step; those on record that are not among them
+ *	are kept
+ *
+ * Returns: as genl_vm_do().
+ */
+int genl_vm_seal(struct genl *genl, int cmd, const char *name, const struct vm_digests *digests,
+		 struct err *err);
 
 /**
  * struct cpr_look - how the module looks at what devices can reach

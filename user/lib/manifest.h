@@ -20,6 +20,7 @@
  *	runstate	of the guest before the last save ("running", "paused");
  *			absent before the first
  *	suspended	true: that save has put the guest to sleep
+ *	digest_ram	true: that save is to be sealed with a digest of the memory
  *	verified	{"time", "kernel", "extents", "bytes", "differences"}: what
  *			the last check of the devices' mappings found; absent
  *			before the first
@@ -30,6 +31,8 @@
  *	  runstate		of the guest before ("running", "paused", ...)
  *	  suspended		true: save has put it to sleep, and who lets it run
  *				on wakes it
+ *	  digest_ram		true: the seal takes a digest of the memory files,
+ *				which the module keeps
  *	  previous		{"capabilities": [...], "parameters": {...}}: what
  *				save changed in QEMU and abort puts back
  */

@@ -76,6 +76,7 @@ leave_kernel() {
 	kill -9 "$(pid_of v)"
 	while [ -n "$(pid_of v 2>/dev/null)" ]; do sleep 0.05; done
 	sed -i 's/^saved/held/' "$CPR_FAKE/vm.v"
+	reseal v
 	rm -f "$root/sys/bus/pci/devices/$nic/driver"
 	echo >"$root/sys/bus/pci/devices/$nic/driver_override"
 	: >"$CPR_FAKE/log"

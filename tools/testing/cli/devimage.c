@@ -54,10 +54,17 @@ static void put_nodes(struct cpr_catalog_writer *w, u32 frame)
 	cpr_catalog_put_frames(w, &(struct cpr_extent){ 0, frame, 2 });
 }
 
+/* Of the first VM. */
+static struct cpr_digests digests = {
+	CPR_IMAGE_VM_MANIFEST_DIGEST | CPR_IMAGE_VM_RAM_DIGEST,
+	{ 0x01, 0x23, [15] = 0xef }, { 0xfe, [15] = 0x10 },
+};
+
 static void put_vm(struct cpr_catalog_writer *w, u32 node)
 {
 	cpr_catalog_put_vm(w, &(struct cpr_catalog_vm){
-		.node = node, .state = CPR_IMAGE_VM_SEALED, .kernel = "6.12.0" });
+		.node = node, .state = CPR_IMAGE_VM_SEALED, .kernel = "6.12.0",
+		.digests = node == 1 ? digests : (struct cpr_digests){ 0 } });
 }
 
 static int make_wrong(const char *fault)
@@ -74,6 +81,10 @@ static int make_wrong(const char *fault)
 		devices[1].members = 4;
 	else if (!strcmp(fault, "twice"))
 		devices[0] = devices[1];
+	else if (!strcmp(fault, "flags"))
+		digests.flags = 7;
+	else if (!strcmp(fault, "digest"))
+		digests.flags = CPR_IMAGE_VM_MANIFEST_DIGEST;
 	else
 		return -1;
 	return 0;

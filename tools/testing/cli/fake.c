@@ -12,6 +12,8 @@
  *	$CPR_FAKE/kexec		what kexec_load() was given
  *	$CPR_FAKE/log		what the module was asked to do, a line each
  *	$CPR_FAKE/devices.NAME	the addresses in a VM's snapshot
+ *	$CPR_FAKE/digests.NAME	"MANIFEST RAM": 32 hexadecimal digits each, or "-"; absent:
+ *				neither
  *	$CPR_FAKE/hold		"HOLD REASON" of all devices
  *	$CPR_FAKE/differences	"ADDRESS KIND IOVA LENGTH EXPECTED FOUND", a line each
  *	$CPR_FAKE/root		/sys, /proc and /dev, as far as they are about devices
@@ -189,6 +191,49 @@ static void read_snapshot(struct cpr_vm *vm)
 	vm->dma = (struct cpr_dma){ n, n, n * FRAME_SIZE };
 }
 
+static bool read_digest(const char *hex, uint8_t *digest)
+{
+	for (size_t i = 0; i < CPR_DIGEST_LEN; i++)
+		if (sscanf(hex + 2 * i, "%2hhx", &digest[i]) != 1)
+			return false;
+	return true;
+}
+
+static void read_digests(struct cpr_vm *vm)
+{
+	_cleanup_free_ char *path = fake_path("digests.", vm->name);
+	_cleanup_free_ char *text = read_text(path, 256);
+	char manifest[40] = "-", ram[40] = "-";
+
+	if (text)
+		sscanf(text, "%39s %39s", manifest, ram);
+	vm->digests.has_manifest = read_digest(manifest, vm->digests.manifest);
+	vm->digests.has_ram = read_digest(ram, vm->digests.ram);
+}
+
+static void print_digest(FILE *f, bool has, const uint8_t *digest)
+{
+	for (size_t i = 0; has && i < CPR_DIGEST_LEN; i++)
+		fprintf(f, "%02x", digest[i]);
+	fputs(has ? " " : "- ", f);
+}
+
+static int write_digests(const struct cpr_vm *vm)
+{
+	_cleanup_free_ char *path = fake_path("digests.", vm->name);
+	FILE *f;
+
+	if (!vm->digests.has_manifest && !vm->digests.has_ram)
+		return unlink(path) < 0 && errno != ENOENT ? -errno : 0;
+	f = fopen(path, "we");
+	if (!f)
+		return -errno;
+	print_digest(f, vm->digests.has_manifest, vm->digests.manifest);
+	print_digest(f, vm->digests.has_ram, vm->digests.ram);
+	fclose(f);
+	return 0;
+}
+
 static int write_state(const struct cpr_vm *vm)
 {
 	_cleanup_free_ char *path = fake_path("vm.", vm->name);
@@ -226,6 +271,7 @@ int genl_vm(struct genl *genl, const char *name, struct cpr_vm *vm, struct err *
 	}
 	vm->mapped = is_mapped(name);
 	read_snapshot(vm);
+	read_digests(vm);
 	return 0;
 }
 
@@ -264,31 +310,64 @@ static void forget_devices(const char *name)
 	unlink(path);
 }
 
+/* The VM after the step, which is not yet written down. */
+static int take_step(struct genl *genl, int cmd, const char *name, struct cpr_vm *vm,
+		     struct err *err)
+{
+	int r = refused(moves[cmd].name, name, err);
+
+	if (r == 0)
+		r = genl_vm(genl, name, vm, err);
+	if (r < 0)
+		return r;
+	if (!(moves[cmd].from & 1u << vm->state))
+		return fail(err, -EINVAL, .what = "VM", .value = name,
+			    .why = fmt("kernel: cannot %s a VM that is %s", moves[cmd].name,
+				       cpr_state_name(vm->state)));
+	if (moves[cmd].unmapped && vm->mapped)
+		return fail(err, -EBUSY, .exit = CPR_EXIT_BUSY, .what = "VM", .value = name,
+			    .why = "kernel: its memory is mapped");
+	vm->state = moves[cmd].to;
+	if (vm->state == CPR_VM_STATE_DEFINED || vm->state == CPR_VM_STATE_RUNNING)
+		vm->digests = (struct vm_digests){ 0 };
+	return 0;
+}
+
 int genl_vm_do(struct genl *genl, int cmd, const char *name, const struct strv *files,
 	       struct err *err)
 {
 	_cleanup_vm_info_ struct cpr_vm vm = { 0 };
-	int r = refused(moves[cmd].name, name, err);
+	int r = take_step(genl, cmd, name, &vm, err);
 
-	if (r == 0)
-		r = genl_vm(genl, name, &vm, err);
 	if (r < 0)
 		return r;
-	if (!(moves[cmd].from & 1u << vm.state))
-		return fail(err, -EINVAL, .what = "VM", .value = name,
-			    .why = fmt("kernel: cannot %s a VM that is %s", moves[cmd].name,
-				       cpr_state_name(vm.state)));
-	if (moves[cmd].unmapped && vm.mapped)
-		return fail(err, -EBUSY, .exit = CPR_EXIT_BUSY, .what = "VM", .value = name,
-			    .why = "kernel: its memory is mapped");
 	log_line("%s %s", moves[cmd].name, name);
-	vm.state = moves[cmd].to;
 	if (vm.state == CPR_VM_STATE_DEFINED ||
 	    (vm.state == CPR_VM_STATE_RUNNING && cmd == CPR_CMD_VM_PIN))
 		forget_devices(name);
 	for (size_t i = 0; files && i < files->n; i++)
 		strv_push(&vm.files, files->v[i]);
-	return write_state(&vm);
+	r = write_digests(&vm);
+	return r < 0 ? r : write_state(&vm);
+}
+
+int genl_vm_seal(struct genl *genl, int cmd, const char *name, const struct vm_digests *digests,
+		 struct err *err)
+{
+	_cleanup_vm_info_ struct cpr_vm vm = { 0 };
+	int r = take_step(genl, cmd, name, &vm, err);
+
+	if (r < 0)
+		return r;
+	log_line("%s %s", moves[cmd].name, name);
+	if (digests->has_manifest)
+		memcpy(vm.digests.manifest, digests->manifest, CPR_DIGEST_LEN);
+	if (digests->has_ram)
+		memcpy(vm.digests.ram, digests->ram, CPR_DIGEST_LEN);
+	vm.digests.has_manifest |= digests->has_manifest;
+	vm.digests.has_ram |= digests->has_ram;
+	r = write_digests(&vm);
+	return r < 0 ? r : write_state(&vm);
 }
 
 /* One mapping for each device; what is not told of them a test does not need. */

@@ -100,6 +100,9 @@ json 'inspect: devices' "o['problems'] == [] and [v['name'] for v in o['vms']] =
 	 'revision': '00', 'serial': None, 'dma': 0, \
 	 'members': ['0000:41:00.0', '0000:41:00.1', '0000:41:00.2', '0000:41:00.3', '10000:41:1f.7']}]" \
 	inspect "$img"
+json 'inspect: digests' "[(v['manifest_digest'], v['ram_digest']) for v in o['vms']] == [ \
+	('xxh3-128:012300000000000000000000000000ef', 'xxh3-128:fe000000000000000000000000000010'), \
+	(None, None)]" inspect "$img"
 json 'inspect: what they reach' "o['vms'][1]['dma'] == [ \
 	{'region': {'extents': 1, 'bytes': 4 << 20}, 'mmio': {'extents': 0, 'bytes': 0}, \
 	 'ram': {'extents': 0, 'bytes': 0}}, \
@@ -109,9 +112,9 @@ json 'inspect: what they reach' "o['vms'][1]['dma'] == [ \
 call inspect "$img"
 holds 'its exit status' test "$status" = 0
 # The tables of the VMs, of the devices and of the DMA, without what is not about these.
-want='VM   STATE   SINCE  KERNEL
-db   sealed  -      6.12.0
-web  sealed  -      6.12.0
+want='VM   STATE   SINCE  KERNEL  DIGEST OF ITS MANIFEST                     OF ITS RAM
+db   sealed  -      6.12.0  xxh3-128:012300000000000000000000000000ef  xxh3-128:fe000000000000000000000000000010
+web  sealed  -      6.12.0  -                                          -
 
 VM   DEVICE         MODEL      SUBSYSTEM  CLASS   REV  SERIAL            DMA  IOMMU GROUP
 web  0000:41:00.0   8086:10d3  1af4:1100  020000  03   0123456789abcdef  1    0000:41:00.0 0000:41:00.1
@@ -134,6 +137,8 @@ wrong() { # FAULT WORDS
 	json 'and shows none of it' "'vms' not in o and not o['slots'][0]['valid'] and \
 		o['slots'][0]['problem'] == '$2'" inspect "$img"
 }
+wrong flags 'VM 0: unknown flags 0x4'
+wrong digest 'VM 0: flags 0x1 do not fit the digest of its memory'
 wrong class 'VM 1: DMA at iova 0 leads to 0x140600000, which is not of class 3'
 wrong order 'VM 1: DMA of 0x340000 bytes at iova 0 is bad or out of order'
 wrong dma 'VM 1: a device has DMA record 2 of 2'

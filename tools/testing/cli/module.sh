@@ -89,6 +89,22 @@ end() { # NAME: its QEMU, and all of it
 }
 # As after a kexec: what is sealed is held.
 next_kernel() { sed -i 's/^sealed/held/' "$CPR_FAKE"/vm.*; }
+# The XXH3-128 of a file.
+xxh3() { # FILE
+	python3 - "$1" <<-'EOF'
+		import ctypes, sys
+		class Hash(ctypes.Structure):
+		    _fields_ = [("low", ctypes.c_uint64), ("high", ctypes.c_uint64)]
+		xxh = ctypes.CDLL("libxxhash.so.0")
+		xxh.XXH3_128bits.restype = Hash
+		xxh.XXH3_128bits.argtypes = [ctypes.c_char_p, ctypes.c_size_t]
+		data = open(sys.argv[1], "rb").read()
+		h = xxh.XXH3_128bits(data, len(data))
+		print("%016x%016x" % (h.high, h.low))
+	EOF
+}
+# The digest of the manifest as it is now, as if the VM had been sealed so.
+reseal() { echo "$(xxh3 "/run/cpr/$1/manifest.json") - " >"$CPR_FAKE/digests.$1"; }
 gone() { ! [ -e "/run/cpr/$1" ]; }
 manifest() { # NAME EXPRESSION of m
 	python3 -c "
@@ -119,6 +135,7 @@ forge() { # [FROM TO]...
 		m["saved"]["digest"] = "xxh3-128:%016x%016x" % (h.high, h.low)
 		json.dump(m, open("/run/cpr/a/manifest.json", "w"))
 	EOF
+	reseal a
 }
 module_tests() {
 	local count_before state
@@ -214,6 +231,9 @@ module_tests() {
 	kill -9 "$(pid_of a)"
 	while [ -n "$(pid_of a 2>/dev/null)" ]; do sleep 0.05; done
 	sed -i 's/^saved/held/' "$CPR_FAKE/vm.a"
+	refuses 'a VM that was sealed without a digest' 1 \
+		"cpr-helper: manifest '/run/cpr/a/manifest.json': no digest of it was sealed, so nothing proves it" restore a
+	reseal a
 
 	truncate -s -1 /run/cpr/a/state
 	refuses 'a truncated state' 1 "cpr-helper: state file '/run/cpr/a/state': it has $(stat -c %s /run/cpr/a/state) bytes, and was saved with $(stat -c %s "$tmp/state")" restore a
@@ -238,11 +258,14 @@ module_tests() {
 	holds 'leaves it held, again' state_is a held
 	cp "$tmp/state" /run/cpr/a/state
 	echo '{' >/run/cpr/a/manifest.json
+	reseal a
 	call restore a
 	holds 'a damaged manifest' grep -q "^cpr-helper: manifest 'manifest.json': " <<<"$err"
 	sed 's,"binary":"[^"]*","binary":"/no/qemu",' "$tmp/manifest" >/run/cpr/a/manifest.json
+	reseal a
 	refuses 'a QEMU that is gone' 3 "cpr-helper: QEMU binary '/no/qemu': No such file or directory" restore a
 	sed 's,"machine":"[^"]*","machine":"pc-q35-99.0",' "$tmp/manifest" >/run/cpr/a/manifest.json
+	reseal a
 	call restore a
 	holds 'the state of another machine' grep -q "expected machine type 'pc-q35-99.0', as the manifest has it" <<<"$err"
 	forge 'pc-q35-10.0' 'pc-q35-99.0'
@@ -250,6 +273,7 @@ module_tests() {
 	holds 'a machine that QEMU does not know' grep -q '^  | .*unsupported machine type' <<<"$err"
 	cp "$tmp/state" /run/cpr/a/state
 	cp "$tmp/manifest" /run/cpr/a/manifest.json
+	reseal a
 	echo 'broken' >"$CPR_FAKE/fail-pin"
 	refuses 'a module that refuses the pin' 1 "cpr-helper: VM 'a': kernel: broken" restore a
 	rm "$CPR_FAKE/fail-pin"

@@ -28,12 +28,6 @@ says() {
 
 ticks_on() { ticks "$1" $(($(last_tick "$1") + 2)) 60; }
 
-# A save, the end of its QEMU and a seal: what `kexec` does, without the jump.
-seal() {
-	cpr-helper save "$1" >&2 && qmp "$1" quit >/dev/null &&
-		until_ok 30 "$ctl" seal "$1"
-}
-
 test_before_a_region() {
 	says "the module is not loaded" 4 "modprobe cpr_handover" cpr-helper run vm1 --ram 64M -- qemu-system-x86_64
 	load_module region=256M!4G
@@ -77,15 +71,22 @@ test_full_while_saving() {
 }
 
 test_spoiled_state() {
-	check "it is saved, its state cut short, and sealed" sh -c "cpr-helper save vm1 && cp $mnt/vm1/state /root/state && truncate -s -100 $mnt/vm1/state"
+	check "it is saved, and its state cut short" sh -c "cpr-helper save vm1 && cp $mnt/vm1/state /root/state && truncate -s -100 $mnt/vm1/state"
 	qmp vm1 quit >/dev/null
-	check "it is sealed" until_ok 30 "$ctl" seal vm1
+	check "it is sealed" until_ok 30 "$ctl" seal vm1 $mnt/vm1/manifest.json
 	says "a truncated state is refused" 1 "state" cpr-helper restore vm1
 	check "the VM is as it was" test "$("$ctl" state vm1)" = sealed
 	says "it is not deleted just so" 5 "--force" cpr-helper delete vm1
-	# Put right what was cut off, as nobody could from outside.
+	# Put right what was cut off, as nobody could from outside; and edit the manifest.
 	"$ctl" claim vm1
 	cp /root/state $mnt/vm1/state
+	cp $mnt/vm1/manifest.json /root/manifest
+	echo >>$mnt/vm1/manifest.json
+	"$ctl" unclaim vm1
+	says "a manifest that is not the sealed one is refused" 1 "its digest is not the one that was sealed" cpr-helper restore vm1
+	check "the VM is as it was, again" test "$("$ctl" state vm1)" = sealed
+	"$ctl" claim vm1
+	cp /root/manifest $mnt/vm1/manifest.json
 	"$ctl" unclaim vm1
 	mv /usr/bin/qemu-system-x86_64 /usr/bin/qemu-away
 	says "its QEMU is gone" 3 "qemu-system-x86_64" cpr-helper restore vm1
@@ -93,6 +94,28 @@ test_spoiled_state() {
 	check "then it is restored" cpr-helper restore vm1
 	check "and runs on" ticks_on vm1
 	check "with the memory it had" sh -c "! grep -aq CORRUPT $(guest_console vm1) && test $(grep -ac 'GUEST up' "$(guest_console vm1)") = 1"
+}
+
+test_digest_of_memory() {
+	check "it is saved, to be sealed with a digest of its memory" cpr-helper save --digest-ram vm1
+	pkill -9 qemu-system-x86
+	check "its QEMU is gone" until_ok 20 sh -c "cpr-helper list | grep vm1 | grep -q dead"
+	mv /usr/bin/qemu-system-x86_64 /usr/bin/qemu-away
+	says "it is sealed, and not restored without QEMU" 3 "qemu-system-x86_64" cpr-helper restore vm1
+	mv /usr/bin/qemu-away /usr/bin/qemu-system-x86_64
+	check "the digest is there" sh -c "cpr-helper show vm1 | grep -q '^sealed RAM: *xxh3-128:'"
+	"$ctl" claim vm1
+	dd if=$mnt/vm1/ram0 of=/root/page bs=4K skip=15000 count=1 status=none
+	dd if=/dev/urandom of=$mnt/vm1/ram0 bs=4K seek=15000 count=1 conv=notrunc status=none
+	"$ctl" unclaim vm1
+	says "memory that has changed is refused" 1 "its digest is not the one that was sealed" cpr-helper restore vm1
+	check "the VM is as it was" test "$("$ctl" state vm1)" = sealed
+	"$ctl" claim vm1
+	dd if=/root/page of=$mnt/vm1/ram0 bs=4K seek=15000 conv=notrunc status=none
+	# Left claimed, as by a restore that was cut off.
+	check "it is restored with the memory it had" cpr-helper restore vm1
+	check "and runs on" ticks_on vm1
+	check "without a corrupt byte" sh -c "! grep -aq CORRUPT $(guest_console vm1)"
 }
 
 test_killed_qemu() {
@@ -122,6 +145,7 @@ test_bad_qemu
 test_save_and_abort
 test_full_while_saving
 test_spoiled_state
+test_digest_of_memory
 test_killed_qemu
 test_region_forgotten
 until_ok 30 umount $mnt

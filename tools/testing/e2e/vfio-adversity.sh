@@ -60,7 +60,8 @@ is_driven_by() { [ "$(driver_of "$1")" = "$2" ]; }
 
 # A save, the end of its QEMU and a seal: what `kexec` does, without the jump.
 seal() {
-	cpr-helper save "$1" >&2 && qmp "$1" quit >/dev/null && until_ok 30 "$ctl" seal "$1"
+	cpr-helper save "$1" >&2 && qmp "$1" quit >/dev/null &&
+		until_ok 30 "$ctl" seal "$1" "$mnt/$1/manifest.json"
 }
 
 next_kernel() { until_ok 30 umount $mnt && rmmod cpr_handover; }

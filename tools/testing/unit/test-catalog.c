@@ -86,11 +86,15 @@ static void put_nodes(struct cpr_catalog_writer *w, u64 generation)
 	}
 }
 
+static const struct cpr_digests digests = {
+	CPR_IMAGE_VM_MANIFEST_DIGEST | CPR_IMAGE_VM_RAM_DIGEST, { 1, [15] = 2 }, { [15] = 3 },
+};
+
 static void put_vm(struct cpr_catalog_writer *w, u32 node)
 {
 	cpr_catalog_put_vm(w, &(struct cpr_catalog_vm){
 		.node = node, .state = CPR_IMAGE_VM_SEALED, .kernel = "6.12.0",
-		.since = { 5, 6 } });
+		.since = { 5, 6 }, .digests = digests });
 }
 
 static int commit(unsigned int slot, u64 generation)
@@ -196,6 +200,9 @@ TEST(what_is_committed_is_read_back)
 	CHECK_EQ(e.vm.node, 2);
 	CHECK_EQ(e.vm.state, CPR_IMAGE_VM_SEALED);
 	CHECK_STR(e.vm.kernel, "6.12.0");
+	CHECK_EQ(e.vm.digests.flags, digests.flags);
+	CHECK(!memcmp(e.vm.digests.manifest, digests.manifest, CPR_IMAGE_DIGEST_LEN));
+	CHECK(!memcmp(e.vm.digests.ram, digests.ram, CPR_IMAGE_DIGEST_LEN));
 	CHECK(!cpr_catalog_next(&cat, &cursor, &e));
 }
 
@@ -498,13 +505,70 @@ TEST(forged_catalogs)
 	FORGE("unknown state 0", vm_record()->state = 0);
 	FORGE("unknown state 77", vm_record()->state = cpu_to_le32(77));
 	FORGE("malformed time or kernel", memset(vm_record()->kernel, 'x', CPR_IMAGE_KERNEL_LEN));
-	FORGE("has size 104, 96 bytes are left", vm_record()->rec.size = cpu_to_le32(104));
+	FORGE("has size 136, 128 bytes are left", vm_record()->rec.size = cpu_to_le32(136));
 	FORGE("has size 0", node(2)->rec.size = 0);
 	FORGE("has size 12", node(2)->rec.size = cpu_to_le32(12));
 	FORGE("has size 4294967288", node(2)->rec.size = cpu_to_le32(-8));
 	h = (void *)(image + geo.slot_offset[1]);
 	FORGE("the header says 7", (h = (void *)(image + geo.slot_offset[1]), h->nodes = cpu_to_le32(7)));
 	FORGE("do not fit", (h = (void *)(image + geo.slot_offset[1]), h->length = cpu_to_le64(1ull << 40)));
+}
+
+static void set_vm(u32 state, u16 flags)
+{
+	vm_record()->state = cpu_to_le32(state);
+	vm_record()->rec.flags = cpu_to_le16(flags);
+}
+
+static u8 *zero(u8 *digest)
+{
+	return memset(digest, 0, CPR_IMAGE_DIGEST_LEN);
+}
+
+TEST(forged_digests)
+{
+	FORGE("VM 0: unknown flags 0x4", vm_record()->rec.flags = cpu_to_le16(7));
+	FORGE("VM 0: unknown flags 0xfffc", vm_record()->rec.flags = cpu_to_le16(0xffff));
+	FORGE("flags 0x1 do not fit the digest of its memory", vm_record()->rec.flags = cpu_to_le16(1));
+	FORGE("flags 0x2 do not fit the digest of its manifest", vm_record()->rec.flags = cpu_to_le16(2));
+	FORGE("flags 0 do not fit the digest of its manifest", vm_record()->rec.flags = 0);
+	FORGE("flags 0x3 do not fit the digest of its manifest", zero(vm_record()->manifest_digest));
+	FORGE("flags 0x3 do not fit the digest of its memory", zero(vm_record()->ram_digest));
+	FORGE("VM 0: digests in state 1", set_vm(CPR_IMAGE_VM_RUNNING, 3));
+	FORGE("VM 0: digests in state 2", set_vm(CPR_IMAGE_VM_SAVED, 3));
+	FORGE("VM 0: digests in state 2", (set_vm(CPR_IMAGE_VM_SAVED, 2),
+					   zero(vm_record()->manifest_digest)));
+	/* Of an image that was written before there were digests. */
+	FORGE("VM 0: record of 96 bytes",
+	      (vm_record()->rec.size = cpu_to_le32(96),
+	       ((struct cpr_image_slot *)(image + geo.slot_offset[1]))->length =
+		cpu_to_le64((u8 *)vm_record() + 96 - (u8 *)records)));
+}
+
+static int check_with(u32 state, u16 flags)
+{
+	struct cpr_catalog cat;
+
+	fresh_image();
+	commit(1, 2);
+	records = image + geo.slot_offset[1] + CPR_IMAGE_BLOCK_SIZE;
+	set_vm(state, flags);
+	if (!(flags & CPR_IMAGE_VM_MANIFEST_DIGEST))
+		zero(vm_record()->manifest_digest);
+	if (!(flags & CPR_IMAGE_VM_RAM_DIGEST))
+		zero(vm_record()->ram_digest);
+	resign();
+	return cpr_catalog_check(image, &geo, 1, &cat, &why);
+}
+
+TEST(digests_that_are_allowed)
+{
+	for (u16 flags = 0; flags <= CPR_IMAGE_VM_FLAGS_KNOWN; flags++) {
+		CHECK_EQ(check_with(CPR_IMAGE_VM_SEALED, flags), 0);
+		CHECK_EQ(check_with(CPR_IMAGE_VM_RESTORING, flags), 0);
+		CHECK_EQ(check_with(CPR_IMAGE_VM_RUNNING, flags), flags ? -EUCLEAN : 0);
+		CHECK_EQ(check_with(CPR_IMAGE_VM_SAVED, flags), flags ? -EUCLEAN : 0);
+	}
 }
 
 /* ---- devices and what they reach ---- */
@@ -887,6 +951,22 @@ static void device_is_sound(const struct cpr_catalog_device *d, u32 dmas)
 	CHECK(itself && d->dma < dmas);
 }
 
+static bool is_zero(const u8 *digest)
+{
+	static const u8 none[CPR_IMAGE_DIGEST_LEN];
+
+	return !memcmp(digest, none, sizeof(none));
+}
+
+static void vm_is_sound(const struct cpr_catalog_vm *vm)
+{
+	const struct cpr_digests *d = &vm->digests;
+
+	CHECK(d->flags <= 3 && is_zero(d->manifest) == !(d->flags & 1));
+	CHECK(is_zero(d->ram) == !(d->flags & 2));
+	CHECK(!d->flags || vm->state == CPR_IMAGE_VM_SEALED || vm->state == CPR_IMAGE_VM_RESTORING);
+}
+
 static void is_sound(const struct cpr_catalog *cat)
 {
 	struct cpr_catalog_entry e;
@@ -897,6 +977,8 @@ static void is_sound(const struct cpr_catalog *cat)
 		dmas = e.type == CPR_IMAGE_REC_VM ? 0 : dmas + (e.type == CPR_IMAGE_REC_DMA);
 		if (e.type == CPR_IMAGE_REC_NODE)
 			node_is_sound(&e.node);
+		else if (e.type == CPR_IMAGE_REC_VM)
+			vm_is_sound(&e.vm);
 		else if (e.type == CPR_IMAGE_REC_DMA)
 			dma_is_sound(&e.dma);
 		else if (e.type == CPR_IMAGE_REC_DEVICE)

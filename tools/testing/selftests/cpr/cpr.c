@@ -233,6 +233,20 @@ int nl_step(int cmd, const char *vm, const char *const *files)
 	return transact(msg, NULL, NULL);
 }
 
+int nl_step_with(int cmd, const char *vm, const void *manifest, const void *ram, int len)
+{
+	struct nl_msg *msg = message(cmd, 0);
+
+	if (!msg)
+		return -ENOTCONN;
+	nla_put_string(msg, CPR_A_VM_NAME, vm);
+	if (manifest)
+		nla_put(msg, CPR_A_VM_MANIFEST_DIGEST, len, manifest);
+	if (ram)
+		nla_put(msg, CPR_A_VM_RAM_DIGEST, len, ram);
+	return transact(msg, NULL, NULL);
+}
+
 int nl_pin_unterminated(const char *vm, const char *file)
 {
 	struct nl_msg *msg = message(CPR_CMD_VM_PIN, 0);
@@ -275,6 +289,42 @@ int nl_state(const char *vm, uint64_t *bytes, int *mapped)
 	if (mapped)
 		*mapped = a.mapped;
 	return err ? err : a.state;
+}
+
+struct digests_of {
+	const char *vm;
+	struct digests *d;
+};
+
+static int read_digests(struct nl_msg *msg, void *arg)
+{
+	struct nlattr **tb = attributes(msg, CPR_A_VM_MAX), *a;
+	struct digests_of *of = arg;
+
+	if (strcmp(nla_get_string(tb[CPR_A_VM_NAME]), of->vm))
+		return NL_OK;
+	a = tb[CPR_A_VM_MANIFEST_DIGEST];
+	of->d->has_manifest = a && nla_len(a) == CPR_DIGEST_LEN;
+	if (of->d->has_manifest)
+		memcpy(of->d->manifest, nla_data(a), CPR_DIGEST_LEN);
+	a = tb[CPR_A_VM_RAM_DIGEST];
+	of->d->has_ram = a && nla_len(a) == CPR_DIGEST_LEN;
+	if (of->d->has_ram)
+		memcpy(of->d->ram, nla_data(a), CPR_DIGEST_LEN);
+	return NL_OK;
+}
+
+int nl_digests(const char *vm, int dump, struct digests *d)
+{
+	struct nl_msg *msg = message(CPR_CMD_VM_GET, dump ? NLM_F_DUMP : 0);
+	struct digests_of of = { vm, d };
+
+	memset(d, 0, sizeof(*d));
+	if (!msg)
+		return -ENOTCONN;
+	if (!dump)
+		nla_put_string(msg, CPR_A_VM_NAME, vm);
+	return transact(msg, read_digests, &of);
 }
 
 static int count_one(struct nl_msg *msg, void *arg)

@@ -40,6 +40,17 @@ int nl_format(uint64_t start, uint64_t size, const char *label, int force);
 /* A step of a VM: CPR_CMD_VM_*; files may be NULL. */
 int nl_step(int cmd, const char *vm, const char *const *files);
 int nl_pin_unterminated(const char *vm, const char *file);
+
+/* CPR_CMD_VM_SEAL or _UNCLAIM with digests of @len bytes each; NULL for none. */
+int nl_step_with(int cmd, const char *vm, const void *manifest, const void *ram, int len);
+
+struct digests {
+	int has_manifest, has_ram;
+	unsigned char manifest[CPR_DIGEST_LEN], ram[CPR_DIGEST_LEN];
+};
+
+/* Those that a VM has, as vm-get (or else a dump) tells. */
+int nl_digests(const char *vm, int dump, struct digests *d);
 /* State of a VM, or -errno; @bytes of its memory and whether @mapped if wanted. */
 int nl_state(const char *vm, uint64_t *bytes, int *mapped);
 /* How many VMs a dump names. */

@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * ctl format [force] | status | wait-clean | devices | STEP VM [FILE...] - the
- * netlink family for scripts. STEP: pin save seal claim unclaim unpin release
- * state. devices: lines of VM ADDRESS HOLD EXTENTS BYTES REASON.
+ * netlink family for scripts. STEP: pin save claim unclaim unpin release state,
+ * and "seal VM [MANIFEST [RAM]]" with the XXH3-128 of these files as digests: of a
+ * manifest it is what cpr-helper seals. "digests VM" prints both, or "-".
+ * devices: lines of VM ADDRESS HOLD EXTENTS BYTES REASON.
  */
+#include <err.h>
 #include <stdio.h>
 #include <string.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
 
 #include "cpr.h"
 
@@ -15,7 +21,6 @@ static const struct {
 } steps[] = {
 	{ "pin", CPR_CMD_VM_PIN },
 	{ "save", CPR_CMD_VM_SAVE },
-	{ "seal", CPR_CMD_VM_SEAL },
 	{ "claim", CPR_CMD_VM_CLAIM },
 	{ "unclaim", CPR_CMD_VM_UNCLAIM },
 	{ "unpin", CPR_CMD_VM_UNPIN },
@@ -50,6 +55,49 @@ static int status(void)
 	return 0;
 }
 
+/* NULL if there is no @file; the program ends if it cannot be read. */
+static const void *digest_of(const char *file, XXH128_canonical_t *digest)
+{
+	static char text[8 << 20];
+	FILE *f;
+
+	if (!file)
+		return NULL;
+	f = fopen(file, "r");
+	if (!f)
+		err(1, "%s", file);
+	XXH128_canonicalFromHash(digest, XXH3_128bits(text, fread(text, 1, sizeof(text), f)));
+	fclose(f);
+	return digest->digest;
+}
+
+static int seal(const char *vm, const char *manifest, const char *ram)
+{
+	XXH128_canonical_t m, r;
+
+	return report(nl_step_with(CPR_CMD_VM_SEAL, vm, digest_of(manifest, &m),
+				   digest_of(ram, &r), sizeof(m)));
+}
+
+static void print_digest(int has, const unsigned char *digest)
+{
+	for (int i = 0; has && i < CPR_DIGEST_LEN; i++)
+		printf("%02x", digest[i]);
+	printf(has ? "\n" : "-\n");
+}
+
+static int digests(const char *vm)
+{
+	struct digests d;
+	int error = nl_digests(vm, 0, &d);
+
+	if (error)
+		return report(error);
+	print_digest(d.has_manifest, d.manifest);
+	print_digest(d.has_ram, d.ram);
+	return 0;
+}
+
 static void print_device(const struct device *d)
 {
 	static const char *const holds[] = {
@@ -77,6 +125,10 @@ int main(int argc, char **argv)
 	}
 	if (argc > 1 && !strcmp(argv[1], "devices"))
 		return report(nl_devices(print_device));
+	if (argc > 2 && !strcmp(argv[1], "seal"))
+		return seal(argv[2], argv[3], argc > 4 ? argv[4] : NULL);
+	if (argc > 2 && !strcmp(argv[1], "digests"))
+		return digests(argv[2]);
 	if (argc > 2 && !strcmp(argv[1], "state")) {
 		state = nl_state(argv[2], NULL, NULL);
 		if (state < 0)

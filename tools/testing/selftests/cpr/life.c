@@ -245,6 +245,110 @@ TEST(what_is_pinned_is_not_sealed)
 	delete_vm();
 }
 
+/* ---- digests ---- */
+
+static const unsigned char one[CPR_DIGEST_LEN] = { 1, [15] = 0xff };
+static const unsigned char two[CPR_DIGEST_LEN] = { [7] = 2 };
+static const unsigned char three[CPR_DIGEST_LEN] = { [15] = 3 };
+static const unsigned char zeros[CPR_DIGEST_LEN];
+
+static void to_saved(void)
+{
+	make_vm();
+	step(CPR_CMD_VM_PIN, CPR_VM_STATE_RUNNING);
+	step(CPR_CMD_VM_SAVE, CPR_VM_STATE_SAVED);
+}
+
+static bool same_digest(int has, const void *got, const void *want)
+{
+	return want ? has && !memcmp(got, want, CPR_DIGEST_LEN) : !has;
+}
+
+/* In the answer about one VM and in a dump alike; NULL for none. */
+static void digests_are(const void *manifest, const void *ram)
+{
+	struct digests d;
+
+	for (int dump = 0; dump < 2; dump++) {
+		CHECK_EQ(nl_digests("vm", dump, &d), 0);
+		CHECK(same_digest(d.has_manifest, d.manifest, manifest));
+		CHECK(same_digest(d.has_ram, d.ram, ram));
+	}
+}
+
+TEST(digests_last_while_it_is_sealed)
+{
+	to_saved();
+	digests_are(NULL, NULL);
+	CHECK_EQ(nl_step_with(CPR_CMD_VM_SEAL, "vm", one, two, 16), 0);
+	digests_are(one, two);
+	step(CPR_CMD_VM_CLAIM, CPR_VM_STATE_RESTORING);
+	digests_are(one, two);
+	step(CPR_CMD_VM_UNCLAIM, CPR_VM_STATE_SEALED);
+	digests_are(one, two);
+	/* One for another, both, and none. */
+	step(CPR_CMD_VM_CLAIM, CPR_VM_STATE_RESTORING);
+	CHECK_EQ(nl_step_with(CPR_CMD_VM_UNCLAIM, "vm", three, NULL, 16), 0);
+	digests_are(three, two);
+	step(CPR_CMD_VM_CLAIM, CPR_VM_STATE_RESTORING);
+	CHECK_EQ(nl_step_with(CPR_CMD_VM_UNCLAIM, "vm", NULL, one, 16), 0);
+	digests_are(three, one);
+	step(CPR_CMD_VM_CLAIM, CPR_VM_STATE_RESTORING);
+	step(CPR_CMD_VM_PIN, CPR_VM_STATE_RUNNING);
+	digests_are(NULL, NULL);
+	step(CPR_CMD_VM_SAVE, CPR_VM_STATE_SAVED);
+	digests_are(NULL, NULL);
+	CHECK_EQ(nl_step_with(CPR_CMD_VM_SEAL, "vm", NULL, three, 16), 0);
+	digests_are(NULL, three);
+	CHECK_EQ(nl_step(CPR_CMD_VM_UNPIN, "vm", NULL), 0);
+	digests_are(NULL, NULL);
+	delete_vm();
+}
+
+TEST(a_seal_that_is_refused_leaves_no_digest)
+{
+	int log;
+
+	to_saved();
+	log = open(MNT "/vm/state", O_WRONLY);
+	CHECK_EQ(nl_step_with(CPR_CMD_VM_SEAL, "vm", one, two, 16), -EBUSY);
+	digests_are(NULL, NULL);
+	close(log);
+	CHECK_EQ(nl_step_with(CPR_CMD_VM_SEAL, "vm", one, NULL, 16), 0);
+	step(CPR_CMD_VM_CLAIM, CPR_VM_STATE_RESTORING);
+	log = open(MNT "/vm/state", O_WRONLY);
+	CHECK_EQ(nl_step_with(CPR_CMD_VM_UNCLAIM, "vm", two, three, 16), -EBUSY);
+	digests_are(one, NULL);
+	close(log);
+	delete_vm();
+}
+
+TEST(what_is_no_digest_is_refused)
+{
+	static const unsigned char long_one[17] = { 1 };
+
+	to_saved();
+	CHECK_EQ(nl_step_with(CPR_CMD_VM_SEAL, "vm", zeros, NULL, 16), -EINVAL);
+	CHECK(strstr(nl_said(), "a digest of zeros means none"));
+	CHECK_EQ(nl_step_with(CPR_CMD_VM_SEAL, "vm", one, zeros, 16), -EINVAL);
+	CHECK(strstr(nl_said(), "a digest of zeros means none"));
+	CHECK_EQ(nl_step_with(CPR_CMD_VM_SEAL, "vm", one, NULL, 15), -EINVAL);
+	CHECK(*nl_said());
+	CHECK_EQ(nl_step_with(CPR_CMD_VM_SEAL, "vm", NULL, long_one, 17), -EINVAL);
+	CHECK(*nl_said());
+	CHECK_EQ(nl_state("vm", NULL, NULL), CPR_VM_STATE_SAVED);
+	/* Other steps have no use for one. */
+	CHECK_EQ(nl_step_with(CPR_CMD_VM_PIN, "vm", one, NULL, 16), -EINVAL);
+	CHECK_EQ(nl_step_with(CPR_CMD_VM_SAVE, "vm", NULL, one, 16), -EINVAL);
+	step(CPR_CMD_VM_SEAL, CPR_VM_STATE_SEALED);
+	CHECK_EQ(nl_step_with(CPR_CMD_VM_CLAIM, "vm", one, NULL, 16), -EINVAL);
+	step(CPR_CMD_VM_CLAIM, CPR_VM_STATE_RESTORING);
+	CHECK_EQ(nl_step_with(CPR_CMD_VM_UNCLAIM, "vm", NULL, zeros, 16), -EINVAL);
+	CHECK(strstr(nl_said(), "a digest of zeros means none"));
+	CHECK_EQ(nl_state("vm", NULL, NULL), CPR_VM_STATE_RESTORING);
+	delete_vm();
+}
+
 TEST(a_deep_tree_is_no_trouble)
 {
 	int depth = 0;

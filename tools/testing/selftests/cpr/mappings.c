@@ -181,6 +181,114 @@ TEST(private_mappings_leave_the_file_alone)
 	CHECK(!unlink(MNT "/f"));
 }
 
+/* Bytes of memory of its own that a mapping has, by /proc/self/smaps. */
+static long anonymous(const char *at)
+{
+	unsigned long begin, end, bytes = 0;
+	bool found = false;
+	char line[256];
+	FILE *f = fopen("/proc/self/smaps", "r");
+
+	CHECK(f);
+	while (fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%lx-%lx", &begin, &end) == 2)
+			found = begin == (unsigned long)at;
+		if (found && sscanf(line, "Anonymous: %lu kB", &bytes) == 1)
+			break;
+	}
+	fclose(f);
+	CHECK(found);
+	return bytes << 10;
+}
+
+static uint32_t free_frames(void)
+{
+	struct region r;
+
+	CHECK(!nl_region(&r));
+	return r.clean + r.dirty;
+}
+
+#define MEMORY	(8 * FRAME)
+
+/* What a rehearsal does: the memory of another's VM, mapped private and written to. */
+static void rehearse(int flags, char *shared)
+{
+	uint32_t before = free_frames();
+	int fd = open(MNT "/vm/ram0", flags);
+	char *p;
+
+	CHECK(fd >= 0);
+	p = map(fd, MEMORY, PROT_READ | PROT_WRITE, MAP_PRIVATE, 0);
+	close(fd);
+	CHECK(pattern_is(p, MEMORY, 11));
+	CHECK_EQ(anonymous(p), 0);
+	/* A page that shows the file, the first touch of a frame, and by the kernel. */
+	p[0] ^= 1;
+	p[FRAME + 5 * PAGE] ^= 1;
+	fd = open("/dev/zero", O_RDONLY);
+	CHECK_EQ(read(fd, p + 3 * FRAME, 2 * PAGE), 2 * PAGE);
+	close(fd);
+	CHECK_EQ(anonymous(p), 4 * PAGE);
+	CHECK(all_zero(p + 3 * FRAME, 2 * PAGE));
+	CHECK(!memcmp(p + 3 * FRAME + 2 * PAGE, shared + 3 * FRAME + 2 * PAGE, PAGE));
+	CHECK(pattern_is(shared, MEMORY, 11));
+	/* It goes on showing what it has no copy of. */
+	shared[5 * FRAME] ^= 1;
+	CHECK_EQ(p[5 * FRAME], shared[5 * FRAME]);
+	shared[5 * FRAME] ^= 1;
+	CHECK_EQ(free_frames(), before);
+	CHECK_EQ(nl_state("vm", NULL, NULL) == CPR_VM_STATE_SAVED &&
+		 nl_step(CPR_CMD_VM_SEAL, "vm", NULL) != -EBUSY, 0);
+	munmap(p, MEMORY);
+	CHECK_EQ(free_frames(), before);
+}
+
+static void memory_is_untouched(void)
+{
+	char *all = malloc(MEMORY);
+	int fd = open(MNT "/vm/ram0", O_RDONLY);
+
+	CHECK_EQ(pread(fd, all, MEMORY, 0), MEMORY);
+	close(fd);
+	CHECK(pattern_is(all, MEMORY, 11));
+	free(all);
+}
+
+TEST(private_mappings_of_a_vm_s_memory)
+{
+	static const char *const memory[] = { "ram0", NULL };
+	char *shared, *left;
+	int fd;
+
+	CHECK(!mkdir(MNT "/vm", 0700));
+	fd = make_file("vm/ram0", MEMORY);
+	CHECK(!fallocate(fd, 0, 0, MEMORY));
+	shared = map_shared(fd, MEMORY);
+	pattern_fill(shared, MEMORY, 11);
+	CHECK_EQ(nl_step(CPR_CMD_VM_PIN, "vm", memory), 0);
+	rehearse(O_RDWR, shared);
+	rehearse(O_RDONLY, shared);
+	CHECK_EQ(nl_step(CPR_CMD_VM_SAVE, "vm", NULL), 0);
+	rehearse(O_RDWR, shared);
+	rehearse(O_RDONLY, shared);
+	memory_is_untouched();
+	/* One that is left behind keeps the VM from being sealed, written to or not. */
+	left = map(fd, FRAME, PROT_READ | PROT_WRITE, MAP_PRIVATE, 0);
+	close(fd);
+	munmap(shared, MEMORY);
+	CHECK_EQ(nl_step(CPR_CMD_VM_SEAL, "vm", NULL), -EBUSY);
+	CHECK(strstr(nl_said(), "still mapped"));
+	left[0] ^= 1;
+	CHECK_EQ(nl_step(CPR_CMD_VM_SEAL, "vm", NULL), -EBUSY);
+	CHECK(strstr(nl_said(), "still mapped"));
+	munmap(left, FRAME);
+	CHECK_EQ(nl_step(CPR_CMD_VM_SEAL, "vm", NULL), 0);
+	memory_is_untouched();
+	CHECK_EQ(nl_step(CPR_CMD_VM_UNPIN, "vm", NULL), 0);
+	CHECK(!unlink(MNT "/vm/ram0") && !rmdir(MNT "/vm"));
+}
+
 TEST(fork_shares_and_copies)
 {
 	int fd = make_file("f", FRAME), status;

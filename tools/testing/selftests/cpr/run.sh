@@ -137,8 +137,11 @@ test_states_over_reload() {
 		"$bin/ctl" save $vm
 	done
 	for vm in sealed claimed; do
-		"$bin/ctl" seal $vm
+		echo $vm >$mnt/$vm/manifest.json
+		"$bin/ctl" seal $vm $mnt/$vm/manifest.json $mnt/$vm/ram
+		"$bin/ctl" digests $vm >/run/digests.$vm
 	done
+	check "both have two digests" test "$(cat /run/digests.* | grep -c '^[0-9a-f]\{32\}$')" = 4
 	"$bin/ctl" claim claimed
 	umount $mnt
 	unload
@@ -147,12 +150,16 @@ test_states_over_reload() {
 	check "one that was saved, not sealed, too" test "$("$bin/ctl" state saved)" = lost
 	check "one that was sealed is held" test "$("$bin/ctl" state sealed)" = held
 	check "one whose restore was cut off, too" test "$("$bin/ctl" state claimed)" = held
+	check "what was sealed has the digests that it had" sh -c "$bin/ctl digests sealed | cmp - /run/digests.sealed"
+	check "of one whose restore was cut off, the memory's is gone" test "$("$bin/ctl" digests claimed)" = "$(head -n 1 /run/digests.claimed)
+-"
 	check "the region can be asked while it is not mounted" sh -c "$bin/ctl status | grep -q mounted=0"
 	mounted
 	check "what is lost is frozen" fails sh -c "echo x >$mnt/running/ram"
 	check "until it is given up" "$bin/ctl" unpin running
 	check "what is held can be claimed" "$bin/ctl" claim sealed
 	check "and unclaimed" "$bin/ctl" unclaim sealed
+	check "its digests are kept" sh -c "$bin/ctl digests sealed | cmp - /run/digests.sealed"
 	check "then it is held again" test "$("$bin/ctl" state sealed)" = held
 	for vm in running saved sealed claimed; do
 		"$bin/ctl" unpin $vm
