@@ -20,6 +20,8 @@
  *	runstate	of the guest before the last save ("running", "paused");
  *			absent before the first
  *	suspended	true: that save has put the guest to sleep
+ *	previous	{"capabilities": [...], "parameters": {...}}: what that save
+ *			changed in QEMU, and abort puts back; absent without one
  *	verified	{"time", "kernel", "extents", "bytes", "differences"}: what
  *			the last check of the devices' mappings found; absent
  *			before the first
