@@ -15,6 +15,7 @@
 #include "lib/cprfs.h"
 #include "lib/devices.h"
 #include "lib/digest.h"
+#include "lib/disks.h"
 #include "lib/dma.h"
 #include "lib/interrupt.h"
 #include "lib/manifest.h"
@@ -117,7 +118,9 @@ static int commit(struct vm *vm, const char *part, const char *runstate, struct 
 		return fail(err, -errno, .what = "cannot rename", .value = part,
 			    .why = strerror(errno));
 	record(vm, &digest, runstate);
-	r = vm_manifest_save(vm, err);
+	r = disks_record(vm, err);
+	if (r == 0)
+		r = vm_manifest_save(vm, err);
 	return r < 0 ? r : vm_do(vm, CPR_CMD_VM_SAVE, err);
 }
 
@@ -280,6 +283,8 @@ static int save_now(struct vm *vm, const char *runstate, const struct save_opts 
 
 	if (r == 0)
 		r = migration_inspect(vm->qemu.qmp, &previous, err);
+	if (r == 0)
+		r = disks_inspect(vm, NULL, err);
 	if (r < 0)
 		return r;
 	if (interrupted())

@@ -68,6 +68,27 @@ static bool devices_ok(struct json_object *devices)
 	return true;
 }
 
+static bool disk_ok(struct json_object *disk)
+{
+	const char *path = jstr(disk, "path");
+
+	if (!jstr(disk, "name"))
+		return false;
+	return path ? *path == '/' && jstr(disk, "kind") : jstr(disk, "unchecked") != NULL;
+}
+
+static bool disks_ok(struct json_object *disks)
+{
+	if (!disks)
+		return true;
+	if (!json_object_is_type(disks, json_type_array))
+		return false;
+	for (size_t i = 0; i < json_object_array_length(disks); i++)
+		if (!disk_ok(json_object_array_get_idx(disks, i)))
+			return false;
+	return true;
+}
+
 static bool saved_ok(struct json_object *saved)
 {
 	return !saved || (jstr(saved, "digest") && jstr(saved, "runstate") &&
@@ -93,6 +114,8 @@ int manifest_check(struct json_object *manifest, struct err *err)
 		return damaged(err, "'devices' is not a list of PCI devices");
 	if (!saved_ok(jget(manifest, "saved")))
 		return damaged(err, "'saved' is incomplete");
+	if (!disks_ok(jget(jget(manifest, "saved"), "disks")))
+		return damaged(err, "'saved.disks' is not a list of disks");
 	return 0;
 }
 

@@ -34,6 +34,11 @@
  *				on wakes it
  *	  previous		{"capabilities": [...], "parameters": {...}}: what
  *				save changed in QEMU and abort puts back
+ *  disks		[{"name", "path", "kind", "size", ...}]: what the guest's
+ *				local disks were, each file of each: for a file "inode",
+ *				"mtime" (ns), for a device its "identity", absent without;
+ *				"head", digest of the first 64 KiB; others {"name",
+ *				"unchecked": driver}. Absent in older manifests
  */
 #ifndef CPR_MANIFEST_H
 #define CPR_MANIFEST_H
