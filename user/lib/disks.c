@@ -12,6 +12,7 @@
 
 #include "digest.h"
 #include "disks.h"
+#include "manifest.h"
 #include "out.h"
 
 /* A qcow2 file begins with its header, in a cluster of its own: 64 KiB by default. */
@@ -384,6 +385,20 @@ static int look_nodes(struct look *look, struct err *err)
 	return query(look->vm->qemu.qmp, "query-named-block-nodes", "flat", &look->nodes, err);
 }
 
+/* What QEMU has open, by name; a file without one is its own affair. */
+static void node_paths(const struct look *look, struct strv *paths)
+{
+	for (size_t i = 0; i < count(look->nodes); i++) {
+		_cleanup_free_ char *file = file_of(at(look->nodes, i)), *path = NULL;
+
+		if (!file || !is_local(jstr(at(look->nodes, i), "drv")))
+			continue;
+		path = full_path(look->vm, file);
+		if (!is_temporary(path))
+			strv_push(paths, path);
+	}
+}
+
 static int look_all(struct look *look, struct err *err)
 {
 	struct qmp *qmp = look->vm->qemu.qmp;
@@ -394,6 +409,43 @@ static int look_all(struct look *look, struct err *err)
 	return r < 0 ? r : query(qmp, "query-blockstats", "query-nodes", &look->stats, err);
 }
 
+/*
+ * The next QEMU gets the arguments that this one got. What was plugged, exchanged,
+ * mirrored or snapshot since is not in them.
+ */
+static int check_started(const struct look *look, struct err *err)
+{
+	static const char remedy[] = "undo that, or shut the guest down and start it as it is now";
+	struct json_object *list = jget(look->vm->manifest, "disks");
+	_cleanup_strv_ struct strv now = { 0 }, then = { 0 };
+
+	for (size_t i = 0; i < count(list); i++)
+		strv_push(&then, json_object_get_string(at(list, i)));
+	node_paths(look, &now);
+	for (size_t i = 0; list && i < now.n; i++)
+		if (!strv_has(&then, now.v[i]))
+			return refuse(now.v[i], "QEMU was not started with it, and would not "
+				      "find it again", remedy, err);
+	for (size_t i = 0; i < then.n; i++)
+		if (!strv_has(&now, then.v[i]))
+			return refuse(then.v[i], "QEMU was started with it, and has it no more",
+				      remedy, err);
+	return 0;
+}
+
+int disks_started(struct vm *vm, struct err *err)
+{
+	_cleanup_(look_free) struct look look = { .vm = vm };
+	_cleanup_strv_ struct strv paths = { 0 };
+	int r = look_nodes(&look, err);
+
+	if (r < 0)
+		return r;
+	node_paths(&look, &paths);
+	jset(vm->manifest, "disks", manifest_strings(&paths));
+	return 0;
+}
+
 int disks_inspect(struct vm *vm, struct json_object **disks, struct err *err)
 {
 	_cleanup_(look_free) struct look look = { .vm = vm, .disks = json_object_new_array() };
@@ -402,6 +454,8 @@ int disks_inspect(struct vm *vm, struct json_object **disks, struct err *err)
 	for (size_t i = 0; r == 0 && i < count(look.nodes); i++)
 		if (is_local(jstr(at(look.nodes, i), "drv")))
 			r = add_node(&look, at(look.nodes, i), err);
+	if (r == 0)
+		r = check_started(&look, err);
 	for (size_t i = 0; r == 0 && i < count(look.devices); i++)
 		add_remote(&look, at(look.devices, i));
 	if (r == 0 && disks)
@@ -430,19 +484,6 @@ static bool in_list(const char *list, const char *word)
 static bool is_forced(const char *forced, const char *name, const char *path)
 {
 	return in_list(forced, name) || in_list(forced, path);
-}
-
-/* What QEMU has open, by name. */
-static void node_paths(const struct look *look, struct strv *paths)
-{
-	for (size_t i = 0; i < count(look->nodes); i++) {
-		_cleanup_free_ char *file = file_of(at(look->nodes, i)), *path = NULL;
-
-		if (!file || !is_local(jstr(at(look->nodes, i), "drv")))
-			continue;
-		path = full_path(look->vm, file);
-		strv_push(paths, path);
-	}
 }
 
 int disks_opened(struct vm *vm, struct json_object *disks, const char *forced, struct err *err)

@@ -9,6 +9,9 @@
 
 #include "vm.h"
 
+/* Note in the manifest, as "disks", what a QEMU that was just started has opened. */
+int disks_started(struct vm *vm, struct err *err);
+
 /**
  * disks_inspect - the local files and devices behind QEMU's disks, as they are
  * @disks: [{"name", "path", "kind", ...}] as "saved.disks" of the manifest; NULL if
@@ -18,8 +21,8 @@
  * that is not local (nbd, rbd, ...) has "unchecked", its driver, instead of a path.
  *
  * Returns: 0; -EOPNOTSUPP with exit status 4 if a file is no longer where QEMU
- * opened it, or holds what the guest wrote and goes away with QEMU (snapshot=on);
- * or another errno.
+ * opened it, if QEMU was started with other ones, or if one holds what the guest
+ * wrote and goes away with QEMU (snapshot=on); or another errno.
  */
 int disks_inspect(struct vm *vm, struct json_object **disks, struct err *err);
 

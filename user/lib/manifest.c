@@ -33,6 +33,11 @@ static bool all_strings(struct json_object *array)
 	return true;
 }
 
+static bool names_ok(struct json_object *names)
+{
+	return !names || (json_object_is_type(names, json_type_array) && all_strings(names));
+}
+
 static bool memory_ok(struct json_object *memory)
 {
 	size_t n = json_object_array_length(memory);
@@ -112,6 +117,8 @@ int manifest_check(struct json_object *manifest, struct err *err)
 		return damaged(err, "'memory' is not a list of files");
 	if (!devices_ok(jget(manifest, "devices")))
 		return damaged(err, "'devices' is not a list of PCI devices");
+	if (!names_ok(jget(manifest, "disks")))
+		return damaged(err, "'disks' is not a list of paths");
 	if (!saved_ok(jget(manifest, "saved")))
 		return damaged(err, "'saved' is incomplete");
 	if (!disks_ok(jget(jget(manifest, "saved"), "disks")))

@@ -17,6 +17,8 @@
  *	devices		[{"address", "driver", "group"}]: PCI devices that are
  *			passed through; the driver that had each before, absent
  *			without, and its IOMMU group then; absent without devices
+ *	disks		paths of the files behind its disks when QEMU was started,
+ *			which are those that its arguments lead to; absent if unknown
  *	runstate	of the guest before the last save ("running", "paused");
  *			absent before the first
  *	suspended	true: that save has put the guest to sleep

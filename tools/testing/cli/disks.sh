@@ -234,6 +234,22 @@ json.dump(m, open('/run/cpr/d/manifest.json', 'w'))"
 	call restore d
 	holds 'no record, as by an older cpr-helper' test "$status$err" = 0
 
+	# ---- disks that QEMU was not started with ----
+	qmp d "{\"execute\": \"blockdev-snapshot-sync\", \"arguments\": {\"device\": \"data\",
+		\"snapshot-file\": \"$dir/later.qcow2\"}}" >/dev/null
+	refuses 'a snapshot since the start' 4 \
+		"cpr-helper: disk '$dir/later.qcow2': QEMU was not started with it, and would not find it again" save d
+	holds 'its guest runs on' counts d
+	qmp d '{"execute": "block-commit", "arguments": {"device": "data", "job-id": "j",
+		"top": "'"$dir/later.qcow2"'", "base": "data.qcow2"}}' >/dev/null
+	ready() { qmp d '{"execute": "job-complete", "arguments": {"id": "j"}}' | grep -q return; }
+	until_gone() { local i; for ((i = 0; i < 400; i++)); do ready; qmp d '{"execute": "query-jobs"}' |
+		grep -q '"return": \[\]' && return; sleep 0.05; done; return 1; }
+	holds 'it is written to the image' until_gone
+	call save d
+	holds 'then it can be saved' test "$status" = 0
+	call abort d
+
 	# ---- disks that would be lost ----
 	write_to d ide0-hd0
 	refuses 'a snapshot=on disk that was written to' 4 "cpr-helper: disk 'ide0-hd0': the guest has written to it, and snapshot=on keeps that in a file that goes away with QEMU" save d

@@ -73,6 +73,8 @@ static const struct { const char *from, *to; } damages[] = {
 	{ "}]}", "}],\"saved\":{" SAVED "\"disks\":[{\"name\":\"x\",\"path\":\"x\",\"kind\":\"file\"}]}}" },
 	{ "}]}", "}],\"saved\":{" SAVED "\"disks\":[{\"name\":\"x\",\"path\":\"/x\"}]}}" },
 	{ "}]}", "}],\"saved\":{" SAVED "\"disks\":[{\"name\":\"x\",\"unchecked\":1}]}}" },
+	{ "}]}", "}],\"disks\":{}}" },
+	{ "}]}", "}],\"disks\":[5]}" },
 	{ "}]}", "}],\"devices\":{}}" },
 	{ "}]}", "}],\"devices\":[{\"driver\":\"e1000e\"}]}" },
 	{ "}]}", "}],\"devices\":[{\"address\":\"41:00.0\"}]}" },
