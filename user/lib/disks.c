@@ -306,6 +306,20 @@ static int check_lost(const struct look *look, struct json_object *node, const c
 		      "without snapshot=on", err);
 }
 
+/*
+ * What the guest was told is on disk must be there under the next kernel, and so
+ * must the time of it; with cache=unsafe QEMU does not see to that. A file system
+ * that cannot be written to has nothing to sync.
+ */
+static int sync_disk(const char *path)
+{
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+	if (fd < 0)
+		return -errno;
+	return fsync(fd) == 0 || errno == EINVAL || errno == EROFS ? 0 : -errno;
+}
+
 static bool is_known(struct json_object *disks, const char *path)
 {
 	for (size_t i = 0; i < count(disks); i++)
@@ -334,7 +348,9 @@ static int add_node(struct look *look, struct json_object *node, struct err *err
 	json_object_array_add(look->disks, disk);
 	jset_str(disk, "name", name);
 	jset_str(disk, "path", path);
-	r = measure(disk, path);
+	r = sync_disk(path);
+	if (r == 0)
+		r = measure(disk, path);
 	if (r < 0)
 		return fail(err, r, .what = "disk", .value = name,
 			    .why = fmt("'%s' cannot be read: %s", path, strerror(-r)));

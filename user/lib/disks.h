@@ -17,7 +17,7 @@ int disks_started(struct vm *vm, struct err *err);
  * @disks: [{"name", "path", "kind", ...}] as "saved.disks" of the manifest; NULL if
  *	that is not wanted; owned by the caller
  *
- * Each layer of a disk is one: an image, and the files that it is based on. A disk
+ * Syncs them. Each layer of a disk is one: an image, and the files that it is based on. A disk
  * that is not local (nbd, rbd, ...) has "unchecked", its driver, instead of a path.
  *
  * Returns: 0; -EOPNOTSUPP with exit status 4 if a file is no longer where QEMU
