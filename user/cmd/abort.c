@@ -30,19 +30,30 @@ static int dead(struct vm *vm, struct err *err)
 		    .remedy = fmt("'cpr-helper restore %s'", vm->name));
 }
 
+/* QEMU's settings, once: from here on they are their owner's again. */
+static void put_back(struct vm *vm)
+{
+	_cleanup_err_ struct err why = { 0 };
+
+	migration_cancel(vm->qemu.qmp);
+	if (migration_reset(vm->qemu.qmp, jget(vm->manifest, "previous"), &why) < 0)
+		note("VM '%s': QEMU's settings for migrations are not what they were: %s",
+		     vm->name, why.why);
+	json_object_object_del(vm->manifest, "previous");
+}
+
 /*
  * QEMU cannot go from postmigrate to paused without letting the guest run in
  * between. So a guest that was paused stays there, and its state stays valid.
  */
 static int resume(struct vm *vm, bool live, struct err *err)
 {
-	struct json_object *saved = jget(vm->manifest, "saved");
 	_cleanup_free_ char *status = NULL;
 	int r;
 
-	migration_reset(vm->qemu.qmp, jget(saved, "previous"), NULL);
+	put_back(vm);
 	if (!live)
-		return 0;
+		return vm_manifest_save(vm, err);
 	r = guest_resume(vm->qemu.qmp, err);
 	if (r == 0)
 		r = forget_saved(vm, err);
@@ -63,14 +74,12 @@ static int check_unfinished(struct vm *vm, const char *status, struct err *err)
 static int abort_asleep(struct vm *vm, const char *status, struct json_object *result,
 			struct err *err)
 {
-	struct json_object *saved = jget(vm->manifest, "saved");
 	bool wake = manifest_suspended(vm->manifest);
 	int r = vm->info.state == CPR_VM_STATE_SAVED ? 0 : check_unfinished(vm, status, err);
 
 	if (r < 0)
 		return r;
-	migration_cancel(vm->qemu.qmp);
-	migration_reset(vm->qemu.qmp, jget(saved, "previous"), NULL);
+	put_back(vm);
 	r = rouse_vm(vm, result, err);
 	if (r < 0)
 		return r;

@@ -108,9 +108,11 @@ struct save_opts {
 /**
  * struct restore_opts - how a VM is to be restored
  * @timeout: seconds until loading its state is given up
+ * @force_disks: names or paths, comma between, that may have changed; NULL for none
  */
 struct restore_opts {
 	double timeout;
+	const char *force_disks;
 };
 
 #define RESTORE_DEFAULT ((struct restore_opts){ .timeout = RESTORE_TIMEOUT_S })

@@ -13,6 +13,7 @@
 #include "lib/cprfs.h"
 #include "lib/devices.h"
 #include "lib/digest.h"
+#include "lib/disks.h"
 #include "lib/dma.h"
 #include "lib/integrity.h"
 #include "lib/interrupt.h"
@@ -142,6 +143,11 @@ static int check(struct vm *vm, struct err *err)
 	if (r == 0)
 		r = check_state_file(vm, err);
 	return r < 0 ? r : integrity_check_memory(vm, err);
+}
+
+static struct json_object *saved_disks(struct vm *vm)
+{
+	return jget(jget(vm->manifest, "saved"), "disks");
 }
 
 static int start(struct vm *vm, struct err *err)
@@ -284,6 +290,8 @@ static int claim_and_load(struct vm *vm, const struct restore_opts *opts, struct
 	if (r == 0)
 		r = start(vm, err);
 	if (r == 0)
+		r = disks_opened(vm, saved_disks(vm), opts->force_disks, err);
+	if (r == 0)
 		r = load(vm, opts, err);
 	if (r == 0)
 		r = dma_verify(vm, err);
@@ -326,6 +334,8 @@ int restore_vm(struct vm *vm, const struct restore_opts *opts, struct json_objec
 	if (r == 0)
 		r = check(vm, err);
 	if (r == 0)
+		r = disks_compare(saved_disks(vm), vm->name, opts->force_disks, err);
+	if (r == 0)
 		r = devices_ready(vm, err);
 	if (r == 0)
 		r = claim_and_load(vm, opts, err);
@@ -348,7 +358,10 @@ static bool want_restore(const struct cpr_vm *vm)
 static int restore_one(struct vm *vm, const struct args *args, struct json_object *result,
 		       struct err *err)
 {
-	struct restore_opts opts = { .timeout = arg_timeout(args, RESTORE_TIMEOUT_S, err) };
+	struct restore_opts opts = {
+		.timeout = arg_timeout(args, RESTORE_TIMEOUT_S, err),
+		.force_disks = arg(args, "force"),
+	};
 
 	vm->full = arg(args, "full");
 	return opts.timeout < 0 ? -EINVAL : restore_vm(vm, &opts, result, err);
@@ -373,12 +386,13 @@ static int run_restore(const struct args *args, struct err *err)
 
 const struct cmd cmd_restore = {
 	.name = "restore",
-	.synopsis = "NAME|--all [--timeout SECONDS] [--full]",
+	.synopsis = "NAME|--all [--timeout SECONDS] [--full] [--force DISK,...]",
 	.summary = "let a guest that was saved run on, under this kernel",
 	.opts = {
 		{ "all", NULL, "every VM that is sealed or held" },
 		{ "timeout", "SECONDS", "give up loading the state after this long (120)" },
 		{ "full", NULL, "look at every page that devices can reach" },
+		{ "force", "DISK,...", "take these although they changed since the save" },
 	},
 	.max_args = 1,
 	.dry_run = true,

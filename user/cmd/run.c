@@ -15,6 +15,7 @@
 #include "cmd.h"
 #include "lib/cprfs.h"
 #include "lib/devices.h"
+#include "lib/disks.h"
 #include "lib/manifest.h"
 #include "lib/pci.h"
 #include "lib/ram.h"
@@ -337,6 +338,8 @@ static int bring_up(struct run *run, struct err *err)
 		r = check_memory(run, err);
 	if (r == 0)
 		r = resolve_machine(qmp, m, err);
+	if (r == 0)
+		r = disks_started(&run->vm, err);
 	if (r == 0)
 		r = vm_manifest_save(&run->vm, err);
 	if (r == 0)

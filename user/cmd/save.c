@@ -15,6 +15,7 @@
 #include "lib/cprfs.h"
 #include "lib/devices.h"
 #include "lib/digest.h"
+#include "lib/disks.h"
 #include "lib/dma.h"
 #include "lib/integrity.h"
 #include "lib/interrupt.h"
@@ -42,6 +43,7 @@ int forget_saved(struct vm *vm, struct err *err)
 	json_object_object_del(vm->manifest, "saved");
 	json_object_object_del(vm->manifest, "suspended");
 	json_object_object_del(vm->manifest, "digest_ram");
+	json_object_object_del(vm->manifest, "previous");
 	unlink(state);
 	unlink(part);
 	return vm_manifest_save(vm, err);
@@ -75,8 +77,7 @@ static int check_file(struct vm *vm, const char *path, struct digest *digest, st
 	return statefile_check(path, vm->manifest, false, NULL, err);
 }
 
-static void record(struct vm *vm, const struct digest *digest, const char *runstate,
-		   struct json_object *previous)
+static void record(struct vm *vm, const struct digest *digest, const char *runstate)
 {
 	struct json_object *saved = json_object_new_object();
 
@@ -90,7 +91,6 @@ static void record(struct vm *vm, const struct digest *digest, const char *runst
 		jset_bool(saved, "suspended", true);
 	if (jbool(vm->manifest, "digest_ram", false))
 		jset_bool(saved, "digest_ram", true);
-	jset(saved, "previous", json_object_get(previous));
 	jset(vm->manifest, "saved", saved);
 }
 
@@ -110,8 +110,7 @@ static int write_state(struct vm *vm, const char *part, deadline_t deadline, str
 }
 
 /* The state is whole: give it its name, and tell the manifest and the module. */
-static int commit(struct vm *vm, const char *part, const char *runstate,
-		  struct json_object *previous, struct err *err)
+static int commit(struct vm *vm, const char *part, const char *runstate, struct err *err)
 {
 	_cleanup_free_ char *path = vm_path(vm->name, STATE_FILE);
 	struct digest digest;
@@ -122,8 +121,10 @@ static int commit(struct vm *vm, const char *part, const char *runstate,
 	if (rename(part, path) < 0)
 		return fail(err, -errno, .what = "cannot rename", .value = part,
 			    .why = strerror(errno));
-	record(vm, &digest, runstate, previous);
-	r = vm_manifest_save(vm, err);
+	record(vm, &digest, runstate);
+	r = disks_record(vm, err);
+	if (r == 0)
+		r = vm_manifest_save(vm, err);
 	return r < 0 ? r : vm_do(vm, CPR_CMD_VM_SAVE, err);
 }
 
@@ -143,7 +144,7 @@ static int complete(struct vm *vm, struct err *err)
 	if (access(part, F_OK) < 0 && rename(state, part) < 0)
 		return fail(err, -errno, .what = "state file", .value = state,
 			    .why = strerror(errno));
-	return commit(vm, part, jstr(vm->manifest, "runstate"), NULL, err);
+	return commit(vm, part, jstr(vm->manifest, "runstate"), err);
 }
 
 /* No state was written: the guest sleeps, or was stopped while it did, or runs. */
@@ -288,6 +289,10 @@ static int save_now(struct vm *vm, const char *runstate, const struct save_opts 
 	deadline_t deadline = deadline_in(opts->timeout);
 	int r = check_devices(vm, runstate, err);
 
+	if (r == 0)
+		r = migration_inspect(vm->qemu.qmp, &previous, err);
+	if (r == 0)
+		r = disks_inspect(vm, NULL, err);
 	if (r < 0)
 		return r;
 	if (interrupted())
@@ -295,6 +300,7 @@ static int save_now(struct vm *vm, const char *runstate, const struct save_opts 
 	/* For an abort, should this process be killed from here on. */
 	json_object_object_del(vm->manifest, "saved");
 	jset_str(vm->manifest, "runstate", runstate);
+	jset(vm->manifest, "previous", json_object_get(previous));
 	if (has_devices(vm) && streq(runstate, "running"))
 		jset_bool(vm->manifest, "suspended", true);
 	else
@@ -308,11 +314,11 @@ static int save_now(struct vm *vm, const char *runstate, const struct save_opts 
 		return r;
 	r = quiesce(vm, deadline, err);
 	if (r == 0)
-		r = migration_setup(vm->qemu.qmp, &previous, err);
+		r = migration_apply(vm->qemu.qmp, previous, err);
 	if (r == 0)
 		r = write_state(vm, part, deadline, err);
 	if (r == 0)
-		r = commit(vm, part, runstate, previous, err);
+		r = commit(vm, part, runstate, err);
 	if (r < 0)
 		roll_back(vm, runstate, previous, err);
 	return r;

@@ -26,7 +26,7 @@ _cpr_helper() {
 	run) words='--ram --agent --dry-run --' ;;
 	show) words=$(_cpr_helper_vms) ;;
 	save) words="--all --timeout --full --digest-ram --dry-run $(_cpr_helper_vms)" ;;
-	restore) words="--all --timeout --full --dry-run $(_cpr_helper_vms)" ;;
+	restore) words="--all --timeout --full --force --dry-run $(_cpr_helper_vms)" ;;
 	abort) words="--all --dry-run $(_cpr_helper_vms)" ;;
 	delete) words="--force --dry-run $(_cpr_helper_vms)" ;;
 	kexec) words='--kernel --image --initrd --append --command-line --timeout --force --dry-run' ;;

@@ -33,6 +33,11 @@ static bool all_strings(struct json_object *array)
 	return true;
 }
 
+static bool names_ok(struct json_object *names)
+{
+	return !names || (json_object_is_type(names, json_type_array) && all_strings(names));
+}
+
 static bool memory_ok(struct json_object *memory)
 {
 	size_t n = json_object_array_length(memory);
@@ -68,6 +73,27 @@ static bool devices_ok(struct json_object *devices)
 	return true;
 }
 
+static bool disk_ok(struct json_object *disk)
+{
+	const char *path = jstr(disk, "path");
+
+	if (!jstr(disk, "name"))
+		return false;
+	return path ? *path == '/' && jstr(disk, "kind") : jstr(disk, "unchecked") != NULL;
+}
+
+static bool disks_ok(struct json_object *disks)
+{
+	if (!disks)
+		return true;
+	if (!json_object_is_type(disks, json_type_array))
+		return false;
+	for (size_t i = 0; i < json_object_array_length(disks); i++)
+		if (!disk_ok(json_object_array_get_idx(disks, i)))
+			return false;
+	return true;
+}
+
 static bool saved_ok(struct json_object *saved)
 {
 	return !saved || (jstr(saved, "digest") && jstr(saved, "runstate") &&
@@ -91,8 +117,12 @@ int manifest_check(struct json_object *manifest, struct err *err)
 		return damaged(err, "'memory' is not a list of files");
 	if (!devices_ok(jget(manifest, "devices")))
 		return damaged(err, "'devices' is not a list of PCI devices");
+	if (!names_ok(jget(manifest, "disks")))
+		return damaged(err, "'disks' is not a list of paths");
 	if (!saved_ok(jget(manifest, "saved")))
 		return damaged(err, "'saved' is incomplete");
+	if (!disks_ok(jget(jget(manifest, "saved"), "disks")))
+		return damaged(err, "'saved.disks' is not a list of disks");
 	return 0;
 }
 

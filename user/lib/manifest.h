@@ -17,10 +17,14 @@
  *	devices		[{"address", "driver", "group"}]: PCI devices that are
  *			passed through; the driver that had each before, absent
  *			without, and its IOMMU group then; absent without devices
+ *	disks		paths of the files behind its disks when QEMU was started,
+ *			which are those that its arguments lead to; absent if unknown
  *	runstate	of the guest before the last save ("running", "paused");
  *			absent before the first
  *	suspended	true: that save has put the guest to sleep
  *	digest_ram	true: that save is to be sealed with a digest of the memory
+ *	previous	{"capabilities": [...], "parameters": {...}}: what that save
+ *			changed in QEMU, and abort puts back; absent without one
  *	verified	{"time", "kernel", "extents", "bytes", "differences"}: what
  *			the last check of the devices' mappings found; absent
  *			before the first
@@ -33,8 +37,11 @@
  *				on wakes it
  *	  digest_ram		true: the seal takes a digest of the memory files,
  *				which the module keeps
- *	  previous		{"capabilities": [...], "parameters": {...}}: what
- *				save changed in QEMU and abort puts back
+ *	  disks			[{"name", "path", "kind", "size", ...}]: what the guest's
+ *				local disks were, each file of each: for a file "inode",
+ *				"mtime" (ns), for a device its "identity", absent without;
+ *				"head", digest of the first 64 KiB; others {"name",
+ *				"unchecked": driver}. Absent in older manifests
  */
 #ifndef CPR_MANIFEST_H
 #define CPR_MANIFEST_H

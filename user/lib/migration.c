@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "migration.h"
+#include "out.h"
 
 /* Events are what is waited for; the poll is for one that was lost. */
 #define POLL_MS 1000
@@ -10,22 +11,55 @@
 #define STATUS_POLL_MS 20
 #define CANCEL_S 10
 
+enum want { OFF, ON, REFUSED };
+
 /*
- * What must be on, and what must be off: with RAM left in place mapped-ram
- * writes files that cannot be loaded, and the others are refused by CPR or use
- * more than one stream.
+ * All capabilities of QEMU 9.1 to 11.1: what the save of a guest whose RAM stays in
+ * place wants of each. One that the user needs on, or that would make another state
+ * of it, is a refusal; the others are put back after an abort. What is not listed is
+ * refused when it is on: nobody can tell what it does to the state.
  */
-static const struct { const char *name; bool state; bool needed; } wanted[] = {
-	{ "x-ignore-shared", true, true },
-	{ "events", true, true },
-	{ "mapped-ram", false, false },
-	{ "multifd", false, false },
-	{ "postcopy-ram", false, false },
-	{ "background-snapshot", false, false },
-	{ "x-colo", false, false },
-	{ "xbzrle", false, false },
-	{ "auto-converge", false, false },
+static const struct { const char *name; enum want want; const char *why; } capabilities[] = {
+	{ "x-ignore-shared", ON, "RAM stays where it is" },
+	{ "events", ON, "they tell when it is done" },
+	{ "postcopy-ram", REFUSED,
+	  "the guest would run before all of its state is there; QEMU refuses it with cpr-reboot" },
+	{ "dirty-bitmaps", REFUSED,
+	  "QEMU takes it for postcopy, and refuses it with cpr-reboot; named bitmaps would be lost" },
+	{ "background-snapshot", REFUSED,
+	  "the guest would run on while its state is written; QEMU refuses it with cpr-reboot" },
+	{ "x-colo", REFUSED,
+	  "the guest would be doubled, and its state never be whole; QEMU refuses it with cpr-reboot" },
+	{ "mapped-ram", REFUSED,
+	  "while RAM stays in place it writes a file that cannot be loaded" },
+	{ "multifd", OFF, "the state is one stream" },
+	{ "zero-copy-send", OFF, "is for sockets, and needs multifd" },
+	{ "xbzrle", OFF, "no page is written twice" },
+	{ "compress", OFF, "the state is kept as it is checked" },
+	{ "auto-converge", OFF, "the guest stands still" },
+	{ "dirty-limit", OFF, "the guest stands still" },
+	{ "return-path", OFF, "a file does not answer" },
+	{ "switchover-ack", OFF, "a file does not answer, and it would be waited for" },
+	{ "pause-before-switchover", OFF, "nobody would let it go on" },
+	{ "release-ram", OFF, "memory must not be given up" },
+	{ "rdma-pin-all", OFF, "is for RDMA" },
+	{ "block", OFF, "disks stay where they are" },
+	{ "zero-blocks", OFF, "disks stay where they are" },
+	{ "postcopy-preempt", OFF, "needs postcopy" },
+	{ "postcopy-blocktime", OFF, "needs postcopy" },
+	{ "late-block-activate", OFF, "who loads the state takes the disks" },
+	{ "validate-uuid", OFF, "the manifest tells which VM it is" },
 };
+
+/* Values are JSON. With TLS, QEMU would wait for a file to answer its greeting. */
+static const struct { const char *name, *value; bool needed; } parameters[] = {
+	{ "mode", "\"cpr-reboot\"", true },
+	{ "max-bandwidth", "0", false },	/* no limit: the guest stands still */
+	{ "tls-creds", "\"\"", false },
+};
+
+/* What "status" says of a migration that is over. */
+static const char *const over[] = { "none", "completed", "failed", "cancelled" };
 
 static struct json_object *capability(const char *name, bool state)
 {
@@ -36,28 +70,15 @@ static struct json_object *capability(const char *name, bool state)
 	return cap;
 }
 
-static int set_capabilities(struct qmp *qmp, struct json_object *list, struct err *err)
-{
-	struct json_object *args;
-
-	if (!list || !json_object_array_length(list))
-		return 0;
-	args = json_object_new_object();
-	jset(args, "capabilities", json_object_get(list));
-	return qmp_run(qmp, "migrate-set-capabilities", args, NULL, err);
-}
-
-/* The state of a capability: 1, 0, or -1 if QEMU does not know it. */
-static int find_capability(struct json_object *list, const char *name)
+static bool has_capability(struct json_object *list, const char *name)
 {
 	for (size_t i = 0; i < json_object_array_length(list); i++) {
-		struct json_object *cap = json_object_array_get_idx(list, i);
-		const char *this = jstr(cap, "capability");
+		const char *this = jstr(json_object_array_get_idx(list, i), "capability");
 
 		if (this && streq(this, name))
-			return jbool(cap, "state", false);
+			return true;
 	}
-	return -1;
+	return false;
 }
 
 static int too_old(struct err *err, const char *what)
@@ -67,75 +88,162 @@ static int too_old(struct err *err, const char *what)
 		    .remedy = "use QEMU 9.1 or newer");
 }
 
-static int setup_capabilities(struct qmp *qmp, struct json_object *previous, struct err *err)
+static int bad_answer(struct qmp *qmp, const char *command, struct err *err)
 {
-	_cleanup_json_ struct json_object *have = NULL, *change = json_object_new_array();
-	struct json_object *old = json_object_new_array();
-	int r = qmp_run(qmp, "query-migrate-capabilities", NULL, &have, err);
+	return fail(err, -EPROTO, .what = "no answer from", .value = qmp->js->peer,
+		    .why = fmt("%s without what was asked for", command));
+}
 
-	jset(previous, "capabilities", old);
-	if (r < 0)
+static int inspect_status(struct qmp *qmp, struct err *err)
+{
+	_cleanup_json_ struct json_object *info = NULL;
+	int r = qmp_run(qmp, "query-migrate", NULL, &info, err);
+	const char *status = jstr(info, "status");
+
+	if (r < 0 || !status)
 		return r;
-	for (size_t i = 0; i < ARRAY_SIZE(wanted); i++) {
-		int state = find_capability(have, wanted[i].name);
-
-		if (state < 0 && wanted[i].needed)
-			return too_old(err, wanted[i].name);
-		if (state < 0 || state == wanted[i].state)
-			continue;
-		json_object_array_add(change, capability(wanted[i].name, wanted[i].state));
-		json_object_array_add(old, capability(wanted[i].name, state));
-	}
-	return set_capabilities(qmp, change, err);
+	for (size_t i = 0; i < ARRAY_SIZE(over); i++)
+		if (streq(status, over[i]))
+			return 0;
+	return fail(err, -EBUSY, .exit = CPR_EXIT_BUSY, .what = "QEMU's migration",
+		    .value = status, .why = "somebody else's is under way",
+		    .remedy = "wait until it is done, or 'migrate_cancel' in QEMU's monitor");
 }
 
-static int set_parameters(struct qmp *qmp, const char *mode, int64_t bandwidth, struct err *err)
+static int refuse_capability(const char *name, const char *why, struct err *err)
 {
-	struct json_object *args = json_object_new_object();
-
-	jset_str(args, "mode", mode);
-	jset_int(args, "max-bandwidth", bandwidth);
-	return qmp_run(qmp, "migrate-set-parameters", args, NULL, err);
+	return fail(err, -EOPNOTSUPP, .exit = CPR_EXIT_REFUSED, .what = "QEMU's capability",
+		    .value = name, .why = fmt("it is on: %s", why),
+		    .remedy = fmt("'migrate_set_capability %s off' in QEMU's monitor, then try again",
+				  name));
 }
 
-/* The guest stands still meanwhile: no limit to the bandwidth. */
-static int setup_parameters(struct qmp *qmp, struct json_object *previous, struct err *err)
+/* Notes in @old what it has to be put back to, if it has to be changed. */
+static int inspect_capability(const char *name, bool state, struct json_object *old,
+			      struct err *err)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(capabilities); i++) {
+		enum want want = capabilities[i].want;
+
+		if (!streq(capabilities[i].name, name))
+			continue;
+		if (want == REFUSED && state)
+			return refuse_capability(name, capabilities[i].why, err);
+		if (want != REFUSED && state != (want == ON)) {
+			detail("QEMU's capability '%s' is switched %s: %s", name,
+			       state ? "off" : "on", capabilities[i].why);
+			json_object_array_add(old, capability(name, state));
+		}
+		return 0;
+	}
+	return state ? refuse_capability(name, "this cpr-helper does not know what it does", err) : 0;
+}
+
+static int inspect_capabilities(struct qmp *qmp, struct json_object *old, struct err *err)
 {
 	_cleanup_json_ struct json_object *have = NULL;
-	struct json_object *old = json_object_new_object();
+	int r = qmp_run(qmp, "query-migrate-capabilities", NULL, &have, err);
+
+	if (r == 0 && !json_object_is_type(have, json_type_array))
+		r = bad_answer(qmp, "query-migrate-capabilities", err);
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(capabilities); i++)
+		if (capabilities[i].want == ON && !has_capability(have, capabilities[i].name))
+			r = too_old(err, capabilities[i].name);
+	for (size_t i = 0; r == 0 && i < json_object_array_length(have); i++) {
+		struct json_object *cap = json_object_array_get_idx(have, i);
+		const char *name = jstr(cap, "capability");
+
+		r = name ? inspect_capability(name, jbool(cap, "state", false), old, err) :
+			   bad_answer(qmp, "query-migrate-capabilities", err);
+	}
+	return r;
+}
+
+static int inspect_parameters(struct qmp *qmp, struct json_object *old, struct err *err)
+{
+	_cleanup_json_ struct json_object *have = NULL;
 	int r = qmp_run(qmp, "query-migrate-parameters", NULL, &have, err);
 
-	jset(previous, "parameters", old);
 	if (r < 0)
 		return r;
-	if (!jstr(have, "mode"))
-		return too_old(err, "cpr-reboot");
-	r = set_parameters(qmp, "cpr-reboot", 0, err);
-	if (r < 0)
-		return r;
-	jset_str(old, "mode", jstr(have, "mode"));
-	jset_int(old, "max-bandwidth", jint(have, "max-bandwidth", 128 * (int64_t)MIB));
+	for (size_t i = 0; i < ARRAY_SIZE(parameters); i++) {
+		_cleanup_json_ struct json_object *want = json_tokener_parse(parameters[i].value);
+		struct json_object *is = jget(have, parameters[i].name);
+
+		if (!is && parameters[i].needed)
+			return too_old(err, "cpr-reboot");
+		if (is && !json_object_equal(is, want))
+			jset(old, parameters[i].name, json_object_get(is));
+	}
 	return 0;
+}
+
+int migration_inspect(struct qmp *qmp, struct json_object **previous, struct err *err)
+{
+	struct json_object *caps = json_object_new_array(), *params = json_object_new_object();
+	int r;
+
+	*previous = json_object_new_object();
+	jset(*previous, "capabilities", caps);
+	jset(*previous, "parameters", params);
+	r = inspect_status(qmp, err);
+	if (r == 0)
+		r = inspect_capabilities(qmp, caps, err);
+	return r < 0 ? r : inspect_parameters(qmp, params, err);
+}
+
+static int set_capabilities(struct qmp *qmp, struct json_object *list, struct err *err)
+{
+	struct json_object *args;
+
+	if (!json_object_is_type(list, json_type_array) || !json_object_array_length(list))
+		return 0;
+	args = json_object_new_object();
+	jset(args, "capabilities", json_object_get(list));
+	return qmp_run(qmp, "migrate-set-capabilities", args, NULL, err);
+}
+
+static int set_parameters(struct qmp *qmp, struct json_object *params, struct err *err)
+{
+	if (!json_object_is_type(params, json_type_object) || !json_object_object_length(params))
+		return 0;
+	return qmp_run(qmp, "migrate-set-parameters", json_object_get(params), NULL, err);
+}
+
+int migration_apply(struct qmp *qmp, struct json_object *previous, struct err *err)
+{
+	_cleanup_json_ struct json_object *caps = json_object_new_array();
+	_cleanup_json_ struct json_object *params = json_object_new_object();
+	struct json_object *old = jget(previous, "capabilities");
+	int r;
+
+	for (size_t i = 0; i < json_object_array_length(old); i++) {
+		struct json_object *cap = json_object_array_get_idx(old, i);
+
+		json_object_array_add(caps, capability(jstr(cap, "capability"),
+						       !jbool(cap, "state", false)));
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(parameters); i++)
+		if (jget(jget(previous, "parameters"), parameters[i].name))
+			jset(params, parameters[i].name, json_tokener_parse(parameters[i].value));
+	r = set_parameters(qmp, params, err);
+	return r < 0 ? r : set_capabilities(qmp, caps, err);
 }
 
 int migration_setup(struct qmp *qmp, struct json_object **previous, struct err *err)
 {
-	int r;
+	int r = migration_inspect(qmp, previous, err);
 
-	*previous = json_object_new_object();
-	r = setup_parameters(qmp, *previous, err);
-	return r < 0 ? r : setup_capabilities(qmp, *previous, err);
+	return r < 0 ? r : migration_apply(qmp, *previous, err);
 }
 
+/* Both are tried: one that fails is no reason to leave the other. */
 int migration_reset(struct qmp *qmp, struct json_object *previous, struct err *err)
 {
-	struct json_object *params = jget(previous, "parameters");
-	int r = set_capabilities(qmp, jget(previous, "capabilities"), err);
+	int caps = set_capabilities(qmp, jget(previous, "capabilities"), err);
+	int params = set_parameters(qmp, jget(previous, "parameters"), err);
 
-	if (!jstr(params, "mode"))
-		return r;
-	return set_parameters(qmp, jstr(params, "mode"), jint(params, "max-bandwidth", 0),
-			      r < 0 ? NULL : err) < 0 ? -EREMOTEIO : r;
+	return caps < 0 ? caps : params;
 }
 
 int migration_save(struct qmp *qmp, const char *path, struct err *err)

@@ -6,15 +6,23 @@
 #include "qmp.h"
 
 /**
- * migration_setup - set the capabilities and parameters for cpr-reboot
- * @previous: what they were, for migration_reset(); owned by the caller
+ * migration_inspect - whether QEMU's settings allow a save, and what it would change
+ * @previous: {"capabilities", "parameters"} that have to be other ones, as they are;
+ *	for migration_apply() and migration_reset(). Owned by the caller
  *
- * Returns: 0, -EOPNOTSUPP with exit status 4 if this QEMU has no cpr-reboot, or
- * another errno.
+ * Changes nothing. Returns: 0; -EOPNOTSUPP with exit status 4 if a capability is on
+ * that excludes cpr-reboot, or if this QEMU has no cpr-reboot; -EBUSY with exit
+ * status 5 if a migration is under way; or another errno.
  */
+int migration_inspect(struct qmp *qmp, struct json_object **previous, struct err *err);
+
+/* Set what was found to be other than needed. */
+int migration_apply(struct qmp *qmp, struct json_object *previous, struct err *err);
+
+/* Both at once. */
 int migration_setup(struct qmp *qmp, struct json_object **previous, struct err *err);
 
-/* Put back what migration_setup() changed; @previous may be NULL. */
+/* Put back what migration_apply() changed; @previous may be NULL. */
 int migration_reset(struct qmp *qmp, struct json_object *previous, struct err *err);
 
 /* Start to write the state to @path, or to load it from there. */

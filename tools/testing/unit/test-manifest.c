@@ -14,6 +14,8 @@ static char dir[] = "/tmp/cpr-manifest-XXXXXX";
 #define GOOD "{\"version\":1,\"name\":\"a\",\"binary\":\"/b\",\"machine\":\"m\",\"cwd\":\"/\"," \
 	"\"argv\":[\"-M\",\"q35\"],\"memory\":[{\"file\":\"ram0\",\"id\":\"x\",\"size\":2097152}]}"
 
+#define SAVED "\"digest\":\"x\",\"runstate\":\"running\",\"size\":1,"
+
 /* The first: the others write there. */
 TEST(a_directory)
 {
@@ -64,6 +66,15 @@ static const struct { const char *from, *to; } damages[] = {
 	{ "[{\"file\":\"ram0\",\"id\":\"x\",\"size\":2097152}]", "[]" },
 	{ "}]}", "}],\"saved\":{}}" },
 	{ "}]}", "}],\"saved\":{\"digest\":\"x\",\"runstate\":\"running\"}}" },
+	{ "}]}", "}],\"saved\":{" SAVED "\"disks\":{}}}" },
+	{ "}]}", "}],\"saved\":{" SAVED "\"disks\":[[]]}}" },
+	{ "}]}", "}],\"saved\":{" SAVED "\"disks\":[{\"path\":\"/x\",\"kind\":\"file\"}]}}" },
+	{ "}]}", "}],\"saved\":{" SAVED "\"disks\":[{\"name\":\"x\"}]}}" },
+	{ "}]}", "}],\"saved\":{" SAVED "\"disks\":[{\"name\":\"x\",\"path\":\"x\",\"kind\":\"file\"}]}}" },
+	{ "}]}", "}],\"saved\":{" SAVED "\"disks\":[{\"name\":\"x\",\"path\":\"/x\"}]}}" },
+	{ "}]}", "}],\"saved\":{" SAVED "\"disks\":[{\"name\":\"x\",\"unchecked\":1}]}}" },
+	{ "}]}", "}],\"disks\":{}}" },
+	{ "}]}", "}],\"disks\":[5]}" },
 	{ "}]}", "}],\"devices\":{}}" },
 	{ "}]}", "}],\"devices\":[{\"driver\":\"e1000e\"}]}" },
 	{ "}]}", "}],\"devices\":[{\"address\":\"41:00.0\"}]}" },

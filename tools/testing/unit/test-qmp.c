@@ -10,6 +10,7 @@
 
 #include "ktap.h"
 #include "lib/interrupt.h"
+#include "lib/migration.h"
 #include "lib/qga.h"
 #include "lib/qmp.h"
 #include "lib/resume.h"
@@ -650,6 +651,141 @@ TEST(a_guest_that_is_let_run_after_a_save)
 	CHECK_EQ(guest_resume(qmp, NULL), 0);
 	CHECK_EQ(guest_watch(qmp, 20, &status, NULL), -EIO);
 	finish(&s, qmp);
+}
+
+#define NO_MIGRATION ASK("query-migrate\"", 2, "{}")
+#define CAPABILITIES(list) ASK("query-migrate-capabilities", 3, "[" CAP("events", "false") ", " \
+			       CAP("x-ignore-shared", "false") list "]")
+#define CAP(name, state) "{\"capability\": \"" name "\", \"state\": " state "}"
+#define PARAMETERS(list) ASK("query-migrate-parameters", 4, "{" list "}")
+
+/* What the user has that excludes a save: named, and nothing is set. */
+TEST(settings_that_exclude_a_save)
+{
+	static const char *const names[] = {
+		"postcopy-ram", "dirty-bitmaps", "background-snapshot", "x-colo", "mapped-ram",
+		"of-next-year",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		_cleanup_json_ struct json_object *previous = NULL;
+		_cleanup_free_ char *reply = xasprintf("{\"return\": [" CAP("%s", "true") ", "
+			CAP("events", "false") ", " CAP("x-ignore-shared", "false")
+			"], \"id\": 3}", names[i]);
+		const struct step steps[] = {
+			HELLO, NO_MIGRATION, { READ, "query-migrate-capabilities" },
+			{ SEND, reply }, { END, NULL },
+		};
+		_cleanup_err_ struct err err = { 0 };
+		struct session s;
+		int r;
+		struct qmp *qmp = open_session(&s, steps, &r, NULL);
+
+		CHECK_EQ(migration_setup(qmp, &previous, &err), -EOPNOTSUPP);
+		CHECK_EQ(err.exit, CPR_EXIT_REFUSED);
+		CHECK_STR(err.value, names[i]);
+		CHECK(err.why && err.remedy && strstr(err.remedy, names[i]));
+		finish(&s, qmp);
+	}
+}
+
+/* Not what is off, or what this program can switch off for a while. */
+TEST(settings_that_are_changed_and_put_back)
+{
+	static const struct step steps[] = {
+		HELLO, NO_MIGRATION,
+		CAPABILITIES(", " CAP("mapped-ram", "false") ", " CAP("multifd", "true") ", "
+			     CAP("release-ram", "true") ", " CAP("xbzrle", "false") ", "
+			     CAP("of-next-year", "false")),
+		PARAMETERS("\"mode\": \"normal\", \"max-bandwidth\": 5, \"tls-creds\": \"\", "
+			   "\"multifd-channels\": 3"),
+		ASK("migrate-set-parameters\",\"arguments\":{\"mode\":\"cpr-reboot\","
+		    "\"max-bandwidth\":0}", 5, "{}"),
+		ASK("[{\"capability\":\"events\",\"state\":true},"
+		    "{\"capability\":\"x-ignore-shared\",\"state\":true},"
+		    "{\"capability\":\"multifd\",\"state\":false},"
+		    "{\"capability\":\"release-ram\",\"state\":false}]", 6, "{}"),
+		ASK("[{\"capability\":\"events\",\"state\":false},"
+		    "{\"capability\":\"x-ignore-shared\",\"state\":false},"
+		    "{\"capability\":\"multifd\",\"state\":true},"
+		    "{\"capability\":\"release-ram\",\"state\":true}]", 7, "{}"),
+		ASK("migrate-set-parameters\",\"arguments\":{\"mode\":\"normal\","
+		    "\"max-bandwidth\":5}", 8, "{}"),
+		{ END, NULL },
+	};
+	_cleanup_json_ struct json_object *previous = NULL;
+	struct session s;
+	int r;
+	struct qmp *qmp = open_session(&s, steps, &r, NULL);
+
+	CHECK_EQ(migration_setup(qmp, &previous, NULL), 0);
+	CHECK_EQ(migration_reset(qmp, previous, NULL), 0);
+	CHECK_EQ(migration_reset(qmp, NULL, NULL), 0);
+	finish(&s, qmp);
+}
+
+TEST(a_migration_under_way)
+{
+	static const struct { const char *reply; int r; } cases[] = {
+		{ "\"status\": \"setup\"", -EBUSY }, { "\"status\": \"active\"", -EBUSY },
+		{ "\"status\": \"postcopy-paused\"", -EBUSY }, { "\"status\": \"colo\"", -EBUSY },
+		{ "\"status\": \"of-next-year\"", -EBUSY }, { "\"status\": \"cancelling\"", -EBUSY },
+		{ "", 0 }, { "\"status\": \"none\"", 0 }, { "\"status\": \"completed\"", 0 },
+		{ "\"status\": \"failed\"", 0 }, { "\"status\": \"cancelled\"", 0 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_json_ struct json_object *previous = NULL;
+		_cleanup_free_ char *reply = xasprintf("{\"return\": {%s}, \"id\": 2}", cases[i].reply);
+		const struct step steps[] = {
+			HELLO, { READ, "query-migrate\"" }, { SEND, reply },
+			cases[i].r ? (struct step){ END, NULL } : (struct step)
+			{ READ, "query-migrate-capabilities" },
+			{ SEND, "{\"return\": [" CAP("events", "true") ", " CAP("x-ignore-shared", "true")
+				"], \"id\": 3}" },
+			PARAMETERS("\"mode\": \"cpr-reboot\""), { END, NULL },
+		};
+		_cleanup_err_ struct err err = { 0 };
+		struct session s;
+		int r;
+		struct qmp *qmp = open_session(&s, steps, &r, NULL);
+
+		CHECK_EQ(migration_setup(qmp, &previous, &err), cases[i].r);
+		CHECK(!cases[i].r || err.exit == CPR_EXIT_BUSY);
+		finish(&s, qmp);
+	}
+}
+
+/* Answers that no QEMU gives, and those of one that is too old. */
+TEST(settings_that_cannot_be_told)
+{
+	static const struct { const char *capabilities, *parameters; int r; } cases[] = {
+		{ "[]", NULL, -EOPNOTSUPP }, { "[" CAP("events", "false") "]", NULL, -EOPNOTSUPP },
+		{ "{}", NULL, -EPROTO }, { "[[], {}]", NULL, -EOPNOTSUPP },
+		{ "[" CAP("events", "true") ", " CAP("x-ignore-shared", "true") ", {}]", NULL, -EPROTO },
+		{ "[" CAP("events", "true") ", " CAP("x-ignore-shared", "true") "]", "{}", -EOPNOTSUPP },
+		{ "[" CAP("events", "true") ", " CAP("x-ignore-shared", "true") "]", "[]", -EOPNOTSUPP },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_json_ struct json_object *previous = NULL;
+		_cleanup_free_ char *caps = xasprintf("{\"return\": %s, \"id\": 3}", cases[i].capabilities);
+		_cleanup_free_ char *params = xasprintf("{\"return\": %s, \"id\": 4}",
+							cases[i].parameters);
+		const struct step steps[] = {
+			HELLO, NO_MIGRATION, { READ, "query-migrate-capabilities" }, { SEND, caps },
+			cases[i].parameters ? (struct step){ READ, "query-migrate-parameters" } :
+			(struct step){ END, NULL }, { SEND, params }, { END, NULL },
+		};
+		_cleanup_err_ struct err err = { 0 };
+		struct session s;
+		int r;
+		struct qmp *qmp = open_session(&s, steps, &r, NULL);
+
+		CHECK_EQ(migration_setup(qmp, &previous, &err), cases[i].r);
+		CHECK(err.set);
+		finish(&s, qmp);
+	}
 }
 
 int main(void)

@@ -1,0 +1,275 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash disable=SC2154
+# What a guest's disks were, and the settings of its QEMU: with the VMs of module.sh.
+
+disk_image() { # FILE [BACKING]: an empty qcow2 image of 1 MiB, as qemu-img would make it
+	python3 - "$@" <<-'EOF'
+		import struct, sys
+		backing = sys.argv[2].encode() if len(sys.argv) > 2 else b""
+		ext = struct.pack(">IIII", 0xE2792ACA, 3, int.from_bytes(b"raw\0", "big"), 0) + bytes(4) if backing else bytes(8)
+		at = 104 + len(ext) if backing else 0
+		head = struct.pack(">4sIQIIQIIQQIIQQQQII", b"QFI\xfb", 3, at, len(backing), 16, 1 << 20, 0, 1,
+		                   3 << 16, 1 << 16, 1, 0, 0, 0, 0, 0, 4, 104)
+		clusters = [head + ext + backing, struct.pack(">Q", 2 << 16), struct.pack(">4H", 1, 1, 1, 1), b""]
+		open(sys.argv[1], "wb").write(b"".join(c.ljust(1 << 16, b"\0") for c in clusters))
+	EOF
+}
+settings() { # NAME: all that QEMU has set for migrations
+	qmp "$1" '{"execute": "query-migrate-capabilities"}'
+	qmp "$1" '{"execute": "query-migrate-parameters"}'
+}
+switch() { # NAME CAPABILITY true|false: whether QEMU does
+	qmp "$1" "{\"execute\": \"migrate-set-capabilities\", \"arguments\": {\"capabilities\":
+		[{\"capability\": \"$2\", \"state\": $3}]}}" | grep -q return
+}
+set_parameters() { # NAME MEMBERS
+	qmp "$1" "{\"execute\": \"migrate-set-parameters\", \"arguments\": {${2//$'\n'/ }}}" >/dev/null
+}
+migration_is() { # NAME STATUS: before long
+	local i
+	for ((i = 0; i < 400; i++)); do
+		! qmp "$1" '{"execute": "query-migrate"}' | grep -q "\"status\": \"$2\"" || return 0
+		sleep 0.05
+	done
+	return 1
+}
+write_to() { # NAME DISK: as the guest would
+	qmp "$1" "{\"execute\": \"human-monitor-command\", \"arguments\": {\"command-line\":
+		\"qemu-io $2 \\\"write -P 5 512k 4k\\\"\"}}" >/dev/null
+}
+# A saved VM as the next kernel finds it.
+jump() { # NAME
+	local pid
+	pid=$(pid_of "$1")
+	kill -9 "$pid"
+	while [ -d "/proc/$pid" ]; do sleep 0.02; done
+	sed -i 's/^saved/held/' "$CPR_FAKE/vm.$1"
+}
+# A restore that is refused for a disk, and leaves the VM as it was.
+differs() { # DESCRIPTION DISK FILE REASON [HELPER OPTION...]
+	local what=$1 words="^cpr-helper: disk '$2': '$3'$4"
+	shift 4
+	call restore d "$@"
+	holds "$what: refused" test "$status" = 4
+	holds "$what: why" grep -q "$words" <<<"$err"
+	holds "$what: the VM stays as it was" state_is d held
+}
+unchanged() { # COMMAND...: in the directory, with times and names as they were after it
+	local file=$1 before
+	before=$(stat -c %y "$file")
+	shift
+	"$@" && touch -d "$before" "$file"
+}
+
+excluded() { # CAPABILITY
+	if ! switch d "$1" true; then
+		skip "the capability $1" 'this QEMU does not switch it on here'
+		return
+	fi
+	call save d
+	holds "the capability $1 is refused" test "$status" = 4
+	holds "by its name" grep -q "^cpr-helper: QEMU's capability '$1': it is on: " <<<"$err"
+	holds "it is left on" switch d "$1" false
+	holds "the guest runs on" counts d
+}
+
+settings_tests() {
+	local before capability
+
+	for capability in postcopy-ram dirty-bitmaps background-snapshot x-colo mapped-ram; do
+		excluded $capability
+	done
+	# What would stop or spoil a save, and what it leaves alone.
+	set_parameters d '"max-bandwidth": 5000000, "multifd-channels": 4, "downtime-limit": 100,
+		"tls-creds": "none", "tls-hostname": "host", "announce-rounds": 2, "zero-page-detection": "none"'
+	for capability in return-path switchover-ack multifd pause-before-switchover release-ram \
+		auto-converge late-block-activate validate-uuid postcopy-blocktime rdma-pin-all; do
+		holds "the user's $capability" switch d $capability true
+	done
+	before=$(settings d)
+	holds 'they are set' grep -q '"tls-creds": "none"' <<<"$before"
+	call save d
+	holds 'a save with them' test "$status" = 0
+	holds 'changes them' test "$(settings d)" != "$before"
+	call abort d
+	holds 'its abort' test "$status" = 0
+	holds 'puts all of them back' test "$(settings d)" = "$before"
+	holds 'and forgets them' manifest d "'previous' not in m"
+	holds 'the guest runs on' counts d
+
+	echo 'not now' >"$CPR_FAKE/fail-save"
+	call save d
+	rm "$CPR_FAKE/fail-save"
+	holds 'a save that fails' test "$status" = 1
+	holds 'puts them back as well' test "$(settings d)" = "$before"
+
+	# Killed after QEMU had written the state.
+	call save d
+	python3 - <<-'EOF'
+		import json
+		m = json.load(open("/run/cpr/d/manifest.json"))
+		del m["saved"]
+		json.dump(m, open("/run/cpr/d/manifest.json", "w"))
+	EOF
+	sed -i 's/^saved/running/' "$CPR_FAKE/vm.d"
+	call abort d
+	holds 'the abort of a save that was cut short' test "$status" = 0
+	holds 'puts them back, too' test "$(settings d)" = "$before"
+	holds 'the guest runs' counts d
+
+	for capability in switchover-ack multifd pause-before-switchover; do switch d $capability false; done
+	set_parameters d '"max-bandwidth": 4096, "tls-creds": ""'
+	qmp d '{"execute": "migrate", "arguments": {"uri": "exec:cat >/dev/null"}}' >/dev/null
+	migration_is d active
+	refuses "somebody else's migration" 5 \
+		"cpr-helper: QEMU's migration 'active': somebody else's is under way" save d
+	qmp d '{"execute": "migrate_cancel"}' >/dev/null
+	holds 'can go on' migration_is d cancelled
+	holds 'with the guest' counts d
+}
+
+disks_tests() {
+	local dir=$tmp/disks before
+
+	mkdir "$dir"
+	guest_image "$dir/base"
+	guest_image "$dir/plain"
+	disk_image "$dir/data.qcow2" "$dir/base"
+	cd "$dir" || return
+	start d -- -drive file=data.qcow2,if=none,id=data -device virtio-blk-pci,drive=data \
+		-blockdev "driver=raw,node-name=plain,file.driver=file,file.filename=$dir/plain" \
+		-device virtio-blk-pci,drive=plain,id=second \
+		-drive driver=null-co,read-zeroes=on,if=none,id=void -device virtio-blk-pci,drive=void
+	cd / || return
+	holds 'a VM with disks' counts d
+	settings_tests
+
+	# ---- the record ----
+	write_to d data
+	write_to d '-d /machine/peripheral/second/virtio-backend'
+	call save d
+	holds 'its save' test "$status" = 0
+	before=$(counted d)
+	holds 'each file of each disk is on record' manifest d "
+		{(k['name'], k['path'].rsplit('/', 1)[1], k['kind']) for k in m['saved']['disks'] if 'path' in k} ==
+		{('data', 'data.qcow2', 'file'), ('data', 'base', 'file'), ('second', 'plain', 'file'),
+		 ('ide0-hd0', 'boot', 'file')}"
+	holds 'a disk that is no file, as such' manifest d "{'name': 'void', 'unchecked': 'null-co'} in m['saved']['disks']"
+	holds 'what a file is' manifest d "[k for k in m['saved']['disks'] if k['path'].endswith('/plain')][0] == {
+		'name': 'second', 'path': '$dir/plain', 'kind': 'file', 'size': $(stat -c %s "$dir/plain"),
+		'inode': $(stat -c %i "$dir/plain"), 'mtime': $(date -r "$dir/plain" +%s%N),
+		'head': [k for k in m['saved']['disks'] if k['path'].endswith('/boot')][0]['head']}"
+	jump d
+
+	# ---- what may have changed ----
+	touch -r "$dir/plain" "$tmp/plain-time"
+	touch "$dir/plain"
+	differs 'a file that was written to' second "$dir/plain" ' has changed since the guest was saved: it was last written to at 20.*, and now at 20'
+	differs 'another one forced' second "$dir/plain" ' has changed' --force data,secon,econd,second2
+	touch -r "$tmp/plain-time" "$dir/plain"
+	truncate -s +512 "$dir/plain"
+	differs 'another size' second "$dir/plain" ' has changed since the guest was saved: its size was 1048576, and is 1049088$'
+	truncate -s -512 "$dir/plain"
+	touch -r "$tmp/plain-time" "$dir/plain"
+	ln "$dir/plain" "$dir/kept"
+	cp -p "$dir/plain" "$dir/copy"
+	mv "$dir/copy" "$dir/plain"
+	differs 'another file in its place' second "$dir/plain" ' has changed since the guest was saved: it is another file: its inode was '
+	rm "$dir/plain"
+	differs 'none in its place' second "$dir/plain" ': No such file or directory$' --force second
+	mkdir "$dir/plain"
+	differs 'something else in its place' second "$dir/plain" ' has changed since the guest was saved: it was a file, and is a '
+	rmdir "$dir/plain"
+	mv "$dir/kept" "$dir/plain"
+	cp -p "$dir/data.qcow2" "$tmp/kept"
+	unchanged "$dir/data.qcow2" dd if=/dev/zero of="$dir/data.qcow2" bs=1 seek=120 count=1 conv=notrunc status=none
+	differs "a qcow2 header, with the file's time as it was" data "$dir/data.qcow2" \
+		' has changed since the guest was saved: the digest of its first 64 KiB was '
+	unchanged "$dir/data.qcow2" dd if="$tmp/kept" of="$dir/data.qcow2" conv=notrunc status=none
+	touch -r "$dir/base" "$tmp/base-time"
+	touch "$dir/base"
+	differs 'a file that another is based on' data "$dir/base" ' has changed since the guest was saved: it was last written'
+	differs 'and another one forced' data "$dir/base" ' has changed' --force "$dir/data.qcow2"
+	holds 'nothing was started for any of them' test "$(counted d)" = "$before"
+
+	# ---- forced ----
+	touch "$dir/plain"
+	call restore d
+	holds 'two that differ: the remedy names both' grep -q "^  remedy: .*'cpr-helper restore d --force .*" <<<"$err"
+	holds 'each once' grep -q -- "--force \(data,second\|second,data\)'" <<<"$err"
+	call restore d --force "second,$dir/base"
+	holds 'forced by name and by path' test "$status" = 0
+	holds 'both are noted' test "$(grep -c "^cpr-helper: note: VM 'd': disk '.*has changed, and is taken all the same: it was last written" <<<"$err")" = 2
+	holds 'the guest goes on' counts_on d "$before"
+
+	# ---- untouched ----
+	before=$(counted d)
+	call save d
+	jump d
+	call restore d
+	holds 'disks that nobody touched' test "$status$err" = 0
+	holds 'the guest goes on with them' counts_on d "$before"
+
+	# ---- an older manifest, and a damaged one ----
+	call save d
+	jump d
+	cp /run/cpr/d/manifest.json "$tmp/manifest"
+	damage_disks() { # EXPRESSION of m
+		python3 -c "
+import json
+m = json.load(open('$tmp/manifest'))
+$1
+json.dump(m, open('/run/cpr/d/manifest.json', 'w'))"
+	}
+	damage_disks 'm["saved"]["disks"] = [1]'
+	refuses 'a damaged record' 1 "cpr-helper: manifest 'manifest.json': 'saved.disks' is not a list of disks" restore d
+	damage_disks 'm["saved"]["disks"].append({"name": "gone", "path": "'"$dir/base/../plain"'", "kind": "file"})'
+	differs 'a disk without its traits' gone "$dir/base/../plain" ''
+	damage_disks 'm["argv"] = [a.replace("/plain", "/plain2") for a in m["argv"]]'
+	cp -p "$dir/plain" "$dir/plain2"
+	refuses 'a QEMU that would open another disk' 4 \
+		"cpr-helper: disk 'second': the guest had '$dir/plain', and QEMU was not started with it" restore d
+	holds 'leaves the VM as it was' state_is d held
+	damage_disks 'del m["saved"]["disks"]'
+	call restore d
+	holds 'no record, as by an older cpr-helper' test "$status$err" = 0
+
+	# ---- disks that QEMU was not started with ----
+	qmp d "{\"execute\": \"blockdev-snapshot-sync\", \"arguments\": {\"device\": \"data\",
+		\"snapshot-file\": \"$dir/later.qcow2\"}}" >/dev/null
+	refuses 'a snapshot since the start' 4 \
+		"cpr-helper: disk '$dir/later.qcow2': QEMU was not started with it, and would not find it again" save d
+	holds 'its guest runs on' counts d
+	qmp d '{"execute": "block-commit", "arguments": {"device": "data", "job-id": "j",
+		"top": "'"$dir/later.qcow2"'", "base": "data.qcow2"}}' >/dev/null
+	ready() { qmp d '{"execute": "job-complete", "arguments": {"id": "j"}}' | grep -q return; }
+	until_gone() { local i; for ((i = 0; i < 400; i++)); do ready; qmp d '{"execute": "query-jobs"}' |
+		grep -q '"return": \[\]' && return; sleep 0.05; done; return 1; }
+	holds 'it is written to the image' until_gone
+	call save d
+	holds 'then it can be saved' test "$status" = 0
+	call abort d
+
+	# ---- disks that would be lost ----
+	write_to d ide0-hd0
+	refuses 'a snapshot=on disk that was written to' 4 "cpr-helper: disk 'ide0-hd0': the guest has written to it, and snapshot=on keeps that in a file that goes away with QEMU" save d
+	holds 'its guest runs on' counts d
+	end d
+	cd "$dir" || return
+	start d -- -drive file=plain,format=raw,if=none,id=plain -device virtio-blk-pci,drive=plain
+	cd / || return
+	mv "$dir/plain2" "$dir/plain"
+	refuses 'a file that was replaced while the guest runs' 4 "cpr-helper: disk 'plain': its file '$dir/plain' is another one than QEMU has open" save d
+	rm "$dir/plain"
+	refuses 'one that was removed' 4 "cpr-helper: disk 'plain': its file '$dir/plain' is gone" save d
+	holds 'the guest runs on all the same' counts d
+	end d
+}
+
+if [ "$(id -u)" != 0 ]; then
+	skip 'disks' 'needs root'
+elif ! usable; then
+	skip 'disks' 'needs QEMU 9.1, install qemu-system-x86'
+else
+	disks_tests
+fi
