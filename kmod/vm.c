@@ -18,8 +18,8 @@
  *
  * Who seals a VM may say by which digests its manifest and its memory are known;
  * they are committed with the step, and answered until the guest runs. The
- * module computes none. Its memory's does not survive a kexec while RESTORING:
- * a QEMU had the memory, and KVM may have written its wall clock there.
+ * module computes none. The memory's does not survive a kexec while RESTORING: a
+ * QEMU had the memory, and KVM may have written its wall clock there.
  *
  * Locking: cpr->lock. Opening for writing raises the write count before it asks
  * here, and sealing looks at the count, so one of the two sees the other.

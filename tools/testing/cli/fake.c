@@ -330,7 +330,15 @@ static int take_step(struct genl *genl, int cmd, const char *name, struct cpr_vm
 	vm->state = moves[cmd].to;
 	if (vm->state == CPR_VM_STATE_DEFINED || vm->state == CPR_VM_STATE_RUNNING)
 		vm->digests = (struct vm_digests){ 0 };
+	log_line("%s %s", moves[cmd].name, name);
 	return 0;
+}
+
+static int write_vm(const struct cpr_vm *vm)
+{
+	int r = write_digests(vm);
+
+	return r < 0 ? r : write_state(vm);
 }
 
 int genl_vm_do(struct genl *genl, int cmd, const char *name, const struct strv *files,
@@ -341,14 +349,12 @@ int genl_vm_do(struct genl *genl, int cmd, const char *name, const struct strv *
 
 	if (r < 0)
 		return r;
-	log_line("%s %s", moves[cmd].name, name);
 	if (vm.state == CPR_VM_STATE_DEFINED ||
 	    (vm.state == CPR_VM_STATE_RUNNING && cmd == CPR_CMD_VM_PIN))
 		forget_devices(name);
 	for (size_t i = 0; files && i < files->n; i++)
 		strv_push(&vm.files, files->v[i]);
-	r = write_digests(&vm);
-	return r < 0 ? r : write_state(&vm);
+	return write_vm(&vm);
 }
 
 int genl_vm_seal(struct genl *genl, int cmd, const char *name, const struct vm_digests *digests,
@@ -359,15 +365,13 @@ int genl_vm_seal(struct genl *genl, int cmd, const char *name, const struct vm_d
 
 	if (r < 0)
 		return r;
-	log_line("%s %s", moves[cmd].name, name);
 	if (digests->has_manifest)
 		memcpy(vm.digests.manifest, digests->manifest, CPR_DIGEST_LEN);
 	if (digests->has_ram)
 		memcpy(vm.digests.ram, digests->ram, CPR_DIGEST_LEN);
 	vm.digests.has_manifest |= digests->has_manifest;
 	vm.digests.has_ram |= digests->has_ram;
-	r = write_digests(&vm);
-	return r < 0 ? r : write_state(&vm);
+	return write_vm(&vm);
 }
 
 /* One mapping for each device; what is not told of them a test does not need. */
