@@ -40,8 +40,7 @@ write_to() { # NAME DISK: as the guest would
 # A saved VM as the next kernel finds it.
 jump() { # NAME
 	local pid
-	pid=$(pid_of "$1")
-	kill -9 "$pid"
+	pid=$(pid_of "$1") && kill -9 "$pid" || return
 	while [ -d "/proc/$pid" ]; do sleep 0.02; done
 	sed -i 's/^saved/held/' "$CPR_FAKE/vm.$1"
 }
