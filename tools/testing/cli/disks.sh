@@ -6,7 +6,7 @@ disk_image() { # FILE [BACKING]: an empty qcow2 image of 1 MiB, as qemu-img woul
 	python3 - "$@" <<-'EOF'
 		import struct, sys
 		backing = sys.argv[2].encode() if len(sys.argv) > 2 else b""
-		ext = struct.pack(">IIII", 0xE2792ACA, 3, int.from_bytes(b"raw\0", "big"), 0) + bytes(4) if backing else bytes(8)
+		ext = struct.pack(">IIII", 0xE2792ACA, 3, int.from_bytes(b"raw\0", "big"), 0) + bytes(8) if backing else b""
 		at = 104 + len(ext) if backing else 0
 		head = struct.pack(">4sIQIIQIIQQIIQQQQII", b"QFI\xfb", 3, at, len(backing), 16, 1 << 20, 0, 1,
 		                   3 << 16, 1 << 16, 1, 0, 0, 0, 0, 0, 4, 104)
@@ -40,8 +40,7 @@ write_to() { # NAME DISK: as the guest would
 # A saved VM as the next kernel finds it.
 jump() { # NAME
 	local pid
-	pid=$(pid_of "$1")
-	kill -9 "$pid"
+	pid=$(pid_of "$1") && kill -9 "$pid" || return
 	while [ -d "/proc/$pid" ]; do sleep 0.02; done
 	sed -i 's/^saved/held/' "$CPR_FAKE/vm.$1"
 }
@@ -59,6 +58,23 @@ unchanged() { # COMMAND...: in the directory, with times and names as they were 
 	before=$(stat -c %y "$file")
 	shift
 	"$@" && touch -d "$before" "$file"
+}
+
+damage_disks() { # STATEMENT about m, the manifest as it was kept
+	python3 -c "
+import json
+m = json.load(open('$tmp/manifest'))
+$1
+json.dump(m, open('/run/cpr/d/manifest.json', 'w'))"
+}
+job_ends() { # NAME: the block job j, which has to be told when it is ready
+	local i
+	for ((i = 0; i < 400; i++)); do
+		qmp "$1" '{"execute": "job-complete", "arguments": {"id": "j"}}' >/dev/null
+		! qmp "$1" '{"execute": "query-jobs"}' | grep -q '"return": \[\]' || return 0
+		sleep 0.05
+	done
+	return 1
 }
 
 excluded() { # CAPABILITY
@@ -214,13 +230,6 @@ disks_tests() {
 	call save d
 	jump d
 	cp /run/cpr/d/manifest.json "$tmp/manifest"
-	damage_disks() { # EXPRESSION of m
-		python3 -c "
-import json
-m = json.load(open('$tmp/manifest'))
-$1
-json.dump(m, open('/run/cpr/d/manifest.json', 'w'))"
-	}
 	damage_disks 'm["saved"]["disks"] = [1]'
 	refuses 'a damaged record' 1 "cpr-helper: manifest 'manifest.json': 'saved.disks' is not a list of disks" restore d
 	damage_disks 'm["saved"]["disks"].append({"name": "gone", "path": "'"$dir/base/../plain"'", "kind": "file"})'
@@ -242,10 +251,7 @@ json.dump(m, open('/run/cpr/d/manifest.json', 'w'))"
 	holds 'its guest runs on' counts d
 	qmp d '{"execute": "block-commit", "arguments": {"device": "data", "job-id": "j",
 		"top": "'"$dir/later.qcow2"'", "base": "data.qcow2"}}' >/dev/null
-	ready() { qmp d '{"execute": "job-complete", "arguments": {"id": "j"}}' | grep -q return; }
-	until_gone() { local i; for ((i = 0; i < 400; i++)); do ready; qmp d '{"execute": "query-jobs"}' |
-		grep -q '"return": \[\]' && return; sleep 0.05; done; return 1; }
-	holds 'it is written to the image' until_gone
+	holds 'it is written to the image' job_ends d
 	call save d
 	holds 'then it can be saved' test "$status" = 0
 	call abort d
