@@ -6,6 +6,7 @@
 #include "lib/cprfs.h"
 #include "lib/devices.h"
 #include "lib/manifest.h"
+#include "lib/pause.h"
 #include "lib/size.h"
 
 static const char *show_memory(struct json_object *memory)
@@ -71,6 +72,7 @@ static const struct field lines[] = {
 	{ "devices", "devices", show_devices },
 	{ "mappings", "DMA reaches", show_mappings },
 	{ "verified", "last verify", show_verified },
+	{ "pause", "last pause", show_pause },
 	{ "manifest.created", "created", show_time },
 	{ "manifest.saved.size", "saved state", show_size },
 	{ "manifest.saved.digest", "its digest", NULL },
@@ -118,6 +120,7 @@ static int run_show(const struct args *args, struct err *err)
 	jset(out, "devices", devices_json(genl, info.name, manifest));
 	jset(out, "mappings", mappings_json(&info));
 	jset(out, "verified", json_object_get(jget(manifest, "verified")));
+	jset(out, "pause", pause_json(manifest));
 	jset(out, "manifest", json_object_get(manifest));
 	if (out_json) {
 		struct json_object *all = json_object_new_object();
