@@ -7,6 +7,7 @@
 #include "lib/cprfs.h"
 #include "lib/manifest.h"
 #include "lib/migration.h"
+#include "lib/pause.h"
 #include "lib/resume.h"
 
 static int wrong_state(struct vm *vm, struct err *err)
@@ -54,7 +55,9 @@ static int resume(struct vm *vm, bool live, struct err *err)
 	put_back(vm);
 	if (!live)
 		return vm_manifest_save(vm, err);
+	pause_abort(vm);
 	r = guest_resume(vm->qemu.qmp, err);
+	pause_mark(vm, "resume");
 	if (r == 0)
 		r = forget_saved(vm, err);
 	return r < 0 ? r : guest_watch(vm->qemu.qmp, GUEST_WATCH_S, &status, err);
@@ -125,7 +128,10 @@ int abort_vm(struct vm *vm, struct json_object *result, struct err *err)
 	if (r < 0)
 		return fail(err, r, .what = "VM", .value = vm->name,
 			    .why = "its QEMU does not answer");
-	return abort_attached(vm, result, err);
+	r = abort_attached(vm, result, err);
+	if (r == 0)
+		jset(result, "pause", pause_json(vm->manifest));
+	return r;
 }
 
 static bool want_abort(const struct cpr_vm *vm)

@@ -19,6 +19,7 @@
 #include "lib/interrupt.h"
 #include "lib/manifest.h"
 #include "lib/migration.h"
+#include "lib/pause.h"
 #include "lib/qga.h"
 #include "lib/resume.h"
 #include "lib/size.h"
@@ -134,6 +135,7 @@ static int check(struct vm *vm, struct err *err)
 		r = vm_manifest(vm, err);
 	if (r < 0)
 		return r;
+	pause_taken_up(vm);
 	binary = jstr(vm->manifest, "binary");
 	if (access(binary, X_OK) < 0)
 		return fail(err, -errno, .exit = CPR_EXIT_NOTFOUND, .what = "QEMU binary",
@@ -287,14 +289,18 @@ static int claim_and_load(struct vm *vm, const struct restore_opts *opts, struct
 	if (r < 0)
 		return r;
 	r = has_devices(vm) ? vm_do(vm, CPR_CMD_VM_RELEASE, err) : 0;
+	pause_mark(vm, "ready");
 	if (r == 0)
 		r = start(vm, err);
+	pause_mark(vm, "start");
 	if (r == 0)
 		r = disks_opened(vm, saved_disks(vm), opts->force_disks, err);
 	if (r == 0)
 		r = load(vm, opts, err);
+	pause_mark(vm, "load");
 	if (r == 0)
 		r = dma_verify(vm, err);
+	pause_mark(vm, "verify");
 	if (r < 0)
 		give_back(vm, err);
 	return r;
@@ -303,10 +309,12 @@ static int claim_and_load(struct vm *vm, const struct restore_opts *opts, struct
 /* What the guest does now; only then is given up what it came from. */
 static int see(struct vm *vm, bool live, struct json_object *result, struct err *err)
 {
-	bool wake = manifest_suspended(jget(vm->manifest, "saved"));
+	bool wake = manifest_suspended(jget(vm->manifest, "saved")), runs;
+	_cleanup_json_ struct json_object *pause = NULL;
 	_cleanup_free_ char *status = NULL;
 	int r = wake ? guest_wake(vm->qemu.qmp, err) : 0;
 
+	pause_mark(vm, "resume");
 	if (r < 0)
 		return r;
 	if (wake || (live && !manifest_asleep(jget(vm->manifest, "saved"))))
@@ -318,9 +326,12 @@ static int see(struct vm *vm, bool live, struct json_object *result, struct err 
 		return r;
 	}
 	jset_str(result, "runstate", status);
-	say("%s: restored in %lld ms, the guest is %s", vm->name,
-	    (long long)jint(result, "ms", 0), status);
 	remember(vm);
+	pause = pause_json(vm->manifest);
+	runs = live && streq(status, "running");
+	jset(result, "pause", json_object_get(pause));
+	say("%s: restored, the guest %s %s", vm->name, runs && pause ? "stood still" : "is",
+	    runs && pause ? pause_text(pause) : status);
 	return 0;
 }
 

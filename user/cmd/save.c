@@ -21,6 +21,7 @@
 #include "lib/interrupt.h"
 #include "lib/manifest.h"
 #include "lib/migration.h"
+#include "lib/pause.h"
 #include "lib/size.h"
 #include "lib/statefile.h"
 #include "lib/suspend.h"
@@ -40,6 +41,7 @@ int forget_saved(struct vm *vm, struct err *err)
 	_cleanup_free_ char *state = vm_path(vm->name, STATE_FILE);
 	_cleanup_free_ char *part = vm_path(vm->name, STATE_PART);
 
+	pause_end(vm);
 	json_object_object_del(vm->manifest, "saved");
 	json_object_object_del(vm->manifest, "suspended");
 	json_object_object_del(vm->manifest, "digest_ram");
@@ -97,8 +99,11 @@ static void record(struct vm *vm, const struct digest *digest, const char *runst
 static int write_state(struct vm *vm, const char *part, deadline_t deadline, struct err *err)
 {
 	struct qmp *qmp = vm->qemu.qmp;
-	int r = migration_save(qmp, part, err);
+	int r;
 
+	if (!manifest_suspended(vm->manifest))
+		pause_begin(vm);	/* so far it ran */
+	r = migration_save(qmp, part, err);
 	if (r < 0)
 		return r;
 	qmp->js->interruptible = true;
@@ -106,6 +111,7 @@ static int write_state(struct vm *vm, const char *part, deadline_t deadline, str
 	qmp->js->interruptible = false;
 	if (r == 0)
 		r = migration_await_status(qmp, "postmigrate", deadline, err);
+	pause_mark(vm, "write");
 	return r;
 }
 
@@ -116,6 +122,7 @@ static int commit(struct vm *vm, const char *part, const char *runstate, struct 
 	struct digest digest;
 	int r = check_file(vm, part, &digest, err);
 
+	pause_mark(vm, "check");
 	if (r < 0)
 		return r;
 	if (rename(part, path) < 0)
@@ -123,6 +130,7 @@ static int commit(struct vm *vm, const char *part, const char *runstate, struct 
 			    .why = strerror(errno));
 	record(vm, &digest, runstate);
 	r = disks_record(vm, err);
+	pause_mark(vm, "commit");
 	if (r == 0)
 		r = vm_manifest_save(vm, err);
 	return r < 0 ? r : vm_do(vm, CPR_CMD_VM_SAVE, err);
@@ -155,6 +163,7 @@ static int wake_here(struct vm *vm, const char *status, struct err *err)
 
 	if (r == 0 && !streq(status, "running") && manifest_suspended(vm->manifest))
 		r = guest_wake(qmp, err);
+	pause_mark(vm, "resume");
 	return r < 0 ? r : forget_saved(vm, err);
 }
 
@@ -166,6 +175,7 @@ int rouse_vm(struct vm *vm, struct json_object *result, struct err *err)
 
 	if (r < 0)
 		return r;
+	pause_abort(vm);
 	if (!streq(status, "postmigrate"))
 		return wake_here(vm, status, err);
 	/* To stop on the way, as a signal may have asked, would leave the guest asleep. */
@@ -212,6 +222,8 @@ static void roll_back(struct vm *vm, const char *runstate, struct json_object *p
 	else if (!live && streq(now, "postmigrate"))
 		note("VM '%s': the guest stays paused, and must run before it can be saved again",
 		     vm->name);
+	pause_mark(vm, "resume");
+	pause_abort(vm);
 	forget_saved(vm, NULL);
 }
 
@@ -265,8 +277,12 @@ static int suspend(struct vm *vm, deadline_t deadline, struct err *err)
  */
 static int quiesce(struct vm *vm, deadline_t deadline, struct err *err)
 {
-	int r = manifest_suspended(vm->manifest) ? suspend(vm, deadline, err) : 0;
+	int r = 0;
 
+	if (manifest_suspended(vm->manifest)) {
+		r = suspend(vm, deadline, err);
+		pause_mark(vm, "suspend");
+	}
 	return r < 0 ? r : dma_snapshot(vm, err);
 }
 
@@ -309,6 +325,7 @@ static int save_now(struct vm *vm, const char *runstate, const struct save_opts 
 		jset_bool(vm->manifest, "digest_ram", true);
 	else
 		json_object_object_del(vm->manifest, "digest_ram");
+	pause_begin(vm);
 	r = vm_manifest_save(vm, err);
 	if (r < 0)
 		return r;
@@ -350,6 +367,7 @@ int save_vm(struct vm *vm, const struct save_opts *opts, struct json_object *res
 		return r;
 	jset_int(result, "state_bytes", jint(jget(vm->manifest, "saved"), "size", 0));
 	jset_str(result, "runstate", jstr(jget(vm->manifest, "saved"), "runstate"));
+	jset(result, "pause", pause_json(vm->manifest));
 	jset_int(result, "ms", now_ms() - begin);
 	say("%s: saved, %s of state in %lld ms", vm->name,
 	    size_human(jint(result, "state_bytes", 0)), (long long)jint(result, "ms", 0));
@@ -362,11 +380,16 @@ int seal_vm(struct vm *vm, struct err *err)
 	deadline_t deadline = deadline_in(10);
 	int r = vm_attach(vm, err);
 
+	pause_mark(vm, "wait");
 	if (r == 0)
 		r = migration_await_status(vm->qemu.qmp, "postmigrate", deadline, err);
 	if (r == 0)
 		r = qemu_quit(&vm->qemu, err);
-	return r < 0 ? r : integrity_commit(vm, CPR_CMD_VM_SEAL, err);
+	if (r < 0)
+		return r;
+	pause_mark(vm, "seal");
+	pause_keep(vm);
+	return integrity_commit(vm, CPR_CMD_VM_SEAL, err);
 }
 
 static bool want_save(const struct cpr_vm *vm)

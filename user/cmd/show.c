@@ -7,6 +7,7 @@
 #include "lib/devices.h"
 #include "lib/integrity.h"
 #include "lib/manifest.h"
+#include "lib/pause.h"
 #include "lib/size.h"
 
 static const char *show_memory(struct json_object *memory)
@@ -72,6 +73,7 @@ static const struct field lines[] = {
 	{ "devices", "devices", show_devices },
 	{ "mappings", "DMA reaches", show_mappings },
 	{ "verified", "last verify", show_verified },
+	{ "pause", "last pause", show_pause },
 	{ "manifest.created", "created", show_time },
 	{ "manifest.saved.size", "saved state", show_size },
 	{ "manifest.saved.digest", "its digest", NULL },
@@ -122,6 +124,7 @@ static int run_show(const struct args *args, struct err *err)
 	jset(out, "mappings", mappings_json(&info));
 	jset(out, "digests", integrity_json(&info.digests));
 	jset(out, "verified", json_object_get(jget(manifest, "verified")));
+	jset(out, "pause", pause_json(manifest));
 	jset(out, "manifest", json_object_get(manifest));
 	if (out_json) {
 		struct json_object *all = json_object_new_object();

@@ -96,6 +96,7 @@ void remove_vm_files(const char *name)
 {
 	static const char *const files[] = {
 		"manifest.json", "manifest.json.new", LOG_FILE, STATE_FILE, STATE_PART,
+		"report.json", "report.json.new",
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {

@@ -159,14 +159,14 @@ static int write_new(const char *path, const char *text)
 	return r;
 }
 
-int manifest_write(const char *dir, struct json_object *manifest, struct err *err)
+int json_replace(const char *dir, const char *file, struct json_object *obj, struct err *err)
 {
-	_cleanup_free_ char *path = xasprintf("%s/%s", dir, MANIFEST_FILE);
+	_cleanup_free_ char *path = xasprintf("%s/%s", dir, file);
 	_cleanup_free_ char *next = xasprintf("%s.new", path);
 	_cleanup_free_ char *text = NULL;
 	int r;
 
-	text = xasprintf("%s\n", json_object_to_json_string_ext(manifest,
+	text = xasprintf("%s\n", json_object_to_json_string_ext(obj,
 			 JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE));
 	r = write_new(next, text);
 	if (r == 0 && rename(next, path) < 0)
@@ -175,6 +175,11 @@ int manifest_write(const char *dir, struct json_object *manifest, struct err *er
 		return sync_dir(dir);
 	unlink(next);
 	return fail(err, r, .what = "cannot write", .value = path, .why = strerror(-r));
+}
+
+int manifest_write(const char *dir, struct json_object *manifest, struct err *err)
+{
+	return json_replace(dir, MANIFEST_FILE, manifest, err);
 }
 
 void manifest_argv(struct json_object *manifest, struct strv *argv)

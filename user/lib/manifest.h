@@ -28,6 +28,8 @@
  *	verified	{"time", "kernel", "extents", "bytes", "differences"}: what
  *			the last check of the devices' mappings found; absent
  *			before the first
+ *	pause		how long the guest stood still for the last handover, or does
+ *			so far: see pause.h; absent before the first save
  *	saved		absent unless there is a saved state:
  *	  file, size, digest	of the state; bytes
  *	  time			seconds since the epoch
@@ -63,6 +65,9 @@ int manifest_read(const char *dir, struct json_object **out, struct err *err);
 
 /* Replace it atomically and durably. */
 int manifest_write(const char *dir, struct json_object *manifest, struct err *err);
+
+/* The same for another file, @file in @dir. */
+int json_replace(const char *dir, const char *file, struct json_object *obj, struct err *err);
 
 /* Whether all members that a restore needs are there, and of the right type. */
 int manifest_check(struct json_object *manifest, struct err *err);

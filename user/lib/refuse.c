@@ -46,6 +46,7 @@ static const struct { const char *prefix, *why, *remedy; } objects[] = {
 /* Files of the VM's directory that have another use. */
 static const char *const reserved[] = {
 	"manifest.json", "manifest.json.new", "qemu.log", "state", "state.part",
+	"report.json", "report.json.new",
 };
 
 static bool is_reserved(const char *name)

@@ -24,6 +24,13 @@ start() {
 	esac
 }
 
+# It is that of the machine below, which does not stop; but an emulated CPU does not
+# promise so.
+promise_steady_tsc() {
+	sed '/^flags/s/$/ constant_tsc nonstop_tsc/' /proc/cpuinfo >/run/cpuinfo
+	mount --bind /run/cpuinfo /proc/cpuinfo
+}
+
 ram_digests() { (cd $mnt && sha256sum vm*/ram*); }
 
 facts() {
@@ -50,6 +57,8 @@ run_guests() {
 }
 
 leave() {
+	promise_steady_tsc
+	date +%s >"$before.date"
 	check "all are saved" cpr-helper save --all
 	make_tree $mnt/files
 	fingerprint $mnt/files >"$before.files"
@@ -75,7 +84,19 @@ clock_is_right() {
 	[ $(($(date +%s) - said)) -le 20 ]
 }
 
+# What vm1's last pause was, by the TSC: longer than this kernel ran (ms) before the
+# restore, and no longer than all that was done.
+pause_is_right() { # UPTIME
+	local clock total jump
+	read -r clock total jump < <(cpr-helper --json show vm1 | sed -n \
+		's/.*"pause":{"clock":"\([a-z]*\)","total_ms":\([0-9]*\),.*{"name":"jump","ms":\([0-9]*\)}.*/\1 \2 \3/p')
+	cpr-helper show vm1 | grep '^last pause'
+	[ "$clock" = tsc ] && [ "$jump" -gt 0 ] && [ "$total" -ge "$1" ] &&
+		[ "$total" -le $((($(date +%s) - $(<"$before.date") + 3) * 1000)) ]
+}
+
 arrive() {
+	local up
 	check "kexec goes to $series" test "$(uname -r)" = "$(kernel_of "$series")"
 	load_module
 	mkdir -p $mnt
@@ -83,7 +104,10 @@ arrive() {
 	ram_digests >"$before.ram.now"
 	check "every byte of the guests' RAM is what it was" cmp "$before.ram" "$before.ram.now"
 	check "and every fact and byte of other files" same_tree $mnt/files "$before.files"
+	promise_steady_tsc
+	up=$(uptime_s)
 	check "all are restored" cpr-helper restore --all
+	check "it is known how long vm1 stood still" pause_is_right "${up/./}0"
 	check "what is free is scrubbed anew" /usr/libexec/cpr-selftests/ctl wait-clean
 }
 

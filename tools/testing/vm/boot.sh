@@ -76,6 +76,9 @@ cmdline="console=ttyS0 loglevel=5 printk.time=1 log_buf_len=1M panic=-1 root=/de
 # A steady tick: emulation can lose the interrupt in which a tickless kernel sets its
 # next one, and that CPU's timer then stands still for ever; see testing.md.
 cmdline+=" nohz=off highres=off"
+# What L1 is doing when its time is over, it says upon an NMI, even if its timers stand
+# still: tasks, those that are blocked, timers and the stacks of all CPUs.
+cmdline+=" unknown_nmi_panic panic_print=0xc5"
 [ "$kernel" != debug ] || cmdline+=" panic_on_warn=1"
 # Without it, systemd in an initramfs goes on to the systemd that L1 has, too.
 [ -z "$maker" ] || cmdline+=" init=/sbin/init"
@@ -99,6 +102,7 @@ machine=(
 	-device virtserialport,chardev=verdict,name=cpr.verdict
 	-chardev socket,id=monitor,path=monitor,server=on,wait=off -mon chardev=monitor,mode=control
 	-chardev socket,id=asks,path=monitor -device virtserialport,chardev=asks,name=cpr.monitor
+	-chardev pipe,id=late,path=late -mon chardev=late,mode=readline
 )
 
 # shellcheck disable=SC2054 # as above
@@ -130,10 +134,25 @@ for device in "${devices[@]}"; do
 	esac
 done
 
-# In the foreground, so that Ctrl-C reaches QEMU.
+# When the time is over: let L1 say what it is doing. It ends by that.
+ask_when_late() {
+	sleep "$timeout" &
+	# shellcheck disable=SC2064 # this sleep
+	trap "kill $!; exit" TERM
+	wait $!
+	echo "$timeout" >"$results/was-late"
+	echo nmi 1<>"$results/late.in"
+}
+
 cd "$results"
+mkfifo late.in late.out
+ask_when_late </dev/null >/dev/null 2>&1 &
+late=$!
+trap 'kill $late 2>/dev/null || true; rm -f "$results"/late.in "$results"/late.out' EXIT
+
+# In the foreground, so that Ctrl-C reaches QEMU.
 status=0
-timeout --foreground -k 10 "$timeout" "$vm_dir/toolbox.sh" qemu-system-x86_64 "${machine[@]}" \
+timeout --foreground -k 10 $((timeout + 20 * scale)) "$vm_dir/toolbox.sh" qemu-system-x86_64 "${machine[@]}" \
 	</dev/null 2>"$results/qemu.log" |
 	tee "$results/verdict" | sed -u '/^verdict: /d' || status=${PIPESTATUS[0]}
 
@@ -142,7 +161,9 @@ verdict() {
 	local last
 	last=$(tail -n 1 "$results/verdict")
 	if [ "$status" -eq 124 ] || [ "$status" -eq 137 ]; then
-		echo "timeout after $timeout s"
+		echo "timeout after $timeout s, and it did not say what it was doing"
+	elif [ -e "$results/was-late" ]; then
+		echo "timeout after $timeout s; its console tells what it was doing"
 	elif [ "$status" -ne 0 ]; then
 		echo "QEMU exits with $status"
 	elif splats "$results/console.log" >"$results/splats"; then
