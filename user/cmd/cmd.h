@@ -98,17 +98,26 @@ double arg_timeout(const struct args *args, double otherwise, struct err *err);
 /**
  * struct save_opts - how a VM is to be saved
  * @timeout: seconds until the guest is let run on instead
+ * @qemu: path of the QEMU that will load the state; NULL: the one it runs in, as that
+ *	is on disk now
+ * @no_rehearse: do not have it load the state beforehand
+ * @rehearse: refuse a VM for which that cannot be
  */
 struct save_opts {
 	double timeout;
+	const char *qemu;
+	bool no_rehearse;
+	bool rehearse;
 };
 
 /**
  * struct restore_opts - how a VM is to be restored
  * @timeout: seconds until loading its state is given up
+ * @old_qemu: start the QEMU that it ran in, though it was saved for another one
  */
 struct restore_opts {
 	double timeout;
+	bool old_qemu;
 };
 
 #define RESTORE_DEFAULT ((struct restore_opts){ .timeout = RESTORE_TIMEOUT_S })

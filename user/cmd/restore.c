@@ -123,29 +123,37 @@ static int check_memory_files(struct vm *vm, struct err *err)
 	return 0;
 }
 
-static int check(struct vm *vm, struct err *err)
+/* The one for which it was saved. */
+static const char *next_binary(struct vm *vm, const struct restore_opts *opts)
+{
+	const char *proven = jstr(jget(jget(vm->manifest, "saved"), "qemu"), "binary");
+
+	return proven && !opts->old_qemu ? proven : jstr(vm->manifest, "binary");
+}
+
+static int check(struct vm *vm, const struct restore_opts *opts, struct err *err)
 {
 	const char *binary;
 	int r = vm_manifest(vm, err);
 
 	if (r < 0)
 		return r;
-	binary = jstr(vm->manifest, "binary");
+	binary = next_binary(vm, opts);
 	if (access(binary, X_OK) < 0)
 		return fail(err, -errno, .exit = CPR_EXIT_NOTFOUND, .what = "QEMU binary",
 			    .value = binary, .why = strerror(errno),
-			    .remedy = "install it again: the VM was started with it");
+			    .remedy = "install it again: the VM was saved for it");
 	r = check_memory_files(vm, err);
 	return r < 0 ? r : check_state_file(vm, err);
 }
 
-static int start(struct vm *vm, struct err *err)
+static int start(struct vm *vm, const struct restore_opts *opts, struct err *err)
 {
 	_cleanup_strv_ struct strv argv = { 0 };
 	_cleanup_free_ char *machine = xasprintf("type=%s", jstr(vm->manifest, "machine"));
 	const char *extra[] = { "-machine", machine, "-incoming", "defer", NULL };
 	struct qemu_command cmd = {
-		.vm = vm->name, .binary = jstr(vm->manifest, "binary"),
+		.vm = vm->name, .binary = next_binary(vm, opts),
 		.cwd = jstr(vm->manifest, "cwd"), .argv = &argv, .extra = extra,
 	};
 
@@ -236,10 +244,16 @@ static void set_clock(struct vm *vm, double patience, struct json_object *result
 		note("VM '%s': the guest's clock was not set: %s %s", vm->name, why.what, why.why);
 }
 
-static void remember(struct vm *vm)
+/* What it runs in from now on; and that it is saved no longer. */
+static void remember(struct vm *vm, const struct restore_opts *opts)
 {
 	_cleanup_err_ struct err why = { 0 };
+	_cleanup_free_ char *version = NULL, *binary = xstrdup(next_binary(vm, opts));
 
+	if (qemu_version(vm->qemu.qmp, &version, NULL) == 0) {
+		jset_str(vm->manifest, "binary", binary);
+		jset_str(vm->manifest, "qemu_version", version);
+	}
 	if (forget_saved(vm, &why) < 0)
 		note("VM '%s': %s: %s", vm->name, why.what, why.why);
 }
@@ -269,7 +283,7 @@ static int claim_and_load(struct vm *vm, const struct restore_opts *opts, struct
 		return r;
 	r = has_devices(vm) ? vm_do(vm, CPR_CMD_VM_RELEASE, err) : 0;
 	if (r == 0)
-		r = start(vm, err);
+		r = start(vm, opts, err);
 	if (r == 0)
 		r = load(vm, opts, err);
 	if (r == 0)
@@ -280,7 +294,8 @@ static int claim_and_load(struct vm *vm, const struct restore_opts *opts, struct
 }
 
 /* What the guest does now; only then is given up what it came from. */
-static int see(struct vm *vm, bool live, struct json_object *result, struct err *err)
+static int see(struct vm *vm, bool live, const struct restore_opts *opts,
+	       struct json_object *result, struct err *err)
 {
 	bool wake = manifest_suspended(jget(vm->manifest, "saved"));
 	_cleanup_free_ char *status = NULL;
@@ -299,7 +314,7 @@ static int see(struct vm *vm, bool live, struct json_object *result, struct err 
 	jset_str(result, "runstate", status);
 	say("%s: restored in %lld ms, the guest is %s", vm->name,
 	    (long long)jint(result, "ms", 0), status);
-	remember(vm);
+	remember(vm, opts);
 	return 0;
 }
 
@@ -311,7 +326,7 @@ int restore_vm(struct vm *vm, const struct restore_opts *opts, struct json_objec
 	int r = make_restorable(vm, err);
 
 	if (r == 0)
-		r = check(vm, err);
+		r = check(vm, opts, err);
 	if (r == 0)
 		r = devices_ready(vm, err);
 	if (r == 0)
@@ -324,7 +339,7 @@ int restore_vm(struct vm *vm, const struct restore_opts *opts, struct json_objec
 		return r;
 	jset_int(result, "ms", now_ms() - begin);
 	jset_int(result, "pid", vm->qemu.pid);
-	return see(vm, live, result, err);
+	return see(vm, live, opts, result, err);
 }
 
 static bool want_restore(const struct cpr_vm *vm)

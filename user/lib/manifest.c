@@ -70,8 +70,10 @@ static bool devices_ok(struct json_object *devices)
 
 static bool saved_ok(struct json_object *saved)
 {
+	struct json_object *qemu = jget(saved, "qemu");
+
 	return !saved || (jstr(saved, "digest") && jstr(saved, "runstate") &&
-			  jint(saved, "size", -1) >= 0);
+			  jint(saved, "size", -1) >= 0 && (!qemu || jstr(qemu, "binary")));
 }
 
 int manifest_check(struct json_object *manifest, struct err *err)

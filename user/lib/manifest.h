@@ -6,7 +6,7 @@
  *	version		1
  *	name		of the VM
  *	created		seconds since the epoch
- *	binary		path of QEMU
+ *	binary		path of the QEMU that ran last
  *	qemu_version	of the QEMU that ran last, as query-version tells it
  *	machine		resolved machine type ("pc-q35-10.0")
  *	cwd		working directory, for relative paths in argv
@@ -30,6 +30,11 @@
  *	  runstate		of the guest before ("running", "paused", ...)
  *	  suspended		true: save has put it to sleep, and who lets it run
  *				on wakes it
+ *	  qemu			{"binary", "version"}: the QEMU that was found to fit,
+ *				which restore starts; absent: "binary" above
+ *	  rehearsed		true: it has loaded the state; absent without
+ *	  rehearsal		then {"ms", "memory_bytes"}: what that cost
+ *	  rehearsal_note	why it has not
  *	  previous		{"capabilities": [...], "parameters": {...}}: what
  *				save changed in QEMU and abort puts back
  */
