@@ -136,8 +136,8 @@ static int refuse(const char *binary, int code, const struct err *why, struct er
 		return fail(err, code, .what = "rehearsal", .value = binary, .why = "interrupted");
 	fail(err, code, .exit = CPR_EXIT_REFUSED, .what = "rehearsal", .value = binary,
 	     .why = fmt("this QEMU does not load the guest's state: %s: %s", why->what, why->why),
-	     .remedy = "let it be loaded by the QEMU that the guest runs in (--qemu); without "
-	     "what its command line no longer describes, as devices plugged in later");
+	     .remedy = "give a QEMU that does with --qemu; unplug devices that were plugged in "
+	     "later");
 	err_words(err, why->words);
 	return code;
 }

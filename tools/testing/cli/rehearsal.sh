@@ -69,29 +69,33 @@ start_r() { # QEMU
 }
 
 next_tests() { # QEMU
-	# Its modules are where those of the other one are.
-	local dir=${1%/bin/*}/lib/x86_64-linux-gnu/qemu
-	[ -d "$dir" ] || mkdir -p "$tmp/modules" && dir=$tmp/modules
-	cat >"$tmp/next" <<-EOF
+	local modules=/usr/lib/x86_64-linux-gnu/qemu
+	# It looks for its modules where those of the other one are, and does not like them.
+	mkdir -p "$tmp/modules"
+	cat >"$tmp/next" <<-EOF2
 		#!/bin/bash
-		mount=(mount --bind "$dir" /usr/lib/x86_64-linux-gnu/qemu)
-		[ -d /usr/lib/x86_64-linux-gnu/qemu ] || mount=(true)
-		exec unshare --mount bash -c "\${mount[*]}; exec \"\\\$0\" \"\\\$@\"" "$1" "\$@"
-	EOF
+		[ -z "\$mounted" ] || ! [ -d $modules ] || mount --bind "$tmp/modules" $modules || exit
+		[ -n "\$mounted" ] || mounted=1 exec unshare --mount --propagation unchanged "\$0" "\$@"
+		exec "$1" "\$@"
+	EOF2
 	chmod 755 "$tmp/next"
+	# 11.1 does not load what 10.0 saves of virtio devices that nobody has set up, though
+	# it says that it fits: no such device here.
+	start n -- -drive "file=$tmp/r.raw,format=raw,if=virtio" -device e1000e -device qemu-xhci
 	json 'save for a newer QEMU' "o['vms'][0]['qemu']['version'].startswith('$("$tmp/next" --version |
-		sed -n '1s/.*version \([0-9.]*\).*/\1/p')') and o['vms'][0]['rehearsal']" save r --qemu "$tmp/next"
+		sed -n '1s/.*version \([0-9.]*\).*/\1/p')') and o['vms'][0]['rehearsal']" save n --qemu "$tmp/next"
 	[ "$status" = 0 ] || complain "$err"
-	lose_qemu r
-	call restore r
+	lose_qemu n
+	call restore n
 	holds 'and restore with it' test "$status" = 0
 	[ "$status" = 0 ] || complain "$err"
-	holds 'the guest runs on there' counts r
-	json 'and back' "o['vms'][0]['rehearsal']" save r --qemu "$tmp/qemu"
+	holds 'the guest runs on there' counts n
+	json 'and back' "o['vms'][0]['rehearsal']" save n --qemu "$tmp/qemu"
 	[ "$status" = 0 ] || complain "$err"
-	lose_qemu r
-	call restore r
-	holds 'restored as before' counts r
+	lose_qemu n
+	call restore n
+	holds 'restored as before' counts n
+	end n
 }
 # As after a kexec.
 lose_qemu() { # NAME
@@ -99,6 +103,9 @@ lose_qemu() { # NAME
 	while state_is "$1" saved postmigrate 2>/dev/null; do sleep 0.05; done
 	sed -i 's/^saved/held/' "$CPR_FAKE/vm.$1"
 }
+
+# With a network of its own, and so its QEMU.
+helper_apart() { unshare --net "$CPR_HELPER_FAKE" "$@"; }
 
 rehearsal_tests() {
 	local before now pid at
@@ -204,14 +211,33 @@ rehearsal_tests() {
 	holds 'that one is started' test -s "$tmp/third.log"
 	holds 'the guest goes on' counts_on r "$at"
 	holds 'that is its QEMU now' manifest r "m['binary'] == '$tmp/third' and 'saved' not in m and m['qemu_version']"
-	qmp r '{"execute": "device_add", "arguments": {"driver": "usb-ehci", "id": "later", "bus": "pcie.0"}}' >/dev/null
-	qmp r '{"execute": "device_add", "arguments": {"driver": "usb-tablet", "id": "tablet", "bus": "later.0"}}' >/dev/null
+	end r
+
+	# ---- what is not on the command line, and would be lost ----
+	start u -- -device qemu-xhci,id=usb
+	qmp u '{"execute": "device_add", "arguments": {"driver": "usb-tablet", "bus": "usb.0"}}' >/dev/null
+	call save u
+	holds 'a device that was plugged in later' test "$status" = 4
+	holds 'is named by QEMU' grep -q '^  | .*usb-ptr' <<<"$err"
+	holds 'that guest runs on' counts u
+	end u
 	if [ -x "${CPR_QEMU_NEXT:-}/root/usr/bin/qemu-system-x86_64" ]; then
 		next_tests "$CPR_QEMU_NEXT/root/usr/bin/qemu-system-x86_64"
 	else
 		skip 'a newer QEMU' 'needs install.sh qemu-next'
 	fi
-	end r
+
+	# ---- a tap device, where nobody sees it ----
+	helper=helper_apart
+	start t -- -netdev tap,id=n,ifname=mine,script=no,downscript=no -device virtio-net-pci,netdev=n
+	helper=$CPR_HELPER_FAKE
+	if [ "$status" = 0 ]; then
+		json 'a guest with a tap device' "o['vms'][0]['rehearsal']" save t
+		[ "$status" = 0 ] || complain "$err"
+		end t
+	else
+		skip 'a guest with a tap device' 'needs /dev/net/tun'
+	fi
 
 	# ---- paused, and what cannot be rehearsed ----
 	start p -- -S
