@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2154,SC2016
 # The QEMU that is to load a state is asked, and tried, before it counts: after
 # module.sh. CPR_QEMU_NEXT, an artefact with a newer QEMU, is one that it is tried with.
 
@@ -161,7 +161,6 @@ rehearsal_tests() {
 	loading_qemu "$tmp/bad" 'set -- "$@" -device no-such-device'
 	undoes 'a QEMU that does not start' 4 "^cpr-helper: rehearsal '$tmp/bad': this QEMU does not load the guest's state: QEMU: QEMU ended with status 1$" save r --qemu "$tmp/bad"
 	holds 'in QEMUs words' grep -q "^  | .*'no-such-device' is not a valid device model name" <<<"$err"
-	# shellcheck disable=SC2016
 	loading_qemu "$tmp/bad" 'args=(); for a; do args+=("${a/virtio-rng-pci,id=rng/edu}"); done; set -- "${args[@]}"'
 	before=$(outside)
 	undoes 'a QEMU that fails to load' 4 "^cpr-helper: rehearsal '$tmp/bad': this QEMU does not load the guest's state: QEMU's migration: " save r --qemu "$tmp/bad"

@@ -3,16 +3,7 @@
 #define _GNU_SOURCE
 #include "ktap.h"
 #include "lib/rehearsalargs.h"
-
-static void split(const char *line, struct strv *out)
-{
-	_cleanup_free_ char *copy = xstrdup(line);
-	char *next = copy, *word;
-
-	while ((word = strsep(&next, " ")))
-		if (*word)
-			strv_push(out, word);
-}
+#include "split.h"
 
 #define PRIVATE "share=off,readonly=on,rom=off,prealloc=off,reserve=off"
 
@@ -39,8 +30,8 @@ static const struct { const char *in, *out; } turned[] = {
 	  "-chardev file,path=/y,id=e -chardev pty,id=f -chardev udp,id=g,host=h,port=1",
 	  "-chardev null,id=c -chardev null,id=d,mux=on -chardev null,id=e -chardev null,id=f "
 	  "-chardev null,id=g" },
-	{ "-audiodev pa,id=a,out.frequency=44100 -audio pipewire,model=hda",
-	  "-audiodev none,id=a -audio none,model=hda" },
+	{ "-audiodev pa,id=a,out.frequency=44100 -audio pipewire,model=virtio",
+	  "-audiodev none,id=a -audio none,model=virtio" },
 	{ "-audiodev {\"driver\":\"pa\",\"id\":\"a\"}", "-audiodev none,id=a" },
 
 	/* Networks. */
@@ -61,7 +52,7 @@ static const struct { const char *in, *out; } turned[] = {
 	{ "-nic socket,listen=:1", NULL },
 	{ "-netdev user,id=n,guestfwd=tcp:10.0.2.1:1-cmd:x", NULL },
 	{ "-netdev vhost-user,id=n,chardev=c", NULL }, { "-netdev vhost-vdpa,id=n,vhostdev=/dev/x", NULL },
-	{ "-netdev af-xdp,id=n,ifname=eth0", NULL }, { "-netdev passt,id=n", NULL },
+	{ "-netdev af-xdp,id=n,ifname=eth0", NULL }, { "-netdev netmap,id=n", NULL },
 	{ "-netdev new-kind,id=n", NULL }, { "-netdev", NULL },
 
 	/* Devices of the host, or that speak with somebody. */
