@@ -44,6 +44,7 @@ static int become(const struct program *program, int words, pid_t parent)
 		return -errno;
 	close_range(PROGRAM_OUT + (program->out >= 0), ~0u, 0);
 	signal(SIGPIPE, SIG_DFL);
+	signal(SIGXFSZ, SIG_DFL);
 	sigprocmask(SIG_SETMASK, interrupt_original_mask(), NULL);
 	execv(program->argv[0], program->argv);
 	return -errno;
