@@ -398,15 +398,14 @@ static int save_as_is(struct vm *vm, const char *runstate, const struct save_opt
 /* What was found out of the next QEMU; in words, why there is less than there could be. */
 static void tell_proof(struct vm *vm, struct json_object *result)
 {
+	static const char *const keys[] = { "qemu", "rehearsal", "rehearsal_note" };
 	struct json_object *saved = jget(vm->manifest, "saved");
-	const char *hindrance = jstr(saved, "rehearsal_note");
 
-	jset(result, "qemu", json_object_get(jget(saved, "qemu")));
-	jset(result, "rehearsal", json_object_get(jget(saved, "rehearsal")));
-	if (!hindrance)
-		return;
-	jset_str(result, "rehearsal_note", hindrance);
-	detail("%s: not rehearsed: %s", vm->name, hindrance);
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+		if (jget(saved, keys[i]))
+			jset(result, keys[i], json_object_get(jget(saved, keys[i])));
+	if (jstr(saved, "rehearsal_note"))
+		detail("%s: not rehearsed: %s", vm->name, jstr(saved, "rehearsal_note"));
 }
 
 int save_vm(struct vm *vm, const struct save_opts *opts, struct json_object *result,

@@ -123,7 +123,6 @@ static int open_log(const struct qemu_command *cmd, struct qemu *q, struct err *
 		return fd >= 0 ? fd : fail(err, -errno, .what = "memory for", .value = "QEMU's words");
 	}
 	fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-
 	if (fd < 0)
 		return fail(err, -errno, .what = "cannot open", .value = path,
 			    .why = strerror(errno));

@@ -64,6 +64,7 @@ static const struct { const char *from, *to; } damages[] = {
 	{ "[{\"file\":\"ram0\",\"id\":\"x\",\"size\":2097152}]", "[]" },
 	{ "}]}", "}],\"saved\":{}}" },
 	{ "}]}", "}],\"saved\":{\"digest\":\"x\",\"runstate\":\"running\"}}" },
+	{ "}]}", "}],\"saved\":{\"digest\":\"x\",\"runstate\":\"running\",\"size\":1,\"qemu\":1}}" },
 	{ "}]}", "}],\"devices\":{}}" },
 	{ "}]}", "}],\"devices\":[{\"driver\":\"e1000e\"}]}" },
 	{ "}]}", "}],\"devices\":[{\"address\":\"41:00.0\"}]}" },
