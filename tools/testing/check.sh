@@ -59,7 +59,7 @@ lint_shell() {
 }
 
 spelling() {
-	$lab/toolbox.sh codespell -L iput,nd,ser kmod user uapi tools Documentation README.md
+	$lab/toolbox.sh codespell -L hda,iput,nd,ser kmod user uapi tools Documentation README.md
 }
 
 # Not asked for: what the uapi headers and port.h need because they are read by

@@ -15,7 +15,7 @@ layers() {
 	cat <<-'EOF'
 		static           | tools/testing/check.sh
 		unit             | @/toolbox.sh make -s -C tools/testing/unit check
-		cli              | @/toolbox.sh make -s -C tools/testing/cli check
+		cli              | CPR_QEMU_NEXT=$(@/install.sh path qemu-next) @/toolbox.sh make -s -C tools/testing/cli check
 		boot/script      | @/toolbox.sh tools/testing/boot/run.sh
 		state            | CPR_QEMU_NEXT=$(@/install.sh path qemu-next) @/toolbox.sh make -s -C tools/testing/state check
 		selftests/6.12   | @/boot.sh --kernel 6.12 /lab/selftests/cpr/run.sh

@@ -98,10 +98,17 @@ double arg_timeout(const struct args *args, double otherwise, struct err *err);
 /**
  * struct save_opts - how a VM is to be saved
  * @timeout: seconds until the guest is let run on instead
+ * @qemu: path of the QEMU that will load the state; NULL: the one it runs in, as that
+ *	is on disk now
+ * @no_rehearse: do not have it load the state beforehand
+ * @rehearse: refuse a VM for which that cannot be
  * @digest_ram: seal it with a digest of its memory
  */
 struct save_opts {
 	double timeout;
+	const char *qemu;
+	bool no_rehearse;
+	bool rehearse;
 	bool digest_ram;
 };
 
@@ -109,10 +116,12 @@ struct save_opts {
  * struct restore_opts - how a VM is to be restored
  * @timeout: seconds until loading its state is given up
  * @force_disks: names or paths, comma between, that may have changed; NULL for none
+ * @old_qemu: start the QEMU that it ran in, though it was saved for another one
  */
 struct restore_opts {
 	double timeout;
 	const char *force_disks;
+	bool old_qemu;
 };
 
 #define RESTORE_DEFAULT ((struct restore_opts){ .timeout = RESTORE_TIMEOUT_S })

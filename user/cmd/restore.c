@@ -126,7 +126,15 @@ static int check_memory_files(struct vm *vm, struct err *err)
 	return 0;
 }
 
-static int check(struct vm *vm, struct err *err)
+/* The one for which it was saved. */
+static const char *next_binary(struct vm *vm, const struct restore_opts *opts)
+{
+	const char *proven = jstr(jget(jget(vm->manifest, "saved"), "qemu"), "binary");
+
+	return proven && !opts->old_qemu ? proven : jstr(vm->manifest, "binary");
+}
+
+static int check(struct vm *vm, const struct restore_opts *opts, struct err *err)
 {
 	const char *binary;
 	int r = integrity_check_manifest(vm, err);
@@ -136,11 +144,11 @@ static int check(struct vm *vm, struct err *err)
 	if (r < 0)
 		return r;
 	pause_taken_up(vm);
-	binary = jstr(vm->manifest, "binary");
+	binary = next_binary(vm, opts);
 	if (access(binary, X_OK) < 0)
 		return fail(err, -errno, .exit = CPR_EXIT_NOTFOUND, .what = "QEMU binary",
 			    .value = binary, .why = strerror(errno),
-			    .remedy = "install it again: the VM was started with it");
+			    .remedy = "install it again: the VM was saved for it");
 	r = check_memory_files(vm, err);
 	if (r == 0)
 		r = check_state_file(vm, err);
@@ -152,13 +160,13 @@ static struct json_object *saved_disks(struct vm *vm)
 	return jget(jget(vm->manifest, "saved"), "disks");
 }
 
-static int start(struct vm *vm, struct err *err)
+static int start(struct vm *vm, const struct restore_opts *opts, struct err *err)
 {
 	_cleanup_strv_ struct strv argv = { 0 };
 	_cleanup_free_ char *machine = xasprintf("type=%s", jstr(vm->manifest, "machine"));
 	const char *extra[] = { "-machine", machine, "-incoming", "defer", NULL };
 	struct qemu_command cmd = {
-		.vm = vm->name, .binary = jstr(vm->manifest, "binary"),
+		.vm = vm->name, .binary = next_binary(vm, opts),
 		.cwd = jstr(vm->manifest, "cwd"), .argv = &argv, .extra = extra,
 	};
 
@@ -256,10 +264,16 @@ static void set_clock(struct vm *vm, double patience, struct json_object *result
 		note("VM '%s': the guest's clock was not set: %s %s", vm->name, why.what, why.why);
 }
 
-static void remember(struct vm *vm)
+/* What it runs in from now on; and that it is saved no longer. */
+static void remember(struct vm *vm, const struct restore_opts *opts)
 {
 	_cleanup_err_ struct err why = { 0 };
+	_cleanup_free_ char *version = NULL, *binary = xstrdup(next_binary(vm, opts));
 
+	if (qemu_version(vm->qemu.qmp, &version, NULL) == 0) {
+		jset_str(vm->manifest, "binary", binary);
+		jset_str(vm->manifest, "qemu_version", version);
+	}
 	if (forget_saved(vm, &why) < 0)
 		note("VM '%s': %s: %s", vm->name, why.what, why.why);
 }
@@ -291,7 +305,7 @@ static int claim_and_load(struct vm *vm, const struct restore_opts *opts, struct
 	r = has_devices(vm) ? vm_do(vm, CPR_CMD_VM_RELEASE, err) : 0;
 	pause_mark(vm, "ready");
 	if (r == 0)
-		r = start(vm, err);
+		r = start(vm, opts, err);
 	pause_mark(vm, "start");
 	if (r == 0)
 		r = disks_opened(vm, saved_disks(vm), opts->force_disks, err);
@@ -307,7 +321,8 @@ static int claim_and_load(struct vm *vm, const struct restore_opts *opts, struct
 }
 
 /* What the guest does now; only then is given up what it came from. */
-static int see(struct vm *vm, bool live, struct json_object *result, struct err *err)
+static int see(struct vm *vm, bool live, const struct restore_opts *opts,
+	       struct json_object *result, struct err *err)
 {
 	bool wake = manifest_suspended(jget(vm->manifest, "saved")), runs;
 	_cleanup_json_ struct json_object *pause = NULL;
@@ -326,7 +341,7 @@ static int see(struct vm *vm, bool live, struct json_object *result, struct err 
 		return r;
 	}
 	jset_str(result, "runstate", status);
-	remember(vm);
+	remember(vm, opts);
 	pause = pause_json(vm->manifest);
 	runs = live && streq(status, "running");
 	jset(result, "pause", json_object_get(pause));
@@ -343,7 +358,7 @@ int restore_vm(struct vm *vm, const struct restore_opts *opts, struct json_objec
 	int r = make_restorable(vm, err);
 
 	if (r == 0)
-		r = check(vm, err);
+		r = check(vm, opts, err);
 	if (r == 0)
 		r = disks_compare(saved_disks(vm), vm->name, opts->force_disks, err);
 	if (r == 0)
@@ -358,7 +373,7 @@ int restore_vm(struct vm *vm, const struct restore_opts *opts, struct json_objec
 		return r;
 	jset_int(result, "ms", now_ms() - begin);
 	jset_int(result, "pid", vm->qemu.pid);
-	return see(vm, live, result, err);
+	return see(vm, live, opts, result, err);
 }
 
 static bool want_restore(const struct cpr_vm *vm)

@@ -23,10 +23,6 @@
 
 #define MAX_SIZES 64
 
-/* migrate-incoming got exit-on-error in 9.1; without it a failed load ends QEMU. */
-#define QEMU_MIN_MAJOR 9
-#define QEMU_MIN_MINOR 1
-
 struct run {
 	struct vm vm;
 	struct ram_plan plan;
@@ -180,29 +176,6 @@ static void undo(struct run *run, struct err *err)
 		note("%s: %s", run->vm.dir, strerror(errno));
 }
 
-static int check_version(struct qmp *qmp, struct json_object *manifest, struct err *err)
-{
-	_cleanup_json_ struct json_object *ret = NULL;
-	struct json_object *v;
-	int major, minor, r = qmp_run(qmp, "query-version", NULL, &ret, err);
-	const char *text, *package = jstr(ret, "package");
-
-	if (r < 0)
-		return r;
-	v = jget(ret, "qemu");
-	major = jint(v, "major", 0);
-	minor = jint(v, "minor", 0);
-	text = fmt("%d.%d.%d%s%s%s", major, minor, (int)jint(v, "micro", 0),
-		   package && *package ? " (" : "", package ? package : "",
-		   package && *package ? ")" : "");
-	jset_str(manifest, "qemu_version", text);
-	if (major > QEMU_MIN_MAJOR || (major == QEMU_MIN_MAJOR && minor >= QEMU_MIN_MINOR))
-		return 0;
-	return fail(err, -EOPNOTSUPP, .exit = CPR_EXIT_REFUSED, .what = "QEMU", .value = text,
-		    .why = "it cannot hand its guest over",
-		    .remedy = fmt("use QEMU %d.%d or newer", QEMU_MIN_MAJOR, QEMU_MIN_MINOR));
-}
-
 /* It would stand still for ever once it is saved. */
 static int check_iommufd(const struct strv *argv, struct json_object *manifest, struct err *err)
 {
@@ -319,7 +292,7 @@ static int pin(struct run *run, struct err *err)
 
 static int bring_up(struct run *run, struct err *err)
 {
-	_cleanup_free_ char *cwd = getcwd(NULL, 0);
+	_cleanup_free_ char *cwd = getcwd(NULL, 0), *version = NULL;
 	struct qemu_command cmd = {
 		.vm = run->vm.name, .binary = run->binary, .cwd = cwd ? cwd : "/",
 		.argv = &run->plan.argv,
@@ -331,7 +304,8 @@ static int bring_up(struct run *run, struct err *err)
 	if (r < 0)
 		return r;
 	qmp = run->vm.qemu.qmp;
-	r = check_version(qmp, m, err);
+	r = qemu_version(qmp, &version, err);
+	jset_str(m, "qemu_version", version);
 	if (r == 0)
 		r = check_iommufd(&run->plan.argv, m, err);
 	if (r == 0)

@@ -17,11 +17,13 @@
 #include "lib/digest.h"
 #include "lib/disks.h"
 #include "lib/dma.h"
+#include "lib/fit.h"
 #include "lib/integrity.h"
 #include "lib/interrupt.h"
 #include "lib/manifest.h"
 #include "lib/migration.h"
 #include "lib/pause.h"
+#include "lib/rehearsal.h"
 #include "lib/size.h"
 #include "lib/statefile.h"
 #include "lib/suspend.h"
@@ -115,20 +117,74 @@ static int write_state(struct vm *vm, const char *part, deadline_t deadline, str
 	return r;
 }
 
-/* The state is whole: give it its name, and tell the manifest and the module. */
-static int commit(struct vm *vm, const char *part, const char *runstate, struct err *err)
+/**
+ * struct proof - what a state is to be held against before it counts
+ * @fit: the QEMU that will load it
+ */
+struct proof {
+	const struct save_opts *opts;
+	struct fit fit;
+	deadline_t deadline;
+};
+
+static int no_rehearsal(struct vm *vm, const char *note, struct err *err)
 {
+	return fail(err, -EOPNOTSUPP, .exit = CPR_EXIT_REFUSED, .what = "VM", .value = vm->name,
+		    .why = fmt("there can be no rehearsal: %s", note ? note : "not wanted"),
+		    .remedy = "leave --rehearse out: it is saved without one");
+}
+
+/* That the next QEMU can load it. @found is what is to be remembered of that. */
+static int prove(struct vm *vm, const char *state, const char *runstate,
+		 const struct proof *proof, struct json_object *found, struct err *err)
+{
+	struct json_object *qemu = json_object_new_object();
+	int r = fit_check(&proof->fit, state, err);
+
+	jset_str(qemu, "binary", proof->fit.binary);
+	jset_str(qemu, "version", proof->fit.version);
+	jset(found, "qemu", qemu);
+	if (proof->opts->no_rehearse)
+		jset_str(found, "rehearsal_note", "--no-rehearse");
+	else if (r == 0)
+		r = rehearse(vm, proof->fit.binary, state, runstate, proof->deadline, found, err);
+	if (r == 0 && proof->opts->rehearse && !jget(found, "rehearsed"))
+		r = no_rehearsal(vm, jstr(found, "rehearsal_note"), err);
+	return r;
+}
+
+static void remember_proof(struct vm *vm, struct json_object *found)
+{
+	static const char *const keys[] = { "qemu", "rehearsed", "rehearsal", "rehearsal_note" };
+	struct json_object *saved = jget(vm->manifest, "saved");
+
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+		json_object_object_del(saved, keys[i]);
+		if (jget(found, keys[i]))
+			jset(saved, keys[i], json_object_get(jget(found, keys[i])));
+	}
+}
+
+/* The state is whole: give it its name, and tell the manifest and the module. */
+static int commit(struct vm *vm, const char *part, const char *runstate,
+		  const struct proof *proof, struct err *err)
+{
+	_cleanup_json_ struct json_object *found = json_object_new_object();
 	_cleanup_free_ char *path = vm_path(vm->name, STATE_FILE);
 	struct digest digest;
 	int r = check_file(vm, part, &digest, err);
 
 	pause_mark(vm, "check");
+	if (r == 0 && proof)
+		r = prove(vm, part, runstate, proof, found, err);
+	pause_mark(vm, "prove");
 	if (r < 0)
 		return r;
 	if (rename(part, path) < 0)
 		return fail(err, -errno, .what = "cannot rename", .value = part,
 			    .why = strerror(errno));
 	record(vm, &digest, runstate);
+	remember_proof(vm, found);
 	r = disks_record(vm, err);
 	pause_mark(vm, "commit");
 	if (r == 0)
@@ -152,7 +208,7 @@ static int complete(struct vm *vm, struct err *err)
 	if (access(part, F_OK) < 0 && rename(state, part) < 0)
 		return fail(err, -errno, .what = "state file", .value = state,
 			    .why = strerror(errno));
-	return commit(vm, part, jstr(vm->manifest, "runstate"), err);
+	return commit(vm, part, jstr(vm->manifest, "runstate"), NULL, err);
 }
 
 /* No state was written: the guest sleeps, or was stopped while it did, or runs. */
@@ -231,8 +287,9 @@ static void roll_back(struct vm *vm, const char *runstate, struct json_object *p
  * A paused guest whose save was aborted is still in postmigrate, and has not run
  * since: its state is the one on file.
  */
-static int save_again(struct vm *vm, const struct save_opts *opts, struct err *err)
+static int save_again(struct vm *vm, const struct proof *proof, struct err *err)
 {
+	_cleanup_json_ struct json_object *found = json_object_new_object();
 	_cleanup_free_ char *path = vm_path(vm->name, STATE_FILE);
 	struct json_object *saved = jget(vm->manifest, "saved");
 	struct digest digest;
@@ -249,10 +306,12 @@ static int save_again(struct vm *vm, const struct save_opts *opts, struct err *e
 		return fail(err, -EIO, .what = "state file", .value = path,
 			    .why = "it has changed since it was saved",
 			    .remedy = fmt("'cpr-helper abort %s', then save again", vm->name));
-	if (opts->digest_ram) {
-		jset_bool(saved, "digest_ram", true);
-		r = vm_manifest_save(vm, err);
-	}
+	r = prove(vm, path, jstr(saved, "runstate"), proof, found, err);
+	if (r < 0)
+		return r;
+	remember_proof(vm, found);
+	jset_bool(saved, "digest_ram", proof->opts->digest_ram);
+	r = vm_manifest_save(vm, err);
 	return r < 0 ? r : vm_do(vm, CPR_CMD_VM_SAVE, err);
 }
 
@@ -297,12 +356,11 @@ static int check_devices(struct vm *vm, const char *runstate, struct err *err)
 		    .remedy = "let it run ('cont' in QEMU's monitor), then save it");
 }
 
-static int save_now(struct vm *vm, const char *runstate, const struct save_opts *opts,
-		    struct err *err)
+static int save_now(struct vm *vm, const char *runstate, struct proof *proof, struct err *err)
 {
 	_cleanup_json_ struct json_object *previous = NULL;
 	_cleanup_free_ char *part = vm_path(vm->name, STATE_PART);
-	deadline_t deadline = deadline_in(opts->timeout);
+	deadline_t deadline = proof->deadline;
 	int r = check_devices(vm, runstate, err);
 
 	if (r == 0)
@@ -321,7 +379,7 @@ static int save_now(struct vm *vm, const char *runstate, const struct save_opts 
 		jset_bool(vm->manifest, "suspended", true);
 	else
 		json_object_object_del(vm->manifest, "suspended");
-	if (opts->digest_ram)
+	if (proof->opts->digest_ram)
 		jset_bool(vm->manifest, "digest_ram", true);
 	else
 		json_object_object_del(vm->manifest, "digest_ram");
@@ -335,10 +393,53 @@ static int save_now(struct vm *vm, const char *runstate, const struct save_opts 
 	if (r == 0)
 		r = write_state(vm, part, deadline, err);
 	if (r == 0)
-		r = commit(vm, part, runstate, err);
+		r = commit(vm, part, runstate, proof, err);
 	if (r < 0)
 		roll_back(vm, runstate, previous, err);
 	return r;
+}
+
+/* All that can be asked of the next QEMU while the guest still runs. */
+static int prepare(struct vm *vm, struct proof *proof, struct err *err)
+{
+	const struct save_opts *opts = proof->opts;
+	_cleanup_free_ char *hindrance = opts->rehearse ? rehearsal_hindrance(vm) : NULL;
+
+	if (hindrance)
+		return no_rehearsal(vm, hindrance, err);
+	return fit_learn(&proof->fit, opts->qemu ? opts->qemu : jstr(vm->manifest, "binary"),
+			 vm->manifest, err);
+}
+
+static int save_as_is(struct vm *vm, const char *runstate, const struct save_opts *opts,
+		      struct err *err)
+{
+	struct proof proof = { .opts = opts };
+	bool again = streq(runstate, "postmigrate");
+	int r;
+
+	if (!again && !is_savable(runstate))
+		return fail(err, -EBUSY, .exit = CPR_EXIT_BUSY, .what = "VM", .value = vm->name,
+			    .why = fmt("its guest is '%s', neither running nor paused", runstate));
+	r = prepare(vm, &proof, err);
+	proof.deadline = deadline_in(opts->timeout);
+	if (r == 0)
+		r = again ? save_again(vm, &proof, err) : save_now(vm, runstate, &proof, err);
+	fit_free(&proof.fit);
+	return r;
+}
+
+/* What was found out of the next QEMU; in words, why there is less than there could be. */
+static void tell_proof(struct vm *vm, struct json_object *result)
+{
+	static const char *const keys[] = { "qemu", "rehearsal", "rehearsal_note" };
+	struct json_object *saved = jget(vm->manifest, "saved");
+
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+		if (jget(saved, keys[i]))
+			jset(result, keys[i], json_object_get(jget(saved, keys[i])));
+	if (jstr(saved, "rehearsal_note"))
+		detail("%s: not rehearsed: %s", vm->name, jstr(saved, "rehearsal_note"));
 }
 
 int save_vm(struct vm *vm, const struct save_opts *opts, struct json_object *result,
@@ -354,21 +455,15 @@ int save_vm(struct vm *vm, const struct save_opts *opts, struct json_object *res
 		r = vm_attach(vm, err);
 	if (r == 0)
 		r = qmp_status(vm->qemu.qmp, &runstate, err);
-	if (r < 0)
-		return r;
-	if (streq(runstate, "postmigrate"))
-		r = save_again(vm, opts, err);
-	else if (!is_savable(runstate))
-		r = fail(err, -EBUSY, .exit = CPR_EXIT_BUSY, .what = "VM", .value = vm->name,
-			 .why = fmt("its guest is '%s', neither running nor paused", runstate));
-	else
-		r = save_now(vm, runstate, opts, err);
+	if (r == 0)
+		r = save_as_is(vm, runstate, opts, err);
 	if (r < 0)
 		return r;
 	jset_int(result, "state_bytes", jint(jget(vm->manifest, "saved"), "size", 0));
 	jset_str(result, "runstate", jstr(jget(vm->manifest, "saved"), "runstate"));
 	jset(result, "pause", pause_json(vm->manifest));
 	jset_int(result, "ms", now_ms() - begin);
+	tell_proof(vm, result);
 	say("%s: saved, %s of state in %lld ms", vm->name,
 	    size_human(jint(result, "state_bytes", 0)), (long long)jint(result, "ms", 0));
 	return 0;
@@ -400,11 +495,28 @@ static bool want_save(const struct cpr_vm *vm)
 static int save_one(struct vm *vm, const struct args *args, struct json_object *result,
 		    struct err *err)
 {
-	struct save_opts opts = { .timeout = arg_timeout(args, SAVE_TIMEOUT_S, err) };
+	_cleanup_free_ char *qemu = arg(args, "qemu") ? find_binary(arg(args, "qemu")) : NULL;
+	struct save_opts opts = {
+		.timeout = arg_timeout(args, SAVE_TIMEOUT_S, err), .qemu = qemu,
+		.no_rehearse = arg(args, "no-rehearse"), .rehearse = arg(args, "rehearse"),
+		.digest_ram = arg(args, "digest-ram"),
+	};
 
 	vm->full = arg(args, "full");
-	opts.digest_ram = arg(args, "digest-ram");
 	return opts.timeout < 0 ? -EINVAL : save_vm(vm, &opts, result, err);
+}
+
+static int check_args(const struct args *args, struct err *err)
+{
+	_cleanup_free_ char *qemu = arg(args, "qemu") ? find_binary(arg(args, "qemu")) : NULL;
+
+	if (arg(args, "rehearse") && arg(args, "no-rehearse"))
+		return usage(args, err, "both --rehearse and --no-rehearse", NULL);
+	if (arg(args, "qemu") && !qemu)
+		return fail(err, -ENOENT, .exit = CPR_EXIT_NOTFOUND, .what = "QEMU binary",
+			    .value = arg(args, "qemu"), .why = "there is no such program",
+			    .remedy = "give the path of one that is installed");
+	return 0;
 }
 
 static int run_save(const struct args *args, struct err *err)
@@ -414,18 +526,24 @@ static int run_save(const struct args *args, struct err *err)
 		.verb = "saved",
 	};
 
+	if (check_args(args, err) < 0)
+		return -EINVAL;
 	return for_each_vm(&each, args, err);
 }
 
 const struct cmd cmd_save = {
 	.name = "save",
-	.synopsis = "NAME|--all [--timeout SECONDS] [--full] [--digest-ram]",
+	.synopsis = "NAME|--all [--qemu BINARY] [--rehearse|--no-rehearse] [--timeout SECONDS] "
+		    "[--full] [--digest-ram]",
 	.summary = "stop a guest and save its device state; abort undoes it",
 	.opts = {
 		{ "all", NULL, "every VM that is running" },
 		{ "timeout", "SECONDS", "give up and let the guest run on after this long (120)" },
 		{ "full", NULL, "look at every page that devices can reach" },
 		{ "digest-ram", NULL, "take a digest of the guest's memory, which restore compares" },
+		{ "qemu", "BINARY", "the QEMU that will load the state (the one it runs in)" },
+		{ "rehearse", NULL, "refuse a guest whose state cannot be loaded on trial" },
+		{ "no-rehearse", NULL, "do not load the state on trial" },
 	},
 	.max_args = 1,
 	.dry_run = true,

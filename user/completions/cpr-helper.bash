@@ -25,7 +25,7 @@ _cpr_helper() {
 	inspect | validate) words='' ;;
 	run) words='--ram --agent --dry-run --' ;;
 	show) words=$(_cpr_helper_vms) ;;
-	save) words="--all --timeout --full --digest-ram --dry-run $(_cpr_helper_vms)" ;;
+	save) words="--all --qemu --rehearse --no-rehearse --timeout --full --digest-ram --dry-run $(_cpr_helper_vms)" ;;
 	restore) words="--all --timeout --full --force --dry-run $(_cpr_helper_vms)" ;;
 	abort) words="--all --dry-run $(_cpr_helper_vms)" ;;
 	delete) words="--force --dry-run $(_cpr_helper_vms)" ;;

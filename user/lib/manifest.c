@@ -96,8 +96,10 @@ static bool disks_ok(struct json_object *disks)
 
 static bool saved_ok(struct json_object *saved)
 {
+	struct json_object *qemu = jget(saved, "qemu");
+
 	return !saved || (jstr(saved, "digest") && jstr(saved, "runstate") &&
-			  jint(saved, "size", -1) >= 0);
+			  jint(saved, "size", -1) >= 0 && (!qemu || jstr(qemu, "binary")));
 }
 
 int manifest_check(struct json_object *manifest, struct err *err)

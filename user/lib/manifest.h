@@ -6,7 +6,7 @@
  *	version		1
  *	name		of the VM
  *	created		seconds since the epoch
- *	binary		path of QEMU
+ *	binary		path of the QEMU that ran last
  *	qemu_version	of the QEMU that ran last, as query-version tells it
  *	machine		resolved machine type ("pc-q35-10.0")
  *	cwd		working directory, for relative paths in argv
@@ -44,6 +44,11 @@
  *				"mtime" (ns), for a device its "identity", absent without;
  *				"head", digest of the first 64 KiB; others {"name",
  *				"unchecked": driver}. Absent in older manifests
+ *	  qemu			{"binary", "version"}: the QEMU that was found to fit,
+ *				which restore starts; absent: "binary" above
+ *	  rehearsed		true: it has loaded the state; absent without
+ *	  rehearsal		then {"ms", "memory_bytes"}: what that cost
+ *	  rehearsal_note	why it has not
  */
 #ifndef CPR_MANIFEST_H
 #define CPR_MANIFEST_H

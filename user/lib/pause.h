@@ -8,6 +8,7 @@
  *	suspend	the guest falls asleep; only with devices
  *	write	QEMU stops the guest and writes its state
  *	check	the state file: sync, digest, validate
+ *	prove	the QEMU that will load it is asked, and has loaded it on trial
  *	commit	it gets its name, and all that the manifest is to say is known
  *	wait	until its seal begins: manifest and module are told, other VMs saved
  *	seal	QEMU quits

@@ -3,8 +3,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -14,6 +16,7 @@
 #include "cprfs.h"
 #include "interrupt.h"
 #include "out.h"
+#include "program.h"
 #include "qemu.h"
 
 #define MONITOR_FD 3
@@ -57,10 +60,8 @@ static const char *last_lines(const char *text)
 	return p;
 }
 
-void qemu_words(const char *vm, off_t from, struct err *err)
+static void words_of(int fd, off_t from, struct err *err)
 {
-	_cleanup_free_ char *path = vm_path(vm, LOG_FILE);
-	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
 	char buf[WORDS_MAX + 1];
 	struct stat st;
 	ssize_t n;
@@ -78,10 +79,22 @@ void qemu_words(const char *vm, off_t from, struct err *err)
 	err_words(err, last_lines(buf));
 }
 
-/* Bound here, but QEMU's process listens: so SO_PEERCRED tells QEMU's pid. */
-static int monitor_socket(const char *vm, struct err *err)
+void qemu_words(const char *vm, off_t from, struct err *err)
 {
-	_cleanup_free_ char *path = runtime_path(vm, "qmp");
+	_cleanup_free_ char *path = vm_path(vm, LOG_FILE);
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	words_of(fd, from, err);
+}
+
+void qemu_trial_words(const struct qemu *q, struct err *err)
+{
+	words_of(q->words, 0, err);
+}
+
+/* Bound here, but QEMU's process listens: so SO_PEERCRED tells QEMU's pid. */
+static int monitor_socket(const char *path, struct err *err)
+{
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
 	mode_t mask;
 	int fd, r;
@@ -99,11 +112,17 @@ static int monitor_socket(const char *vm, struct err *err)
 	return fail(err, r, .what = "cannot create", .value = path, .why = strerror(-r));
 }
 
-static int open_log(const char *vm, struct qemu *q, struct err *err)
+static int open_log(const struct qemu_command *cmd, struct qemu *q, struct err *err)
 {
-	_cleanup_free_ char *path = vm_path(vm, LOG_FILE);
-	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	_cleanup_free_ char *path = vm_path(cmd->vm, LOG_FILE);
+	int fd;
 
+	if (cmd->trial) {
+		q->words = memfd_create("cpr-words", MFD_CLOEXEC);
+		fd = fcntl(q->words, F_DUPFD_CLOEXEC, 0);
+		return fd >= 0 ? fd : fail(err, -errno, .what = "memory for", .value = "QEMU's words");
+	}
+	fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return fail(err, -errno, .what = "cannot open", .value = path,
 			    .why = strerror(errno));
@@ -127,11 +146,15 @@ static void complete_argv(const struct qemu_command *cmd, struct strv *argv)
 
 /* In the child: returns only on failure. */
 static int become_qemu(const struct qemu_command *cmd, char *const *argv, int monitor, int log,
-		       int report)
+		       int report, pid_t parent)
 {
 	int null = open("/dev/null", O_RDONLY);
 
+	if (cmd->trial)
+		die_with_parent(parent);
 	setsid();
+	if (cmd->netless && unshare(CLONE_NEWNET) < 0)
+		return -errno;
 	if (null < 0 || chdir(cmd->cwd) < 0 || listen(monitor, 1) < 0)
 		return -errno;
 	if (dup2(null, 0) < 0 || dup2(log, 1) < 0 || dup2(log, 2) < 0 ||
@@ -151,7 +174,7 @@ static pid_t spawn(const struct qemu_command *cmd, int monitor, int log, struct 
 	_cleanup_strv_ struct strv argv = { 0 };
 	_cleanup_close_ int report_in = -1, report_out = -1;
 	int pipefd[2], code = 0;
-	pid_t pid;
+	pid_t pid, parent = getpid();
 
 	complete_argv(cmd, &argv);
 	for (size_t i = 0; i < argv.n; i++)
@@ -163,7 +186,7 @@ static pid_t spawn(const struct qemu_command *cmd, int monitor, int log, struct 
 	close(pipefd[1]);
 	pid = report_out < 0 ? -1 : fork();
 	if (pid == 0) {
-		code = become_qemu(cmd, argv.v, monitor, log, report_out);
+		code = become_qemu(cmd, argv.v, monitor, log, report_out, parent);
 		write_all(report_out, &code, sizeof(code));
 		_exit(127);
 	}
@@ -202,6 +225,8 @@ void qemu_release(struct qemu *q)
 	qmp_close(q->qmp);
 	if (q->pidfd >= 0)
 		close(q->pidfd);
+	if (q->words >= 0)
+		close(q->words);
 	*q = QEMU_NONE;
 }
 
@@ -230,7 +255,7 @@ static int explain_end(const struct qemu_command *cmd, struct qemu *q, int code,
 {
 	int status = 0;
 
-	if (wait_exit(q, deadline_in(code == -ETIMEDOUT ? 0 : 5), &status) == 0) {
+	if (wait_exit(q, deadline_in(code == -ETIMEDOUT || code == -EINTR ? 0 : 5), &status) == 0) {
 		q->pid = 0;
 		fail(err, code, .what = "QEMU", .value = cmd->binary, .why = exit_text(status),
 		     .remedy = "its own words above tell why; correct its options");
@@ -238,33 +263,53 @@ static int explain_end(const struct qemu_command *cmd, struct qemu *q, int code,
 		fail(err, code, .what = "QEMU", .value = cmd->binary,
 		     .why = fmt("its monitor: %s", monitor->why ? monitor->why : strerror(-code)));
 	}
-	qemu_words(cmd->vm, q->log_from, err);
+	if (cmd->trial)
+		qemu_trial_words(q, err);
+	else
+		qemu_words(cmd->vm, q->log_from, err);
 	qemu_kill(q);
 	return code;
 }
 
+static struct qmp *greet(const struct qemu_command *cmd, const char *path, int *code,
+			 struct err *err)
+{
+	deadline_t deadline = cmd->until ? cmd->until : deadline_in(QEMU_START_S);
+	struct jsonsock *js = jsonsock_connect(path, code, err);
+
+	if (!js)
+		return NULL;
+	js->interruptible = cmd->trial;
+	return qmp_start(js, deadline, code, err);
+}
+
 int qemu_start(const struct qemu_command *cmd, struct qemu *q, struct err *err)
 {
-	_cleanup_free_ char *path = runtime_path(cmd->vm, "qmp");
+	/* No other file of a VM, of whatever name, ends like this. */
+	_cleanup_free_ char *path = runtime_path(cmd->vm, cmd->trial ? "trial" : "qmp");
 	_cleanup_err_ struct err monitor_err = { 0 };
 	_cleanup_close_ int monitor = -1, log = -1;
 	int r = runtime_dir(err);
 
 	*q = QEMU_NONE;
 	if (r == 0)
-		r = log = open_log(cmd->vm, q, err);
+		r = log = open_log(cmd, q, err);
 	if (r >= 0)
-		r = monitor = monitor_socket(cmd->vm, err);
+		r = monitor = monitor_socket(path, err);
 	if (r >= 0)
 		r = spawn(cmd, monitor, log, err);
-	if (r < 0)
+	if (r < 0) {
+		qemu_release(q);
 		return r;
+	}
 	q->pid = r;
 	q->child = true;
 	q->pidfd = pidfd_open(q->pid, 0);
 	close(monitor);		/* else it would stay connectable after QEMU's end */
 	monitor = -1;
-	q->qmp = qmp_open(path, deadline_in(QEMU_START_S), &r, &monitor_err);
+	q->qmp = greet(cmd, path, &r, &monitor_err);
+	if (cmd->trial)
+		unlink(path);
 	if (!q->qmp)
 		return explain_end(cmd, q, r, &monitor_err, err);
 	return 0;
@@ -289,6 +334,34 @@ int qemu_attach(const char *vm, double seconds, struct qemu *q, struct err *err)
 	return fail(err, r, .what = "QEMU's monitor", .value = path, .why = monitor_err.why,
 		    .remedy = r == -ETIMEDOUT ? "end other programs that are connected to it" :
 		    r == -EACCES ? "run it with sudo" : NULL);
+}
+
+int qemu_check_version(int major, int minor, const char *text, struct err *err)
+{
+	if (major > QEMU_MIN_MAJOR || (major == QEMU_MIN_MAJOR && minor >= QEMU_MIN_MINOR))
+		return 0;
+	return fail(err, -EOPNOTSUPP, .exit = CPR_EXIT_REFUSED, .what = "QEMU", .value = text,
+		    .why = "it cannot hand its guest over",
+		    .remedy = fmt("use QEMU %d.%d or newer", QEMU_MIN_MAJOR, QEMU_MIN_MINOR));
+}
+
+int qemu_version(struct qmp *qmp, char **text, struct err *err)
+{
+	_cleanup_json_ struct json_object *ret = NULL;
+	struct json_object *v;
+	int major, minor, r = qmp_run(qmp, "query-version", NULL, &ret, err);
+	const char *package = jstr(ret, "package");
+	bool has_package = package && *package;
+
+	if (r < 0)
+		return r;
+	v = jget(ret, "qemu");
+	major = jint(v, "major", 0);
+	minor = jint(v, "minor", 0);
+	*text = xasprintf("%d.%d.%d%s%s%s", major, minor, (int)jint(v, "micro", 0),
+			  has_package ? " (" : "", has_package ? package : "",
+			  has_package ? ")" : "");
+	return qemu_check_version(major, minor, *text, err);
 }
 
 int qemu_quit(struct qemu *q, struct err *err)

@@ -11,6 +11,10 @@
 #define QEMU_EXIT_S 60		/* from quit to gone */
 #define QEMU_ATTACH_S 10
 
+/* migrate-incoming got exit-on-error in 9.1; without it a failed load ends QEMU. */
+#define QEMU_MIN_MAJOR 9
+#define QEMU_MIN_MINOR 1
+
 /**
  * struct qemu - a QEMU that runs
  * @pid: 0 if there is none
@@ -18,6 +22,7 @@
  * @child: this process started it
  * @qmp: its monitor
  * @log_from: where its words begin in the log, bytes
+ * @words: file with its words, of a trial; -1: they are in the VM's log
  */
 struct qemu {
 	pid_t pid;
@@ -25,9 +30,10 @@ struct qemu {
 	bool child;
 	struct qmp *qmp;
 	off_t log_from;
+	int words;
 };
 
-#define QEMU_NONE ((struct qemu){ .pidfd = -1 })
+#define QEMU_NONE ((struct qemu){ .pidfd = -1, .words = -1 })
 
 /**
  * struct qemu_command - what to start
@@ -36,6 +42,10 @@ struct qemu {
  * @cwd: where to start it
  * @argv: arguments without the program's name
  * @extra: more arguments, after @argv; NULL-terminated
+ * @trial: beside the VM's own QEMU, of which nothing is touched: it has another
+ *	monitor, its words do not go to the log, and it ends with who started it
+ * @netless: it sees no network but one of its own
+ * @until: when its monitor must have greeted; 0: in QEMU_START_S
  *
  * The monitor and -S are added. The process has a session of its own, reads
  * from /dev/null and writes to the VM's log.
@@ -46,12 +56,16 @@ struct qemu_command {
 	const char *cwd;
 	const struct strv *argv;
 	const char *const *extra;
+	bool trial;
+	bool netless;
+	deadline_t until;
 };
 
 /**
  * qemu_start - start QEMU and wait for its monitor
  *
- * Returns: 0; if QEMU ended instead, its words are in @err.
+ * Returns: 0; if QEMU ended instead, its words are in @err; -EINTR, of a trial, on
+ * a signal.
  */
 int qemu_start(const struct qemu_command *cmd, struct qemu *q, struct err *err);
 
@@ -73,6 +87,20 @@ void qemu_release(struct qemu *q);
 
 /* Add the last lines that QEMU wrote since @from to a failure. */
 void qemu_words(const char *vm, off_t from, struct err *err);
+
+/* The same of a trial. */
+void qemu_trial_words(const struct qemu *q, struct err *err);
+
+/**
+ * qemu_check_version - whether it can hand a guest over
+ * @text: the version in full, for messages
+ *
+ * Returns: 0, or -EOPNOTSUPP with exit status 4.
+ */
+int qemu_check_version(int major, int minor, const char *text, struct err *err);
+
+/* Ask it for its version, as text, which the caller frees, and check that. */
+int qemu_version(struct qmp *qmp, char **text, struct err *err);
 
 /* Bytes in the VM's log now. */
 off_t qemu_log_size(const char *vm);

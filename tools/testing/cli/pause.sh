@@ -53,7 +53,7 @@ assert [f['name'] for f in p['phases'] if f['ms'] is None] == ['jump'], p"
 }
 
 pause_tests() {
-	local begin least first='write check commit' then='jump ready start load verify resume'
+	local begin least first='write check prove commit' then='jump ready start load verify resume'
 
 	start p
 	holds 'a guest' counts p
@@ -72,14 +72,14 @@ assert p['aborted'] and p['phases'][-1]['ms'] >= 500, p"
 	holds 'it is kept' pauses p "len(p) == 1 and p[0]['aborted'] and p[0]['from'] == p[0]['to']"
 	json 'show has it' "o['vm']['pause']['aborted'] and o['vm']['pause']['total_ms'] >= 500" show p
 	call show p
-	holds 'show, in words' grep -Eq '^last pause: +[0-9.]+ m?s, aborted \(write [0-9]+ ms, check [0-9.]+ m?s, commit [0-9.]+ m?s, resume [0-9.]+ m?s\)$' <<<"$out"
+	holds 'show, in words' grep -Eq '^last pause: +[0-9.]+ m?s, aborted \(write [0-9]+ ms, check [0-9.]+ m?s, prove [0-9.]+ m?s, commit [0-9.]+ m?s, resume [0-9.]+ m?s\)$' <<<"$out"
 
 	# ---- a save that fails ----
 	echo 'not now' >"$CPR_FAKE/fail-save"
 	call save p
 	rm "$CPR_FAKE/fail-save"
 	holds 'a save that fails is a pause, too' pauses p "len(p) == 2 and p[1]['aborted'] and \
-		[f['name'] for f in p[1]['phases']] == 'write check commit resume'.split()"
+		[f['name'] for f in p[1]['phases']] == 'write check prove commit resume'.split()"
 
 	# ---- save, restore ----
 	begin=$(now_ms)

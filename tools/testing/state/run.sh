@@ -4,13 +4,13 @@
 # run.sh DIR - state files of QEMU, as they are and damaged; KTAP.
 #
 #	CPR_HELPER	the program
-#	MUTATE, FUZZ	built from here and from ../fuzz
+#	MUTATE, FITS, FUZZ	built from here and from ../fuzz
 #	CPR_QEMU_NEXT	artefact with a newer QEMU, which writes the same guests
 #
 # Made, mapped and damaged anew in each run: nothing of it is kept in the tree.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
-: "${CPR_HELPER:?}" "${MUTATE:?}"
+: "${CPR_HELPER:?}" "${MUTATE:?}" "${FITS:?}"
 dir=$1
 count=0 failed=0
 
@@ -69,9 +69,28 @@ effort() {
 	esac
 }
 
+# Held against what the QEMU that saved it knows to load. A newer one's modules are not
+# where the toolbox's are, which it refuses to load: there are none then.
+fits() { # NAME
+	local machine dump=$dir/dump
+	machine=$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["machine"])' "$dir/$1.json")
+	case $1 in
+	next/*) dump_next "$machine" "$dump" ;;
+	*) qemu-system-x86_64 -M "$machine" -dump-vmstate "$dump" ;;
+	esac && "$FITS" "$dump" "$dir/$1.state"
+}
+dump_next() { # MACHINE DUMP
+	mkdir -p "$dir/modules"
+	# shellcheck disable=SC2016
+	unshare --mount --propagation unchanged sh -c \
+		'! [ -d "$0" ] || mount --bind "$1" "$0" || exit; exec "$2" -M "$3" -dump-vmstate "$4"' \
+		/usr/lib/x86_64-linux-gnu/qemu "$dir/modules" "$next" "$1" "$2"
+}
+
 check() {
 	local name=$1 base=$dir/$1
 	holds "$name: whole, and told as it was made" agrees "$base"
+	holds "$name: fits the QEMU that saved it" fits "$name"
 	damaged "$name" || return 0
 	python3 "$here/map.py" "$base.state" >"$base.map" || { result 'not ok' "$name: mapped"; return; }
 	# shellcheck disable=SC2046

@@ -75,6 +75,7 @@ static const struct { const char *from, *to; } damages[] = {
 	{ "}]}", "}],\"saved\":{" SAVED "\"disks\":[{\"name\":\"x\",\"unchecked\":1}]}}" },
 	{ "}]}", "}],\"disks\":{}}" },
 	{ "}]}", "}],\"disks\":[5]}" },
+	{ "}]}", "}],\"saved\":{\"digest\":\"x\",\"runstate\":\"running\",\"size\":1,\"qemu\":1}}" },
 	{ "}]}", "}],\"devices\":{}}" },
 	{ "}]}", "}],\"devices\":[{\"driver\":\"e1000e\"}]}" },
 	{ "}]}", "}],\"devices\":[{\"address\":\"41:00.0\"}]}" },

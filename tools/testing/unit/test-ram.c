@@ -5,21 +5,11 @@
 #include "lib/qemuopt.h"
 #include "lib/ram.h"
 #include "lib/size.h"
+#include "split.h"
 
 #define DIR "/run/cpr/vm"
 #define OBJ(id, size, file) "-object memory-backend-file,id=" id ",size=" size ",mem-path=" DIR "/" \
 	file ",share=on,align=2M"
-
-/* Words are separated by single spaces; none of the cases needs one inside. */
-static void split(const char *line, struct strv *out)
-{
-	_cleanup_free_ char *copy = xstrdup(line);
-	char *next = copy, *word;
-
-	while ((word = strsep(&next, " ")))
-		if (*word)
-			strv_push(out, word);
-}
 
 static size_t parse_ram(const char *text, uint64_t *sizes)
 {
