@@ -135,7 +135,7 @@ settings_tests() {
 
 	for capability in switchover-ack multifd pause-before-switchover; do switch d $capability false; done
 	set_parameters d '"max-bandwidth": 4096, "tls-creds": ""'
-	qmp d '{"execute": "migrate", "arguments": {"uri": "exec:cat >/dev/null"}}' >/dev/null
+	qmp d '{"execute": "migrate", "arguments": {"uri": "file:'$tmp'/slow"}}' >/dev/null
 	migration_is d active
 	refuses "somebody else's migration" 5 \
 		"cpr-helper: QEMU's migration 'active': somebody else's is under way" save d

@@ -59,6 +59,7 @@ qmp() { # NAME COMMAND: the reply
 	python3 - "/run/cpr-helper/$1.qmp" "$2" <<-'EOF'
 		import json, socket, sys
 		s = socket.socket(socket.AF_UNIX)
+		s.settimeout(60)
 		s.connect(sys.argv[1])
 		f = s.makefile("rw")
 		f.readline()
