@@ -19,8 +19,9 @@ int dma_snapshot(struct vm *vm, struct err *err);
  * dma_verify - have the module compare that with what they reach now
  *
  * The verdict goes to vm->manifest in any case. The caller writes that, but not while
- * the VM is restoring, unless the next step is to unclaim it: integrity.h. Returns: 0 only if nothing
- * differs, or there are no devices; -EIO with the first ranges that differ.
+ * the VM is restoring, unless the next step is to unclaim it: integrity.h. Returns:
+ * 0 only if nothing differs, or there are no devices; -EIO with the first ranges that
+ * differ.
  */
 int dma_verify(struct vm *vm, struct err *err);
 

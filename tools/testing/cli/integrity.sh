@@ -25,7 +25,7 @@ changed_manifest="cpr-helper: manifest '/run/cpr/i/manifest.json': its digest is
 changed_memory="cpr-helper: memory of VM 'i': its digest is not the one that was sealed"
 
 integrity_tests() {
-	local digests before state
+	local digests before state free=$((16 << 20)) # where the guest has nothing
 
 	start i
 	call save i
@@ -72,12 +72,12 @@ integrity_tests() {
 	refuses 'a state and its digest in the manifest' 1 "$changed_manifest" restore i
 	cp "$tmp/manifest" /run/cpr/i/manifest.json
 	cp "$tmp/state" /run/cpr/i/state
-	poke i/ram0 $((31 << 20)) X
+	cp /run/cpr/i/ram0 "$tmp/ram0"
+	poke i/ram0 $free X
 	refuses 'memory that has changed' 1 "$changed_memory" restore i
-	poke i/ram0 $((31 << 20)) '\0'
 	truncate -s 31M /run/cpr/i/ram0
 	refuses 'memory that is shorter' 1 "cpr-helper: memory file '/run/cpr/i/ram0': it has 32505856 bytes, and should have 33554432" restore i
-	truncate -s 32M /run/cpr/i/ram0
+	cp "$tmp/ram0" /run/cpr/i/ram0
 	holds 'it is sealed after all of that, with the same digests' still_sealed
 
 	# ---- a restore that fails, or ends, once the VM is claimed ----
@@ -89,7 +89,7 @@ integrity_tests() {
 	holds 'its digests are what they were' test "$(digests_of i)" = "$digests"
 	# What QEMU and its KVM, and the verdict on devices, leave behind.
 	sed -i 's/^held/restoring/' "$CPR_FAKE/vm.i"
-	poke i/ram0 $((31 << 20)) '\1'
+	poke i/ram0 $free '\1'
 	echo >>/run/cpr/i/manifest.json
 	echo 'not yet' >"$CPR_FAKE/fail-claim"
 	call restore i
@@ -97,9 +97,9 @@ integrity_tests() {
 	holds 'a restore that was cut off is undone' state_is i held
 	holds 'with the digest of the memory as it is' test "$(digests_of i | cut -d ' ' -f 2)" = "$(ram_digest /run/cpr/i/ram0)"
 	holds 'and of the manifest' test "$(digests_of i | cut -d ' ' -f 1)" = "$(xxh3 /run/cpr/i/manifest.json)"
-	poke i/ram0 $((31 << 20)) '\2'
+	poke i/ram0 $free '\2'
 	refuses 'it still protects' 1 "$changed_memory" restore i
-	poke i/ram0 $((31 << 20)) '\1'
+	poke i/ram0 $free '\1'
 	# A kernel that ended while the VM was restoring: the module has dropped it.
 	sed -i 's/ [0-9a-f]* $/ - /' "$CPR_FAKE/digests.i"
 	call restore i
