@@ -107,16 +107,14 @@ static int add_head(struct json_object *disk, int fd)
 	ssize_t n = pread(fd, head, HEAD_SIZE, 0);
 	int r = n < 0 ? -errno : !state ? -ENOMEM : 0;
 
-	if (r == -ENOMEDIUM)
-		r = 0;		/* an empty drive is no failure */
-	else if (r == 0) {
+	if (r == 0) {
 		XXH3_128bits_reset(state);
 		XXH3_128bits_update(state, head, n);
 		digest_text(state, text);
 		jset_str(disk, "head", text);
 	}
 	XXH3_freeState(state);
-	return r;
+	return r == -ENOMEDIUM ? 0 : r;	/* an empty drive is no failure */
 }
 
 static int measure_fd(struct json_object *disk, int fd)
@@ -263,17 +261,17 @@ static bool has_open(const struct vm *vm, const char *path)
 	return found;
 }
 
-/* The highest byte that was written to a node since QEMU opened it; 0 for none. */
-static int64_t written(const struct look *look, const char *name)
+/* Whether QEMU has not written to a node since it opened it. */
+static bool is_unwritten(const struct look *look, const char *name)
 {
 	for (size_t i = 0; name && i < count(look->stats); i++) {
 		struct json_object *entry = at(look->stats, i);
 		const char *this = jstr(entry, "node-name");
 
 		if (this && streq(this, name))
-			return jint(jget(entry, "stats"), "wr_highest_offset", 0);
+			return jint(jget(entry, "stats"), "wr_highest_offset", 1) == 0;
 	}
-	return 0;
+	return false;
 }
 
 /* QEMU makes such a file for snapshot=on, and takes its name away at once. */
@@ -298,7 +296,7 @@ static int check_lost(const struct look *look, struct json_object *node, const c
 		return refuse(name, fmt("its file '%s' is %s", path, access(path, F_OK) < 0 ?
 					"gone" : "another one than QEMU has open"),
 			      "put back the file that QEMU has open, or shut the guest down", err);
-	if (!written(look, jstr(node, "node-name")))
+	if (is_unwritten(look, jstr(node, "node-name")))
 		return 0;
 	return refuse(name, "the guest has written to it, and snapshot=on keeps that in a "
 		      "file that goes away with QEMU",
@@ -590,13 +588,16 @@ static int compare(struct json_object *disk, const char *vm, const char *forced,
 	if (r < 0)
 		return gone(disk, r, err);
 	what = difference(disk, now);
-	if (what && is_forced(forced, name, path))
+	if (what && is_forced(forced, name, path)) {
 		note("VM '%s': disk '%s' ('%s') has changed, and is taken all the same: %s", vm,
 		     name, path, what);
-	else if (what && !strv_has(changed, name))
-		strv_push(changed, name);
-	if (changed->n && !*why)
-		*why = xasprintf("'%s' has changed since the guest was saved: %s", path, what);
+	} else if (what) {
+		if (!changed->n)
+			*why = xasprintf("'%s' has changed since the guest was saved: %s", path,
+					 what);
+		if (!strv_has(changed, name))
+			strv_push(changed, name);
+	}
 	return 0;
 }
 

@@ -181,7 +181,7 @@ disks_tests() {
 	touch -r "$dir/plain" "$tmp/plain-time"
 	touch "$dir/plain"
 	differs 'a file that was written to' second "$dir/plain" ' has changed since the guest was saved: it was last written to at 20.*, and now at 20'
-	differs 'another one forced' second "$dir/plain" ' has changed' --force data,secon,econd,second2
+	differs 'another one forced' second "$dir/plain" ' has changed' --force data,seco,cond,second2
 	touch -r "$tmp/plain-time" "$dir/plain"
 	truncate -s +512 "$dir/plain"
 	differs 'another size' second "$dir/plain" ' has changed since the guest was saved: its size was 1048576, and is 1049088$'
