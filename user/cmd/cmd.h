@@ -146,7 +146,7 @@ int rouse_vm(struct vm *vm, struct json_object *result, struct err *err);
 #define SAVE_TIMEOUT_S 120
 #define RESTORE_TIMEOUT_S 120
 
-/* What save leaves in the manifest and the directory goes away. */
+/* What save leaves in the manifest and the directory goes away; its pause has ended. */
 int forget_saved(struct vm *vm, struct err *err);
 
 #endif

@@ -320,12 +320,21 @@ static int claim_and_load(struct vm *vm, const struct restore_opts *opts, struct
 	return r;
 }
 
+static void tell(struct vm *vm, const char *status, struct json_object *result)
+{
+	struct json_object *pause = pause_json(vm->manifest);
+	bool runs = pause && streq(status, "running");
+
+	jset(result, "pause", pause);
+	say("%s: restored, the guest %s %s", vm->name, runs ? "stood still" : "is",
+	    runs ? pause_text(pause) : status);
+}
+
 /* What the guest does now; only then is given up what it came from. */
 static int see(struct vm *vm, bool live, const struct restore_opts *opts,
 	       struct json_object *result, struct err *err)
 {
-	bool wake = manifest_suspended(jget(vm->manifest, "saved")), runs;
-	_cleanup_json_ struct json_object *pause = NULL;
+	bool wake = manifest_suspended(jget(vm->manifest, "saved"));
 	_cleanup_free_ char *status = NULL;
 	int r = wake ? guest_wake(vm->qemu.qmp, err) : 0;
 
@@ -342,11 +351,7 @@ static int see(struct vm *vm, bool live, const struct restore_opts *opts,
 	}
 	jset_str(result, "runstate", status);
 	remember(vm, opts);
-	pause = pause_json(vm->manifest);
-	runs = live && streq(status, "running");
-	jset(result, "pause", json_object_get(pause));
-	say("%s: restored, the guest %s %s", vm->name, runs && pause ? "stood still" : "is",
-	    runs && pause ? pause_text(pause) : status);
+	tell(vm, status, result);
 	return 0;
 }
 

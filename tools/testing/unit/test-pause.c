@@ -224,7 +224,8 @@ static const char *const damaged[] = {
 
 static const char *const doubtful[] = {
 	"{\"marks\":[{\"phase\":\"begin\"},{\"phase\":\"x\"}]}",
-	"{\"marks\":[{\"phase\":\"begin\",\"boot\":\"a\",\"up_us\":5},{\"phase\":\"x\",\"boot\":\"a\",\"up_us\":4}]}",
+	"{\"marks\":[{\"phase\":\"begin\",\"boot\":\"a\",\"up_us\":5},"
+		"{\"phase\":\"x\",\"boot\":\"a\",\"up_us\":4}]}",
 	"{\"marks\":[{\"phase\":\"begin\",\"boot\":\"a\",\"up_us\":-9223372036854775808},"
 		"{\"phase\":\"x\",\"boot\":\"a\",\"up_us\":9223372036854775807}]}",
 	"{\"marks\":[{\"phase\":\"begin\",\"boot\":\"a\",\"up_us\":0},"
