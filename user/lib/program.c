@@ -118,7 +118,8 @@ int program_run(const struct program *program, char **words, struct err *err)
 	if (pid < 0)
 		return fail(err, -errno, .what = "cannot start", .value = program->argv[0],
 			    .why = strerror(errno));
-	r = judge(program, await(pid, program->seconds, &status), status, err);
+	r = await(pid, program->seconds, &status);
+	r = judge(program, r, status, err);
 	text = read_words(fd);
 	if (r < 0)
 		err_words(err, text);

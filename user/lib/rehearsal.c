@@ -27,16 +27,17 @@ static void make_plan(struct vm *vm, struct rehearsal_plan *plan)
 	_cleanup_strv_ struct strv argv = { 0 };
 	const char *mode = jstr(vm->manifest, "ram_mode");
 
-	manifest_argv(vm->manifest, &argv);
-	rehearsal_plan(&argv, plan);
-	if (plan->note)
-		return;
+	*plan = (struct rehearsal_plan){ 0 };
 	if (has_devices(vm))
 		plan->note = xstrdup("it has devices passed through, which its QEMU still has");
 	else if (mode && streq(mode, "copy"))
 		plan->note = xstrdup("its memory is in the state, and would be needed twice");
 	else if (strict_overcommit())
 		plan->note = xstrdup("vm.overcommit_memory is 2: its memory would count twice");
+	if (plan->note)
+		return;
+	manifest_argv(vm->manifest, &argv);
+	rehearsal_plan(&argv, plan);
 }
 
 char *rehearsal_hindrance(struct vm *vm)

@@ -224,7 +224,7 @@ devices_tests() {
 	holds 'in the same QEMU' state_is v running running
 	holds 'nothing more was asked' asked_for "snapshot v $nic files 1;"
 	before=$(counted v) pid=$(pid_of v)
-	json 'save' "o['vms'][0]['ok'] and o['vms'][0]['runstate'] == 'running'" save v
+	json 'save' "o['vms'][0]['ok'] and o['vms'][0]['runstate'] == 'running' and o['vms'][0]['rehearsal_note'].startswith('it has devices')" save v
 	holds 'in this order' asked_for "snapshot v $nic files 1;save v;"
 	holds 'the guest stands still' stands_still v
 	holds 'its state is recorded' manifest v "m['saved']['suspended'] and m['saved']['runstate'] == 'running'"
