@@ -14,6 +14,7 @@
 #include "lib/devices.h"
 #include "lib/digest.h"
 #include "lib/dma.h"
+#include "lib/fault.h"
 #include "lib/interrupt.h"
 #include "lib/manifest.h"
 #include "lib/migration.h"
@@ -123,14 +124,22 @@ static int check_memory_files(struct vm *vm, struct err *err)
 	return 0;
 }
 
-static int check(struct vm *vm, struct err *err)
+/* The one for which it was saved. */
+static const char *next_binary(struct vm *vm, const struct restore_opts *opts)
+{
+	const char *proven = jstr(jget(jget(vm->manifest, "saved"), "qemu"), "binary");
+
+	return proven && !opts->old_qemu ? proven : jstr(vm->manifest, "binary");
+}
+
+static int check(struct vm *vm, const struct restore_opts *opts, struct err *err)
 {
 	const char *binary;
 	int r = vm_manifest(vm, err);
 
 	if (r < 0)
 		return r;
-	binary = jstr(vm->manifest, "binary");
+	binary = next_binary(vm, opts);
 	if (access(binary, X_OK) < 0)
 		return fail(err, -errno, .exit = CPR_EXIT_NOTFOUND, .what = "QEMU binary",
 			    .value = binary, .why = strerror(errno),
@@ -139,13 +148,13 @@ static int check(struct vm *vm, struct err *err)
 	return r < 0 ? r : check_state_file(vm, err);
 }
 
-static int start(struct vm *vm, struct err *err)
+static int start(struct vm *vm, const struct restore_opts *opts, struct err *err)
 {
 	_cleanup_strv_ struct strv argv = { 0 };
 	_cleanup_free_ char *machine = xasprintf("type=%s", jstr(vm->manifest, "machine"));
 	const char *extra[] = { "-machine", machine, "-incoming", "defer", NULL };
 	struct qemu_command cmd = {
-		.vm = vm->name, .binary = jstr(vm->manifest, "binary"),
+		.vm = vm->name, .binary = next_binary(vm, opts),
 		.cwd = jstr(vm->manifest, "cwd"), .argv = &argv, .extra = extra,
 	};
 
@@ -236,10 +245,12 @@ static void set_clock(struct vm *vm, double patience, struct json_object *result
 		note("VM '%s': the guest's clock was not set: %s %s", vm->name, why.what, why.why);
 }
 
-static void remember(struct vm *vm)
+static void remember(struct vm *vm, const struct restore_opts *opts)
 {
 	_cleanup_err_ struct err why = { 0 };
+	_cleanup_free_ char *binary = xstrdup(next_binary(vm, opts));
 
+	jset_str(vm->manifest, "binary", binary);
 	if (forget_saved(vm, &why) < 0)
 		note("VM '%s': %s: %s", vm->name, why.what, why.why);
 }
@@ -252,10 +263,12 @@ static int run_on(struct vm *vm, bool live, struct err *err)
 		give_back(vm, err);
 		return r;
 	}
-	r = live ? guest_resume(vm->qemu.qmp, err) : 0;
+	r = fault_point("restore-pinned", vm->name, err);
+	if (r == 0 && live)
+		r = guest_resume(vm->qemu.qmp, err);
 	if (r < 0)
 		seal_again(vm, err);
-	return r;
+	return r < 0 ? r : fault_point("restore-resumed", vm->name, err);
 }
 
 static int claim_and_load(struct vm *vm, const struct restore_opts *opts, struct err *err)
@@ -267,20 +280,27 @@ static int claim_and_load(struct vm *vm, const struct restore_opts *opts, struct
 	r = vm_do(vm, CPR_CMD_VM_CLAIM, err);
 	if (r < 0)
 		return r;
-	r = has_devices(vm) ? vm_do(vm, CPR_CMD_VM_RELEASE, err) : 0;
+	r = fault_point("restore-claimed", vm->name, err);
+	if (r == 0 && has_devices(vm))
+		r = vm_do(vm, CPR_CMD_VM_RELEASE, err);
 	if (r == 0)
-		r = start(vm, err);
+		r = start(vm, opts, err);
+	if (r == 0)
+		r = fault_point("restore-started", vm->name, err);
 	if (r == 0)
 		r = load(vm, opts, err);
 	if (r == 0)
 		r = dma_verify(vm, err);
+	if (r == 0)
+		r = fault_point("restore-loaded", vm->name, err);
 	if (r < 0)
 		give_back(vm, err);
 	return r;
 }
 
 /* What the guest does now; only then is given up what it came from. */
-static int see(struct vm *vm, bool live, struct json_object *result, struct err *err)
+static int see(struct vm *vm, bool live, const struct restore_opts *opts,
+	       struct json_object *result, struct err *err)
 {
 	bool wake = manifest_suspended(jget(vm->manifest, "saved"));
 	_cleanup_free_ char *status = NULL;
@@ -299,7 +319,7 @@ static int see(struct vm *vm, bool live, struct json_object *result, struct err 
 	jset_str(result, "runstate", status);
 	say("%s: restored in %lld ms, the guest is %s", vm->name,
 	    (long long)jint(result, "ms", 0), status);
-	remember(vm);
+	remember(vm, opts);
 	return 0;
 }
 
@@ -311,7 +331,7 @@ int restore_vm(struct vm *vm, const struct restore_opts *opts, struct json_objec
 	int r = make_restorable(vm, err);
 
 	if (r == 0)
-		r = check(vm, err);
+		r = check(vm, opts, err);
 	if (r == 0)
 		r = devices_ready(vm, err);
 	if (r == 0)
@@ -324,12 +344,27 @@ int restore_vm(struct vm *vm, const struct restore_opts *opts, struct json_objec
 		return r;
 	jset_int(result, "ms", now_ms() - begin);
 	jset_int(result, "pid", vm->qemu.pid);
-	return see(vm, live, result, err);
+	return see(vm, live, opts, result, err);
+}
+
+int finish_vm(struct vm *vm, struct json_object *result, struct err *err)
+{
+	const char *proven = jstr(jget(jget(vm->manifest, "saved"), "qemu"), "binary");
+	_cleanup_free_ char *exe = xasprintf("/proc/%d/exe", (int)vm->qemu.pid);
+	_cleanup_free_ char *running = realpath(exe, NULL), *status = NULL;
+	struct restore_opts opts = RESTORE_DEFAULT;
+	int r = qmp_status(vm->qemu.qmp, &status, err);
+
+	opts.old_qemu = !proven || !running || !streq(running, proven);
+	if (r == 0 && streq(status, "paused"))
+		r = guest_resume(vm->qemu.qmp, err);
+	return r < 0 ? r : see(vm, true, &opts, result, err);
 }
 
 static bool want_restore(const struct cpr_vm *vm)
 {
-	return vm->state == CPR_VM_STATE_SEALED || vm->state == CPR_VM_STATE_HELD;
+	return vm->state == CPR_VM_STATE_SEALED || vm->state == CPR_VM_STATE_HELD ||
+	       vm->state == CPR_VM_STATE_RESTORING;
 }
 
 static int restore_one(struct vm *vm, const struct args *args, struct json_object *result,
@@ -360,12 +395,13 @@ static int run_restore(const struct args *args, struct err *err)
 
 const struct cmd cmd_restore = {
 	.name = "restore",
-	.synopsis = "NAME|--all [--timeout SECONDS] [--full]",
+	.synopsis = "NAME|--all [--timeout SECONDS] [--full] [--jobs N]",
 	.summary = "let a guest that was saved run on, under this kernel",
 	.opts = {
 		{ "all", NULL, "every VM that is sealed or held" },
 		{ "timeout", "SECONDS", "give up loading the state after this long (120)" },
 		{ "full", NULL, "look at every page that devices can reach" },
+		JOBS_OPTION,
 	},
 	.max_args = 1,
 	.dry_run = true,

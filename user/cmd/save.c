@@ -16,12 +16,15 @@
 #include "lib/devices.h"
 #include "lib/digest.h"
 #include "lib/dma.h"
+#include "lib/fault.h"
 #include "lib/interrupt.h"
 #include "lib/manifest.h"
 #include "lib/migration.h"
 #include "lib/size.h"
 #include "lib/statefile.h"
 #include "lib/suspend.h"
+
+#define SILENT_S 5
 
 static const char *const savable[] = { "running", "paused", "prelaunch", "suspended" };
 
@@ -40,6 +43,7 @@ int forget_saved(struct vm *vm, struct err *err)
 
 	json_object_object_del(vm->manifest, "saved");
 	json_object_object_del(vm->manifest, "suspended");
+	json_object_object_del(vm->manifest, "saving");
 	unlink(state);
 	unlink(part);
 	return vm_manifest_save(vm, err);
@@ -77,6 +81,7 @@ static void record(struct vm *vm, const struct digest *digest, const char *runst
 		   struct json_object *previous)
 {
 	struct json_object *saved = json_object_new_object();
+	struct json_object *qemu = jget(jget(vm->manifest, "saving"), "qemu");
 
 	jset_str(saved, "file", STATE_FILE);
 	jset_int(saved, "size", digest->size);
@@ -87,7 +92,10 @@ static void record(struct vm *vm, const struct digest *digest, const char *runst
 	if (manifest_suspended(vm->manifest))
 		jset_bool(saved, "suspended", true);
 	jset(saved, "previous", json_object_get(previous));
+	if (qemu)
+		jset(saved, "qemu", json_object_get(qemu));
 	jset(vm->manifest, "saved", saved);
+	json_object_object_del(vm->manifest, "saving");
 }
 
 static int write_state(struct vm *vm, const char *part, deadline_t deadline, struct err *err)
@@ -95,6 +103,8 @@ static int write_state(struct vm *vm, const char *part, deadline_t deadline, str
 	struct qmp *qmp = vm->qemu.qmp;
 	int r = migration_save(qmp, part, err);
 
+	if (r == 0)
+		r = fault_point("save-begun", vm->name, err);
 	if (r < 0)
 		return r;
 	qmp->js->interruptible = true;
@@ -102,7 +112,7 @@ static int write_state(struct vm *vm, const char *part, deadline_t deadline, str
 	qmp->js->interruptible = false;
 	if (r == 0)
 		r = migration_await_status(qmp, "postmigrate", deadline, err);
-	return r;
+	return r < 0 ? r : fault_point("save-written", vm->name, err);
 }
 
 /* The state is whole: give it its name, and tell the manifest and the module. */
@@ -113,6 +123,8 @@ static int commit(struct vm *vm, const char *part, const char *runstate,
 	struct digest digest;
 	int r = check_file(vm, part, &digest, err);
 
+	if (r == 0)
+		r = fault_point("save-checked", vm->name, err);
 	if (r < 0)
 		return r;
 	if (rename(part, path) < 0)
@@ -120,7 +132,11 @@ static int commit(struct vm *vm, const char *part, const char *runstate,
 			    .why = strerror(errno));
 	record(vm, &digest, runstate, previous);
 	r = vm_manifest_save(vm, err);
-	return r < 0 ? r : vm_do(vm, CPR_CMD_VM_SAVE, err);
+	if (r == 0)
+		r = fault_point("save-recorded", vm->name, err);
+	if (r == 0)
+		r = vm_do(vm, CPR_CMD_VM_SAVE, err);
+	return r < 0 ? r : fault_point("save-done", vm->name, err);
 }
 
 /*
@@ -184,30 +200,67 @@ static void rouse(struct vm *vm)
 		     why.what, why.why ? why.why : "", vm->name);
 }
 
-/* Whatever came of it: QEMU as it was, and the guest running if it ran. */
-static void roll_back(struct vm *vm, const char *runstate, struct json_object *previous,
+/* One that has just not answered for long is not waited for as long again. */
+static bool answers(struct vm *vm, int code, char **status)
+{
+	struct qmp *qmp = vm->qemu.qmp;
+	int r;
+
+	qmp->js->interruptible = false;
+	qmp->patience = code == -ETIMEDOUT ? SILENT_S : QMP_TIMEOUT_S;
+	r = qmp_status(qmp, status, NULL);
+	qmp->patience = QMP_TIMEOUT_S;
+	if (r < 0)
+		note("VM '%s': its QEMU does not answer; once it does, 'cpr-helper abort %s' lets the "
+		     "guest run on", vm->name, vm->name);
+	return r == 0;
+}
+
+/* The module may have heard of it, though the step was answered with an error. */
+static void take_back(struct vm *vm)
+{
+	_cleanup_err_ struct err why = { 0 };
+
+	if (vm_refresh(vm, &why) == 0 && vm->info.state == CPR_VM_STATE_SAVED)
+		vm_do(vm, CPR_CMD_VM_PIN, &why);
+	if (why.set)
+		note("VM '%s': it stays '%s': %s", vm->name, cpr_state_name(vm->info.state), why.why);
+}
+
+static void let_run(struct vm *vm, bool live, const char *now)
+{
+	if (live && !runstate_live(now) && qmp_run(vm->qemu.qmp, "cont", NULL, NULL, NULL) < 0)
+		note("VM '%s': the guest does not run on; see 'cpr-helper show %s'", vm->name,
+		     vm->name);
+	else if (!live && streq(now, "postmigrate"))
+		note("VM '%s': the guest stays paused, and must run before it can be saved again",
+		     vm->name);
+}
+
+/*
+ * Whatever came of it: QEMU as it was, and the guest running if it ran. A QEMU that
+ * does not answer is left to an abort, and so is what that has to know.
+ */
+static void roll_back(struct vm *vm, const char *runstate, struct json_object *previous, int code,
 		      struct err *err)
 {
-	_cleanup_free_ char *now = NULL;
+	_cleanup_free_ char *before = NULL, *now = NULL;
 	struct qmp *qmp = vm->qemu.qmp;
-	bool live = runstate_live(runstate);
 
 	qemu_words(vm->name, vm->qemu.log_from, err);
+	if (!answers(vm, code, &before))
+		return;
 	migration_cancel(qmp);
 	migration_reset(qmp, previous, NULL);
 	if (manifest_asleep(vm->manifest)) {
 		rouse(vm);
 		return;
 	}
-	if (qmp_status(qmp, &now, NULL) < 0)
-		note("VM '%s': its QEMU does not answer any more", vm->name);
-	else if (live && !runstate_live(now) && qmp_run(qmp, "cont", NULL, NULL, NULL) < 0)
-		note("VM '%s': the guest does not run on; see 'cpr-helper show %s'", vm->name,
-		     vm->name);
-	else if (!live && streq(now, "postmigrate"))
-		note("VM '%s': the guest stays paused, and must run before it can be saved again",
-		     vm->name);
-	forget_saved(vm, NULL);
+	take_back(vm);
+	if (answers(vm, 0, &now)) {
+		let_run(vm, runstate_live(runstate), now);
+		forget_saved(vm, NULL);
+	}
 }
 
 /*
@@ -272,6 +325,38 @@ static int check_devices(struct vm *vm, const char *runstate, struct err *err)
 		    .remedy = "let it run ('cont' in QEMU's monitor), then save it");
 }
 
+/* For an abort, should this process be killed from here on. */
+static int note_begin(struct vm *vm, const char *runstate, const struct save_opts *opts,
+		      struct err *err)
+{
+	struct json_object *saving = json_object_new_object(), *qemu;
+
+	/* What an earlier save, that was killed, has left QEMU set to. */
+	migration_reset(vm->qemu.qmp, jget(jget(vm->manifest, "saving"), "previous"), NULL);
+	json_object_object_del(vm->manifest, "saved");
+	jset(vm->manifest, "saving", saving);
+	if (opts->qemu) {
+		qemu = json_object_new_object();
+		jset_str(qemu, "binary", opts->qemu);
+		jset(saving, "qemu", qemu);
+	}
+	jset_str(vm->manifest, "runstate", runstate);
+	if (has_devices(vm) && streq(runstate, "running"))
+		jset_bool(vm->manifest, "suspended", true);
+	else
+		json_object_object_del(vm->manifest, "suspended");
+	return vm_manifest_save(vm, err);
+}
+
+static int note_previous(struct vm *vm, struct json_object *previous, struct err *err)
+{
+	int r;
+
+	jset(jget(vm->manifest, "saving"), "previous", json_object_get(previous));
+	r = vm_manifest_save(vm, err);
+	return r < 0 ? r : fault_point("save-set-up", vm->name, err);
+}
+
 static int save_now(struct vm *vm, const char *runstate, const struct save_opts *opts,
 		    struct err *err)
 {
@@ -284,25 +369,24 @@ static int save_now(struct vm *vm, const char *runstate, const struct save_opts 
 		return r;
 	if (interrupted())
 		return fail(err, -EINTR, .what = "VM", .value = vm->name, .why = "interrupted");
-	/* For an abort, should this process be killed from here on. */
-	json_object_object_del(vm->manifest, "saved");
-	jset_str(vm->manifest, "runstate", runstate);
-	if (has_devices(vm) && streq(runstate, "running"))
-		jset_bool(vm->manifest, "suspended", true);
-	else
-		json_object_object_del(vm->manifest, "suspended");
-	r = vm_manifest_save(vm, err);
+	r = note_begin(vm, runstate, opts, err);
 	if (r < 0)
 		return r;
-	r = quiesce(vm, deadline, err);
+	if (opts->timeout < vm->qemu.qmp->patience)
+		vm->qemu.qmp->patience = opts->timeout;
+	r = fault_point("save-noted", vm->name, err);
+	if (r == 0)
+		r = quiesce(vm, deadline, err);
 	if (r == 0)
 		r = migration_setup(vm->qemu.qmp, &previous, err);
+	if (r == 0)
+		r = note_previous(vm, previous, err);
 	if (r == 0)
 		r = write_state(vm, part, deadline, err);
 	if (r == 0)
 		r = commit(vm, part, runstate, previous, err);
 	if (r < 0)
-		roll_back(vm, runstate, previous, err);
+		roll_back(vm, runstate, previous, r, err);
 	return r;
 }
 
@@ -338,21 +422,41 @@ int save_vm(struct vm *vm, const struct save_opts *opts, struct json_object *res
 	return 0;
 }
 
-/* Quits QEMU for good. Retries while the kernel still lets go of the memory. */
-int seal_vm(struct vm *vm, struct err *err)
+/* Quits QEMU for good; one that was killed in postmigrate has left the same. */
+static int quit(struct vm *vm, deadline_t deadline, struct err *err)
 {
-	deadline_t deadline = deadline_in(10);
-	int r = vm_attach(vm, err);
+	int r = vm_attach(vm, NULL);
 
-	if (r == 0)
-		r = migration_await_status(vm->qemu.qmp, "postmigrate", deadline, err);
+	if (r == -ESRCH)
+		return 0;
+	if (r < 0)
+		return fail(err, r, .what = "VM", .value = vm->name, .why = "its QEMU does not answer");
+	r = migration_await_status(vm->qemu.qmp, "postmigrate", deadline, err);
 	if (r == 0)
 		r = qemu_quit(&vm->qemu, err);
+	return r < 0 ? r : fault_point("seal-quit", vm->name, err);
+}
+
+/* Retries while the kernel still lets go of the memory. */
+static int quit_and_seal(struct vm *vm, struct err *err)
+{
+	deadline_t deadline = deadline_in(10);
+	int r = quit(vm, deadline, err);
+
 	if (r < 0)
 		return r;
 	while ((r = vm_do(vm, CPR_CMD_VM_SEAL, NULL)) == -EBUSY && deadline_left(deadline))
 		usleep(20000);
 	return r < 0 ? vm_do(vm, CPR_CMD_VM_SEAL, err) : 0;
+}
+
+int seal_vm(struct vm *vm, struct err *err)
+{
+	int r = fault_point("seal-begun", vm->name, err);
+
+	if (r == 0)
+		r = quit_and_seal(vm, err);
+	return r < 0 ? r : fault_point("seal-done", vm->name, err);
 }
 
 static bool want_save(const struct cpr_vm *vm)
@@ -381,12 +485,13 @@ static int run_save(const struct args *args, struct err *err)
 
 const struct cmd cmd_save = {
 	.name = "save",
-	.synopsis = "NAME|--all [--timeout SECONDS] [--full]",
+	.synopsis = "NAME|--all [--timeout SECONDS] [--full] [--jobs N]",
 	.summary = "stop a guest and save its device state; abort undoes it",
 	.opts = {
 		{ "all", NULL, "every VM that is running" },
 		{ "timeout", "SECONDS", "give up and let the guest run on after this long (120)" },
 		{ "full", NULL, "look at every page that devices can reach" },
+		JOBS_OPTION,
 	},
 	.max_args = 1,
 	.dry_run = true,

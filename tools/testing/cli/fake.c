@@ -10,6 +10,7 @@
  *	$CPR_FAKE/fail-CMD	exists: the operation is refused, with its text
  *	$CPR_FAKE/vm.NAME	"STATE file file ..."; absent: defined
  *	$CPR_FAKE/kexec		what kexec_load() was given
+ *	$CPR_FAKE/leaving	exists: the host goes down
  *	$CPR_FAKE/log		what the module was asked to do, a line each
  *	$CPR_FAKE/devices.NAME	the addresses in a VM's snapshot
  *	$CPR_FAKE/hold		"HOLD REASON" of all devices
@@ -425,6 +426,16 @@ void kexec_unload(void)
 	_cleanup_free_ char *path = fake_path("kexec", "");
 
 	unlink(path);
+}
+
+bool kexec_left(void)
+{
+	return exists("kexec");
+}
+
+bool kexec_under_way(void)
+{
+	return exists("leaving");
 }
 
 /* The next kernel: what was sealed is held, what ran is lost. */
