@@ -397,23 +397,41 @@ static void take_result(struct update *u, size_t i, const struct outcome *o)
 	vm_refresh(&u->vms[i], NULL);
 }
 
-/* All VMs at the same time; @done is what became of them. */
-static int phase(struct update *u, const char *done, bool together,
-		 int (*task)(size_t i, void *arg, struct json_object *result, struct err *err),
-		 struct err *err)
+/**
+ * struct phase - what is done to all VMs, several at the same time
+ * @crew: how; the names are filled in
+ * @done: what became of a VM then
+ */
+struct phase {
+	struct crew crew;
+	const char *done;
+};
+
+static const struct phase
+saving = { { .work = save_task, .together = true }, "saved" },
+/* From here on QEMUs end: if that goes wrong, the first time is enough. */
+sealing = { { .work = seal_task, .together = true, .first_alone = true }, "sealed" },
+exchanging = { { .work = exchange_task, .together = true, .first_alone = true }, "updated" },
+undoing = { { .work = undo_task }, "put back" };
+
+static int go_through(struct update *u, const struct phase *phase, struct err *err)
 {
-	struct crew crew = {
-		.names = &u->names, .jobs = u->jobs, .work = task, .arg = u, .together = together,
-	};
-	struct outcome *outcomes = crew_run(&crew);
-	_cleanup_free_ char *failed = outcomes_failed(outcomes, &u->names);
+	struct crew crew = phase->crew;
+	_cleanup_free_ char *failed = NULL;
+	struct outcome *outcomes;
+
+	crew.names = &u->names;
+	crew.jobs = u->jobs;
+	crew.arg = u;
+	outcomes = crew_run(&crew);
+	failed = outcomes_failed(outcomes, &u->names);
 
 	for (size_t i = 0; i < u->names.n; i++)
 		take_result(u, i, &outcomes[i]);
 	outcomes_free(outcomes, u->names.n);
 	if (!*failed)
 		return 0;
-	return fail(err, -EIO, .what = "VMs", .value = failed, .why = fmt("not %s", done),
+	return fail(err, -EIO, .what = "VMs", .value = failed, .why = fmt("not %s", phase->done),
 		    .remedy = "the lines above tell why, each for its VM");
 }
 
@@ -424,7 +442,7 @@ static int save_all(struct update *u, struct err *err)
 
 	for (size_t i = 0; i < u->names.n; i++)
 		u->stays[i] = goes_as_it_is(u, &u->vms[i]);
-	r = phase(u, "saved", true, save_task, err);
+	r = go_through(u, &saving, err);
 	if (r == 0)
 		r = fault_point("update-saved", NULL, err);
 	/* The last moment for an interruption; what follows is carried through. */
@@ -436,7 +454,7 @@ static int save_all(struct update *u, struct err *err)
 
 static int seal_and_jump(struct update *u, struct err *err)
 {
-	int r = phase(u, "sealed", true, seal_task, err);
+	int r = go_through(u, &sealing, err);
 
 	if (r == 0)
 		r = fault_point("update-sealed", NULL, err);
@@ -462,7 +480,7 @@ static int go_back(struct update *u, int code, struct err *err)
 	interrupt_disable();
 	if (u->kernel.version)
 		kexec_unload();
-	if (phase(u, "put back", false, undo_task, &why) < 0)
+	if (go_through(u, &undoing, &why) < 0)
 		not_put_back(err, &why);
 	return code;
 }
@@ -535,7 +553,7 @@ static int carry_out(struct update *u, struct err *err)
 	r = save_all(u, err);
 	if (r == 0)
 		r = u->kernel.version ? seal_and_jump(u, err) :
-		    phase(u, "updated", true, exchange_task, err);
+		    go_through(u, &exchanging, err);
 	if (r < 0)
 		r = go_back(u, r, err);
 	report(u, r, err);

@@ -193,6 +193,14 @@ static void dismiss(struct shift *s)
 	}
 }
 
+static bool may_begin(const struct shift *s)
+{
+	bool alone = s->crew->first_alone && s->next == 1;
+
+	return !s->closing && s->next < s->crew->names->n &&
+	       s->busy < (alone ? 1 : s->crew->jobs);
+}
+
 struct outcome *crew_run(const struct crew *crew)
 {
 	size_t n = crew->names->n;
@@ -206,7 +214,7 @@ struct outcome *crew_run(const struct crew *crew)
 	for (;;) {
 		if (interrupted())
 			close_shift(&s);
-		while (!s.closing && s.next < n && s.busy < crew->jobs)
+		while (may_begin(&s))
 			begin(&s);
 		if (!s.busy)
 			break;

@@ -18,6 +18,8 @@
  *	object to add to, and @err reach the caller of crew_run()
  * @arg: for @work
  * @together: once one has failed begin no other, and interrupt those at work
+ * @first_alone: begin the others when the first is done: what fails for each then
+ *	fails for one
  *
  * The process has copies of all that its parent had. Descriptors of files that
  * keep a state, as that of a netlink socket, it must not share: open new ones.
@@ -29,6 +31,7 @@ struct crew {
 	int (*work)(size_t i, void *arg, struct json_object *result, struct err *err);
 	void *arg;
 	bool together;
+	bool first_alone;
 };
 
 /**

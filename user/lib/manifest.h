@@ -20,6 +20,8 @@
  *	runstate	of the guest before the last save ("running", "paused");
  *			absent before the first
  *	suspended	true: that save has put the guest to sleep
+ *	saving		{"previous", "qemu"}, as in saved: a save is under way, or was cut
+ *			short; absent otherwise
  *	verified	{"time", "kernel", "extents", "bytes", "differences"}: what
  *			the last check of the devices' mappings found; absent
  *			before the first
@@ -32,6 +34,7 @@
  *				on wakes it
  *	  previous		{"capabilities": [...], "parameters": {...}}: what
  *				save changed in QEMU and abort puts back
+ *	  qemu			{"binary"}: the QEMU that is to load it; absent: binary
  */
 #ifndef CPR_MANIFEST_H
 #define CPR_MANIFEST_H

@@ -399,7 +399,7 @@ kexec_tests() {
 
 	echo 'no seal today' >"$CPR_FAKE/fail-seal"
 	call update --kernel 9.9.9-cpr "${initrd[@]}"
-	holds 'a seal that fails' test "$status" = 1
+	holds 'a seal that fails' test "$status" = 6
 	rm "$CPR_FAKE/fail-seal"
 	holds 'leaves the other VM running' counts b
 	# With the seal still refused the VM cannot be restored; then it can.
