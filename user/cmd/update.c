@@ -302,11 +302,10 @@ static int enter(struct update *u, size_t i, struct err *err)
 /* Saved already, and for the QEMU that is to load it. */
 static bool goes_as_it_is(const struct update *u, struct vm *vm)
 {
+	bool saved = vm->info.state == CPR_VM_STATE_SAVED || vm->info.state == CPR_VM_STATE_SEALED;
 	const char *qemu;
 
-	if (vm->info.state == CPR_VM_STATE_SEALED)
-		return true;
-	if (vm->info.state != CPR_VM_STATE_SAVED || vm_manifest(vm, NULL) < 0)
+	if (!saved || vm_manifest(vm, NULL) < 0)
 		return false;
 	qemu = jstr(jget(jget(vm->manifest, "saved"), "qemu"), "binary");
 	return !u->qemu || (qemu && streq(qemu, u->qemu));
@@ -489,15 +488,16 @@ static int go_back(struct update *u, int code, struct err *err)
 static void tell(struct update *u, struct json_object *list)
 {
 	for (size_t i = 0; i < u->names.n; i++) {
-		struct json_object *now = vm_json(&u->vms[i].info);
+		_cleanup_json_ struct json_object *now = vm_json(&u->vms[i].info);
 		const char *status = jstr(jget(now, "qemu"), "status");
+		struct json_object *result = u->results[i];
 
-		json_object_object_foreach(u->results[i], key, value)
-			jset(now, key, json_object_get(value));
-		jset_bool(now, "ok", !jget(now, "error"));
+		json_object_object_foreach(now, key, value)
+			jset(result, key, json_object_get(value));
+		jset_bool(result, "ok", !jget(result, "error"));
 		say("%s: %s%s%s", u->names.v[i], jstr(now, "state"), status ? ", its guest is " : "",
 		    status ? status : "");
-		json_object_array_add(list, now);
+		json_object_array_add(list, json_object_get(result));
 	}
 }
 
