@@ -167,7 +167,10 @@ static int abort_running(struct vm *vm, struct json_object *result, struct err *
 	if (manifest_asleep(vm->manifest))
 		return abort_asleep(vm, result, err);
 	migration_cancel(vm->qemu.qmp);
-	return abort_awake(vm, result, err);
+	free(status);
+	status = NULL;
+	r = migration_settle(vm->qemu.qmp, &status, err);
+	return r < 0 ? r : abort_awake(vm, result, err);
 }
 
 int abort_vm(struct vm *vm, struct json_object *result, struct err *err)

@@ -201,14 +201,15 @@ static void rouse(struct vm *vm)
 }
 
 /* One that has just not answered for long is not waited for as long again. */
-static bool answers(struct vm *vm, int code, char **status)
+static bool answers(struct vm *vm, int code)
 {
+	_cleanup_free_ char *status = NULL;
 	struct qmp *qmp = vm->qemu.qmp;
 	int r;
 
 	qmp->js->interruptible = false;
 	qmp->patience = code == -ETIMEDOUT ? SILENT_S : QMP_TIMEOUT_S;
-	r = qmp_status(qmp, status, NULL);
+	r = qmp_status(qmp, &status, NULL);
 	qmp->patience = QMP_TIMEOUT_S;
 	if (r < 0)
 		note("VM '%s': its QEMU does not answer; once it does, 'cpr-helper abort %s' lets the "
@@ -244,11 +245,11 @@ static void let_run(struct vm *vm, bool live, const char *now)
 static void roll_back(struct vm *vm, const char *runstate, struct json_object *previous, int code,
 		      struct err *err)
 {
-	_cleanup_free_ char *before = NULL, *now = NULL;
+	_cleanup_free_ char *now = NULL;
 	struct qmp *qmp = vm->qemu.qmp;
 
 	qemu_words(vm->name, vm->qemu.log_from, err);
-	if (!answers(vm, code, &before))
+	if (!answers(vm, code))
 		return;
 	migration_cancel(qmp);
 	migration_reset(qmp, previous, NULL);
@@ -257,7 +258,7 @@ static void roll_back(struct vm *vm, const char *runstate, struct json_object *p
 		return;
 	}
 	take_back(vm);
-	if (answers(vm, 0, &now)) {
+	if (migration_settle(qmp, &now, NULL) == 0) {
 		let_run(vm, runstate_live(runstate), now);
 		forget_saved(vm, NULL);
 	}
