@@ -445,7 +445,7 @@ static int save_all(struct update *u, struct err *err)
 	if (r == 0)
 		r = fault_point("update-saved", NULL, err);
 	/* The last moment for an interruption; what follows is carried through. */
-	if (r == 0 && interrupted())
+	if (r == 0 && interrupt_arrived())
 		r = fail(err, -EINTR, .what = "update", .why = "interrupted");
 	interrupt_disable();
 	return r;

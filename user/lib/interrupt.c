@@ -46,12 +46,15 @@ const sigset_t *interrupt_mask(void)
 
 bool interrupted(void)
 {
+	return arrived && !disabled;
+}
+
+bool interrupt_arrived(void)
+{
 	static const struct timespec now;
 
-	/* One that came while nobody waited is pending. */
-	if (!arrived && !disabled)
-		ppoll(NULL, 0, &now, &open_mask);
-	return arrived && !disabled;
+	ppoll(NULL, 0, &now, &open_mask);
+	return interrupted();
 }
 
 bool interrupt_defer(bool defer)
