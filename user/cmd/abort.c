@@ -150,10 +150,10 @@ static int abort_running(struct vm *vm, struct json_object *result, struct err *
 {
 	_cleanup_free_ char *status = NULL;
 	bool waits, loaded;
-	int r = vm_attach(vm, err);
+	int r = vm_attach(vm, NULL);
 
 	if (r == -ESRCH)
-		return r;
+		return vm_attach(vm, err);
 	if (r == 0)
 		r = qmp_status(vm->qemu.qmp, &status, NULL);
 	if (r < 0)

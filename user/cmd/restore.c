@@ -40,6 +40,17 @@ static int wrong_state(struct vm *vm, struct err *err)
 			vm->name) : NULL);
 }
 
+/* The kernel may still be letting go of the memory of a QEMU that has just ended. */
+static int do_when_quiet(struct vm *vm, int cmd, struct err *err)
+{
+	deadline_t deadline = deadline_in(10);
+	int r;
+
+	while ((r = vm_do(vm, cmd, NULL)) == -EBUSY && deadline_left(deadline))
+		usleep(20000);
+	return r < 0 ? vm_do(vm, cmd, err) : 0;
+}
+
 /* QEMU died, or was killed, in postmigrate: memory and state still fit together. */
 static int seal_dead(struct vm *vm, struct err *err)
 {
@@ -47,7 +58,7 @@ static int seal_dead(struct vm *vm, struct err *err)
 
 	if (r == 0)
 		return wrong_state(vm, err);
-	return r == -ESRCH ? vm_do(vm, CPR_CMD_VM_SEAL, err) : r;
+	return r == -ESRCH ? do_when_quiet(vm, CPR_CMD_VM_SEAL, err) : r;
 }
 
 /*
@@ -58,7 +69,7 @@ static int unclaim_stale(struct vm *vm, struct err *err)
 {
 	if (qemu_attach(vm->name, QEMU_ATTACH_S, &vm->qemu, NULL) == 0)
 		qemu_kill(&vm->qemu);
-	return vm_do(vm, CPR_CMD_VM_UNCLAIM, err);
+	return do_when_quiet(vm, CPR_CMD_VM_UNCLAIM, err);
 }
 
 static int make_restorable(struct vm *vm, struct err *err)
@@ -203,14 +214,10 @@ static int load(struct vm *vm, const struct restore_opts *opts, struct err *err)
 static void give_back(struct vm *vm, struct err *err)
 {
 	_cleanup_err_ struct err why = { 0 };
-	deadline_t deadline = deadline_in(10);
-	int r;
 
 	qemu_words(vm->name, vm->qemu.log_from, err);
 	qemu_kill(&vm->qemu);
-	while ((r = vm_do(vm, CPR_CMD_VM_UNCLAIM, NULL)) == -EBUSY && deadline_left(deadline))
-		usleep(20000);
-	if (r < 0 && vm_do(vm, CPR_CMD_VM_UNCLAIM, &why) < 0)
+	if (do_when_quiet(vm, CPR_CMD_VM_UNCLAIM, &why) < 0)
 		note("VM '%s': it stays '%s': %s", vm->name, cpr_state_name(vm->info.state),
 		     why.why);
 }
@@ -355,15 +362,29 @@ int finish_vm(struct vm *vm, struct json_object *result, struct err *err)
 	struct restore_opts opts = RESTORE_DEFAULT;
 	int r = qmp_status(vm->qemu.qmp, &status, err);
 
+	if (r == 0 && (streq(status, "postmigrate") || streq(status, "finish-migrate")))
+		return fail(err, -EBUSY, .exit = CPR_EXIT_BUSY, .what = "VM", .value = vm->name,
+			    .why = "its save was cut short",
+			    .remedy = fmt("'cpr-helper abort %s'", vm->name));
 	opts.old_qemu = !proven || !running || !streq(running, proven);
 	if (r == 0 && streq(status, "paused"))
 		r = guest_resume(vm->qemu.qmp, err);
 	return r < 0 ? r : see(vm, true, &opts, result, err);
 }
 
+/* A restore that was killed after its VM was pinned: see finish_vm(). */
+static bool loaded_once(const struct cpr_vm *vm)
+{
+	_cleanup_free_ char *dir = vm_path(vm->name, NULL);
+	_cleanup_json_ struct json_object *manifest = NULL;
+
+	return vm->state == CPR_VM_STATE_RUNNING && manifest_read(dir, &manifest, NULL) == 0 &&
+	       runstate_live(jstr(jget(manifest, "saved"), "runstate"));
+}
+
 static bool want_restore(const struct cpr_vm *vm)
 {
-	return vm->state == CPR_VM_STATE_SEALED || vm->state == CPR_VM_STATE_HELD ||
+	return loaded_once(vm) || vm->state == CPR_VM_STATE_SEALED || vm->state == CPR_VM_STATE_HELD ||
 	       vm->state == CPR_VM_STATE_RESTORING;
 }
 
@@ -372,8 +393,17 @@ static int restore_one(struct vm *vm, const struct args *args, struct json_objec
 {
 	struct restore_opts opts = { .timeout = arg_timeout(args, RESTORE_TIMEOUT_S, err) };
 
+	int r;
+
+	if (opts.timeout < 0)
+		return -EINVAL;
 	vm->full = arg(args, "full");
-	return opts.timeout < 0 ? -EINVAL : restore_vm(vm, &opts, result, err);
+	if (!loaded_once(&vm->info))
+		return restore_vm(vm, &opts, result, err);
+	r = vm_manifest(vm, err);
+	if (r == 0)
+		r = vm_attach(vm, err);
+	return r < 0 ? r : finish_vm(vm, result, err);
 }
 
 static int run_restore(const struct args *args, struct err *err)

@@ -123,7 +123,8 @@ during() {
 test_hang() {
 	local pid
 	pid=$(pid_of vm2)
-	during save-set-up "kill -STOP $pid" "${to_kernel[@]}" --timeout 2
+	# Not to wait for too long.
+	CPR_TIMEOUT_SCALE=0.5 during save-set-up "kill -STOP $pid" "${to_kernel[@]}" --timeout 20
 	check "a QEMU that hangs fails the update" test $? = 6
 	check "it is named" grep -q "VMs 'vm2' could not be put back" /run/said
 	check "the others run on" runstate_is vm3 running
