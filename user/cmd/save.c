@@ -211,9 +211,11 @@ static bool answers(struct vm *vm, int code)
 	qmp->patience = code == -ETIMEDOUT ? SILENT_S : QMP_TIMEOUT_S;
 	r = qmp_status(qmp, &status, NULL);
 	qmp->patience = QMP_TIMEOUT_S;
-	if (r < 0)
+	if (r == -ETIMEDOUT)
 		note("VM '%s': its QEMU does not answer; once it does, 'cpr-helper abort %s' lets the "
 		     "guest run on", vm->name, vm->name);
+	else if (r < 0)
+		note("VM '%s': its QEMU has ended; see 'cpr-helper show %s'", vm->name, vm->name);
 	return r == 0;
 }
 
