@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "cmd/cmd.h"
+#include "lib/fault.h"
 #include "lib/interrupt.h"
 
 #ifndef VERSION
@@ -14,10 +15,11 @@
 
 static const struct cmd *const commands[] = {
 	&cmd_format, &cmd_inspect, &cmd_run, &cmd_list, &cmd_show, &cmd_save, &cmd_abort,
-	&cmd_kexec, &cmd_restore, &cmd_delete, &cmd_validate,
+	&cmd_update, &cmd_restore, &cmd_delete, &cmd_validate,
 };
 
-enum { OPT_JSON = 1, OPT_DRY_RUN, OPT_HELP, OPT_VERSION, OPT_VERBOSE, OPT_OWN };
+/* Above all letters. */
+enum { OPT_JSON = 256, OPT_DRY_RUN, OPT_HELP, OPT_VERSION, OPT_VERBOSE, OPT_FAULTS, OPT_OWN };
 
 static const struct option globals[] = {
 	{ "json", no_argument, NULL, OPT_JSON },
@@ -25,6 +27,9 @@ static const struct option globals[] = {
 	{ "version", no_argument, NULL, OPT_VERSION },
 	{ "verbose", no_argument, NULL, OPT_VERBOSE },
 	{ "dry-run", no_argument, NULL, OPT_DRY_RUN },
+#ifdef CPR_FAULTS
+	{ "fault-points", no_argument, NULL, OPT_FAULTS },
+#endif
 	{ 0 },
 };
 
@@ -73,16 +78,35 @@ const char *arg(const struct args *args, const char *name)
 	return NULL;
 }
 
-static void make_options(const struct cmd *cmd, struct option *out)
+/* @letters: of short options, with room for two bytes each. */
+static void make_options(const struct cmd *cmd, struct option *out, char *letters)
 {
 	size_t n = 0;
 
+	letters = stpcpy(letters, ":vh");
 	for (size_t i = 0; globals[i].name; i++)
-		if (globals[i].val != OPT_VERSION && (globals[i].val != OPT_DRY_RUN || cmd->dry_run))
+		if (globals[i].val != OPT_VERSION && globals[i].val != OPT_FAULTS &&
+		    (globals[i].val != OPT_DRY_RUN || cmd->dry_run))
 			out[n++] = globals[i];
-	for (size_t i = 0; cmd->opts[i].name; i++)
-		out[n++] = (struct option){ cmd->opts[i].name, cmd->opts[i].arg ?
-					    required_argument : no_argument, NULL, OPT_OWN + i };
+	for (size_t i = 0; cmd->opts[i].name; i++) {
+		const struct opt *o = &cmd->opts[i];
+
+		out[n++] = (struct option){ o->name, o->arg ? required_argument : no_argument, NULL,
+					    OPT_OWN + i };
+		if (o->letter)
+			letters = stpcpy(letters, (char[]){ o->letter, o->arg ? ':' : '\0', '\0' });
+	}
+}
+
+/* The option of a command that getopt has met, or -1. */
+static int own_option(const struct cmd *cmd, int c)
+{
+	if (c >= OPT_OWN && c < OPT_OWN + CMD_MAX_OPTS)
+		return c - OPT_OWN;
+	for (int i = 0; cmd->opts[i].name; i++)
+		if (cmd->opts[i].letter && cmd->opts[i].letter == c)
+			return i;
+	return -1;
 }
 
 /* Takes what belongs to another program off the end of the command line. */
@@ -105,7 +129,7 @@ static int wrong_option(const struct args *args, char **argv, int opt, struct er
 	if (opt == ':')
 		return usage(args, err, "the option needs a value", word);
 	return usage(args, err, "there is no such option",
-		     optopt > ' ' ? fmt("-%c", optopt) : word);
+		     optopt > ' ' && optopt < OPT_JSON ? fmt("-%c", optopt) : word);
 }
 
 static int count_words(const struct args *args, struct err *err)
@@ -121,10 +145,11 @@ static int count_words(const struct args *args, struct err *err)
 static int parse(struct args *args, int argc, char **argv, struct err *err)
 {
 	struct option options[ARRAY_SIZE(globals) + CMD_MAX_OPTS] = { 0 };
+	char letters[4 + 2 * CMD_MAX_OPTS];
 	bool help = false;
 	int c, r;
 
-	make_options(args->cmd, options);
+	make_options(args->cmd, options, letters);
 	for (int i = 1; i < argc && !streq(argv[i], "--"); i++)
 		help |= streq(argv[i], "--help") || streq(argv[i], "-h");
 	if (help)
@@ -133,15 +158,15 @@ static int parse(struct args *args, int argc, char **argv, struct err *err)
 	if (r < 0)
 		return r;
 	optind = 0;
-	while ((c = getopt_long(argc, argv, ":vh", options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, letters, options, NULL)) != -1) {
 		if (c == OPT_JSON)
 			out_json = true;
 		else if (c == OPT_DRY_RUN)
 			args->dry_run = true;
 		else if (c == OPT_VERBOSE || c == 'v')
 			out_verbose = true;
-		else if (c >= OPT_OWN && c < OPT_OWN + CMD_MAX_OPTS)
-			args->values[c - OPT_OWN] = optarg ? optarg : "";
+		else if (own_option(args->cmd, c) >= 0)
+			args->values[own_option(args->cmd, c)] = optarg ? optarg : "";
 		else
 			return wrong_option(args, argv, c, err);
 	}
@@ -164,12 +189,16 @@ static int parse_globals(int argc, char **argv, struct err *err)
 			puts("cpr-helper " VERSION);
 		else if (c == OPT_HELP || c == 'h')
 			print_help();
+#ifdef CPR_FAULTS
+		else if (c == OPT_FAULTS)
+			fault_list();
+#endif
 		else
 			return fail(err, -EINVAL, .exit = CPR_EXIT_USAGE, .what = "option",
 				    .value = argv[optind - 1],
 				    .why = "there is no such option before the command",
 				    .remedy = "'cpr-helper --help'");
-		if (c == OPT_VERSION || c == OPT_HELP || c == 'h')
+		if (c == OPT_VERSION || c == OPT_HELP || c == 'h' || c == OPT_FAULTS)
 			return 0;
 	}
 	if (optind < argc)
@@ -234,7 +263,7 @@ int main(int argc, char **argv)
 	opterr = 0;
 	out_json = wants_json(argc, argv);
 	interrupt_init();
-	if (run(argc, argv, &err) >= 0 && fflush(stdout) == 0)
+	if (fault_init(&err) == 0 && run(argc, argv, &err) >= 0 && fflush(stdout) == 0)
 		return CPR_EXIT_OK;
 	if (!err.set)
 		fail(&err, -EIO, .what = "output", .why = "cannot be written");

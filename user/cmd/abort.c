@@ -1,10 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* abort: what save did is undone, and the guest runs on if it ran. */
+/*
+ * abort: what save did is undone, and the guest runs on if it ran. So it is from
+ * wherever a helper, or a QEMU, was killed: the module's state, the manifest and
+ * QEMU's own tell how far it had come.
+ */
 #define _GNU_SOURCE
 #include <errno.h>
 
 #include "cmd.h"
 #include "lib/cprfs.h"
+#include "lib/fault.h"
+#include "lib/kernel.h"
 #include "lib/manifest.h"
 #include "lib/migration.h"
 #include "lib/pause.h"
@@ -12,23 +18,38 @@
 
 static int wrong_state(struct vm *vm, struct err *err)
 {
-	bool closed = vm->info.state == CPR_VM_STATE_SEALED || vm->info.state == CPR_VM_STATE_HELD;
+	bool held = vm->info.state == CPR_VM_STATE_HELD;
 
-	return fail(err, closed ? -EBUSY : -ENOENT,
-		    .exit = closed ? CPR_EXIT_BUSY : CPR_EXIT_NOTFOUND, .what = "VM",
-		    .value = vm->name, .why = fmt("it is %s, and %s",
-						  cpr_state_name(vm->info.state),
-						  closed ? "its QEMU has quit" :
-						  "there is nothing to abort"),
-		    .remedy = closed ? fmt("'cpr-helper restore %s' lets it run on", vm->name) : NULL);
+	return fail(err, held ? -EBUSY : -ENOENT, .exit = held ? CPR_EXIT_BUSY : CPR_EXIT_NOTFOUND,
+		    .what = "VM", .value = vm->name,
+		    .why = fmt("it is %s, and %s", cpr_state_name(vm->info.state),
+			       held ? "was saved under another kernel" : "there is nothing to abort"),
+		    .remedy = held ? fmt("'cpr-helper restore %s' lets it run on", vm->name) : NULL);
 }
 
-/* A QEMU that died in postmigrate has left memory and state that fit together. */
-static int dead(struct vm *vm, struct err *err)
+/*
+ * In the directory of a VM that the module has as running: a save was cut short,
+ * or a restore once the guest might run. A guest that was paused keeps its state
+ * after an abort, see resume().
+ */
+static bool cut_short(const char *name, struct json_object *manifest)
 {
-	return fail(err, -ESRCH, .what = "VM", .value = vm->name,
-		    .why = "its QEMU is gone; its state is saved",
-		    .remedy = fmt("'cpr-helper restore %s'", vm->name));
+	_cleanup_free_ char *part = vm_path(name, STATE_PART);
+	struct json_object *saved = jget(manifest, "saved");
+
+	return jget(manifest, "saving") || manifest_suspended(manifest) ||
+	       (saved && runstate_live(jstr(saved, "runstate"))) || access(part, F_OK) == 0;
+}
+
+bool wants_abort(const struct cpr_vm *vm)
+{
+	_cleanup_free_ char *dir = vm_path(vm->name, NULL);
+	_cleanup_json_ struct json_object *manifest = NULL;
+
+	if (vm->state != CPR_VM_STATE_RUNNING)
+		return vm->state == CPR_VM_STATE_SAVED || vm->state == CPR_VM_STATE_SEALED ||
+		       vm->state == CPR_VM_STATE_RESTORING;
+	return manifest_read(dir, &manifest, NULL) == 0 && cut_short(vm->name, manifest);
 }
 
 /* QEMU's settings, once: from here on they are their owner's again. */
@@ -47,41 +68,34 @@ static void put_back(struct vm *vm)
  * QEMU cannot go from postmigrate to paused without letting the guest run in
  * between. So a guest that was paused stays there, and its state stays valid.
  */
-static int resume(struct vm *vm, bool live, struct err *err)
+static int stay_paused(struct vm *vm, struct err *err)
+{
+	put_back(vm);
+	return jget(vm->manifest, "saved") ? vm_manifest_save(vm, err) : forget_saved(vm, err);
+}
+
+static int resume(struct vm *vm, struct err *err)
 {
 	_cleanup_free_ char *status = NULL;
 	int r;
 
 	put_back(vm);
-	if (!live)
-		return vm_manifest_save(vm, err);
 	pause_abort(vm);
 	r = guest_resume(vm->qemu.qmp, err);
 	pause_mark(vm, "resume");
+	if (r == 0)
+		r = fault_point("abort-resumed", vm->name, err);
 	if (r == 0)
 		r = forget_saved(vm, err);
 	return r < 0 ? r : guest_watch(vm->qemu.qmp, GUEST_WATCH_S, &status, err);
 }
 
-/* A save that was cut short: the module never heard of it. */
-static int check_unfinished(struct vm *vm, const char *status, struct err *err)
-{
-	if (streq(status, "suspended") && manifest_suspended(vm->manifest))
-		return 0;
-	if (streq(status, "postmigrate") || streq(status, "finish-migrate"))
-		return 0;
-	return wrong_state(vm, err);
-}
-
 /* One that slept when it was saved goes on in another QEMU: see rouse_vm(). */
-static int abort_asleep(struct vm *vm, const char *status, struct json_object *result,
-			struct err *err)
+static int abort_asleep(struct vm *vm, struct json_object *result, struct err *err)
 {
 	bool wake = manifest_suspended(vm->manifest);
-	int r = vm->info.state == CPR_VM_STATE_SAVED ? 0 : check_unfinished(vm, status, err);
+	int r;
 
-	if (r < 0)
-		return r;
 	put_back(vm);
 	r = rouse_vm(vm, result, err);
 	if (r < 0)
@@ -92,20 +106,12 @@ static int abort_asleep(struct vm *vm, const char *status, struct json_object *r
 	return 0;
 }
 
-static int abort_attached(struct vm *vm, struct json_object *result, struct err *err)
+static int abort_awake(struct vm *vm, struct json_object *result, struct err *err)
 {
-	_cleanup_free_ char *status = NULL;
 	const char *runstate = jstr(vm->manifest, "runstate");
 	bool live = !runstate || runstate_live(runstate);
-	int r = qmp_status(vm->qemu.qmp, &status, err);
+	int r = live ? resume(vm, err) : stay_paused(vm, err);
 
-	if (r == 0 && manifest_asleep(vm->manifest))
-		return abort_asleep(vm, status, result, err);
-	if (r == 0)
-		r = vm->info.state == CPR_VM_STATE_SAVED ? vm_do(vm, CPR_CMD_VM_PIN, err) :
-		    check_unfinished(vm, status, err);
-	if (r == 0)
-		r = resume(vm, live, err);
 	if (r < 0)
 		return r;
 	jset_str(result, "runstate", live ? "running" : "paused");
@@ -113,30 +119,88 @@ static int abort_attached(struct vm *vm, struct json_object *result, struct err 
 	return 0;
 }
 
-int abort_vm(struct vm *vm, struct json_object *result, struct err *err)
+static int silent(struct vm *vm, int code, struct err *err)
 {
-	int r;
+	return fail(err, code, .what = "VM", .value = vm->name, .why = "its QEMU does not answer",
+		    .remedy = fmt("nothing is lost; once it does, 'cpr-helper abort %s' lets the "
+				  "guest run on", vm->name));
+}
 
-	if (vm->info.state != CPR_VM_STATE_SAVED && vm->info.state != CPR_VM_STATE_RUNNING)
-		return wrong_state(vm, err);
-	r = vm_manifest(vm, err);
+/* QEMU has quit, or was killed, and memory and state fit together: that state is loaded. */
+static int abort_in_place(struct vm *vm, struct json_object *result, struct err *err)
+{
+	struct restore_opts opts = RESTORE_DEFAULT;
+	int r = vm_manifest(vm, err);
+
 	if (r < 0)
 		return r;
-	r = vm_attach(vm, vm->info.state == CPR_VM_STATE_SAVED ? NULL : err);
-	if (r == -ESRCH && vm->info.state == CPR_VM_STATE_SAVED)
-		return dead(vm, err);
+	opts.old_qemu = access(jstr(vm->manifest, "binary"), X_OK) == 0;
+	return restore_vm(vm, &opts, result, err);
+}
+
+static int abort_saved(struct vm *vm, struct json_object *result, struct err *err)
+{
+	int r = vm_attach(vm, NULL);
+
+	if (r == -ESRCH)
+		return abort_in_place(vm, result, err);
 	if (r < 0)
-		return fail(err, r, .what = "VM", .value = vm->name,
-			    .why = "its QEMU does not answer");
-	r = abort_attached(vm, result, err);
+		return silent(vm, r, err);
+	if (manifest_asleep(vm->manifest))
+		return abort_asleep(vm, result, err);
+	r = vm_do(vm, CPR_CMD_VM_PIN, err);
+	if (r == 0)
+		r = fault_point("abort-begun", vm->name, err);
+	return r < 0 ? r : abort_awake(vm, result, err);
+}
+
+/* A save was cut short, of which the module never heard; or a restore, once it was pinned. */
+static int abort_running(struct vm *vm, struct json_object *result, struct err *err)
+{
+	_cleanup_free_ char *status = NULL;
+	bool waits, loaded;
+	int r = vm_attach(vm, NULL);
+
+	if (r == -ESRCH)
+		return vm_attach(vm, err);
+	if (r == 0)
+		r = qmp_status(vm->qemu.qmp, &status, NULL);
+	if (r < 0)
+		return silent(vm, r, err);
+	waits = streq(status, "postmigrate") || streq(status, "finish-migrate");
+	loaded = runstate_live(jstr(jget(vm->manifest, "saved"), "runstate"));
+	if (!waits && !cut_short(vm->name, vm->manifest))
+		return wrong_state(vm, err);
+	if (!waits && loaded)
+		return finish_vm(vm, result, err);
+	if (manifest_asleep(vm->manifest))
+		return abort_asleep(vm, result, err);
+	migration_cancel(vm->qemu.qmp);
+	free(status);
+	status = NULL;
+	r = migration_settle(vm->qemu.qmp, &status, err);
+	return r < 0 ? r : abort_awake(vm, result, err);
+}
+
+int abort_vm(struct vm *vm, struct json_object *result, struct err *err)
+{
+	static int (*const undo[])(struct vm *vm, struct json_object *result, struct err *err) = {
+		[CPR_VM_STATE_RUNNING] = abort_running,
+		[CPR_VM_STATE_SAVED] = abort_saved,
+		[CPR_VM_STATE_SEALED] = abort_in_place,
+		[CPR_VM_STATE_RESTORING] = abort_in_place,
+	};
+	enum cpr_vm_state state = vm->info.state;
+	int r;
+
+	if ((size_t)state >= ARRAY_SIZE(undo) || !undo[state])
+		return wrong_state(vm, err);
+	r = vm_manifest(vm, err);
+	if (r == 0)
+		r = undo[state](vm, result, err);
 	if (r == 0)
 		jset(result, "pause", pause_json(vm->manifest));
 	return r;
-}
-
-static bool want_abort(const struct cpr_vm *vm)
-{
-	return vm->state == CPR_VM_STATE_SAVED;
 }
 
 static int abort_one(struct vm *vm, const struct args *args, struct json_object *result,
@@ -146,18 +210,45 @@ static int abort_one(struct vm *vm, const struct args *args, struct json_object 
 	return abort_vm(vm, result, err);
 }
 
+/* A kernel that an update has loaded, and was killed: no later reboot shall jump to it. */
+static bool unload(void)
+{
+	if (!kexec_left())
+		return false;
+	kexec_unload();
+	say("the next kernel is unloaded");
+	return true;
+}
+
+static int abort_all(const struct each *each, const struct args *args, struct err *err)
+{
+	bool unloaded = unload();
+	struct json_object *out;
+	int r = for_each_vm(each, args, err);
+
+	if (r != -ENOENT || err->exit != CPR_EXIT_NOTFOUND || !unloaded)
+		return r;
+	err_clear(err);
+	if (out_json) {
+		out = json_object_new_object();
+		jset(out, "vms", json_object_new_array());
+		out_object(out);
+	}
+	return 0;
+}
+
 static int run_abort(const struct args *args, struct err *err)
 {
 	static const struct each each = {
-		.want = want_abort, .one = abort_one, .nothing = "no VM is saved",
+		.want = wants_abort, .one = abort_one, .nothing = "no VM is saved",
 		.verb = "aborted",
 	};
-
 	int r, host = args->dry_run ? -1 : host_lock(false, err);
 
 	if (host < 0 && !args->dry_run)
 		return host;
-	r = for_each_vm(&each, args, err);
+	r = arg(args, "all") && !args->dry_run ? abort_all(&each, args, err) :
+	    for_each_vm(&each, args, err);
 	if (host >= 0)
 		close(host);
 	return r;
@@ -165,10 +256,11 @@ static int run_abort(const struct args *args, struct err *err)
 
 const struct cmd cmd_abort = {
 	.name = "abort",
-	.synopsis = "NAME|--all",
-	.summary = "undo a save: the guest runs on",
+	.synopsis = "NAME|--all [--jobs N]",
+	.summary = "undo a save, also one that was cut short: the guest runs on",
 	.opts = {
-		{ "all", NULL, "every VM that is saved" },
+		{ "all", NULL, "every VM with something to undo; the next kernel is unloaded, too" },
+		JOBS_OPTION,
 	},
 	.max_args = 1,
 	.dry_run = true,

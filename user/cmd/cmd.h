@@ -7,18 +7,20 @@
 #include "lib/out.h"
 #include "lib/vm.h"
 
-#define CMD_MAX_OPTS 12
+#define CMD_MAX_OPTS 16
 
 /**
  * struct opt - an option of a command
  * @name: without dashes
  * @arg: what its argument is called in the help; NULL if it takes none
  * @help: one line
+ * @letter: short form; 0 without
  */
 struct opt {
 	const char *name;
 	const char *arg;
 	const char *help;
+	char letter;
 };
 
 struct args;
@@ -66,13 +68,13 @@ struct args {
 /* Value of an option of the command; see struct args. */
 const char *arg(const struct args *args, const char *name);
 
-extern const struct cmd cmd_abort, cmd_delete, cmd_format, cmd_inspect, cmd_kexec, cmd_list,
-	cmd_restore, cmd_run, cmd_save, cmd_show, cmd_validate;
+extern const struct cmd cmd_abort, cmd_delete, cmd_format, cmd_inspect, cmd_list, cmd_restore,
+	cmd_run, cmd_save, cmd_show, cmd_update, cmd_validate;
 
 /* A wrong command line: -EINVAL, exit status 2. */
 int usage(const struct args *args, struct err *err, const char *why, const char *value);
 
-/* The NAME or --all of a command. */
+/* The NAME or --all of a command; with --all several VMs at the same time. */
 struct each {
 	const char *verb;	/* "saved": what was done to a VM */
 	bool (*want)(const struct cpr_vm *vm);
@@ -85,7 +87,7 @@ struct each {
 /**
  * for_each_vm - do something to NAME, or to all VMs that want it
  *
- * One failure does not stop the others. Prints the results.
+ * One failure does not stop the others. Prints the results, in the order of names.
  *
  * Returns: 0; with NAME that VM's error; with --all exit status 6 if some
  * failed and some did not, 1 if all did, 3 if there was none.
@@ -94,6 +96,10 @@ int for_each_vm(const struct each *each, const struct args *args, struct err *er
 
 /* Seconds of --timeout, or @otherwise; negative (with @err) if it is no number. */
 double arg_timeout(const struct args *args, double otherwise, struct err *err);
+
+/* How many VMs at the same time: --jobs; negative (with @err) if it is none. */
+#define JOBS_OPTION { "jobs", "N", "so many VMs at the same time (-j N; one for each CPU)", 'j' }
+int arg_jobs(const struct args *args, struct err *err);
 
 /**
  * struct save_opts - how a VM is to be saved
@@ -126,13 +132,26 @@ struct restore_opts {
 
 #define RESTORE_DEFAULT ((struct restore_opts){ .timeout = RESTORE_TIMEOUT_S })
 
-/* The steps of a handover, for kexec; each leaves the VM as it was on failure. */
+/* The steps of a handover, for update; each leaves the VM as it was on failure. */
 int save_vm(struct vm *vm, const struct save_opts *opts, struct json_object *result,
 	    struct err *err);
+
+/**
+ * abort_vm - let a guest run on, whatever a save, a seal or a restore left behind
+ *
+ * Also one that was killed. Returns: 0; -ENOENT (exit 3) if there is nothing to undo.
+ */
 int abort_vm(struct vm *vm, struct json_object *result, struct err *err);
+
+/* Whether there is something for abort_vm() to do; its QEMU is not asked. */
+bool wants_abort(const struct cpr_vm *vm);
+
 int seal_vm(struct vm *vm, struct err *err);
 int restore_vm(struct vm *vm, const struct restore_opts *opts, struct json_object *result,
 	       struct err *err);
+
+/* A restore that was killed once the guest might run: the rest of it. */
+int finish_vm(struct vm *vm, struct json_object *result, struct err *err);
 
 /**
  * rouse_vm - let a guest run on that slept when it was saved

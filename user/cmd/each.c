@@ -5,6 +5,7 @@
 
 #include "cmd.h"
 #include "lib/cprfs.h"
+#include "lib/crew.h"
 
 static int do_one(const struct each *each, struct genl *genl, const struct args *args,
 		  const char *name, struct json_object *result, struct err *err)
@@ -21,27 +22,55 @@ static int do_one(const struct each *each, struct genl *genl, const struct args 
 	return r;
 }
 
-static int do_all(const struct each *each, struct genl *genl, const struct args *args,
-		  const struct strv *names, struct json_object *results, struct err *err)
+/* One VM of --all, in a process of its own: the module's socket cannot be shared. */
+struct turn {
+	const struct each *each;
+	const struct args *args;
+	const struct strv *names;
+};
+
+static int take_turn(size_t i, void *arg, struct json_object *result, struct err *err)
 {
-	_cleanup_strv_ struct strv failed = { 0 };
+	const struct turn *turn = arg;
+	_cleanup_genl_ struct genl *genl = genl_open(err);
+
+	if (!genl)
+		return -ENOENT;
+	return do_one(turn->each, genl, turn->args, turn->names->v[i], result, err);
+}
+
+static void add_result(struct json_object *results, const char *name, const struct outcome *o)
+{
+	struct json_object *result = json_object_get(o->result);
+
+	jset_str(result, "name", name);
+	jset_bool(result, "ok", o->code >= 0);
+	if (o->code < 0)
+		jset(result, "error", err_json(&o->err));
+	json_object_array_add(results, result);
+}
+
+static int do_all(const struct each *each, const struct args *args, const struct strv *names,
+		  struct json_object *results, struct err *err)
+{
+	struct turn turn = { .each = each, .args = args, .names = names };
+	struct crew crew = {
+		.names = names, .jobs = args->dry_run ? 1 : arg_jobs(args, err),
+		.work = take_turn, .arg = &turn,
+	};
 	_cleanup_free_ char *list = NULL;
+	struct outcome *outcomes = crew_run(&crew);
+	bool some = false;
 
 	for (size_t i = 0; i < names->n; i++) {
-		_cleanup_err_ struct err why = { 0 };
-		struct json_object *result = json_object_new_object();
-
-		json_object_array_add(results, result);
-		if (do_one(each, genl, args, names->v[i], result, &why) == 0)
-			continue;
-		err_print(&why, names->v[i]);
-		jset(result, "error", err_json(&why));
-		strv_push(&failed, names->v[i]);
+		add_result(results, names->v[i], &outcomes[i]);
+		some |= outcomes[i].code >= 0;
 	}
-	if (!failed.n)
+	list = outcomes_failed(outcomes, names);
+	outcomes_free(outcomes, names->n);
+	if (!*list)
 		return 0;
-	list = strv_join(&failed, " ");
-	return fail(err, -EIO, .exit = failed.n < names->n ? CPR_EXIT_PARTLY : CPR_EXIT_FAILED,
+	return fail(err, -EIO, .exit = some ? CPR_EXIT_PARTLY : CPR_EXIT_FAILED,
 		    .what = "VMs", .value = list, .why = fmt("not %s", each->verb),
 		    .remedy = "the lines above tell why, each for its VM");
 }
@@ -61,7 +90,7 @@ static int each_all(const struct each *each, struct genl *genl, const struct arg
 	out = json_object_new_object();
 	results = json_object_new_array();
 	jset(out, "vms", results);
-	r = do_all(each, genl, args, &names, results, err);
+	r = do_all(each, args, &names, results, err);
 	if (out_json && r < 0)
 		jset(out, "error", err_json(err));
 	if (out_json)
@@ -100,7 +129,7 @@ int for_each_vm(const struct each *each, const struct args *args, struct err *er
 			     NULL);
 	if (!all && name_check(args->argv[0], err) < 0)
 		return -EINVAL;
-	if (arg_timeout(args, 1, err) < 0)
+	if (arg_timeout(args, 1, err) < 0 || arg_jobs(args, err) < 0)
 		return -EINVAL;
 	genl = genl_open(err);
 	if (!genl)
@@ -126,4 +155,18 @@ double arg_timeout(const struct args *args, double otherwise, struct err *err)
 	if (end != s && !*end && v > 0 && v <= 86400)
 		return v;
 	return usage(args, err, "--timeout is not a number of seconds from 0 to 86400", s);
+}
+
+int arg_jobs(const struct args *args, struct err *err)
+{
+	const char *s = arg(args, "jobs");
+	char *end;
+	long n;
+
+	if (!s)
+		return crew_default_jobs();
+	n = strtol(s, &end, 10);
+	if (end != s && !*end && n >= 1 && n <= CREW_JOBS_MAX)
+		return n;
+	return usage(args, err, fmt("--jobs is not a number from 1 to %d", CREW_JOBS_MAX), s);
 }

@@ -15,6 +15,7 @@
 #include "lib/digest.h"
 #include "lib/disks.h"
 #include "lib/dma.h"
+#include "lib/fault.h"
 #include "lib/integrity.h"
 #include "lib/interrupt.h"
 #include "lib/manifest.h"
@@ -41,6 +42,7 @@ static int wrong_state(struct vm *vm, struct err *err)
 		    fmt("its state was not saved; 'cpr-helper delete %s' frees its memory",
 			vm->name) : NULL);
 }
+
 
 /* QEMU died, or was killed, in postmigrate: memory and state still fit together. */
 static int seal_dead(struct vm *vm, struct err *err)
@@ -287,10 +289,12 @@ static int run_on(struct vm *vm, bool live, struct err *err)
 		return r;
 	}
 	keep_verdict(vm);
-	r = live ? guest_resume(vm->qemu.qmp, err) : 0;
+	r = fault_point("restore-pinned", vm->name, err);
+	if (r == 0 && live)
+		r = guest_resume(vm->qemu.qmp, err);
 	if (r < 0)
 		seal_again(vm, err);
-	return r;
+	return r < 0 ? r : fault_point("restore-resumed", vm->name, err);
 }
 
 static int claim_and_load(struct vm *vm, const struct restore_opts *opts, struct err *err)
@@ -302,7 +306,9 @@ static int claim_and_load(struct vm *vm, const struct restore_opts *opts, struct
 	r = vm_do(vm, CPR_CMD_VM_CLAIM, err);
 	if (r < 0)
 		return r;
-	r = has_devices(vm) ? vm_do(vm, CPR_CMD_VM_RELEASE, err) : 0;
+	r = fault_point("restore-claimed", vm->name, err);
+	if (r == 0 && has_devices(vm))
+		r = vm_do(vm, CPR_CMD_VM_RELEASE, err);
 	pause_mark(vm, "ready");
 	if (r == 0)
 		r = start(vm, opts, err);
@@ -310,11 +316,15 @@ static int claim_and_load(struct vm *vm, const struct restore_opts *opts, struct
 	if (r == 0)
 		r = disks_opened(vm, saved_disks(vm), opts->force_disks, err);
 	if (r == 0)
+		r = fault_point("restore-started", vm->name, err);
+	if (r == 0)
 		r = load(vm, opts, err);
 	pause_mark(vm, "load");
 	if (r == 0)
 		r = dma_verify(vm, err);
 	pause_mark(vm, "verify");
+	if (r == 0)
+		r = fault_point("restore-loaded", vm->name, err);
 	if (r < 0)
 		give_back(vm, err);
 	return r;
@@ -381,9 +391,38 @@ int restore_vm(struct vm *vm, const struct restore_opts *opts, struct json_objec
 	return see(vm, live, opts, result, err);
 }
 
+int finish_vm(struct vm *vm, struct json_object *result, struct err *err)
+{
+	const char *proven = jstr(jget(jget(vm->manifest, "saved"), "qemu"), "binary");
+	_cleanup_free_ char *exe = xasprintf("/proc/%d/exe", (int)vm->qemu.pid);
+	_cleanup_free_ char *running = realpath(exe, NULL), *status = NULL;
+	struct restore_opts opts = RESTORE_DEFAULT;
+	int r = qmp_status(vm->qemu.qmp, &status, err);
+
+	if (r == 0 && (streq(status, "postmigrate") || streq(status, "finish-migrate")))
+		return fail(err, -EBUSY, .exit = CPR_EXIT_BUSY, .what = "VM", .value = vm->name,
+			    .why = "its save was cut short",
+			    .remedy = fmt("'cpr-helper abort %s'", vm->name));
+	opts.old_qemu = !proven || !running || !streq(running, proven);
+	if (r == 0 && streq(status, "paused"))
+		r = guest_resume(vm->qemu.qmp, err);
+	return r < 0 ? r : see(vm, true, &opts, result, err);
+}
+
+/* A restore that was killed after its VM was pinned: see finish_vm(). */
+static bool loaded_once(const struct cpr_vm *vm)
+{
+	_cleanup_free_ char *dir = vm_path(vm->name, NULL);
+	_cleanup_json_ struct json_object *manifest = NULL;
+
+	return vm->state == CPR_VM_STATE_RUNNING && manifest_read(dir, &manifest, NULL) == 0 &&
+	       runstate_live(jstr(jget(manifest, "saved"), "runstate"));
+}
+
 static bool want_restore(const struct cpr_vm *vm)
 {
-	return vm->state == CPR_VM_STATE_SEALED || vm->state == CPR_VM_STATE_HELD;
+	return loaded_once(vm) || vm->state == CPR_VM_STATE_SEALED || vm->state == CPR_VM_STATE_HELD ||
+	       vm->state == CPR_VM_STATE_RESTORING;
 }
 
 static int restore_one(struct vm *vm, const struct args *args, struct json_object *result,
@@ -394,8 +433,17 @@ static int restore_one(struct vm *vm, const struct args *args, struct json_objec
 		.force_disks = arg(args, "force"),
 	};
 
+	int r;
+
+	if (opts.timeout < 0)
+		return -EINVAL;
 	vm->full = arg(args, "full");
-	return opts.timeout < 0 ? -EINVAL : restore_vm(vm, &opts, result, err);
+	if (!loaded_once(&vm->info))
+		return restore_vm(vm, &opts, result, err);
+	r = vm_manifest(vm, err);
+	if (r == 0)
+		r = vm_attach(vm, err);
+	return r < 0 ? r : finish_vm(vm, result, err);
 }
 
 static int run_restore(const struct args *args, struct err *err)
@@ -417,13 +465,14 @@ static int run_restore(const struct args *args, struct err *err)
 
 const struct cmd cmd_restore = {
 	.name = "restore",
-	.synopsis = "NAME|--all [--timeout SECONDS] [--full] [--force DISK,...]",
+	.synopsis = "NAME|--all [--timeout SECONDS] [--full] [--force DISK,...] [--jobs N]",
 	.summary = "let a guest that was saved run on, under this kernel",
 	.opts = {
 		{ "all", NULL, "every VM that is sealed or held" },
 		{ "timeout", "SECONDS", "give up loading the state after this long (120)" },
 		{ "full", NULL, "look at every page that devices can reach" },
 		{ "force", "DISK,...", "take these although they changed since the save" },
+		JOBS_OPTION,
 	},
 	.max_args = 1,
 	.dry_run = true,

@@ -17,6 +17,7 @@
 #include "lib/digest.h"
 #include "lib/disks.h"
 #include "lib/dma.h"
+#include "lib/fault.h"
 #include "lib/fit.h"
 #include "lib/integrity.h"
 #include "lib/interrupt.h"
@@ -27,6 +28,8 @@
 #include "lib/size.h"
 #include "lib/statefile.h"
 #include "lib/suspend.h"
+
+#define SILENT_S 5
 
 static const char *const savable[] = { "running", "paused", "prelaunch", "suspended" };
 
@@ -46,7 +49,7 @@ int forget_saved(struct vm *vm, struct err *err)
 	pause_end(vm);
 	json_object_object_del(vm->manifest, "saved");
 	json_object_object_del(vm->manifest, "suspended");
-	json_object_object_del(vm->manifest, "digest_ram");
+	json_object_object_del(vm->manifest, "saving");
 	json_object_object_del(vm->manifest, "previous");
 	unlink(state);
 	unlink(part);
@@ -93,9 +96,10 @@ static void record(struct vm *vm, const struct digest *digest, const char *runst
 	jset_str(saved, "runstate", runstate);
 	if (manifest_suspended(vm->manifest))
 		jset_bool(saved, "suspended", true);
-	if (jbool(vm->manifest, "digest_ram", false))
+	if (jbool(jget(vm->manifest, "saving"), "digest_ram", false))
 		jset_bool(saved, "digest_ram", true);
 	jset(vm->manifest, "saved", saved);
+	json_object_object_del(vm->manifest, "saving");
 }
 
 static int write_state(struct vm *vm, const char *part, deadline_t deadline, struct err *err)
@@ -106,6 +110,8 @@ static int write_state(struct vm *vm, const char *part, deadline_t deadline, str
 	if (!manifest_suspended(vm->manifest))
 		pause_begin(vm);	/* so far it ran */
 	r = migration_save(qmp, part, err);
+	if (r == 0)
+		r = fault_point("save-begun", vm->name, err);
 	if (r < 0)
 		return r;
 	qmp->js->interruptible = true;
@@ -114,7 +120,7 @@ static int write_state(struct vm *vm, const char *part, deadline_t deadline, str
 	if (r == 0)
 		r = migration_await_status(qmp, "postmigrate", deadline, err);
 	pause_mark(vm, "write");
-	return r;
+	return r < 0 ? r : fault_point("save-written", vm->name, err);
 }
 
 /**
@@ -178,6 +184,8 @@ static int commit(struct vm *vm, const char *part, const char *runstate,
 	if (r == 0 && proof)
 		r = prove(vm, part, runstate, proof, found, err);
 	pause_mark(vm, "prove");
+	if (r == 0)
+		r = fault_point("save-checked", vm->name, err);
 	if (r < 0)
 		return r;
 	if (rename(part, path) < 0)
@@ -189,7 +197,11 @@ static int commit(struct vm *vm, const char *part, const char *runstate,
 	pause_mark(vm, "commit");
 	if (r == 0)
 		r = vm_manifest_save(vm, err);
-	return r < 0 ? r : vm_do(vm, CPR_CMD_VM_SAVE, err);
+	if (r == 0)
+		r = fault_point("save-recorded", vm->name, err);
+	if (r == 0)
+		r = vm_do(vm, CPR_CMD_VM_SAVE, err);
+	return r < 0 ? r : fault_point("save-done", vm->name, err);
 }
 
 /*
@@ -255,32 +267,72 @@ static void rouse(struct vm *vm)
 		     why.what, why.why ? why.why : "", vm->name);
 }
 
-/* Whatever came of it: QEMU as it was, and the guest running if it ran. */
-static void roll_back(struct vm *vm, const char *runstate, struct json_object *previous,
+/* One that has just not answered for long is not waited for as long again. */
+static bool answers(struct vm *vm, int code)
+{
+	_cleanup_free_ char *status = NULL;
+	struct qmp *qmp = vm->qemu.qmp;
+	int r;
+
+	qmp->js->interruptible = false;
+	qmp->patience = code == -ETIMEDOUT ? SILENT_S : QMP_TIMEOUT_S;
+	r = qmp_status(qmp, &status, NULL);
+	qmp->patience = QMP_TIMEOUT_S;
+	if (r == -ETIMEDOUT)
+		note("VM '%s': its QEMU does not answer; once it does, 'cpr-helper abort %s' lets the "
+		     "guest run on", vm->name, vm->name);
+	else if (r < 0)
+		note("VM '%s': its QEMU has ended; see 'cpr-helper show %s'", vm->name, vm->name);
+	return r == 0;
+}
+
+/* The module may have heard of it, though the step was answered with an error. */
+static void take_back(struct vm *vm)
+{
+	_cleanup_err_ struct err why = { 0 };
+
+	if (vm_refresh(vm, &why) == 0 && vm->info.state == CPR_VM_STATE_SAVED)
+		vm_do(vm, CPR_CMD_VM_PIN, &why);
+	if (why.set)
+		note("VM '%s': it stays '%s': %s", vm->name, cpr_state_name(vm->info.state), why.why);
+}
+
+static void let_run(struct vm *vm, bool live, const char *now)
+{
+	if (live && !runstate_live(now) && qmp_run(vm->qemu.qmp, "cont", NULL, NULL, NULL) < 0)
+		note("VM '%s': the guest does not run on; see 'cpr-helper show %s'", vm->name,
+		     vm->name);
+	else if (!live && streq(now, "postmigrate"))
+		note("VM '%s': the guest stays paused, and must run before it can be saved again",
+		     vm->name);
+}
+
+/*
+ * Whatever came of it: QEMU as it was, and the guest running if it ran. A QEMU that
+ * does not answer is left to an abort, and so is what that has to know.
+ */
+static void roll_back(struct vm *vm, const char *runstate, struct json_object *previous, int code,
 		      struct err *err)
 {
 	_cleanup_free_ char *now = NULL;
 	struct qmp *qmp = vm->qemu.qmp;
-	bool live = runstate_live(runstate);
 
 	qemu_words(vm->name, vm->qemu.log_from, err);
+	if (!answers(vm, code))
+		return;
 	migration_cancel(qmp);
 	migration_reset(qmp, previous, NULL);
 	if (manifest_asleep(vm->manifest)) {
 		rouse(vm);
 		return;
 	}
-	if (qmp_status(qmp, &now, NULL) < 0)
-		note("VM '%s': its QEMU does not answer any more", vm->name);
-	else if (live && !runstate_live(now) && qmp_run(qmp, "cont", NULL, NULL, NULL) < 0)
-		note("VM '%s': the guest does not run on; see 'cpr-helper show %s'", vm->name,
-		     vm->name);
-	else if (!live && streq(now, "postmigrate"))
-		note("VM '%s': the guest stays paused, and must run before it can be saved again",
-		     vm->name);
-	pause_mark(vm, "resume");
-	pause_abort(vm);
-	forget_saved(vm, NULL);
+	take_back(vm);
+	if (migration_settle(qmp, &now, NULL) == 0) {
+		let_run(vm, runstate_live(runstate), now);
+		pause_mark(vm, "resume");
+		pause_abort(vm);
+		forget_saved(vm, NULL);
+	}
 }
 
 /*
@@ -356,46 +408,72 @@ static int check_devices(struct vm *vm, const char *runstate, struct err *err)
 		    .remedy = "let it run ('cont' in QEMU's monitor), then save it");
 }
 
-static int save_now(struct vm *vm, const char *runstate, struct proof *proof, struct err *err)
+/* For an abort, should this process be killed from here on. */
+static int note_begin(struct vm *vm, const char *runstate, const struct save_opts *opts,
+		      struct json_object *previous, struct err *err)
 {
-	_cleanup_json_ struct json_object *previous = NULL;
-	_cleanup_free_ char *part = vm_path(vm->name, STATE_PART);
-	deadline_t deadline = proof->deadline;
-	int r = check_devices(vm, runstate, err);
+	struct json_object *saving = json_object_new_object();
 
-	if (r == 0)
-		r = migration_inspect(vm->qemu.qmp, &previous, err);
-	if (r == 0)
-		r = disks_inspect(vm, NULL, err);
-	if (r < 0)
-		return r;
-	if (interrupted())
-		return fail(err, -EINTR, .what = "VM", .value = vm->name, .why = "interrupted");
-	/* For an abort, should this process be killed from here on. */
+	jset_bool(saving, "digest_ram", opts->digest_ram);
 	json_object_object_del(vm->manifest, "saved");
-	jset_str(vm->manifest, "runstate", runstate);
+	jset(vm->manifest, "saving", saving);
 	jset(vm->manifest, "previous", json_object_get(previous));
+	jset_str(vm->manifest, "runstate", runstate);
 	if (has_devices(vm) && streq(runstate, "running"))
 		jset_bool(vm->manifest, "suspended", true);
 	else
 		json_object_object_del(vm->manifest, "suspended");
-	if (proof->opts->digest_ram)
-		jset_bool(vm->manifest, "digest_ram", true);
-	else
-		json_object_object_del(vm->manifest, "digest_ram");
 	pause_begin(vm);
-	r = vm_manifest_save(vm, err);
-	if (r < 0)
-		return r;
-	r = quiesce(vm, deadline, err);
+	return vm_manifest_save(vm, err);
+}
+
+/* QEMU's settings as their owner made them, also if an earlier save was killed. */
+static int inspect(struct vm *vm, struct json_object **previous, struct err *err)
+{
+	int r;
+
+	migration_reset(vm->qemu.qmp, jget(vm->manifest, "previous"), NULL);
+	r = migration_inspect(vm->qemu.qmp, previous, err);
+	return r < 0 ? r : disks_inspect(vm, NULL, err);
+}
+
+static int stop_and_write(struct vm *vm, const char *part, struct json_object *previous,
+			  deadline_t deadline, struct err *err)
+{
+	int r = fault_point("save-noted", vm->name, err);
+
+	if (r == 0)
+		r = quiesce(vm, deadline, err);
 	if (r == 0)
 		r = migration_apply(vm->qemu.qmp, previous, err);
 	if (r == 0)
-		r = write_state(vm, part, deadline, err);
+		r = fault_point("save-set-up", vm->name, err);
+	return r < 0 ? r : write_state(vm, part, deadline, err);
+}
+
+static int save_now(struct vm *vm, const char *runstate, struct proof *proof, struct err *err)
+{
+	_cleanup_json_ struct json_object *previous = NULL;
+	_cleanup_free_ char *part = vm_path(vm->name, STATE_PART);
+	const struct save_opts *opts = proof->opts;
+	int r = check_devices(vm, runstate, err);
+
+	if (r == 0)
+		r = inspect(vm, &previous, err);
+	if (r < 0)
+		return r;
+	if (interrupted())
+		return fail(err, -EINTR, .what = "VM", .value = vm->name, .why = "interrupted");
+	r = note_begin(vm, runstate, opts, previous, err);
+	if (r < 0)
+		return r;
+	if (opts->timeout < vm->qemu.qmp->patience)
+		vm->qemu.qmp->patience = opts->timeout;
+	r = stop_and_write(vm, part, previous, proof->deadline, err);
 	if (r == 0)
 		r = commit(vm, part, runstate, proof, err);
 	if (r < 0)
-		roll_back(vm, runstate, previous, err);
+		roll_back(vm, runstate, previous, r, err);
 	return r;
 }
 
@@ -469,22 +547,40 @@ int save_vm(struct vm *vm, const struct save_opts *opts, struct json_object *res
 	return 0;
 }
 
-/* Quits QEMU for good. */
-int seal_vm(struct vm *vm, struct err *err)
+/* Quits QEMU for good; one that was killed in postmigrate has left the same. */
+static int quit(struct vm *vm, deadline_t deadline, struct err *err)
 {
-	deadline_t deadline = deadline_in(10);
-	int r = vm_attach(vm, err);
+	int r = vm_attach(vm, NULL);
 
 	pause_mark(vm, "wait");
-	if (r == 0)
-		r = migration_await_status(vm->qemu.qmp, "postmigrate", deadline, err);
+	if (r == -ESRCH)
+		return 0;
+	if (r < 0)
+		return fail(err, r, .what = "VM", .value = vm->name, .why = "its QEMU does not answer");
+	r = migration_await_status(vm->qemu.qmp, "postmigrate", deadline, err);
 	if (r == 0)
 		r = qemu_quit(&vm->qemu, err);
+	return r < 0 ? r : fault_point("seal-quit", vm->name, err);
+}
+
+static int quit_and_seal(struct vm *vm, struct err *err)
+{
+	int r = quit(vm, deadline_in(10), err);
+
 	if (r < 0)
 		return r;
 	pause_mark(vm, "seal");
 	pause_keep(vm);
 	return integrity_commit(vm, CPR_CMD_VM_SEAL, err);
+}
+
+int seal_vm(struct vm *vm, struct err *err)
+{
+	int r = fault_point("seal-begun", vm->name, err);
+
+	if (r == 0)
+		r = quit_and_seal(vm, err);
+	return r < 0 ? r : fault_point("seal-done", vm->name, err);
 }
 
 static bool want_save(const struct cpr_vm *vm)
@@ -534,7 +630,7 @@ static int run_save(const struct args *args, struct err *err)
 const struct cmd cmd_save = {
 	.name = "save",
 	.synopsis = "NAME|--all [--qemu BINARY] [--rehearse|--no-rehearse] [--timeout SECONDS] "
-		    "[--full] [--digest-ram]",
+		    "[--full] [--digest-ram] [--jobs N]",
 	.summary = "stop a guest and save its device state; abort undoes it",
 	.opts = {
 		{ "all", NULL, "every VM that is running" },
@@ -544,6 +640,7 @@ const struct cmd cmd_save = {
 		{ "qemu", "BINARY", "the QEMU that will load the state (the one it runs in)" },
 		{ "rehearse", NULL, "refuse a guest whose state cannot be loaded on trial" },
 		{ "no-rehearse", NULL, "do not load the state on trial" },
+		JOBS_OPTION,
 	},
 	.max_args = 1,
 	.dry_run = true,

@@ -10,14 +10,14 @@ _cpr_helper_vms() {
 
 _cpr_helper() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} cmd='' i words
-	local commands='format inspect run list show save abort kexec restore delete validate'
+	local commands='format inspect run list show save abort update restore delete validate'
 
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		[[ ${COMP_WORDS[i]} == -* ]] || { cmd=${COMP_WORDS[i]}; break; }
 	done
 	case $prev in
 	--kernel) mapfile -t COMPREPLY < <(cd /lib/modules 2>/dev/null && compgen -d -- "$cur"); return ;;
-	--image | --initrd) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+	--image | --initrd | --qemu) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
 	esac
 	case $cmd in
 	'') words="$commands --json --verbose --help --version" ;;
@@ -25,11 +25,12 @@ _cpr_helper() {
 	inspect | validate) words='' ;;
 	run) words='--ram --agent --dry-run --' ;;
 	show) words=$(_cpr_helper_vms) ;;
-	save) words="--all --qemu --rehearse --no-rehearse --timeout --full --digest-ram --dry-run $(_cpr_helper_vms)" ;;
-	restore) words="--all --timeout --full --force --dry-run $(_cpr_helper_vms)" ;;
-	abort) words="--all --dry-run $(_cpr_helper_vms)" ;;
+	save) words="--all --qemu --rehearse --no-rehearse --timeout --full --digest-ram --jobs --dry-run $(_cpr_helper_vms)" ;;
+	restore) words="--all --timeout --full --force --jobs --dry-run $(_cpr_helper_vms)" ;;
+	abort) words="--all --jobs --dry-run $(_cpr_helper_vms)" ;;
 	delete) words="--force --dry-run $(_cpr_helper_vms)" ;;
-	kexec) words='--kernel --image --initrd --append --command-line --timeout --force --dry-run' ;;
+	update) words='--kernel --qemu --image --initrd --append --command-line --timeout --jobs --digest-ram
+		--no-rehearse --force --dry-run' ;;
 	esac
 	[ -z "$cmd" ] || words+=' --json --verbose --help'
 	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")

@@ -8,6 +8,10 @@
 #include <linux/cpr.h>
 
 #include "cprfs.h"
+#include "deadline.h"
+#include "kernel.h"
+
+#define LOCK_S 1	/* a helper that was killed is gone by then, with all its processes */
 
 int name_check(const char *name, struct err *err)
 {
@@ -52,6 +56,7 @@ int runtime_dir(struct err *err)
 /* The file, locked; -EWOULDBLOCK without a word if somebody else has it. */
 static int lock_file(const char *path, int how, struct err *err)
 {
+	deadline_t deadline = deadline_in(LOCK_S);
 	int fd, r = runtime_dir(err);
 
 	if (r < 0)
@@ -61,7 +66,9 @@ static int lock_file(const char *path, int how, struct err *err)
 		return fail(err, -errno, .what = "cannot open", .value = path,
 			    .why = errno == EACCES ? "needs root" : strerror(errno),
 			    .remedy = errno == EACCES ? "run it with sudo" : NULL);
-	if (flock(fd, how | LOCK_NB) == 0)
+	while ((r = flock(fd, how | LOCK_NB)) < 0 && deadline_left(deadline))
+		usleep(20000);
+	if (r == 0)
 		return fd;
 	close(fd);
 	return -EWOULDBLOCK;
@@ -72,11 +79,17 @@ int host_lock(bool leaving, struct err *err)
 	/* No VM's name begins with a dot. */
 	int fd = lock_file(RUNTIME_DIR "/.host.lock", leaving ? LOCK_EX : LOCK_SH, err);
 
+	if (fd >= 0 && !leaving && kexec_under_way()) {
+		close(fd);
+		return fail(err, -EBUSY, .exit = CPR_EXIT_BUSY, .what = "host",
+			    .why = "it is going down: a VM that runs then is lost",
+			    .remedy = "'cpr-helper restore --all' under the next kernel");
+	}
 	if (fd != -EWOULDBLOCK)
 		return fd;
 	return fail(err, -EBUSY, .exit = CPR_EXIT_BUSY, .what = "host", .why = leaving ?
 		    "a VM is being started or restored, or the host leaves its kernel already" :
-		    "it is about to leave its kernel ('cpr-helper kexec' is at work)",
+		    "it is about to leave its kernel ('cpr-helper update' is at work)",
 		    .remedy = "wait until that has finished");
 }
 

@@ -77,3 +77,20 @@ struct json_object *err_json(const struct err *err)
 		jset_str(obj, "words", err->words);
 	return obj;
 }
+
+static char *member(struct json_object *obj, const char *key)
+{
+	return dup_or_null(jstr(obj, key));
+}
+
+void err_from_json(struct err *err, struct json_object *obj)
+{
+	if (err->set || !obj)
+		return;
+	*err = (struct err){
+		.set = true, .exit = jint(obj, "code", CPR_EXIT_FAILED),
+		.what = xstrdup(jstr(obj, "what") ? jstr(obj, "what") : "?"),
+		.value = member(obj, "value"), .why = xstrdup(jstr(obj, "why") ? jstr(obj, "why") : "?"),
+		.remedy = member(obj, "remedy"), .words = member(obj, "words"),
+	};
+}

@@ -81,4 +81,7 @@ void err_print(const struct err *err, const char *prefix);
 /* {"what", "value", "why", "remedy", "code"[, "words"]}; the caller owns it. */
 struct json_object *err_json(const struct err *err);
 
+/* Back from that, in another process; nothing if @obj is NULL. */
+void err_from_json(struct err *err, struct json_object *obj);
+
 #endif

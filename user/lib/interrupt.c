@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #define _GNU_SOURCE
+#include <poll.h>
+
 #include "interrupt.h"
 
 static volatile sig_atomic_t arrived;
@@ -45,6 +47,14 @@ const sigset_t *interrupt_mask(void)
 bool interrupted(void)
 {
 	return arrived && !disabled;
+}
+
+bool interrupt_arrived(void)
+{
+	static const struct timespec now;
+
+	ppoll(NULL, 0, &now, &open_mask);
+	return interrupted();
 }
 
 bool interrupt_defer(bool defer)

@@ -19,6 +19,9 @@ const sigset_t *interrupt_mask(void);
 /* Whether one arrived. */
 bool interrupted(void);
 
+/* The same, where nobody has waited: one that is pending counts. */
+bool interrupt_arrived(void);
+
 /* Ignore them meanwhile, or no longer: one that came is kept. Returns what it was. */
 bool interrupt_defer(bool defer);
 

@@ -50,6 +50,12 @@ int kexec_load(const struct kernel *k, const char *cmdline, struct err *err);
 /* Forget the loaded kernel. */
 void kexec_unload(void);
 
+/* Whether one is loaded that kexec_load() has loaded, perhaps in another process. */
+bool kexec_left(void);
+
+/* Whether the host goes down, or to another kernel, already. */
+bool kexec_under_way(void);
+
 /**
  * kexec_jump - leave this kernel
  *

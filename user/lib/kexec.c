@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <spawn.h>
+#include <stdio.h>
 #include <sys/reboot.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -11,7 +12,11 @@
 #include <linux/kexec.h>
 #include <linux/reboot.h>
 
+#include "cprfs.h"
 #include "kernel.h"
+
+/* Exists while a kernel is loaded that this program has loaded; goes with /run. */
+#define MARK RUNTIME_DIR "/.kexec"
 
 extern char **environ;
 
@@ -53,6 +58,18 @@ static int load_failed(const struct kernel *k, int code, struct err *err)
 		    .why = strerror(code));
 }
 
+/* Before it is loaded: one that is killed in between leaves no kernel without a mark. */
+static int mark(struct err *err)
+{
+	_cleanup_close_ int fd = -1;
+	int r = runtime_dir(err);
+
+	if (r < 0)
+		return r;
+	fd = open(MARK, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	return fd >= 0 ? 0 : fail(err, -errno, .what = "cannot create", .value = MARK);
+}
+
 int kexec_load(const struct kernel *k, const char *cmdline, struct err *err)
 {
 	_cleanup_close_ int image = open(k->image, O_RDONLY | O_CLOEXEC);
@@ -61,6 +78,8 @@ int kexec_load(const struct kernel *k, const char *cmdline, struct err *err)
 	if (image < 0 || initrd < 0)
 		return fail(err, -errno, .what = "cannot open",
 			    .value = image < 0 ? k->image : k->initrd, .why = strerror(errno));
+	if (mark(err) < 0)
+		return -EIO;
 	if (syscall(SYS_kexec_file_load, image, initrd, strlen(cmdline) + 1, cmdline, 0UL) < 0)
 		return load_failed(k, errno, err);
 	return 0;
@@ -69,6 +88,31 @@ int kexec_load(const struct kernel *k, const char *cmdline, struct err *err)
 void kexec_unload(void)
 {
 	syscall(SYS_kexec_file_load, -1, -1, 0UL, NULL, (unsigned long)KEXEC_FILE_UNLOAD);
+	unlink(MARK);
+}
+
+bool kexec_left(void)
+{
+	_cleanup_free_ char *loaded = read_text("/sys/kernel/kexec_loaded", 16);
+
+	return access(MARK, F_OK) == 0 && loaded && !streq(loaded, "0");
+}
+
+/* With systemd the jump comes at the end of a shutdown, after the command has ended. */
+bool kexec_under_way(void)
+{
+	char state[32] = "";
+	FILE *f;
+
+	if (access("/run/systemd/system", F_OK) < 0)
+		return false;
+	f = popen("systemctl is-system-running 2>/dev/null", "re");
+	if (!f)
+		return false;
+	if (!fgets(state, sizeof(state), f))
+		*state = '\0';
+	pclose(f);
+	return startswith(state, "stopping");
 }
 
 static int systemctl_kexec(struct err *err)

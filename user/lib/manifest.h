@@ -22,7 +22,8 @@
  *	runstate	of the guest before the last save ("running", "paused");
  *			absent before the first
  *	suspended	true: that save has put the guest to sleep
- *	digest_ram	true: that save is to be sealed with a digest of the memory
+ *	saving		{"digest_ram"}, as in saved: a save is under way, or was cut
+ *			short; absent otherwise
  *	previous	{"capabilities": [...], "parameters": {...}}: what that save
  *			changed in QEMU, and abort puts back; absent without one
  *	verified	{"time", "kernel", "extents", "bytes", "differences"}: what

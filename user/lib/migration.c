@@ -336,3 +336,20 @@ void migration_cancel(struct qmp *qmp)
 	if (qmp_run(qmp, "migrate_cancel", NULL, NULL, NULL) == 0)
 		migration_wait(qmp, deadline_in(CANCEL_S), NULL);
 }
+
+int migration_settle(struct qmp *qmp, char **status, struct err *err)
+{
+	deadline_t deadline = deadline_in(CANCEL_S);
+
+	for (;;) {
+		int r = qmp_status(qmp, status, err);
+
+		if (r < 0 || !streq(*status, "finish-migrate") || !deadline_left(deadline))
+			return r;
+		free(*status);
+		*status = NULL;
+		r = next_event(qmp, deadline, STATUS_POLL_MS, "under way", err);
+		if (r < 0)
+			return r;
+	}
+}

@@ -40,6 +40,15 @@ int migration_wait(struct qmp *qmp, deadline_t deadline, struct err *err);
 /* Cancel one that may be under way, and wait until it has ended. */
 void migration_cancel(struct qmp *qmp);
 
+/**
+ * migration_settle - the guest's status once no migration changes it any more
+ * @status: owned by the caller
+ *
+ * For after migration_cancel(): QEMU lets the guest run, or puts it into
+ * postmigrate, a moment later, and must not be told "cont" before.
+ */
+int migration_settle(struct qmp *qmp, char **status, struct err *err);
+
 /* Wait until the guest is in @status. */
 int migration_await_status(struct qmp *qmp, const char *status, deadline_t deadline,
 			   struct err *err);

@@ -73,7 +73,7 @@ int qmp_run(struct qmp *qmp, const char *command, struct json_object *args,
 	    struct json_object **ret, struct err *err)
 {
 	_cleanup_json_ struct json_object *req = request(qmp, command, args);
-	deadline_t deadline = deadline_in(QMP_TIMEOUT_S);
+	deadline_t deadline = deadline_in(qmp->patience);
 	int r = jsonsock_write(qmp->js, req, err);
 
 	detail("QMP: %s", json_object_to_json_string_ext(req, JSON_C_TO_STRING_PLAIN |
@@ -119,6 +119,7 @@ struct qmp *qmp_start(struct jsonsock *js, deadline_t deadline, int *code, struc
 	struct qmp *qmp = xcalloc(1, sizeof(*qmp));
 
 	qmp->js = js;
+	qmp->patience = QMP_TIMEOUT_S;
 	qmp->events = json_object_new_array();
 	*code = greet(qmp, deadline, err);
 	if (*code == 0)

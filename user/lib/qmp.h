@@ -12,11 +12,13 @@
  * @js: the connection
  * @events: those that arrived while something else was awaited, oldest first
  * @id: of the last command
+ * @patience: seconds to wait for the reply to a command; QMP_TIMEOUT_S at first
  */
 struct qmp {
 	struct jsonsock *js;
 	struct json_object *events;
 	int64_t id;
+	double patience;
 };
 
 /**

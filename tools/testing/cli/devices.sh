@@ -88,28 +88,28 @@ initrd_lists() {
 	printf '#!/bin/sh\n%s\n' "$1" >"$tmp/listers/lsinitramfs"
 	chmod 755 "$tmp/listers/lsinitramfs"
 }
-kexec_v() { PATH=$tmp/listers call kexec --kernel 9.9.9-cpr --initrd "$tmp/initrd" --dry-run "$@"; }
+update_v() { PATH=$tmp/listers call update --kernel 9.9.9-cpr --initrd "$tmp/initrd" --dry-run "$@"; }
 
 initrd_tests() {
 	local other='echo usr/lib/modules/9/kernel/ext4.ko.xz'
 	initrd_lists "$other; echo usr/lib/modules/9/cpr_handover.ko.d/x"
-	kexec_v
+	update_v
 	holds 'an initrd without the module' test "$status" = 4
 	holds 'is a refusal that names the VM' grep -q "^cpr-helper: initrd '$tmp/initrd': it does not have cpr_handover: .* the devices of VM 'v'" <<<"$err"
-	kexec_v --force
+	update_v --force
 	holds 'which can be forced' test "$status" = 0
 	initrd_lists "$other; echo usr/lib/modules/9/updates/dkms/cpr_handover.ko.xz"
-	kexec_v
+	update_v
 	holds 'an initrd with it' test "$status.$err" = 0.
 	initrd_lists "$other; exit 1"
-	kexec_v
+	update_v
 	holds 'one that is not understood' test "$status" = 0
 	holds 'is noted' grep -q "it is not known whether $tmp/initrd has cpr_handover: it cannot be listed$" <<<"$err"
 	initrd_lists 'echo kernel/x86/microcode/GenuineIntel.bin'
-	kexec_v
+	update_v
 	holds 'so is one that has no modules at all' grep -q 'it cannot be listed$' <<<"$err"
 	rm "$tmp/listers/lsinitramfs"
-	kexec_v
+	update_v
 	holds 'no tool to look with' test "$status" = 0
 	holds 'is noted, too' grep -q 'there is neither lsinitramfs nor lsinitrd$' <<<"$err"
 }
@@ -240,7 +240,7 @@ devices_tests() {
 	holds 'the device stays with vfio-pci' drives vfio-pci $nic
 	holds 'nothing is left of the save' manifest v "'saved' not in m and 'suspended' not in m"
 
-	# ---- kexec, when the initrd lacks the module ----
+	# ---- update, when the initrd lacks the module ----
 	if [ -e /lib/modules/9.9.9-cpr ]; then
 		initrd_tests
 	else

@@ -9,7 +9,9 @@
  *	$CPR_FAKE/unformatted	exists: the region bears no image
  *	$CPR_FAKE/fail-CMD	exists: the operation is refused, with its text
  *	$CPR_FAKE/vm.NAME	"STATE file file ..."; absent: defined
+ *	$CPR_FAKE/sealed.NAME	exists: it was sealed when it was claimed
  *	$CPR_FAKE/kexec		what kexec_load() was given
+ *	$CPR_FAKE/leaving	exists: the host goes down
  *	$CPR_FAKE/log		what the module was asked to do, a line each
  *	$CPR_FAKE/devices.NAME	the addresses in a VM's snapshot
  *	$CPR_FAKE/digests.NAME	"MANIFEST RAM": 32 hexadecimal digits each, or "-"; absent:
@@ -310,6 +312,24 @@ static void forget_devices(const char *name)
 	unlink(path);
 }
 
+/* A VM that was sealed under this kernel is so again after an unclaim. */
+static void note_origin(const struct cpr_vm *vm)
+{
+	_cleanup_free_ char *path = fake_path("sealed.", vm->name);
+
+	if (vm->state == CPR_VM_STATE_SEALED)
+		close(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+	else
+		unlink(path);
+}
+
+static enum cpr_vm_state origin(const char *name)
+{
+	_cleanup_free_ char *path = fake_path("sealed.", name);
+
+	return access(path, F_OK) == 0 ? CPR_VM_STATE_SEALED : CPR_VM_STATE_HELD;
+}
+
 /* The VM after the step, which is not yet written down. */
 static int take_step(struct genl *genl, int cmd, const char *name, struct cpr_vm *vm,
 		     struct err *err)
@@ -327,7 +347,9 @@ static int take_step(struct genl *genl, int cmd, const char *name, struct cpr_vm
 	if (moves[cmd].unmapped && vm->mapped)
 		return fail(err, -EBUSY, .exit = CPR_EXIT_BUSY, .what = "VM", .value = name,
 			    .why = "kernel: its memory is mapped");
-	vm->state = moves[cmd].to;
+	if (cmd == CPR_CMD_VM_CLAIM)
+		note_origin(vm);
+	vm->state = cmd == CPR_CMD_VM_UNCLAIM ? origin(name) : moves[cmd].to;
 	if (vm->state == CPR_VM_STATE_DEFINED || vm->state == CPR_VM_STATE_RUNNING)
 		vm->digests = (struct vm_digests){ 0 };
 	log_line("%s %s", moves[cmd].name, name);
@@ -508,6 +530,16 @@ void kexec_unload(void)
 	_cleanup_free_ char *path = fake_path("kexec", "");
 
 	unlink(path);
+}
+
+bool kexec_left(void)
+{
+	return exists("kexec");
+}
+
+bool kexec_under_way(void)
+{
+	return exists("leaving");
 }
 
 /* The next kernel: what was sealed is held, what ran is lost. */

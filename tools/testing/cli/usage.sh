@@ -21,7 +21,22 @@ for bad in 0 -1 x 1e9; do
 		"cpr-helper: save '$bad': --timeout is not a number of seconds from 0 to 86400" \
 		save a --timeout=$bad
 done
-refuses 'kexec without --kernel' 2 'cpr-helper: kexec: --kernel VERSION is missing' kexec
+refuses 'update of nothing' 2 'cpr-helper: update: neither --kernel VERSION nor --qemu BINARY' update
+for option in image initrd append command-line; do
+	refuses "update --$option without a kernel" 2 "cpr-helper: update '--$option': it needs --kernel" \
+		update --qemu /bin/true --$option x
+done
+for bad in 0 17 x -1; do
+	refuses "--jobs $bad" 2 "cpr-helper: save '$bad': --jobs is not a number from 1 to 16" save --all --jobs=$bad
+	refuses "-j$bad" 2 "cpr-helper: restore '$bad': --jobs is not a number from 1 to 16" restore --all -j$bad
+done
+refuses 'kexec is called update now' 2 "cpr-helper: command 'kexec': there is no such command" kexec
+CPR_FAULT=save-done:kill refuses 'a fault point in a build that has none' 2 \
+	"cpr-helper: CPR_FAULT 'save-done:kill': it is for tests, and this is not a build for tests" list
+CPR_FAULT='' refuses 'an empty one' 2 \
+	"cpr-helper: CPR_FAULT '': it is for tests, and this is not a build for tests" list
+refuses 'nor does it list any' 2 \
+	"cpr-helper: option '--fault-points': there is no such option before the command" --fault-points
 refuses 'run without --' 2 \
 	"cpr-helper: run: the -- before QEMU's command line is missing" run a qemu-system-x86_64
 refuses 'run with nothing after --' 2 'cpr-helper: run: nothing follows the --' run a --
@@ -74,7 +89,7 @@ json 'run --dry-run --json' \
 	"o['argv'][:2] == ['-M', 'q35'] and o['memory'] == [{'file': 'ram0', 'id': 'cpr-ram0', 'size': 64 << 20}]" \
 	run a --ram 64M --dry-run -- true -M q35
 
-for command in format inspect run list show save abort kexec restore delete validate; do
+for command in format inspect run list show save abort update restore delete validate; do
 	call $command --help
 	holds "$command --help" test "$status$err" = 0 -a "${out%%:*}" = Usage
 	holds "$command is in the help" grep -q "^  $command " <("$helper" --help)
@@ -117,7 +132,7 @@ else
 		printf '#!/bin/sh\nexec setpriv --reuid 65534 --regid 65534 --clear-groups %q "$@"\n' \
 			"$tmp/helper" >"$helper"
 		chmod 755 "$helper"
-		refuses 'unprivileged kexec' 1 'cpr-helper: kexec: needs root' kexec --kernel x
+		refuses 'unprivileged update' 4 'cpr-helper: kexec: needs root' update --kernel x
 		refuses 'unprivileged format of a file' 1 \
 			"cpr-helper: cannot open '/etc/shadow': Permission denied" \
 			format --start 4G /etc/shadow

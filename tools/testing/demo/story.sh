@@ -62,12 +62,12 @@ before() {
 	guest_sum web1 >"$kept.sum"
 	tell "  sha256 of the guest's RAM: $(cat "$kept.ram")…"
 	tell "the host goes to $target"
-	tell "  # cpr-helper kexec --kernel $target"
+	tell "  # cpr-helper update --kernel $target"
 	check_kernel_log | grep '^not ok' && exit 1
 	echo 2 >"$lab_state/phase"
 	sync
 	mark kexec
-	cpr-helper kexec --kernel "$target" 2>&1 | sed 's/^/    /'
+	cpr-helper update --kernel "$target" 2>&1 | sed 's/^/    /'
 	fail "it did not jump"
 }
 

@@ -129,13 +129,13 @@ test_killed_qemu() {
 test_region_forgotten() {
 	local version
 	version=$(uname -r)
-	says "a kernel that is not there" 3 "no-such-kernel" cpr-helper kexec --kernel no-such-kernel --dry-run
+	says "a kernel that is not there" 3 "no-such-kernel" cpr-helper update --kernel no-such-kernel --dry-run
 	says "a command line with another region" 4 "memmap" \
-		cpr-helper kexec --kernel "$version" --command-line "console=ttyS0 memmap=512M!4G" --dry-run
+		cpr-helper update --kernel "$version" --command-line "console=ttyS0 memmap=512M!4G" --dry-run
 	says "one without it gets it" 0 "command line: console=ttyS0 memmap=1G!" \
-		cpr-helper kexec --kernel "$version" --command-line "console=ttyS0" --dry-run
+		cpr-helper update --kernel "$version" --command-line "console=ttyS0" --dry-run
 	mv "/usr/lib/modules/$version/updates" /root/updates
-	says "a kernel without the module" 4 "cpr_handover" cpr-helper kexec --kernel "$version" --dry-run
+	says "a kernel without the module" 4 "cpr_handover" cpr-helper update --kernel "$version" --dry-run
 	mv /root/updates "/usr/lib/modules/$version/updates"
 }
 

@@ -66,7 +66,7 @@ leave() {
 	ram_digests >"$before.ram"
 	say "kexec into $(kernel_of "$series")"
 	next_phase
-	cpr-helper kexec --kernel "$(kernel_of "$series")" >&2
+	cpr-helper update --kernel "$(kernel_of "$series")" >&2
 	not_ok "kexec goes to $series"
 }
 

@@ -165,18 +165,18 @@ leave() {
 	all_addresses >"$before.addresses"
 	ram_digests >"$before.ram"
 	say "kexec into $(kernel_of "$series")"
-	local kexec=(cpr-helper kexec --kernel "$(kernel_of "$series")" --initrd "$initrd")
+	local update=(cpr-helper update --kernel "$(kernel_of "$series")" --initrd "$initrd")
 	if [ "$series" = debug ]; then
 		# what its drivers are built in for: the lab's initrd of it has no module at all
-		check "an initrd that cannot be judged is noted" notes "it cannot be listed" "${kexec[@]}" --dry-run
+		check "an initrd that cannot be judged is noted" notes "it cannot be listed" "${update[@]}" --dry-run
 	elif from_initramfs; then
-		check "the initrd has the module" "${kexec[@]}" --dry-run
+		check "the initrd has the module" "${update[@]}" --dry-run
 	else
-		check "an initrd without the module is refused" refused "${kexec[@]}" --dry-run
-		kexec+=(--force)
+		check "an initrd without the module is refused" refused "${update[@]}" --dry-run
+		update+=(--force)
 	fi
 	next_phase
-	"${kexec[@]}" >&2
+	"${update[@]}" >&2
 	not_ok "kexec goes to $series"
 }
 

@@ -32,5 +32,8 @@ done <"$("$vm_dir/install.sh" path l1)/versions"
 [ ! -d "$debug" ] || build_module "$(cat "$debug/version")" "$debug/build"
 
 "$vm_dir/toolbox.sh" make -s -C user install DESTDIR="$overlay"
+# With fault points, for scenarios.
+"$vm_dir/toolbox.sh" make -s -C user FAULTS=1 O="$top_dir/build/user-faults" "$top_dir/build/user-faults/cpr-helper"
+install -D -m 755 build/user-faults/cpr-helper "$overlay/usr/libexec/cpr-selftests/cpr-helper"
 "$vm_dir/toolbox.sh" make -s -C tools/testing/selftests/cpr install DESTDIR="$overlay/usr/libexec/cpr-selftests"
 "$vm_dir/toolbox.sh" make -s -C tools/testing/bench install DESTDIR="$overlay/usr/libexec/cpr-bench"

@@ -1,0 +1,276 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash disable=SC2154
+# Several VMs at the same time, `update`, and what recovers from its failures: after
+# each, at any fault point, all guests go on with the memory they had. After module.sh,
+# whose guests, fake kernels and helpers it uses.
+
+vms=(a b c)
+declare -A counted_before
+remember_all() { local vm; for vm in "${vms[@]}"; do counted_before[$vm]=$(counted "$vm"); done; }
+all_are() { # MODULE-STATE [GUEST]
+	"$helper" --json list | python3 -c "
+import json, sys
+for vm in json.load(sys.stdin)['vms']:
+    assert (vm['state'], (vm['qemu'] or {}).get('status') or '') == ('$1', '${2:-}'), vm"
+}
+# A guest that had begun anew would count from 0.
+goes_on() { # NAME
+	local now
+	now=$(counted "$1")
+	[ "$now" -ge "${counted_before[$1]}" ] && counts_on "$1" "$now"
+}
+all_go_on() {
+	local vm
+	for vm in "${vms[@]}"; do goes_on "$vm" || { echo "$vm"; return 1; }; done
+	all_are running running
+}
+nothing_left() {
+	[ ! -e "$CPR_FAKE/kexec" ] || { echo 'a kernel is loaded'; return 1; }
+	python3 - "${vms[@]}" <<-'EOF2'
+		import json, os, sys
+		for vm in sys.argv[1:]:
+		    files = os.listdir("/run/cpr/" + vm)
+		    assert not {"state", "state.part"} & set(files), (vm, files)
+		    m = json.load(open("/run/cpr/%s/manifest.json" % vm))
+		    assert not {"saved", "saving", "suspended"} & set(m), (vm, m)
+	EOF2
+}
+# While somebody else has the monitor of one of them.
+peek() { CPR_TIMEOUT_SCALE=0.1 state_is "$@"; }
+# As QEMU is by itself.
+as_before() { # NAME
+	! qmp "$1" '{"execute": "query-migrate-capabilities"}' | grep -q 'x-ignore-shared", "state": true\|"state": true, "capability": "x-ignore-shared' &&
+		qmp "$1" '{"execute": "query-migrate-parameters"}' | grep -q '"mode": "normal"'
+}
+# Processes of the helper that wait at a fault point.
+halted() { grep -lE '^[0-9]+ \(cpr-helper\) T' /proc/[0-9]*/stat 2>/dev/null | cut -d/ -f3; }
+is_halted() { [ -n "$(halted)" ]; }
+soon() { # COMMAND...
+	local i
+	for ((i = 0; i < 400; i++)); do "$@" >/dev/null 2>&1 && return; sleep 0.05; done
+	return 1
+}
+behind() { # HELPER ARGUMENT...: in the background, its pid in $pid; there bash ignores SIGINT
+	env --default-signal=INT "$helper" "$@" >"$tmp/out" 2>"$tmp/err" </dev/null &
+	pid=$!
+}
+finished() { wait "$pid"; status=$?; out=$(<"$tmp/out") err=$(<"$tmp/err"); }
+faulty() { local fault=$1; shift; CPR_FAULT=$fault call "$@"; }
+
+crew_tests() {
+	# ---- at the same time ----
+	remember_all
+	CPR_FAULT=save-begun:hang:a behind save --all --jobs 2
+	holds 'while one is being saved' soon is_halted
+	holds 'others are' soon peek c saved postmigrate
+	holds 'all of them' soon peek b saved postmigrate
+	holds 'that one is not, yet' test -e /run/cpr/a/state.part -a ! -e /run/cpr/a/state
+	kill -CONT "$(halted)"
+	finished
+	holds 'then that is, too' test "$status" = 0
+	holds 'each is' all_are saved postmigrate
+	holds 'a line for each' test "$(sort <<<"$out" | cut -d: -f1 | tr '\n' ' ')" = 'a b c '
+	json 'abort --all -j 3, in the order of names' \
+		"[(v['name'], v['ok'], v['runstate']) for v in o['vms']] == [(n, True, 'running') for n in 'abc']" \
+		abort --all -j 3
+	holds 'all go on' all_go_on
+	CPR_FAULT=save-begun:hang:a behind save --all -j1
+	holds 'one after the other' soon is_halted
+	holds 'the next waits' peek b running running
+	kill -KILL "$(halted)"
+	finished
+	holds 'a process that is killed' test "$status" = 6
+	holds 'is an error of its VM' grep -q '^cpr-helper: a: its process: was ended by signal 9 (Killed)$' "$tmp/err"
+	holds 'is named' grep -q "^cpr-helper: VMs 'a': not saved$" "$tmp/err"
+	holds 'the others are saved' state_is c saved postmigrate
+	call abort --all
+	holds 'abort --all finds it as well' test "$status" = 0
+	holds 'and all go on' all_go_on
+	holds 'nothing is left' nothing_left
+	holds 'in no QEMU' as_before a
+	prints 'save --all --dry-run' 'a: running, would be saved
+b: running, would be saved
+c: running, would be saved' save --all --dry-run
+
+	# ---- a signal reaches all ----
+	for signal in INT TERM; do
+		remember_all
+		CPR_FAULT=save-begun:hang:b behind update --kernel 9.9.9-cpr "${initrd[@]}"
+		holds "SIG$signal: one is being saved" soon is_halted
+		kill -$signal $pid
+		kill -CONT "$(halted)"
+		finished
+		holds 'the update has failed' test "$status" = 1
+		holds 'by that' grep -q '^cpr-helper: .*interrupted$' "$tmp/err"
+		holds 'all guests run on' all_go_on
+		holds 'nothing is left of it' nothing_left
+	done
+	CPR_FAULT=update-saved:hang behind update --kernel 9.9.9-cpr "${initrd[@]}"
+	holds 'all are saved' soon all_are saved postmigrate
+	soon is_halted
+	kill -TERM $pid
+	kill -CONT "$(halted)"
+	finished
+	holds 'the last moment for a signal' grep -q '^cpr-helper: update: interrupted$' "$tmp/err"
+	holds 'all guests run on' all_go_on
+
+	# ---- who may work at the same time ----
+	CPR_FAULT=update-saved:hang behind update --kernel 9.9.9-cpr "${initrd[@]}"
+	soon is_halted
+	refuses 'abort while an update is at work' 5 \
+		"cpr-helper: host: it is about to leave its kernel ('cpr-helper update' is at work)" abort --all
+	kill -KILL $pid
+	finished 2>/dev/null
+	: >"$CPR_FAKE/leaving"
+	refuses 'abort while the host goes down' 5 \
+		"cpr-helper: host: it is going down: a VM that runs then is lost" abort --all
+	rm "$CPR_FAKE/leaving"
+	call abort --all
+	holds 'abort after it was killed' test "$status" = 0
+	holds 'unloads the kernel' grep -q '^the next kernel is unloaded$' <<<"$out"
+	holds 'all guests go on' all_go_on
+	refuses 'abort with nothing left' 3 'cpr-helper: --all: no VM is saved' abort --all
+}
+
+hang_tests() {
+	local qemu
+	remember_all
+	CPR_TIMEOUT_SCALE=0.1 CPR_FAULT=save-set-up:hang:b behind update --kernel 9.9.9-cpr "${initrd[@]}"
+	soon is_halted
+	qemu=$(fuser /run/cpr/b/ram0 2>/dev/null | tr -d ' ')
+	[ -n "$qemu" ] || qemu=$(grep -l '/run/cpr/b/ram0' /proc/[0-9]*/maps 2>/dev/null | head -n 1 | cut -d/ -f3)
+	kill -STOP "$qemu"
+	kill -CONT "$(halted)"
+	finished
+	holds 'a QEMU that hangs' test "$status" = 6
+	holds 'is an error' grep -q "^cpr-helper: b: no answer from '/run/cpr-helper/b.qmp': timed out$" "$tmp/err"
+	holds 'and what to do' grep -q "^cpr-helper: note: VM 'b': its QEMU does not answer; once it does, 'cpr-helper abort b' lets the guest run on$" "$tmp/err"
+	holds 'it is named' grep -q "VMs 'b' could not be put back" "$tmp/err"
+	holds 'others go on' goes_on a
+	holds 'all others' goes_on c
+	CPR_TIMEOUT_SCALE=0.1 call abort --all
+	holds 'abort while it hangs' test "$status" = 1
+	holds 'says so' grep -q "^cpr-helper: b: VM 'b': its QEMU does not answer$" <<<"$err"
+	kill -CONT "$qemu"
+	call abort --all
+	holds 'abort when it does not any more' test "$status" = 0
+	holds 'then it goes on as well' all_go_on
+	holds 'nothing is left of all that' nothing_left
+	holds 'not in QEMU' as_before b
+}
+
+new_qemu() { # FILE CASE: a program that is QEMU, but for what the case does
+	printf '#!/bin/sh\ncase "$*" in\n%s\nesac\nexec qemu-system-x86_64 "$@"\n' "$2" >"$1"
+	chmod 755 "$1"
+}
+
+qemu_tests() {
+	local old
+	old=$(pid_of b)
+	remember_all
+	refuses 'a QEMU that is not there' 3 "cpr-helper: QEMU binary '/no/qemu': there is no such program" update --qemu /no/qemu
+	prints 'update --qemu --dry-run' "a: save for $tmp/new, quit QEMU, seal, restore in the new QEMU
+b: save for $tmp/new, quit QEMU, seal, restore in the new QEMU
+c: save for $tmp/new, quit QEMU, seal, restore in the new QEMU" update --qemu "$tmp/new" --dry-run
+	json 'update --qemu' "[v['ok'] for v in o['vms']] == [True] * 3 and o['qemu'] == '$tmp/new' and \
+		o['vms'][0]['state'] == 'running' and o['vms'][0]['qemu']['status'] == 'running'" update --qemu "$tmp/new"
+	holds 'all go on' all_go_on
+	holds 'in another QEMU' test "$(pid_of b)" != "$old"
+	holds 'which is on record' manifest b "m['binary'] == '$tmp/new'"
+	holds 'nothing is left' nothing_left
+	remember_all
+	json 'a QEMU that does not load one of them' \
+		"o['error']['code'] == 1 and o['vms'][1]['fell_back'] and o['vms'][1]['ok'] == False" \
+		update --qemu "$tmp/bad" --no-rehearse -j 3
+	holds 'that goes on all the same' all_go_on
+	holds 'in the old one' manifest b "m['binary'] == '$tmp/new'"
+	holds 'the reason is told' grep -q '^  | bad luck$' <<<"$err"
+	holds 'nothing is left of it' nothing_left
+}
+
+# What an update, or an abort, has to do so as to come by a fault point.
+come_by() { # POINT ACTION
+	local vm=:b
+	case $1 in update-*) vm= ;; esac
+	case $1 in
+	restore-*) faulty "$1:$2$vm" update --qemu "$tmp/new" ;;
+	abort-*)
+		call save --all
+		faulty "$1:$2$vm" abort --all ;;
+	*) faulty "$1:$2$vm" update --kernel 9.9.9-cpr "${initrd[@]}" ;;
+	esac
+}
+sweep_tests() {
+	local point want
+	for point in $("$helper" --fault-points); do
+		remember_all
+		come_by "$point" fail
+		case $point in
+		update-prepared | update-loaded) want=4 ;;
+		abort-*) want=6 ;;
+		*) want=1 ;;
+		esac
+		holds "$point fails" test "$status" = $want
+		case $point in abort-*) call abort --all ;; esac
+		holds "$point fails: all go on" all_go_on
+		holds "$point fails: nothing is left" nothing_left
+
+		remember_all
+		come_by "$point" kill
+		holds "$point: killed" test "$status" = 137
+		call abort --all
+		case $point in update-prepared) want=3 ;; *) want=0 ;; esac
+		holds "$point killed: abort --all" test "$status" = $want
+		holds "$point killed: all go on" all_go_on
+		holds "$point killed: nothing is left" nothing_left
+		holds "$point killed: nor in QEMU" as_before b
+	done
+}
+
+# An update that was killed is carried on by the next.
+again_tests() {
+	local point
+	remember_all
+	for point in save-begun:kill:b update-saved:kill seal-quit:kill:b; do
+		faulty "$point" update --kernel 9.9.9-cpr "${initrd[@]}"
+		holds "update again after $point" test "$status" = 137
+	done
+	call update --kernel 9.9.9-cpr "${initrd[@]}"
+	holds 'in the end it goes through' test "$status" = 0
+	holds 'with all' all_are held
+	refuses 'abort under the next kernel' 5 "cpr-helper: VM 'a': it is held, and was saved under another kernel" abort a
+	for point in restore-claimed:kill:a restore-started:kill:b restore-loaded:kill:c; do
+		faulty "$point" restore --all -j2
+		holds "restore --all after $point" test "$status" = 137
+	done
+	call restore --all
+	holds 'restore --all takes them all, again' test "$status" = 0
+	holds 'and they go on' all_go_on
+}
+
+update_tests() {
+	local vm initrd=(--initrd "$tmp/initrd")
+	for vm in "${vms[@]}"; do start "$vm"; done
+	for vm in "${vms[@]}"; do holds "$vm counts" counts "$vm"; done
+	new_qemu "$tmp/new" ''
+	new_qemu "$tmp/bad" '*/run/cpr/b/*-incoming*) echo bad luck >&2; exit 1 ;;'
+	rm -f "$CPR_FAKE/kexec"
+	# None of these is to come so far.
+	echo 'this was not to be' >"$CPR_FAKE/fail-jump"
+	crew_tests
+	hang_tests
+	qemu_tests
+	sweep_tests
+	rm "$CPR_FAKE/fail-jump"
+	again_tests
+	for vm in "${vms[@]}"; do end "$vm"; done
+	rm -f "$CPR_FAKE/kexec"
+}
+
+if [ -z "${CPR_FAKE:-}" ]; then
+	skip 'update' 'see VMs'
+elif [ ! -e /lib/modules/9.9.9-cpr ]; then
+	skip 'update' 'see kexec'
+else
+	update_tests
+fi

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Work on several VMs at the same time. */
+#define _GNU_SOURCE
+#include <poll.h>
+#include <signal.h>
+#include <sys/mman.h>
+
+#include "ktap.h"
+#include "lib/crew.h"
+#include "lib/interrupt.h"
+
+static const struct strv names = { (char *[]){ "a", "b", "c", "d", NULL }, 4 };
+
+/* What processes at work tell of each other. */
+static struct { int busy, most, begun; } *shared;
+
+static void share(void)
+{
+	shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+}
+
+static int work(size_t i, void *arg, struct json_object *result, struct err *err)
+{
+	const char *what = arg;
+	int busy = __atomic_add_fetch(&shared->busy, 1, __ATOMIC_SEQ_CST), most = shared->most;
+
+	__atomic_add_fetch(&shared->begun, 1, __ATOMIC_SEQ_CST);
+	while (busy > most && !__atomic_compare_exchange_n(&shared->most, &most, busy, false,
+							   __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+		;
+	jset_int(result, "i", i);
+	/* Long enough for the others to be begun; a signal ends it. */
+	for (int ms = 0; ms < (i == 1 ? 100 : 300) && !interrupted(); ms += 10)
+		ppoll(NULL, 0, &(struct timespec){ .tv_nsec = 10000000 }, interrupt_mask());
+	__atomic_sub_fetch(&shared->busy, 1, __ATOMIC_SEQ_CST);
+	if (i != 1)
+		return interrupted() ? fail(err, -EINTR, .what = "work", .why = "interrupted") : 0;
+	if (streq(what, "killed"))
+		raise(SIGKILL);
+	if (streq(what, "silent"))
+		_exit(0);
+	return streq(what, "fails") ? fail(err, -EBUSY, .exit = CPR_EXIT_BUSY, .what = "w",
+					   .value = "v", .why = "y", .remedy = "r") : 0;
+}
+
+static struct outcome *run(const char *what, unsigned int jobs, bool together, bool first_alone)
+{
+	struct crew crew = {
+		.names = &names, .jobs = jobs, .work = work, .arg = (void *)what,
+		.together = together, .first_alone = first_alone,
+	};
+
+	memset(shared, 0, sizeof(*shared));
+	return crew_run(&crew);
+}
+
+TEST(all_at_the_same_time)
+{
+	struct outcome *o = run("", 4, false, false);
+
+	for (size_t i = 0; i < names.n; i++)
+		CHECK(o[i].begun && o[i].code == 0 && jint(o[i].result, "i", -1) == (int)i);
+	CHECK_EQ(shared->most, 4);
+	outcomes_free(o, names.n);
+}
+
+TEST(not_more_than_wanted)
+{
+	outcomes_free(run("", 2, false, false), names.n);
+	CHECK_EQ(shared->most, 2);
+	outcomes_free(run("", 1, false, false), names.n);
+	CHECK_EQ(shared->most, 1);
+	CHECK_EQ(shared->begun, 4);
+}
+
+TEST(a_failure_is_told_whole)
+{
+	struct outcome *o = run("fails", 4, false, false);
+	char *failed = outcomes_failed(o, &names);
+
+	CHECK_STR(failed, "b");
+	CHECK_EQ(o[1].code, -EBUSY);
+	CHECK_EQ(o[1].err.exit, CPR_EXIT_BUSY);
+	CHECK(streq(o[1].err.what, "w") && streq(o[1].err.value, "v") &&
+	      streq(o[1].err.why, "y") && streq(o[1].err.remedy, "r") && !o[1].err.words);
+	CHECK_EQ(o[2].code, 0);
+	free(failed);
+	outcomes_free(o, names.n);
+}
+
+TEST(one_that_dies_is_a_failure_of_its_own)
+{
+	struct outcome *o = run("killed", 4, false, false);
+
+	CHECK_STR(o[1].err.why, "was ended by signal 9 (Killed)");
+	CHECK(o[0].code == 0 && o[1].code < 0 && o[2].code == 0 && o[3].code == 0);
+	outcomes_free(o, names.n);
+	o = run("silent", 4, false, false);
+	CHECK_STR(o[1].err.why, "ended without a word");
+	outcomes_free(o, names.n);
+}
+
+TEST(together_they_stop)
+{
+	struct outcome *o = run("fails", 2, true, false);
+
+	CHECK_EQ(o[0].code, -EINTR);
+	CHECK_EQ(o[1].code, -EBUSY);
+	CHECK(o[2].code == -ECANCELED && !o[2].begun && !o[3].begun);
+	CHECK_EQ(shared->begun, 2);
+	outcomes_free(o, names.n);
+}
+
+TEST(the_first_goes_ahead)
+{
+	struct outcome *o = run("fails", 1, true, true);
+
+	CHECK_EQ(shared->begun, 2);
+	outcomes_free(o, names.n);
+	o = run("", 4, false, true);
+	CHECK_EQ(shared->most, 3);
+	CHECK_EQ(shared->begun, 4);
+	outcomes_free(o, names.n);
+}
+
+TEST(a_signal_is_passed_on)
+{
+	struct outcome *o;
+
+	kill(getpid(), SIGTERM);
+	o = run("", 2, false, false);
+	CHECK(interrupted());
+	CHECK(o[0].begun && o[0].code == -EINTR && !o[3].begun && o[3].code == -ECANCELED);
+	outcomes_free(o, names.n);
+}
+
+int main(void)
+{
+	interrupt_init();
+	share();
+	return ktap_run();
+}
