@@ -131,7 +131,7 @@ static int measure_fd(struct json_object *disk, int fd)
 		jset_int(disk, "size", size);
 		add_identity(disk, st.st_rdev);
 	} else if (!S_ISREG(st.st_mode)) {
-		jset_str(disk, "kind", "character device");
+		jset_str(disk, "kind", "special file");
 		return 0;
 	} else {
 		jset_str(disk, "kind", "file");

@@ -51,11 +51,15 @@ static const struct { const char *name; enum want want; const char *why; } capab
 	{ "validate-uuid", OFF, "the manifest tells which VM it is" },
 };
 
-/* Values are JSON. With TLS, QEMU would wait for a file to answer its greeting. */
+/*
+ * Values are JSON. With TLS, QEMU would wait for a file to answer its greeting; and
+ * zeros that were not looked for cannot be told from what was lost.
+ */
 static const struct { const char *name, *value; bool needed; } parameters[] = {
 	{ "mode", "\"cpr-reboot\"", true },
 	{ "max-bandwidth", "0", false },	/* no limit: the guest stands still */
 	{ "tls-creds", "\"\"", false },
+	{ "zero-page-detection", "\"multifd\"", false },	/* without multifd, too */
 };
 
 /* What "status" says of a migration that is over. */

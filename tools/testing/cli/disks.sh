@@ -37,6 +37,13 @@ write_to() { # NAME DISK: as the guest would
 	qmp "$1" "{\"execute\": \"human-monitor-command\", \"arguments\": {\"command-line\":
 		\"qemu-io $2 \\\"write -P 5 512k 4k\\\"\"}}" >/dev/null
 }
+works() { # DESCRIPTION HELPER-ARGUMENT...
+	local what=$1
+	shift
+	call "$@"
+	holds "$what" test "$status" = 0
+	[ "$status" = 0 ] || complain "$err"
+}
 # A saved VM as the next kernel finds it.
 jump() { # NAME
 	local pid
@@ -104,11 +111,9 @@ settings_tests() {
 	done
 	before=$(settings d)
 	holds 'they are set' grep -q '"tls-creds": "none"' <<<"$before"
-	call save d
-	holds 'a save with them' test "$status" = 0
+	works 'a save with them' save d
 	holds 'changes them' test "$(settings d)" != "$before"
-	call abort d
-	holds 'its abort' test "$status" = 0
+	works 'its abort' abort d
 	holds 'puts all of them back' test "$(settings d)" = "$before"
 	holds 'and forgets them' manifest d "'previous' not in m"
 	holds 'the guest runs on' counts d
@@ -128,12 +133,11 @@ settings_tests() {
 		json.dump(m, open("/run/cpr/d/manifest.json", "w"))
 	EOF
 	sed -i 's/^saved/running/' "$CPR_FAKE/vm.d"
-	call abort d
-	holds 'the abort of a save that was cut short' test "$status" = 0
+	works 'the abort of a save that was cut short' abort d
 	holds 'puts them back, too' test "$(settings d)" = "$before"
 	holds 'the guest runs' counts d
 
-	for capability in switchover-ack multifd pause-before-switchover; do switch d $capability false; done
+	for capability in switchover-ack return-path multifd pause-before-switchover; do switch d $capability false; done
 	set_parameters d '"max-bandwidth": 4096, "tls-creds": ""'
 	qmp d '{"execute": "migrate", "arguments": {"uri": "file:'$tmp'/slow"}}' >/dev/null
 	migration_is d active
@@ -163,18 +167,17 @@ disks_tests() {
 	# ---- the record ----
 	write_to d data
 	write_to d '-d /machine/peripheral/second/virtio-backend'
-	call save d
-	holds 'its save' test "$status" = 0
+	works 'its save' save d
 	before=$(counted d)
 	holds 'each file of each disk is on record' manifest d "
 		{(k['name'], k['path'].rsplit('/', 1)[1], k['kind']) for k in m['saved']['disks'] if 'path' in k} ==
 		{('data', 'data.qcow2', 'file'), ('data', 'base', 'file'), ('second', 'plain', 'file'),
 		 ('ide0-hd0', 'boot', 'file')}"
 	holds 'a disk that is no file, as such' manifest d "{'name': 'void', 'unchecked': 'null-co'} in m['saved']['disks']"
-	holds 'what a file is' manifest d "[k for k in m['saved']['disks'] if k['path'].endswith('/plain')][0] == {
+	holds 'what a file is' manifest d "[k for k in m['saved']['disks'] if k.get('path', '').endswith('/plain')][0] == {
 		'name': 'second', 'path': '$dir/plain', 'kind': 'file', 'size': $(stat -c %s "$dir/plain"),
 		'inode': $(stat -c %i "$dir/plain"), 'mtime': $(date -r "$dir/plain" +%s%N),
-		'head': [k for k in m['saved']['disks'] if k['path'].endswith('/boot')][0]['head']}"
+		'head': [k for k in m['saved']['disks'] if k.get('path', '').endswith('/boot')][0]['head']}"
 	jump d
 
 	# ---- what may have changed ----
@@ -194,11 +197,11 @@ disks_tests() {
 	rm "$dir/plain"
 	differs 'none in its place' second "$dir/plain" ': No such file or directory$' --force second
 	mkdir "$dir/plain"
-	differs 'something else in its place' second "$dir/plain" ' has changed since the guest was saved: it was a file, and is a '
+	differs 'something else in its place' second "$dir/plain" ' has changed since the guest was saved: it was a file, and is a special file$'
 	rmdir "$dir/plain"
 	mv "$dir/kept" "$dir/plain"
 	cp -p "$dir/data.qcow2" "$tmp/kept"
-	unchanged "$dir/data.qcow2" dd if=/dev/zero of="$dir/data.qcow2" bs=1 seek=120 count=1 conv=notrunc status=none
+	unchanged "$dir/data.qcow2" dd if=/dev/zero of="$dir/data.qcow2" bs=1 seek=130 count=1 conv=notrunc status=none
 	differs "a qcow2 header, with the file's time as it was" data "$dir/data.qcow2" \
 		' has changed since the guest was saved: the digest of its first 64 KiB was '
 	unchanged "$dir/data.qcow2" dd if="$tmp/kept" of="$dir/data.qcow2" conv=notrunc status=none
@@ -213,8 +216,7 @@ disks_tests() {
 	call restore d
 	holds 'two that differ: the remedy names both' grep -q "^  remedy: .*'cpr-helper restore d --force .*" <<<"$err"
 	holds 'each once' grep -q -- "--force \(data,second\|second,data\)'" <<<"$err"
-	call restore d --force "second,$dir/base"
-	holds 'forced by name and by path' test "$status" = 0
+	works 'forced by name and by path' restore d --force "second,$dir/base"
 	holds 'both are noted' test "$(grep -c "^cpr-helper: note: VM 'd': disk '.*has changed, and is taken all the same: it was last written" <<<"$err")" = 2
 	holds 'the guest goes on' counts_on d "$before"
 
@@ -232,8 +234,8 @@ disks_tests() {
 	cp /run/cpr/d/manifest.json "$tmp/manifest"
 	damage_disks 'm["saved"]["disks"] = [1]'
 	refuses 'a damaged record' 1 "cpr-helper: manifest 'manifest.json': 'saved.disks' is not a list of disks" restore d
-	damage_disks 'm["saved"]["disks"].append({"name": "gone", "path": "'"$dir/base/../plain"'", "kind": "file"})'
-	differs 'a disk without its traits' gone "$dir/base/../plain" ''
+	damage_disks 'm["saved"]["disks"].append({"name": "gone", "path": "'"$dir/./plain"'", "kind": "file"})'
+	differs 'a disk without its traits' gone "$dir/./plain" ' has changed since the guest was saved: it is another file: its inode was unknown, and is '
 	damage_disks 'm["argv"] = [a.replace("/plain", "/plain2") for a in m["argv"]]'
 	cp -p "$dir/plain" "$dir/plain2"
 	refuses 'a QEMU that would open another disk' 4 \
@@ -252,8 +254,7 @@ disks_tests() {
 	qmp d '{"execute": "block-commit", "arguments": {"device": "data", "job-id": "j",
 		"top": "'"$dir/later.qcow2"'", "base": "data.qcow2"}}' >/dev/null
 	holds 'it is written to the image' job_ends d
-	call save d
-	holds 'then it can be saved' test "$status" = 0
+	works 'then it can be saved' save d
 	call abort d
 
 	# ---- disks that would be lost ----
