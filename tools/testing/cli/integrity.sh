@@ -88,13 +88,13 @@ integrity_tests() {
 	holds 'the VM was claimed and unclaimed' test "$(tr '\n' ';' <"$CPR_FAKE/log")" = 'claim i;unclaim i;'
 	holds 'its digests are what they were' test "$(digests_of i)" = "$digests"
 	# What QEMU and its KVM, and the verdict on devices, leave behind.
-	sed -i 's/^held/restoring/' "$CPR_FAKE/vm.i"
+	sed -i 's/^[a-z]*/restoring/' "$CPR_FAKE/vm.i"
 	poke i/ram0 $free '\1'
 	echo >>/run/cpr/i/manifest.json
 	echo 'not yet' >"$CPR_FAKE/fail-claim"
 	call restore i
 	rm "$CPR_FAKE/fail-claim"
-	holds 'a restore that was cut off is undone' state_is i held
+	holds 'a restore that was cut off is undone' state_is i sealed
 	holds 'with the digest of the memory as it is' test "$(digests_of i | cut -d ' ' -f 2)" = "$(ram_digest /run/cpr/i/ram0)"
 	holds 'and of the manifest' test "$(digests_of i | cut -d ' ' -f 1)" = "$(xxh3 /run/cpr/i/manifest.json)"
 	poke i/ram0 $free '\2'
