@@ -220,37 +220,39 @@ static void print_digest(FILE *f, bool has, const uint8_t *digest)
 	fputs(has ? " " : "- ", f);
 }
 
+/* All of it or nothing, as the module does: tests kill programs that are at it. */
 static int write_digests(const struct cpr_vm *vm)
 {
 	_cleanup_free_ char *path = fake_path("digests.", vm->name);
+	_cleanup_free_ char *next = fake_path("next-digests.", vm->name);
 	FILE *f;
 
 	if (!vm->digests.has_manifest && !vm->digests.has_ram)
 		return unlink(path) < 0 && errno != ENOENT ? -errno : 0;
-	f = fopen(path, "we");
+	f = fopen(next, "we");
 	if (!f)
 		return -errno;
 	print_digest(f, vm->digests.has_manifest, vm->digests.manifest);
 	print_digest(f, vm->digests.has_ram, vm->digests.ram);
 	fclose(f);
-	return 0;
+	return rename(next, path) < 0 ? -errno : 0;
 }
 
 static int write_state(const struct cpr_vm *vm)
 {
-	_cleanup_free_ char *path = fake_path("vm.", vm->name);
+	_cleanup_free_ char *path = fake_path("vm.", vm->name), *next = fake_path("next.", vm->name);
 	FILE *f;
 
 	if (vm->state == CPR_VM_STATE_DEFINED)
 		return unlink(path) < 0 && errno != ENOENT ? -errno : 0;
-	f = fopen(path, "we");
+	f = fopen(next, "we");
 	if (!f)
 		return -errno;
 	fputs(cpr_state_name(vm->state), f);
 	for (size_t i = 0; i < vm->files.n; i++)
 		fprintf(f, " %s", vm->files.v[i]);
 	fclose(f);
-	return 0;
+	return rename(next, path) < 0 ? -errno : 0;
 }
 
 int genl_vm(struct genl *genl, const char *name, struct cpr_vm *vm, struct err *err)
