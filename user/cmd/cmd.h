@@ -3,6 +3,7 @@
 #ifndef CPR_CMD_H
 #define CPR_CMD_H
 
+#include "lib/copymode.h"
 #include "lib/error.h"
 #include "lib/out.h"
 #include "lib/vm.h"
@@ -98,9 +99,11 @@ double arg_timeout(const struct args *args, double otherwise, struct err *err);
 /**
  * struct save_opts - how a VM is to be saved
  * @timeout: seconds until the guest is let run on instead
+ * @copy: in copy mode: where its RAM goes
  */
 struct save_opts {
 	double timeout;
+	struct copy_request copy;
 };
 
 /**

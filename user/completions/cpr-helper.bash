@@ -17,15 +17,17 @@ _cpr_helper() {
 	done
 	case $prev in
 	--kernel) mapfile -t COMPREPLY < <(cd /lib/modules 2>/dev/null && compgen -d -- "$cur"); return ;;
-	--image | --initrd) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+	--ram-mode) mapfile -t COMPREPLY < <(compgen -W 'region copy' -- "$cur"); return ;;
+	--image | --initrd | --to) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
 	esac
 	case $cmd in
 	'') words="$commands --json --verbose --help --version" ;;
 	format) words='--start --label --force --dry-run' ;;
 	inspect | validate) words='' ;;
-	run) words='--ram --agent --dry-run --' ;;
+	run) words='--ram --ram-mode --agent --dry-run --' ;;
 	show) words=$(_cpr_helper_vms) ;;
-	save | restore) words="--all --timeout --full --dry-run $(_cpr_helper_vms)" ;;
+	save) words="--all --timeout --full --to --uri --restore-uri --dry-run $(_cpr_helper_vms)" ;;
+	restore) words="--all --timeout --full --dry-run $(_cpr_helper_vms)" ;;
 	abort) words="--all --dry-run $(_cpr_helper_vms)" ;;
 	delete) words="--force --dry-run $(_cpr_helper_vms)" ;;
 	kexec) words='--kernel --image --initrd --append --command-line --timeout --force --dry-run' ;;

@@ -33,7 +33,15 @@ static bool all_strings(struct json_object *array)
 	return true;
 }
 
-static bool memory_ok(struct json_object *memory)
+bool manifest_copied(struct json_object *manifest)
+{
+	const char *mode = jstr(manifest, "ram_mode");
+
+	return mode && streq(mode, RAM_MODE_COPY);
+}
+
+/* Files, or none at all in copy mode. */
+static bool memory_ok(struct json_object *memory, bool copy)
 {
 	size_t n = json_object_array_length(memory);
 
@@ -44,7 +52,7 @@ static bool memory_ok(struct json_object *memory)
 		if (!file || !*file || *file == '.' || strchr(file, '/') || jint(m, "size", 0) <= 0)
 			return false;
 	}
-	return n > 0;
+	return copy == (n == 0);
 }
 
 static bool device_ok(struct json_object *device)
@@ -68,10 +76,20 @@ static bool devices_ok(struct json_object *devices)
 	return true;
 }
 
-static bool saved_ok(struct json_object *saved)
+static bool target_ok(struct json_object *target)
 {
-	return !saved || (jstr(saved, "digest") && jstr(saved, "runstate") &&
-			  jint(saved, "size", -1) >= 0);
+	const char *file = jstr(target, "file");
+
+	if (!target || file)
+		return !target || *file == '/';
+	return jstr(target, "uri") && jstr(target, "restore_uri");
+}
+
+/* What a command took nobody has a digest of. */
+static bool saved_ok(struct json_object *saved, bool stream)
+{
+	return !saved || (jstr(saved, "runstate") &&
+			  (stream || (jstr(saved, "digest") && jint(saved, "size", -1) >= 0)));
 }
 
 int manifest_check(struct json_object *manifest, struct err *err)
@@ -87,11 +105,13 @@ int manifest_check(struct json_object *manifest, struct err *err)
 						required[i].key));
 	if (!all_strings(jget(manifest, "argv")))
 		return damaged(err, "'argv' holds something else than strings");
-	if (!memory_ok(jget(manifest, "memory")))
+	if (!memory_ok(jget(manifest, "memory"), manifest_copied(manifest)))
 		return damaged(err, "'memory' is not a list of files");
 	if (!devices_ok(jget(manifest, "devices")))
 		return damaged(err, "'devices' is not a list of PCI devices");
-	if (!saved_ok(jget(manifest, "saved")))
+	if (!target_ok(jget(manifest, "target")))
+		return damaged(err, "'target' is neither a file nor a stream");
+	if (!saved_ok(jget(manifest, "saved"), jstr(jget(manifest, "target"), "uri")))
 		return damaged(err, "'saved' is incomplete");
 	return 0;
 }

@@ -13,6 +13,8 @@
  *	argv		QEMU's arguments; without those that cpr-helper adds to
  *			each start (monitor, -S, -incoming)
  *	memory		[{"file", "id", "size"}], bytes
+ *	ram_mode	"copy": its RAM is QEMU's own and goes with the state into one
+ *			file; "memory" is empty. Absent: it is in the memory files
  *	agent		socket of the guest agent's channel; absent without
  *	devices		[{"address", "driver", "group"}]: PCI devices that are
  *			passed through; the driver that had each before, absent
@@ -23,13 +25,20 @@
  *	verified	{"time", "kernel", "extents", "bytes", "differences"}: what
  *			the last check of the devices' mappings found; absent
  *			before the first
+ *	target		in copy mode, from before QEMU writes until the state is gone:
+ *	  file			absolute path of the state, ".part" behind it while it
+ *				is written; or
+ *	  uri, restore_uri	what QEMU writes it to and reads it from
+ *			absent: it is in the VM's directory
  *	saved		absent unless there is a saved state:
- *	  file, size, digest	of the state; bytes
+ *	  file, size, digest	of the state; bytes; absent with a target's uri
  *	  time			seconds since the epoch
  *	  kernel		release that ran
  *	  runstate		of the guest before ("running", "paused", ...)
  *	  suspended		true: save has put it to sleep, and who lets it run
  *				on wakes it
+ *	  mode			"copy": all RAM is in it
+ *	  seconds		that it was expected to take
  *	  previous		{"capabilities": [...], "parameters": {...}}: what
  *				save changed in QEMU and abort puts back
  */
@@ -41,6 +50,8 @@
 
 #define MANIFEST_VERSION 1
 #define MANIFEST_FILE "manifest.json"
+
+#define RAM_MODE_COPY "copy"
 
 /**
  * manifest_read - read and check
@@ -62,6 +73,9 @@ void manifest_argv(struct json_object *manifest, struct strv *argv);
 
 /* Names of the memory files. */
 void manifest_files(struct json_object *manifest, struct strv *files);
+
+/* Whether it is in copy mode. */
+bool manifest_copied(struct json_object *manifest);
 
 /* PCI addresses of the devices. */
 void manifest_devices(struct json_object *manifest, struct strv *addresses);

@@ -134,27 +134,39 @@ int migration_reset(struct qmp *qmp, struct json_object *previous, struct err *e
 
 	if (!jstr(params, "mode"))
 		return r;
-	return set_parameters(qmp, jstr(params, "mode"), jint(params, "max-bandwidth", 0),
-			      r < 0 ? NULL : err) < 0 ? -EREMOTEIO : r;
+	return qmp_run(qmp, "migrate-set-parameters", json_object_get(params), NULL,
+		       r < 0 ? NULL : err) < 0 ? -EREMOTEIO : r;
 }
 
-int migration_save(struct qmp *qmp, const char *path, struct err *err)
+int migration_save_uri(struct qmp *qmp, const char *uri, struct err *err)
 {
-	_cleanup_free_ char *uri = xasprintf("file:%s", path);
 	struct json_object *args = json_object_new_object();
 
 	jset_str(args, "uri", uri);
 	return qmp_run(qmp, "migrate", args, NULL, err);
 }
 
-int migration_load(struct qmp *qmp, const char *path, struct err *err)
+int migration_load_uri(struct qmp *qmp, const char *uri, struct err *err)
 {
-	_cleanup_free_ char *uri = xasprintf("file:%s", path);
 	struct json_object *args = json_object_new_object();
 
 	jset_str(args, "uri", uri);
 	jset_bool(args, "exit-on-error", false);
 	return qmp_run(qmp, "migrate-incoming", args, NULL, err);
+}
+
+int migration_save(struct qmp *qmp, const char *path, struct err *err)
+{
+	_cleanup_free_ char *uri = xasprintf("file:%s", path);
+
+	return migration_save_uri(qmp, uri, err);
+}
+
+int migration_load(struct qmp *qmp, const char *path, struct err *err)
+{
+	_cleanup_free_ char *uri = xasprintf("file:%s", path);
+
+	return migration_load_uri(qmp, uri, err);
 }
 
 /* 0 while it is under way, 1 when completed, or -EIO. */

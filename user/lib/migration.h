@@ -21,6 +21,10 @@ int migration_reset(struct qmp *qmp, struct json_object *previous, struct err *e
 int migration_save(struct qmp *qmp, const char *path, struct err *err);
 int migration_load(struct qmp *qmp, const char *path, struct err *err);
 
+/* The same by QEMU's name for what it is written to or read from. */
+int migration_save_uri(struct qmp *qmp, const char *uri, struct err *err);
+int migration_load_uri(struct qmp *qmp, const char *uri, struct err *err);
+
 /**
  * migration_wait - until it has completed or failed
  *
