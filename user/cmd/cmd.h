@@ -67,8 +67,8 @@ struct args {
 /* Value of an option of the command; see struct args. */
 const char *arg(const struct args *args, const char *name);
 
-extern const struct cmd cmd_abort, cmd_delete, cmd_format, cmd_inspect, cmd_kexec, cmd_list,
-	cmd_restore, cmd_run, cmd_save, cmd_show, cmd_validate;
+extern const struct cmd cmd_abort, cmd_adopt, cmd_delete, cmd_format, cmd_inspect, cmd_kexec,
+	cmd_list, cmd_restore, cmd_run, cmd_save, cmd_show, cmd_validate;
 
 /* A wrong command line: -EINVAL, exit status 2. */
 int usage(const struct args *args, struct err *err, const char *why, const char *value);

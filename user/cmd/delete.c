@@ -55,7 +55,7 @@ static int remove_all(const char *dir, struct err *err)
 
 static void remove_sockets(const char *name)
 {
-	static const char *const suffixes[] = { "qmp", "exec", "qga", "lock" };
+	static const char *const suffixes[] = { "qmp", "pid", "exec", "qga", "lock" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++) {
 		_cleanup_free_ char *path = runtime_path(name, suffixes[i]);

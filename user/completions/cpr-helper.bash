@@ -10,7 +10,7 @@ _cpr_helper_vms() {
 
 _cpr_helper() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} cmd='' i words
-	local commands='format inspect run list show save abort kexec restore delete validate'
+	local commands='format inspect run adopt list show save abort kexec restore delete validate'
 
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		[[ ${COMP_WORDS[i]} == -* ]] || { cmd=${COMP_WORDS[i]}; break; }
@@ -18,13 +18,14 @@ _cpr_helper() {
 	case $prev in
 	--kernel) mapfile -t COMPREPLY < <(cd /lib/modules 2>/dev/null && compgen -d -- "$cur"); return ;;
 	--ram-mode) mapfile -t COMPREPLY < <(compgen -W 'region copy' -- "$cur"); return ;;
-	--image | --initrd | --to) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+	--image | --initrd | --to | --qmp) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
 	esac
 	case $cmd in
 	'') words="$commands --json --verbose --help --version" ;;
 	format) words='--start --label --force --dry-run' ;;
 	inspect | validate) words='' ;;
 	run) words='--ram --ram-mode --agent --dry-run --' ;;
+	adopt) words='--qmp --dry-run' ;;
 	show) words=$(_cpr_helper_vms) ;;
 	save) words="--all --timeout --full --to --uri --restore-uri --dry-run $(_cpr_helper_vms)" ;;
 	restore) words="--all --timeout --full --dry-run $(_cpr_helper_vms)" ;;
