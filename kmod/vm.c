@@ -367,15 +367,12 @@ static void mark_memory(struct cpr_node *dir, const struct cpr_vm_step *ask)
 	}
 }
 
+/* There may be none: a guest whose RAM is not here leaves only its state here. */
 static int check_memory_files(struct cpr_node *dir, const struct cpr_vm_step *ask,
 			      struct netlink_ext_ack *extack)
 {
 	size_t bytes = 0;
 
-	if (!ask->nr_files) {
-		NL_SET_ERR_MSG(extack, "no memory file is named; a VM without memory cannot be handed over");
-		return -EINVAL;
-	}
 	for (unsigned int i = 0; i < ask->nr_files; i++) {
 		const char *name = ask->files[i];
 		struct cpr_node *node = cpr_node_find(dir, name, strlen(name));

@@ -14,7 +14,7 @@
 #endif
 
 static const struct cmd *const commands[] = {
-	&cmd_format, &cmd_inspect, &cmd_run, &cmd_list, &cmd_show, &cmd_save, &cmd_abort,
+	&cmd_format, &cmd_inspect, &cmd_run, &cmd_adopt, &cmd_list, &cmd_show, &cmd_save, &cmd_abort,
 	&cmd_update, &cmd_restore, &cmd_delete, &cmd_validate,
 };
 

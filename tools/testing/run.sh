@@ -33,6 +33,7 @@ layers() {
 		long/6.12-7.3    | @/boot.sh --kernel 6.12 /lab/e2e/handover.sh 7.3 1
 		long/7.3-7.3     | @/boot.sh --kernel 7.3 /lab/e2e/handover.sh 7.3 1
 		long/adversity-73 | @/boot.sh --kernel 7.3 /lab/e2e/adversity.sh
+		long/copy        | @/boot.sh --kernel 6.12 --timeout 200 /lab/e2e/copy.sh 7.3
 		long/debug       | @/boot.sh --kernel debug /lab/e2e/handover.sh debug 1
 		long/vfio-debug  | @/boot.sh --kernel debug --timeout 200 --with nvme /lab/e2e/vfio.sh debug iommufd=0000:00:02.0+slot1
 		long/devices-6.12 | @/boot.sh --kernel 6.12 --timeout 200 /lab/selftests/cpr/devices.sh

@@ -3,6 +3,7 @@
 #ifndef CPR_CMD_H
 #define CPR_CMD_H
 
+#include "lib/copymode.h"
 #include "lib/error.h"
 #include "lib/out.h"
 #include "lib/vm.h"
@@ -68,8 +69,8 @@ struct args {
 /* Value of an option of the command; see struct args. */
 const char *arg(const struct args *args, const char *name);
 
-extern const struct cmd cmd_abort, cmd_delete, cmd_format, cmd_inspect, cmd_list, cmd_restore,
-	cmd_run, cmd_save, cmd_show, cmd_update, cmd_validate;
+extern const struct cmd cmd_abort, cmd_adopt, cmd_delete, cmd_format, cmd_inspect, cmd_list,
+	cmd_restore, cmd_run, cmd_save, cmd_show, cmd_update, cmd_validate;
 
 /* A wrong command line: -EINVAL, exit status 2. */
 int usage(const struct args *args, struct err *err, const char *why, const char *value);
@@ -109,6 +110,7 @@ int arg_jobs(const struct args *args, struct err *err);
  * @no_rehearse: do not have it load the state beforehand
  * @rehearse: refuse a VM for which that cannot be
  * @digest_ram: seal it with a digest of its memory
+ * @copy: in copy mode: where its RAM goes
  */
 struct save_opts {
 	double timeout;
@@ -116,6 +118,7 @@ struct save_opts {
 	bool no_rehearse;
 	bool rehearse;
 	bool digest_ram;
+	struct copy_request copy;
 };
 
 /**

@@ -55,7 +55,7 @@ static int remove_all(const char *dir, struct err *err)
 
 static void remove_sockets(const char *name)
 {
-	static const char *const suffixes[] = { "qmp", "qga", "lock" };
+	static const char *const suffixes[] = { "qmp", "pid", "exec", "qga", "lock" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++) {
 		_cleanup_free_ char *path = runtime_path(name, suffixes[i]);
@@ -107,6 +107,7 @@ static int run_delete(const struct args *args, struct err *err)
 		r = remove_all(vm.dir, err);
 	if (r < 0)
 		return r;
+	copy_forget(&vm);
 	remove_sockets(vm.name);
 	devices_give_back(jget(vm.manifest, "devices"));
 	say("%s: deleted", vm.name);

@@ -16,6 +16,7 @@
 #include "lib/cprfs.h"
 #include "lib/devices.h"
 #include "lib/disks.h"
+#include "lib/inquire.h"
 #include "lib/manifest.h"
 #include "lib/pci.h"
 #include "lib/ram.h"
@@ -29,6 +30,7 @@ struct run {
 	struct strv devices;
 	struct json_object *taken;	/* those of them that vfio-pci has now */
 	char *binary;
+	bool copy;
 	bool made_dir;
 	bool pinned;
 };
@@ -55,6 +57,16 @@ static int parse_sizes(const struct args *args, uint64_t *sizes, size_t *n, stru
 	return 0;
 }
 
+static int parse_mode(const struct args *args, bool *copy, struct err *err)
+{
+	const char *mode = arg(args, "ram-mode");
+
+	*copy = mode && streq(mode, RAM_MODE_COPY);
+	if (!mode || *copy || streq(mode, "region"))
+		return 0;
+	return usage(args, err, "--ram-mode is region or copy", mode);
+}
+
 static int make_plan(const struct args *args, struct run *run, struct err *err)
 {
 	_cleanup_free_ char *dir = vm_path(args->argv[0], NULL);
@@ -66,8 +78,12 @@ static int make_plan(const struct args *args, struct run *run, struct err *err)
 	};
 	int r = parse_sizes(args, sizes, &req.nsizes, err);
 
+	if (r == 0)
+		r = parse_mode(args, &run->copy, err);
 	if (r < 0)
 		return r;
+	if (run->copy)
+		req.dir = NULL;
 	for (int i = 1; i < args->nrest; i++)
 		strv_push(&argv, args->rest[i]);
 	run->binary = find_binary(args->rest[0]);
@@ -83,20 +99,6 @@ static int make_plan(const struct args *args, struct run *run, struct err *err)
 		req.agent_optional = true;
 	}
 	return ram_plan(&req, &run->plan, err);
-}
-
-static int check_region(struct genl *genl, struct err *err)
-{
-	struct cpr_region region;
-	int r = genl_region(genl, &region, err);
-
-	if (r < 0)
-		return r;
-	if (!region.formatted)
-		return fail(err, -ENODEV, .exit = CPR_EXIT_REFUSED, .what = "handover region",
-			    .value = size_human(region.size), .why = "it is not formatted",
-			    .remedy = "'cpr-helper format'");
-	return cprfs_mounted() ? 0 : cprfs_mount(err);
 }
 
 static int make_dir(struct run *run, struct err *err)
@@ -191,74 +193,11 @@ static int check_iommufd(const struct strv *argv, struct json_object *manifest, 
 		    .remedy = "give each device an iommufd object of its own, or use QEMU 10.1");
 }
 
-/* "q35" may mean another machine tomorrow; the resolved type does not. */
-static int resolve_machine(struct qmp *qmp, struct json_object *manifest, struct err *err)
+/* In copy mode it may be anywhere, and only QEMU knows its size if nobody gave it. */
+static int ask_memory(struct run *run, struct qmp *qmp, struct err *err)
 {
-	static const char suffix[] = "-machine";
-	_cleanup_json_ struct json_object *type = NULL;
-	_cleanup_free_ char *name = NULL;
-	size_t len;
-	int r = qmp_qom_get(qmp, "/machine", "type", &type, err);
-
-	if (r < 0)
-		return r;
-	name = xstrdup(json_object_get_string(type) ?: "");
-	len = strlen(name);
-	if (len > strlen(suffix) && streq(name + len - strlen(suffix), suffix))
-		name[len - strlen(suffix)] = '\0';
-	jset_str(manifest, "machine", name);
-	return 0;
-}
-
-static int bad_memory(const char *id, const char *why, struct err *err)
-{
-	return fail(err, -EOPNOTSUPP, .exit = CPR_EXIT_REFUSED, .what = "QEMU's memory",
-		    .value = id, .why = why,
-		    .remedy = "leave out what makes QEMU use other memory than cpr-helper's");
-}
-
-static int check_memdev(struct qmp *qmp, const char *dir, struct json_object *dev,
-			struct err *err)
-{
-	_cleanup_json_ struct json_object *value = NULL;
-	const char *id = jstr(dev, "id"), *path;
-	size_t len = strlen(dir);
-
-	if (!id)
-		return bad_memory("(no id)", "it does not come from an -object", err);
-	if (!jbool(dev, "share", false))
-		return bad_memory(id, "it is not shared", err);
-	if (qmp_qom_get(qmp, fmt("/objects/%s", id), "mem-path", &value, NULL) < 0)
-		return bad_memory(id, "it is not a file", err);
-	path = json_object_get_string(value);
-	if (!path || strncmp(path, dir, len) != 0 || path[len] != '/')
-		return bad_memory(id, fmt("it is outside %s", dir), err);
-	return 0;
-}
-
-/* What QEMU itself says of its memory: all of it, and nothing else, is ours. */
-static int check_memory(struct run *run, struct err *err)
-{
-	_cleanup_json_ struct json_object *devs = NULL, *summary = NULL;
-	struct qmp *qmp = run->vm.qemu.qmp;
-	int64_t sum = 0;
-	int r = qmp_run(qmp, "query-memdev", NULL, &devs, err);
-
-	if (r == 0)
-		r = qmp_run(qmp, "query-memory-size-summary", NULL, &summary, err);
-	for (size_t i = 0; r == 0 && i < json_object_array_length(devs); i++) {
-		struct json_object *dev = json_object_array_get_idx(devs, i);
-
-		r = check_memdev(qmp, run->vm.dir, dev, err);
-		sum += jint(dev, "size", 0);
-	}
-	if (r < 0)
-		return r;
-	if (jint(summary, "base-memory", -1) != (int64_t)run->plan.base ||
-	    sum != (int64_t)ram_plan_bytes(&run->plan))
-		return bad_memory(size_exact(jint(summary, "base-memory", 0)),
-				  fmt("the guest should have %s", size_exact(run->plan.base)), err);
-	return 0;
+	return run->copy ? inquire_size(qmp, &run->plan.base, err) :
+	       inquire_memory(qmp, run->vm.dir, &run->plan, err);
 }
 
 static struct json_object *first_manifest(const struct run *run, const char *cwd)
@@ -272,6 +211,8 @@ static struct json_object *first_manifest(const struct run *run, const char *cwd
 	jset_str(m, "cwd", cwd);
 	jset(m, "argv", manifest_strings(&run->plan.argv));
 	jset(m, "memory", manifest_memory(run->plan.files, run->plan.nfiles));
+	if (run->copy)
+		jset_str(m, "ram_mode", RAM_MODE_COPY);
 	if (run->devices.n)
 		jset(m, "devices", json_object_get(run->taken));
 	if (run->plan.agent)
@@ -292,7 +233,7 @@ static int pin(struct run *run, struct err *err)
 
 static int bring_up(struct run *run, struct err *err)
 {
-	_cleanup_free_ char *cwd = getcwd(NULL, 0), *version = NULL;
+	_cleanup_free_ char *cwd = getcwd(NULL, 0);
 	struct qemu_command cmd = {
 		.vm = run->vm.name, .binary = run->binary, .cwd = cwd ? cwd : "/",
 		.argv = &run->plan.argv,
@@ -304,14 +245,13 @@ static int bring_up(struct run *run, struct err *err)
 	if (r < 0)
 		return r;
 	qmp = run->vm.qemu.qmp;
-	r = qemu_version(qmp, &version, err);
-	jset_str(m, "qemu_version", version);
+	r = inquire_version(qmp, m, err);
 	if (r == 0)
 		r = check_iommufd(&run->plan.argv, m, err);
 	if (r == 0)
-		r = check_memory(run, err);
+		r = ask_memory(run, qmp, err);
 	if (r == 0)
-		r = resolve_machine(qmp, m, err);
+		r = inquire_machine(qmp, m, err);
 	if (r == 0)
 		r = disks_started(&run->vm, err);
 	if (r == 0)
@@ -327,9 +267,10 @@ static void report(struct run *run)
 {
 	struct json_object *out;
 
-	say("%s: %s, pid %d, %s, %s of RAM", run->vm.name, run->plan.paused ? "paused" : "running",
-	    (int)run->vm.qemu.pid, jstr(run->vm.manifest, "machine"),
-	    size_human(run->plan.base));
+	say("%s: %s, pid %d, %s, %s of RAM%s", run->vm.name,
+	    run->plan.paused ? "paused" : "running", (int)run->vm.qemu.pid,
+	    jstr(run->vm.manifest, "machine"), size_human(run->plan.base),
+	    run->copy ? ", which a save copies" : "");
 	if (!out_json)
 		return;
 	out = json_object_new_object();
@@ -364,7 +305,7 @@ static void print_plan(struct run *run)
 
 static int create(struct run *run, struct err *err)
 {
-	int r = check_region(run->vm.genl, err);
+	int r = region_ready(run->vm.genl, err);
 
 	if (r == 0)
 		r = devices_check_owners(run->vm.genl, &run->devices, err);
@@ -418,11 +359,13 @@ static int run_run(const struct args *args, struct err *err)
 
 const struct cmd cmd_run = {
 	.name = "run",
-	.synopsis = "NAME [--ram SIZE[,SIZE...]] [--agent] -- QEMU ARGUMENT...",
+	.synopsis = "NAME [--ram SIZE[,SIZE...]] [--ram-mode MODE] [--agent] -- QEMU ARGUMENT...",
 	.summary = "start a VM with its RAM in the handover region",
 	.opts = {
 		{ "ram", "SIZE[,SIZE...]", "size of the RAM (512M, 4G); a list: one for each "
 		  "NUMA node" },
+		{ "ram-mode", "MODE", "region (the default), or copy: the RAM is QEMU's own, and "
+		  "each save copies it" },
 		{ "agent", NULL, "add a channel for the guest agent" },
 	},
 	.min_args = 1,

@@ -19,7 +19,7 @@ static const char *show_memory(struct json_object *memory)
 
 		strv_pushf(&files, "%s (%s)", jstr(m, "file"), size_human(jint(m, "size", 0)));
 	}
-	return show_joined(&files, ", ");
+	return files.n ? show_joined(&files, ", ") : NULL;
 }
 
 static const char *show_devices(struct json_object *devices)
@@ -68,6 +68,7 @@ static const struct field lines[] = {
 	{ "manifest.machine", "machine", NULL },
 	{ "manifest.qemu_version", "QEMU", NULL },
 	{ "manifest.binary", "binary", NULL },
+	{ "manifest.ram_mode", "RAM mode", NULL },
 	{ "manifest.memory", "RAM files", show_memory },
 	{ "manifest.agent", "guest agent", NULL },
 	{ "devices", "devices", show_devices },
@@ -76,6 +77,8 @@ static const struct field lines[] = {
 	{ "pause", "last pause", show_pause },
 	{ "manifest.created", "created", show_time },
 	{ "manifest.saved.size", "saved state", show_size },
+	{ "manifest.target.file", "it is in", NULL },
+	{ "manifest.target.uri", "it went to", NULL },
 	{ "manifest.saved.digest", "its digest", NULL },
 	{ "manifest.saved.time", "saved", show_time },
 	{ "manifest.saved.kernel", "saved under", NULL },

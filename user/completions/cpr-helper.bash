@@ -10,22 +10,25 @@ _cpr_helper_vms() {
 
 _cpr_helper() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} cmd='' i words
-	local commands='format inspect run list show save abort update restore delete validate'
+	local commands='format inspect run adopt list show save abort update restore delete validate'
 
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		[[ ${COMP_WORDS[i]} == -* ]] || { cmd=${COMP_WORDS[i]}; break; }
 	done
 	case $prev in
 	--kernel) mapfile -t COMPREPLY < <(cd /lib/modules 2>/dev/null && compgen -d -- "$cur"); return ;;
-	--image | --initrd | --qemu) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
+	--ram-mode) mapfile -t COMPREPLY < <(compgen -W 'region copy' -- "$cur"); return ;;
+	--image | --initrd | --qemu | --to | --qmp) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
 	esac
 	case $cmd in
 	'') words="$commands --json --verbose --help --version" ;;
 	format) words='--start --label --force --dry-run' ;;
 	inspect | validate) words='' ;;
-	run) words='--ram --agent --dry-run --' ;;
+	run) words='--ram --ram-mode --agent --dry-run --' ;;
+	adopt) words='--qmp --dry-run' ;;
 	show) words=$(_cpr_helper_vms) ;;
-	save) words="--all --qemu --rehearse --no-rehearse --timeout --full --digest-ram --jobs --dry-run $(_cpr_helper_vms)" ;;
+	save) words="--all --qemu --rehearse --no-rehearse --timeout --full --digest-ram --to --uri --restore-uri
+		--jobs --dry-run $(_cpr_helper_vms)" ;;
 	restore) words="--all --timeout --full --force --jobs --dry-run $(_cpr_helper_vms)" ;;
 	abort) words="--all --jobs --dry-run $(_cpr_helper_vms)" ;;
 	delete) words="--force --dry-run $(_cpr_helper_vms)" ;;

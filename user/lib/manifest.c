@@ -38,7 +38,15 @@ static bool names_ok(struct json_object *names)
 	return !names || (json_object_is_type(names, json_type_array) && all_strings(names));
 }
 
-static bool memory_ok(struct json_object *memory)
+bool manifest_copied(struct json_object *manifest)
+{
+	const char *mode = jstr(manifest, "ram_mode");
+
+	return mode && streq(mode, RAM_MODE_COPY);
+}
+
+/* Files, or none at all in copy mode. */
+static bool memory_ok(struct json_object *memory, bool copy)
 {
 	size_t n = json_object_array_length(memory);
 
@@ -49,7 +57,7 @@ static bool memory_ok(struct json_object *memory)
 		if (!file || !*file || *file == '.' || strchr(file, '/') || jint(m, "size", 0) <= 0)
 			return false;
 	}
-	return n > 0;
+	return copy == (n == 0);
 }
 
 static bool device_ok(struct json_object *device)
@@ -94,12 +102,22 @@ static bool disks_ok(struct json_object *disks)
 	return true;
 }
 
-static bool saved_ok(struct json_object *saved)
+static bool target_ok(struct json_object *target)
+{
+	const char *file = jstr(target, "file");
+
+	if (!target || file)
+		return !target || *file == '/';
+	return jstr(target, "uri") && jstr(target, "restore_uri");
+}
+
+/* What a command took nobody has a digest of. */
+static bool saved_ok(struct json_object *saved, bool stream)
 {
 	struct json_object *qemu = jget(saved, "qemu");
 
-	return !saved || (jstr(saved, "digest") && jstr(saved, "runstate") &&
-			  jint(saved, "size", -1) >= 0 && (!qemu || jstr(qemu, "binary")));
+	return !saved || (jstr(saved, "runstate") && (!qemu || jstr(qemu, "binary")) &&
+			  (stream || (jstr(saved, "digest") && jint(saved, "size", -1) >= 0)));
 }
 
 int manifest_check(struct json_object *manifest, struct err *err)
@@ -115,13 +133,15 @@ int manifest_check(struct json_object *manifest, struct err *err)
 						required[i].key));
 	if (!all_strings(jget(manifest, "argv")))
 		return damaged(err, "'argv' holds something else than strings");
-	if (!memory_ok(jget(manifest, "memory")))
+	if (!memory_ok(jget(manifest, "memory"), manifest_copied(manifest)))
 		return damaged(err, "'memory' is not a list of files");
 	if (!devices_ok(jget(manifest, "devices")))
 		return damaged(err, "'devices' is not a list of PCI devices");
 	if (!names_ok(jget(manifest, "disks")))
 		return damaged(err, "'disks' is not a list of paths");
-	if (!saved_ok(jget(manifest, "saved")))
+	if (!target_ok(jget(manifest, "target")))
+		return damaged(err, "'target' is neither a file nor a stream");
+	if (!saved_ok(jget(manifest, "saved"), jstr(jget(manifest, "target"), "uri")))
 		return damaged(err, "'saved' is incomplete");
 	if (!disks_ok(jget(jget(manifest, "saved"), "disks")))
 		return damaged(err, "'saved.disks' is not a list of disks");

@@ -13,6 +13,8 @@
  *	argv		QEMU's arguments; without those that cpr-helper adds to
  *			each start (monitor, -S, -incoming)
  *	memory		[{"file", "id", "size"}], bytes
+ *	ram_mode	"copy": its RAM is QEMU's own and goes with the state into one
+ *			file; "memory" is empty. Absent: it is in the memory files
  *	agent		socket of the guest agent's channel; absent without
  *	devices		[{"address", "driver", "group"}]: PCI devices that are
  *			passed through; the driver that had each before, absent
@@ -22,7 +24,7 @@
  *	runstate	of the guest before the last save ("running", "paused");
  *			absent before the first
  *	suspended	true: that save has put the guest to sleep
- *	saving		{"digest_ram"}, as in saved: a save is under way, or was cut
+ *	saving		{"digest_ram", "seconds"}, as in saved: a save is under way, or was cut
  *			short; absent otherwise
  *	previous	{"capabilities": [...], "parameters": {...}}: what that save
  *			changed in QEMU, and abort puts back; absent without one
@@ -31,8 +33,13 @@
  *			before the first
  *	pause		how long the guest stood still for the last handover, or does
  *			so far: see pause.h; absent before the first save
+ *	target		in copy mode, from before QEMU writes until the state is gone:
+ *	  file			absolute path of the state, ".part" behind it while it
+ *				is written; or
+ *	  uri, restore_uri	what QEMU writes it to and reads it from
+ *			absent: it is in the VM's directory
  *	saved		absent unless there is a saved state:
- *	  file, size, digest	of the state; bytes
+ *	  file, size, digest	of the state; bytes; absent with a target's uri
  *	  time			seconds since the epoch
  *	  kernel		release that ran
  *	  runstate		of the guest before ("running", "paused", ...)
@@ -50,6 +57,8 @@
  *	  rehearsed		true: it has loaded the state; absent without
  *	  rehearsal		then {"ms", "memory_bytes"}: what that cost
  *	  rehearsal_note	why it has not
+ *	  mode			"copy": all RAM is in it
+ *	  seconds		that it was expected to take
  */
 #ifndef CPR_MANIFEST_H
 #define CPR_MANIFEST_H
@@ -59,6 +68,8 @@
 
 #define MANIFEST_VERSION 1
 #define MANIFEST_FILE "manifest.json"
+
+#define RAM_MODE_COPY "copy"
 
 /**
  * manifest_read - read and check
@@ -83,6 +94,9 @@ void manifest_argv(struct json_object *manifest, struct strv *argv);
 
 /* Names of the memory files. */
 void manifest_files(struct json_object *manifest, struct strv *files);
+
+/* Whether it is in copy mode. */
+bool manifest_copied(struct json_object *manifest);
 
 /* PCI addresses of the devices. */
 void manifest_devices(struct json_object *manifest, struct strv *addresses);

@@ -13,53 +13,67 @@
 
 enum want { OFF, ON, REFUSED };
 
+#define SAME(want) { want, want, want }
+
+const struct migration_way migration_in_place = { .kind = MIGRATION_IN_PLACE };
+
 /*
- * All capabilities of QEMU 9.1 to 11.1: what the save of a guest whose RAM stays in
- * place wants of each. One that the user needs on, or that would make another state
+ * All capabilities of QEMU 9.1 to 11.1: what each way wants of each, in the order of
+ * enum migration_kind. One that the user needs on, or that would make another state
  * of it, is a refusal; the others are put back after an abort. What is not listed is
  * refused when it is on: nobody can tell what it does to the state.
  */
-static const struct { const char *name; enum want want; const char *why; } capabilities[] = {
-	{ "x-ignore-shared", ON, "RAM stays where it is" },
-	{ "events", ON, "they tell when it is done" },
-	{ "postcopy-ram", REFUSED,
+static const struct {
+	const char *name;
+	enum want want[MIGRATION_KINDS];
+	const char *why;
+} capabilities[] = {
+	{ "x-ignore-shared", { ON, OFF, OFF }, "it says whether RAM stays where it is" },
+	{ "events", SAME(ON), "they tell when it is done" },
+	{ "postcopy-ram", SAME(REFUSED),
 	  "the guest would run before all of its state is there; QEMU refuses it with cpr-reboot" },
-	{ "dirty-bitmaps", REFUSED,
+	{ "dirty-bitmaps", SAME(REFUSED),
 	  "QEMU takes it for postcopy, and refuses it with cpr-reboot; named bitmaps would be lost" },
-	{ "background-snapshot", REFUSED,
+	{ "background-snapshot", SAME(REFUSED),
 	  "the guest would run on while its state is written; QEMU refuses it with cpr-reboot" },
-	{ "x-colo", REFUSED,
+	{ "x-colo", SAME(REFUSED),
 	  "the guest would be doubled, and its state never be whole; QEMU refuses it with cpr-reboot" },
-	{ "mapped-ram", REFUSED,
+	{ "mapped-ram", { REFUSED, ON, OFF },
 	  "while RAM stays in place it writes a file that cannot be loaded" },
-	{ "multifd", OFF, "the state is one stream" },
-	{ "zero-copy-send", OFF, "is for sockets, and needs multifd" },
-	{ "xbzrle", OFF, "no page is written twice" },
-	{ "compress", OFF, "the state is kept as it is checked" },
-	{ "auto-converge", OFF, "the guest stands still" },
-	{ "dirty-limit", OFF, "the guest stands still" },
-	{ "return-path", OFF, "a file does not answer" },
-	{ "switchover-ack", OFF, "a file does not answer, and it would be waited for" },
-	{ "pause-before-switchover", OFF, "nobody would let it go on" },
-	{ "release-ram", OFF, "memory must not be given up" },
-	{ "rdma-pin-all", OFF, "is for RDMA" },
-	{ "block", OFF, "disks stay where they are" },
-	{ "zero-blocks", OFF, "disks stay where they are" },
-	{ "postcopy-preempt", OFF, "needs postcopy" },
-	{ "postcopy-blocktime", OFF, "needs postcopy" },
-	{ "late-block-activate", OFF, "who loads the state takes the disks" },
-	{ "validate-uuid", OFF, "the manifest tells which VM it is" },
+	{ "multifd", { OFF, ON, OFF }, "all but the pages of a file is one stream" },
+	{ "zero-copy-send", SAME(OFF), "is for sockets, and needs multifd" },
+	{ "xbzrle", SAME(OFF), "no page is written twice" },
+	{ "compress", SAME(OFF), "the state is kept as it is checked" },
+	{ "auto-converge", SAME(OFF), "the guest stands still" },
+	{ "dirty-limit", SAME(OFF), "the guest stands still" },
+	{ "return-path", SAME(OFF), "a file does not answer" },
+	{ "switchover-ack", SAME(OFF), "a file does not answer, and it would be waited for" },
+	{ "pause-before-switchover", SAME(OFF), "nobody would let it go on" },
+	{ "release-ram", SAME(OFF), "memory must not be given up" },
+	{ "rdma-pin-all", SAME(OFF), "is for RDMA" },
+	{ "block", SAME(OFF), "disks stay where they are" },
+	{ "zero-blocks", SAME(OFF), "disks stay where they are" },
+	{ "postcopy-preempt", SAME(OFF), "needs postcopy" },
+	{ "postcopy-blocktime", SAME(OFF), "needs postcopy" },
+	{ "late-block-activate", SAME(OFF), "who loads the state takes the disks" },
+	{ "validate-uuid", SAME(OFF), "the manifest tells which VM it is" },
 };
 
 /*
- * Values are JSON. With TLS, QEMU would wait for a file to answer its greeting; and
- * zeros that were not looked for cannot be told from what was lost.
+ * Values are JSON; NULL: what the way says. With TLS, QEMU would wait for a file to
+ * answer its greeting; and zeros that were not looked for cannot be told from what
+ * was lost.
  */
-static const struct { const char *name, *value; bool needed; } parameters[] = {
+static const struct {
+	const char *name, *value;
+	bool needed;
+} parameters[] = {
 	{ "mode", "\"cpr-reboot\"", true },
 	{ "max-bandwidth", "0", false },	/* no limit: the guest stands still */
 	{ "tls-creds", "\"\"", false },
 	{ "zero-page-detection", "\"multifd\"", false },	/* without multifd, too */
+	{ "multifd-channels", NULL, false },
+	{ "direct-io", NULL, false },
 };
 
 /* What "status" says of a migration that is over. */
@@ -123,11 +137,11 @@ static int refuse_capability(const char *name, const char *why, struct err *err)
 }
 
 /* Notes in @old what it has to be put back to, if it has to be changed. */
-static int inspect_capability(const char *name, bool state, struct json_object *old,
-			      struct err *err)
+static int inspect_capability(const char *name, bool state, const struct migration_way *way,
+			      struct json_object *old, struct err *err)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(capabilities); i++) {
-		enum want want = capabilities[i].want;
+		enum want want = capabilities[i].want[way->kind];
 
 		if (!streq(capabilities[i].name, name))
 			continue;
@@ -143,7 +157,8 @@ static int inspect_capability(const char *name, bool state, struct json_object *
 	return state ? refuse_capability(name, "this cpr-helper does not know what it does", err) : 0;
 }
 
-static int inspect_capabilities(struct qmp *qmp, struct json_object *old, struct err *err)
+static int inspect_capabilities(struct qmp *qmp, const struct migration_way *way,
+				struct json_object *old, struct err *err)
 {
 	_cleanup_json_ struct json_object *have = NULL;
 	int r = qmp_run(qmp, "query-migrate-capabilities", NULL, &have, err);
@@ -151,19 +166,32 @@ static int inspect_capabilities(struct qmp *qmp, struct json_object *old, struct
 	if (r == 0 && !json_object_is_type(have, json_type_array))
 		r = bad_answer(qmp, "query-migrate-capabilities", err);
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(capabilities); i++)
-		if (capabilities[i].want == ON && !has_capability(have, capabilities[i].name))
+		if (capabilities[i].want[way->kind] == ON &&
+		    !has_capability(have, capabilities[i].name))
 			r = too_old(err, capabilities[i].name);
 	for (size_t i = 0; r == 0 && i < json_object_array_length(have); i++) {
 		struct json_object *cap = json_object_array_get_idx(have, i);
 		const char *name = jstr(cap, "capability");
 
-		r = name ? inspect_capability(name, jbool(cap, "state", false), old, err) :
+		r = name ? inspect_capability(name, jbool(cap, "state", false), way, old, err) :
 			   bad_answer(qmp, "query-migrate-capabilities", err);
 	}
 	return r;
 }
 
-static int inspect_parameters(struct qmp *qmp, struct json_object *old, struct err *err)
+/* What a parameter is to be; NULL if the way does not care. The caller owns it. */
+static struct json_object *wanted(size_t i, const struct migration_way *way)
+{
+	if (parameters[i].value)
+		return json_tokener_parse(parameters[i].value);
+	if (way->kind != MIGRATION_COPY)
+		return NULL;
+	return streq(parameters[i].name, "direct-io") ? json_object_new_boolean(way->direct) :
+	       json_object_new_int(way->channels);
+}
+
+static int inspect_parameters(struct qmp *qmp, const struct migration_way *way,
+			      struct json_object *old, struct err *err)
 {
 	_cleanup_json_ struct json_object *have = NULL;
 	int r = qmp_run(qmp, "query-migrate-parameters", NULL, &have, err);
@@ -171,18 +199,19 @@ static int inspect_parameters(struct qmp *qmp, struct json_object *old, struct e
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < ARRAY_SIZE(parameters); i++) {
-		_cleanup_json_ struct json_object *want = json_tokener_parse(parameters[i].value);
+		_cleanup_json_ struct json_object *want = wanted(i, way);
 		struct json_object *is = jget(have, parameters[i].name);
 
 		if (!is && parameters[i].needed)
 			return too_old(err, "cpr-reboot");
-		if (is && !json_object_equal(is, want))
+		if (is && want && !json_object_equal(is, want))
 			jset(old, parameters[i].name, json_object_get(is));
 	}
 	return 0;
 }
 
-int migration_inspect(struct qmp *qmp, struct json_object **previous, struct err *err)
+int migration_inspect(struct qmp *qmp, const struct migration_way *way,
+		      struct json_object **previous, struct err *err)
 {
 	struct json_object *caps = json_object_new_array(), *params = json_object_new_object();
 	int r;
@@ -192,8 +221,8 @@ int migration_inspect(struct qmp *qmp, struct json_object **previous, struct err
 	jset(*previous, "parameters", params);
 	r = inspect_status(qmp, err);
 	if (r == 0)
-		r = inspect_capabilities(qmp, caps, err);
-	return r < 0 ? r : inspect_parameters(qmp, params, err);
+		r = inspect_capabilities(qmp, way, caps, err);
+	return r < 0 ? r : inspect_parameters(qmp, way, params, err);
 }
 
 static int set_capabilities(struct qmp *qmp, struct json_object *list, struct err *err)
@@ -214,7 +243,8 @@ static int set_parameters(struct qmp *qmp, struct json_object *params, struct er
 	return qmp_run(qmp, "migrate-set-parameters", json_object_get(params), NULL, err);
 }
 
-int migration_apply(struct qmp *qmp, struct json_object *previous, struct err *err)
+int migration_apply(struct qmp *qmp, const struct migration_way *way,
+		    struct json_object *previous, struct err *err)
 {
 	_cleanup_json_ struct json_object *caps = json_object_new_array();
 	_cleanup_json_ struct json_object *params = json_object_new_object();
@@ -229,16 +259,17 @@ int migration_apply(struct qmp *qmp, struct json_object *previous, struct err *e
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(parameters); i++)
 		if (jget(jget(previous, "parameters"), parameters[i].name))
-			jset(params, parameters[i].name, json_tokener_parse(parameters[i].value));
+			jset(params, parameters[i].name, wanted(i, way));
 	r = set_parameters(qmp, params, err);
 	return r < 0 ? r : set_capabilities(qmp, caps, err);
 }
 
-int migration_setup(struct qmp *qmp, struct json_object **previous, struct err *err)
+int migration_setup(struct qmp *qmp, const struct migration_way *way,
+		    struct json_object **previous, struct err *err)
 {
-	int r = migration_inspect(qmp, previous, err);
+	int r = migration_inspect(qmp, way, previous, err);
 
-	return r < 0 ? r : migration_apply(qmp, *previous, err);
+	return r < 0 ? r : migration_apply(qmp, way, *previous, err);
 }
 
 /* Both are tried: one that fails is no reason to leave the other. */
@@ -250,23 +281,35 @@ int migration_reset(struct qmp *qmp, struct json_object *previous, struct err *e
 	return caps < 0 ? caps : params;
 }
 
-int migration_save(struct qmp *qmp, const char *path, struct err *err)
+int migration_save_uri(struct qmp *qmp, const char *uri, struct err *err)
 {
-	_cleanup_free_ char *uri = xasprintf("file:%s", path);
 	struct json_object *args = json_object_new_object();
 
 	jset_str(args, "uri", uri);
 	return qmp_run(qmp, "migrate", args, NULL, err);
 }
 
-int migration_load(struct qmp *qmp, const char *path, struct err *err)
+int migration_load_uri(struct qmp *qmp, const char *uri, struct err *err)
 {
-	_cleanup_free_ char *uri = xasprintf("file:%s", path);
 	struct json_object *args = json_object_new_object();
 
 	jset_str(args, "uri", uri);
 	jset_bool(args, "exit-on-error", false);
 	return qmp_run(qmp, "migrate-incoming", args, NULL, err);
+}
+
+int migration_save(struct qmp *qmp, const char *path, struct err *err)
+{
+	_cleanup_free_ char *uri = xasprintf("file:%s", path);
+
+	return migration_save_uri(qmp, uri, err);
+}
+
+int migration_load(struct qmp *qmp, const char *path, struct err *err)
+{
+	_cleanup_free_ char *uri = xasprintf("file:%s", path);
+
+	return migration_load_uri(qmp, uri, err);
 }
 
 /* 0 while it is under way, 1 when completed, or -EIO. */

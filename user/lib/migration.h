@@ -6,6 +6,27 @@
 #include "qmp.h"
 
 /**
+ * enum migration_kind - how the guest's RAM goes
+ * @MIGRATION_IN_PLACE: it stays in the region
+ * @MIGRATION_COPY: into the file, each page at its place, by several channels
+ * @MIGRATION_STREAM: with all else, to a command
+ */
+enum migration_kind { MIGRATION_IN_PLACE, MIGRATION_COPY, MIGRATION_STREAM, MIGRATION_KINDS };
+
+/**
+ * struct migration_way - and what there is to say of it
+ * @channels: of MIGRATION_COPY, at least 1
+ * @direct: of MIGRATION_COPY: past the page cache
+ */
+struct migration_way {
+	enum migration_kind kind;
+	int channels;
+	bool direct;
+};
+
+extern const struct migration_way migration_in_place;
+
+/**
  * migration_inspect - whether QEMU's settings allow a save, and what it would change
  * @previous: {"capabilities", "parameters"} that have to be other ones, as they are;
  *	for migration_apply() and migration_reset(). Owned by the caller
@@ -14,13 +35,16 @@
  * that excludes cpr-reboot, or if this QEMU has no cpr-reboot; -EBUSY with exit
  * status 5 if a migration is under way; or another errno.
  */
-int migration_inspect(struct qmp *qmp, struct json_object **previous, struct err *err);
+int migration_inspect(struct qmp *qmp, const struct migration_way *way,
+		      struct json_object **previous, struct err *err);
 
 /* Set what was found to be other than needed. */
-int migration_apply(struct qmp *qmp, struct json_object *previous, struct err *err);
+int migration_apply(struct qmp *qmp, const struct migration_way *way,
+		    struct json_object *previous, struct err *err);
 
 /* Both at once. */
-int migration_setup(struct qmp *qmp, struct json_object **previous, struct err *err);
+int migration_setup(struct qmp *qmp, const struct migration_way *way,
+		    struct json_object **previous, struct err *err);
 
 /* Put back what migration_apply() changed; @previous may be NULL. */
 int migration_reset(struct qmp *qmp, struct json_object *previous, struct err *err);
@@ -28,6 +52,10 @@ int migration_reset(struct qmp *qmp, struct json_object *previous, struct err *e
 /* Start to write the state to @path, or to load it from there. */
 int migration_save(struct qmp *qmp, const char *path, struct err *err);
 int migration_load(struct qmp *qmp, const char *path, struct err *err);
+
+/* The same by QEMU's name for what it is written to or read from. */
+int migration_save_uri(struct qmp *qmp, const char *uri, struct err *err);
+int migration_load_uri(struct qmp *qmp, const char *uri, struct err *err);
 
 /**
  * migration_wait - until it has completed or failed

@@ -16,6 +16,7 @@
 #include "cprfs.h"
 #include "interrupt.h"
 #include "out.h"
+#include "process.h"
 #include "program.h"
 #include "qemu.h"
 
@@ -315,6 +316,45 @@ int qemu_start(const struct qemu_command *cmd, struct qemu *q, struct err *err)
 	return 0;
 }
 
+static int write_identity(const char *vm, pid_t pid)
+{
+	_cleanup_free_ char *path = runtime_path(vm, "pid"), *text = process_identity(pid);
+	_cleanup_close_ int fd = text ? open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600) :
+				 -1;
+
+	if (!text)
+		return -ESRCH;
+	return fd < 0 ? -errno : write_all(fd, text, strlen(text));
+}
+
+int qemu_adopt(const char *vm, const char *socket, pid_t pid, struct err *err)
+{
+	_cleanup_free_ char *path = runtime_path(vm, "qmp");
+	int r = runtime_dir(err);
+
+	if (r < 0)
+		return r;
+	r = write_identity(vm, pid);
+	unlink(path);
+	if (r == 0 && symlink(socket, path) < 0)
+		r = -errno;
+	return r < 0 ? fail(err, r, .what = "cannot create", .value = path,
+			    .why = strerror(-r)) : 0;
+}
+
+/* Whoever listens on a socket that was not made here may be another one by now. */
+static bool is_another(const char *vm, const char *path, pid_t pid)
+{
+	_cleanup_free_ char *adopted = runtime_path(vm, "pid"), *known = NULL, *now = NULL;
+	struct stat st;
+
+	if (lstat(path, &st) < 0 || !S_ISLNK(st.st_mode))
+		return false;
+	known = read_text(adopted, 64);
+	now = process_identity(pid);
+	return !known || !now || !streq(known, now);
+}
+
 int qemu_attach(const char *vm, double seconds, struct qemu *q, struct err *err)
 {
 	_cleanup_free_ char *path = runtime_path(vm, "qmp");
@@ -325,6 +365,10 @@ int qemu_attach(const char *vm, double seconds, struct qemu *q, struct err *err)
 	q->qmp = qmp_open(path, deadline_in(seconds), &r, &monitor_err);
 	if (q->qmp) {
 		q->pid = jsonsock_pid(q->qmp->js);
+		if (is_another(vm, path, q->pid)) {
+			qemu_release(q);
+			return -ESRCH;
+		}
 		q->pidfd = q->pid > 0 ? pidfd_open(q->pid, 0) : -1;
 		q->log_from = qemu_log_size(vm);
 		return 0;

@@ -76,6 +76,14 @@ int qemu_start(const struct qemu_command *cmd, struct qemu *q, struct err *err);
  */
 int qemu_attach(const char *vm, double seconds, struct qemu *q, struct err *err);
 
+/**
+ * qemu_adopt - have qemu_attach() find a QEMU that someone else started
+ * @socket: absolute path of its monitor
+ *
+ * For as long as @pid lives: another process on that socket is not the VM's.
+ */
+int qemu_adopt(const char *vm, const char *socket, pid_t pid, struct err *err);
+
 /* Ask it to quit and wait until it has. */
 int qemu_quit(struct qemu *q, struct err *err);
 

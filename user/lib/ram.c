@@ -17,6 +17,7 @@ struct node {
 
 /* What the user's command line says, as far as RAM is concerned. */
 struct scan {
+	bool copy;			/* RAM may be anywhere */
 	struct strv argv;		/* without -S */
 	struct ram_file *backends;	/* made by the user */
 	size_t nbackends;
@@ -105,7 +106,11 @@ static int parse_option_size(const struct qemuopt *opt, const char *text, uint64
 static int scan_m(struct scan *s, const struct qemuopt *opt, struct json_object *kv,
 		  struct err *err)
 {
-	return keyval(kv, "size") ? parse_option_size(opt, keyval(kv, "size"), MIB, &s->m, err) : 0;
+	const char *size = keyval(kv, "size");
+
+	if (!size || (s->copy && size_parse(size, MIB, &s->m) == 0))
+		return 0;
+	return parse_option_size(opt, size, MIB, &s->m, err);
 }
 
 static int scan_object(struct scan *s, const struct qemuopt *opt, struct json_object *kv,
@@ -115,7 +120,7 @@ static int scan_object(struct scan *s, const struct qemuopt *opt, struct json_ob
 	uint64_t size;
 	int r;
 
-	if (!type || !streq(type, "memory-backend-file"))
+	if (!type || !streq(type, "memory-backend-file") || s->copy)
 		return 0;
 	if (!id)
 		return refuse_with(err, opt, "it has no id", "add id=NAME");
@@ -215,6 +220,7 @@ static int scan_argv(struct scan *s, const struct ram_request *req, struct err *
 	size_t pos = 0;
 	int r;
 
+	s->copy = !req->dir;
 	s->chardevs = json_object_new_object();
 	while (qemuopt_next(req->argv, &pos, &opt)) {
 		if (streq(opt.name, "S")) {
@@ -406,6 +412,26 @@ static int plan_numa(const struct scan *s, const struct ram_request *req, struct
 	return 0;
 }
 
+/* RAM stays QEMU's own: only its size may be asked for. */
+static int plan_copy(const struct scan *s, const struct ram_request *req, struct ram_plan *plan,
+		     struct err *err)
+{
+	uint64_t ram;
+	int r = ram_option(req, &ram, err);
+
+	if (r < 0)
+		return r;
+	if (req->nsizes > 1)
+		return fail(err, -EINVAL, .exit = CPR_EXIT_USAGE, .what = "--ram",
+			    .value = fmt("%zu sizes", req->nsizes),
+			    .why = "in copy mode cpr-helper adds no memory for NUMA nodes",
+			    .remedy = "give one size, and each node its own memdev=");
+	if (ram && s->m && s->m != ram)
+		return sizes_differ(ram, "-m", s->m, err);
+	plan->base = ram ? ram : s->m;
+	return 0;
+}
+
 static int plan_agent(const struct scan *s, const struct ram_request *req, struct ram_plan *plan,
 		      struct err *err)
 {
@@ -443,10 +469,11 @@ int ram_plan(const struct ram_request *req, struct ram_plan *plan, struct err *e
 		add_file(&plan->files, &plan->nfiles, s.backends[i].id, s.backends[i].name,
 			 s.backends[i].size);
 	plan->paused = s.paused;
-	r = s.nnodes ? plan_numa(&s, req, plan, err) : plan_flat(&s, req, plan, err);
+	r = s.copy ? plan_copy(&s, req, plan, err) :
+	    s.nnodes ? plan_numa(&s, req, plan, err) : plan_flat(&s, req, plan, err);
 	if (r < 0)
 		return r;
-	if (!s.m) {
+	if (!s.m && plan->base) {
 		strv_push(&plan->argv, "-m");
 		strv_push(&plan->argv, size_exact(plan->base));
 	}

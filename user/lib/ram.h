@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * How a guest's RAM is put on cprfs: a command line for QEMU becomes another
- * one, with a memory-backend-file for all of its RAM. Pure: nothing here looks
+ * one, with a memory-backend-file for all of its RAM. In copy mode it is left
+ * where QEMU has it. Pure: nothing here looks
  * at the machine.
  */
 #ifndef CPR_RAM_H
@@ -23,7 +24,7 @@ struct ram_file {
 
 /**
  * struct ram_request - what the user asked for
- * @dir: the VM's directory
+ * @dir: the VM's directory; NULL in copy mode
  * @sizes: of --ram, in bytes; one in all, or one for each NUMA node
  * @nsizes: how many; 0 without --ram
  * @agent: path of a socket to add a guest agent's channel on, or NULL
@@ -44,7 +45,8 @@ struct ram_request {
  * @argv: arguments to start QEMU with
  * @files: to be created before that
  * @nfiles: how many
- * @base: bytes of the machine's RAM; @files may hold more (an NVDIMM, say)
+ * @base: bytes of the machine's RAM; @files may hold more (an NVDIMM, say); 0 in
+ *	copy mode if it is not given: QEMU knows
  * @agent: socket of the guest agent's channel, or NULL
  * @paused: the user gave -S, which is not in @argv
  *

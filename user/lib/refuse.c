@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 
+#include "cprfs.h"
 #include "refuse.h"
 
 int refuse_with(struct err *err, const struct qemuopt *opt, const char *why, const char *remedy)
@@ -42,6 +43,20 @@ static const struct { const char *prefix, *why, *remedy; } objects[] = {
 	{ "sev-", "a confidential guest cannot be handed over", "leave it out" },
 	{ "tdx-", "a confidential guest cannot be handed over", "leave it out" },
 };
+
+/* Refused only because the RAM has to stay where it is. */
+static const char *const for_place[] = {
+	"mem-path", "memory-backend-ram", "memory-backend-memfd", "memory-backend-shm",
+};
+
+/* Whether copy mode can do with it. */
+static bool copied(const char *dir, const char *what)
+{
+	for (size_t i = 0; !dir && i < ARRAY_SIZE(for_place); i++)
+		if (streq(for_place[i], what))
+			return true;
+	return false;
+}
 
 /* Files of the VM's directory that have another use. */
 static const char *const reserved[] = {
@@ -86,6 +101,19 @@ static int check_backend_file(const struct qemuopt *opt, struct json_object *kv,
 	return 0;
 }
 
+/* Its content is in the state file, and QEMU writes it back from there. */
+static int check_copied_file(const struct qemuopt *opt, struct json_object *kv, struct err *err)
+{
+	const char *path = keyval(kv, "mem-path");
+
+	if (path && startswith(path, CPRFS_ROOT "/"))
+		return refuse_with(err, opt, "this memory is in the handover region, and copy mode "
+				   "would copy it", "leave --ram-mode copy out");
+	if (keyval_on(kv, "readonly") || keyval_on(kv, "rom"))
+		return refuse_with(err, opt, "read-only memory is not supported", "leave it out");
+	return 0;
+}
+
 static int check_object(const struct qemuopt *opt, struct json_object *kv, const char *dir,
 			struct err *err)
 {
@@ -93,9 +121,10 @@ static int check_object(const struct qemuopt *opt, struct json_object *kv, const
 
 	for (size_t i = 0; type && i < ARRAY_SIZE(objects); i++)
 		if (startswith(type, objects[i].prefix))
-			return refuse_with(err, opt, objects[i].why, objects[i].remedy);
+			return copied(dir, objects[i].prefix) ? 0 :
+			       refuse_with(err, opt, objects[i].why, objects[i].remedy);
 	if (type && streq(type, "memory-backend-file"))
-		return check_backend_file(opt, kv, dir, err);
+		return dir ? check_backend_file(opt, kv, dir, err) : check_copied_file(opt, kv, err);
 	if (type && startswith(type, "memory-backend"))
 		return refuse_with(err, opt, "this kind of memory is not known to survive a kexec",
 				   NOT_RAM);
@@ -107,7 +136,10 @@ static int check_device(const struct qemuopt *opt, struct json_object *kv, const
 {
 	const char *driver = keyval(kv, "driver");
 
-	(void)dir;
+	if (driver && startswith(driver, "vfio-") && !dir)
+		return refuse_with(err, opt, "in copy mode the guest's memory lies elsewhere "
+				   "afterwards, and what a device may reach could not be compared",
+				   "leave it out, or have the RAM in the region");
 	if (driver && startswith(driver, "vfio-") && !streq(driver, "vfio-pci"))
 		return refuse_with(err, opt, "of passed-through devices only PCI ones are handed over",
 				   "leave it out, or use vfio-pci");
@@ -215,7 +247,7 @@ static const struct {
 int refuse_option(const struct qemuopt *opt, const char *dir, struct err *err)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(never); i++)
-		if (streq(opt->name, never[i].name))
+		if (streq(opt->name, never[i].name) && !copied(dir, never[i].name))
 			return refuse_with(err, opt, never[i].why, never[i].remedy);
 	for (size_t i = 0; opt->value && i < ARRAY_SIZE(checks); i++) {
 		_cleanup_json_ struct json_object *kv = NULL;

@@ -8,7 +8,8 @@
 
 /**
  * refuse_option - look at one option
- * @dir: the VM's directory, where memory files are welcome
+ * @dir: the VM's directory, where memory files are welcome; NULL in copy mode: all
+ *	RAM goes into the state file, so that it may be anywhere
  *
  * Returns: 0 if nothing speaks against it, or -EOPNOTSUPP.
  */

@@ -109,7 +109,7 @@ static int load(struct qmp *qmp, const char *state, const char *runstate, deadli
 		struct err *err)
 {
 	_cleanup_json_ struct json_object *previous = NULL;
-	int r = migration_setup(qmp, &previous, err);
+	int r = migration_setup(qmp, &migration_in_place, &previous, err);
 
 	if (r == 0)
 		r = leave_disks(qmp, err);

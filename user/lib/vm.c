@@ -5,6 +5,7 @@
 
 #include "cprfs.h"
 #include "manifest.h"
+#include "size.h"
 #include "vm.h"
 
 #define LIST_ATTACH_S 3
@@ -49,6 +50,20 @@ int vm_refresh(struct vm *vm, struct err *err)
 	return 0;
 }
 
+int region_ready(struct genl *genl, struct err *err)
+{
+	struct cpr_region region;
+	int r = genl_region(genl, &region, err);
+
+	if (r < 0)
+		return r;
+	if (!region.formatted)
+		return fail(err, -ENODEV, .exit = CPR_EXIT_REFUSED, .what = "handover region",
+			    .value = size_human(region.size), .why = "it is not formatted",
+			    .remedy = "'cpr-helper format'");
+	return cprfs_mounted() ? 0 : cprfs_mount(err);
+}
+
 int vm_do(struct vm *vm, int cmd, struct err *err)
 {
 	int r = genl_vm_do(vm->genl, cmd, vm->name, NULL, err);
@@ -79,6 +94,20 @@ int vm_manifest(struct vm *vm, struct err *err)
 int vm_manifest_save(struct vm *vm, struct err *err)
 {
 	return manifest_write(vm->dir, vm->manifest, err);
+}
+
+char *vm_state_path(const struct vm *vm)
+{
+	const char *elsewhere = jstr(jget(vm->manifest, "target"), "file");
+
+	return elsewhere ? xstrdup(elsewhere) : vm_path(vm->name, STATE_FILE);
+}
+
+char *vm_part_path(const struct vm *vm)
+{
+	_cleanup_free_ char *state = vm_state_path(vm);
+
+	return xasprintf("%s.part", state);
 }
 
 bool runstate_live(const char *runstate)

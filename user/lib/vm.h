@@ -38,6 +38,9 @@ struct vm {
 int vm_open(struct genl *genl, const char *name, struct vm *vm, struct err *err);
 void vm_close(struct vm *vm);
 
+/* The region bears an image, and cprfs is mounted; mounts it if not. */
+int region_ready(struct genl *genl, struct err *err);
+
 /* Ask the module again. */
 int vm_refresh(struct vm *vm, struct err *err);
 
@@ -52,6 +55,16 @@ int vm_manifest(struct vm *vm, struct err *err);
 
 /* Write vm->manifest. */
 int vm_manifest_save(struct vm *vm, struct err *err);
+
+/**
+ * vm_state_path - where its saved state is, or is to be
+ *
+ * In its directory, unless the manifest names another file. The caller frees it.
+ */
+char *vm_state_path(const struct vm *vm);
+
+/* The same while it is being written. */
+char *vm_part_path(const struct vm *vm);
 
 /* Whether the guest would run on if it were let: not paused by someone. */
 bool runstate_live(const char *runstate);

@@ -43,7 +43,17 @@ start() { # NAME [HELPER OPTION...] [-- QEMU OPTION...]
 	call run "$name" --ram 32M "${options[@]}" -- "${qemu[@]}" "${@:2}"
 	[ "$status" = 0 ] || complain "$err"
 }
-counted() { od -An -tu8 -j32768 -N8 "/run/cpr/$1/ram0" | tr -d ' '; }
+# Of a VM in copy mode through QEMU, for its memory is no file.
+counted() {
+	local file=/run/cpr/$1/ram0
+	if [ ! -e "$file" ]; then
+		file=$tmp/memory
+		rm -f "$file"
+		qmp "$1" "{\"execute\": \"pmemsave\", \"arguments\":
+			{\"val\": 0, \"size\": 32776, \"filename\": \"$file\"}}" >/dev/null
+	fi
+	od -An -tu8 -j32768 -N8 "$file" | tr -d ' '
+}
 # The count of a VM is above, or stays at, a number.
 counts_on() {
 	local i

@@ -105,7 +105,7 @@ assert ($expression), o"
 
 echo 'TAP version 13'
 # shellcheck source-path=SCRIPTDIR
-for part in ${CPR_CLI_PARTS:-usage image validate module update integrity disks pause rehearsal devices}; do
+for part in ${CPR_CLI_PARTS:-usage image validate module update integrity disks pause rehearsal copy devices}; do
 	# shellcheck source=/dev/null
 	. "$here/$part.sh"
 done

@@ -9,6 +9,8 @@
 #   runstate_is NAME STATE
 #   ticks NAME N [SECONDS]               until it has said tick N; why not is kept in the results
 #   boots NAME COMMAND...                a fresh guest, that COMMAND has started, ticks
+#   remember NAME...                     how far each is and what it has, for goes_on
+#   goes_on NAME FILE                    it ticks on from what FILE remembers, with what it had
 #   ask_agent NAME COMMAND               of the guest agent; it may not answer
 #
 # And their devices:
@@ -87,6 +89,20 @@ boots() {
 		"$@" || return
 	fi
 	ticks "$name" 2 100
+}
+
+remember() {
+	local name
+	for name; do
+		echo "$name $(last_tick "$name") $(guest_sum "$name")"
+	done
+}
+
+goes_on() {
+	local name=$1 tick sum
+	read -r _ tick sum < <(grep "^$name " "$2")
+	ticks "$name" $((tick + 3)) 20 && [ "$(guest_sum "$name")" = "$sum" ] && ! guest_corrupt "$name" &&
+		[ "$(grep -ac 'GUEST up' "$(guest_console "$name")")" = 1 ]
 }
 
 ask_agent() {

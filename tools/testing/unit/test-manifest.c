@@ -76,6 +76,13 @@ static const struct { const char *from, *to; } damages[] = {
 	{ "}]}", "}],\"disks\":{}}" },
 	{ "}]}", "}],\"disks\":[5]}" },
 	{ "}]}", "}],\"saved\":{\"digest\":\"x\",\"runstate\":\"running\",\"size\":1,\"qemu\":1}}" },
+	{ "}]}", "}],\"ram_mode\":\"copy\"}" },
+	{ "}]}", "}],\"target\":5}" },
+	{ "}]}", "}],\"target\":{}}" },
+	{ "}]}", "}],\"target\":{\"file\":\"state\"}}" },
+	{ "}]}", "}],\"target\":{\"uri\":\"exec:x\"}}" },
+	{ "}]}", "}],\"target\":{\"file\":\"/x\"},\"saved\":{\"runstate\":\"running\"}}" },
+	{ "}]}", "}],\"target\":{\"uri\":\"exec:x\",\"restore_uri\":\"exec:y\"},\"saved\":{}}" },
 	{ "}]}", "}],\"devices\":{}}" },
 	{ "}]}", "}],\"devices\":[{\"driver\":\"e1000e\"}]}" },
 	{ "}]}", "}],\"devices\":[{\"address\":\"41:00.0\"}]}" },
@@ -103,6 +110,20 @@ TEST(damaged)
 		CHECK_MSG(manifest_read(dir, &m, &err) == -EINVAL && !m, "accepted: %s", text);
 		CHECK(err.why);
 	}
+}
+
+/* Without memory files, and without a digest of what a command took. */
+TEST(copy_mode)
+{
+	_cleanup_json_ struct json_object *m = json_tokener_parse(GOOD);
+	_cleanup_err_ struct err err = { 0 };
+
+	jset_str(m, "ram_mode", RAM_MODE_COPY);
+	jset(m, "memory", json_object_new_array());
+	CHECK_EQ(manifest_check(m, &err), 0);
+	jset(m, "target", json_tokener_parse("{\"uri\":\"exec:x\",\"restore_uri\":\"exec:y\"}"));
+	jset(m, "saved", json_tokener_parse("{\"runstate\":\"running\"}"));
+	CHECK_EQ(manifest_check(m, &err), 0);
 }
 
 TEST(missing)

@@ -681,7 +681,7 @@ TEST(settings_that_exclude_a_save)
 		int r;
 		struct qmp *qmp = open_session(&s, steps, &r, NULL);
 
-		CHECK_EQ(migration_setup(qmp, &previous, &err), -EOPNOTSUPP);
+		CHECK_EQ(migration_setup(qmp, &migration_in_place, &previous, &err), -EOPNOTSUPP);
 		CHECK_EQ(err.exit, CPR_EXIT_REFUSED);
 		CHECK_STR(err.value, names[i]);
 		CHECK(err.why && err.remedy && strstr(err.remedy, names[i]));
@@ -718,7 +718,7 @@ TEST(settings_that_are_changed_and_put_back)
 	int r;
 	struct qmp *qmp = open_session(&s, steps, &r, NULL);
 
-	CHECK_EQ(migration_setup(qmp, &previous, NULL), 0);
+	CHECK_EQ(migration_setup(qmp, &migration_in_place, &previous, NULL), 0);
 	CHECK_EQ(migration_reset(qmp, previous, NULL), 0);
 	CHECK_EQ(migration_reset(qmp, NULL, NULL), 0);
 	finish(&s, qmp);
@@ -750,7 +750,7 @@ TEST(a_migration_under_way)
 		int r;
 		struct qmp *qmp = open_session(&s, steps, &r, NULL);
 
-		CHECK_EQ(migration_setup(qmp, &previous, &err), cases[i].r);
+		CHECK_EQ(migration_setup(qmp, &migration_in_place, &previous, &err), cases[i].r);
 		CHECK(!cases[i].r || err.exit == CPR_EXIT_BUSY);
 		finish(&s, qmp);
 	}
@@ -782,7 +782,7 @@ TEST(settings_that_cannot_be_told)
 		int r;
 		struct qmp *qmp = open_session(&s, steps, &r, NULL);
 
-		CHECK_EQ(migration_setup(qmp, &previous, &err), cases[i].r);
+		CHECK_EQ(migration_setup(qmp, &migration_in_place, &previous, &err), cases[i].r);
 		CHECK(err.set);
 		finish(&s, qmp);
 	}

@@ -242,6 +242,77 @@ TEST(qemu_key_value_syntax)
 	CHECK(!array);
 }
 
+/* In copy mode RAM may be anywhere, and is left there. */
+static int copy_plan_of(const char *ram, const char *line, struct ram_plan *out, struct err *err)
+{
+	_cleanup_strv_ struct strv argv = { 0 };
+	uint64_t sizes[8];
+	struct ram_request req = {
+		.sizes = sizes, .nsizes = parse_ram(ram, sizes), .argv = &argv,
+	};
+
+	split(line, &argv);
+	return ram_plan(&req, out, err);
+}
+
+static const struct {
+	const char *ram, *in, *out;
+	uint64_t base;
+} copied[] = {
+	{ "64M", "-M q35", "-M q35 -m 64M", 64 * MIB },
+	{ "", "-m 63 -S", "-m 63", 63 * MIB },
+	{ "", "-M q35", "-M q35", 0 },
+	{ "", "-m 8M -mem-path /dev/hugepages", "-m 8M -mem-path /dev/hugepages", 8 * MIB },
+	{ "", "-m 8M -object memory-backend-memfd,id=m,size=8M -numa node,memdev=m",
+	  "-m 8M -object memory-backend-memfd,id=m,size=8M -numa node,memdev=m", 8 * MIB },
+	{ "", "-m 8M -object memory-backend-file,id=m,size=8M,mem-path=/tmp/x",
+	  "-m 8M -object memory-backend-file,id=m,size=8M,mem-path=/tmp/x", 8 * MIB },
+};
+
+static const struct {
+	const char *ram, *in, *words;
+} not_copied[] = {
+	{ "8M", "-m 16M", "-m gives 16M" },
+	{ "8M,8M", "-M q35", "2 sizes" },
+	{ "", "-object memory-backend-file,id=m,size=8M,mem-path=" DIR "/x,share=on", "region" },
+	{ "", "-object memory-backend-file,id=m,size=8M,mem-path=/tmp/x,readonly=on", "read-only" },
+	{ "", "-object memory-backend-epc,id=e,size=8M", "SGX" },
+	{ "", "-object sev-guest,id=s", "confidential" },
+	{ "", "-device vfio-pci,host=00:02.0", "lies elsewhere" },
+	{ "", "-incoming defer", "not received" },
+	{ "", "-m 8M,slots=2,maxmem=1G", "plugged later" },
+};
+
+TEST(copy_mode_leaves_memory_where_it_is)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(copied); i++) {
+		_cleanup_plan_ struct ram_plan p = { 0 };
+		_cleanup_free_ char *line = NULL;
+		_cleanup_err_ struct err err = { 0 };
+
+		CHECK_MSG(copy_plan_of(copied[i].ram, copied[i].in, &p, &err) == 0, "'%s': %s",
+			  copied[i].in, err.why);
+		line = strv_join(&p.argv, " ");
+		CHECK_STR(line, copied[i].out);
+		CHECK_EQ(p.base, copied[i].base);
+		CHECK_EQ(p.nfiles, 0);
+	}
+}
+
+TEST(what_copy_mode_refuses)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(not_copied); i++) {
+		_cleanup_plan_ struct ram_plan p = { 0 };
+		_cleanup_err_ struct err err = { 0 };
+		int r = copy_plan_of(not_copied[i].ram, not_copied[i].in, &p, &err);
+
+		CHECK_MSG(r < 0, "'%s' is accepted", not_copied[i].in);
+		CHECK_MSG(r == 0 || strstr(fmt("%s %s", err.value ? err.value : "", err.why),
+					   not_copied[i].words),
+			  "'%s': '%s' lacks '%s'", not_copied[i].in, err.why, not_copied[i].words);
+	}
+}
+
 int main(void)
 {
 	return ktap_run();
