@@ -240,7 +240,7 @@ again_tests() {
 	holds 'with all' all_are held
 	refuses 'abort under the next kernel' 5 "cpr-helper: VM 'a': it is held, and was saved under another kernel" abort a
 	for point in restore-claimed:kill:a restore-started:kill:b restore-loaded:kill:c; do
-		faulty "$point" restore --all -j2
+		faulty "$point" restore --all -j1
 		holds "restore --all after $point" test "$status" = 137
 	done
 	call restore --all
