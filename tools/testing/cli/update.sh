@@ -101,7 +101,7 @@ c: running, would be saved' save --all --dry-run
 		kill -CONT "$(halted)"
 		finished
 		holds 'the update has failed' test "$status" = 1
-		holds 'by that' grep -q '^cpr-helper: .*interrupted$' "$tmp/err"
+		holds 'by that' grep -q '^cpr-helper: .*interrupted' "$tmp/err"
 		holds 'all guests run on' all_go_on
 		holds 'nothing is left of it' nothing_left
 	done
