@@ -105,9 +105,16 @@ static int check(const struct qemuopt *opt, struct err *err)
 /* Where a QEMU with -daemonize was started is forgotten: it has gone to /. */
 static const char *const file_keys[] = { "file", "filename", "path", "mem-path", "romfile", "dir" };
 static const char *const file_options[] = {
-	"", "kernel", "initrd", "dtb", "bios", "hda", "hdb", "hdc", "hdd", "cdrom", "fda", "fdb",
-	"pflash", "mem-path", "pidfile", "D",
+	"", "kernel", "initrd", "dtb", "bios", "cdrom", "fda", "fdb", "pflash", "mem-path", "pidfile",
+	"D",
 };
+
+/* "hd" and a letter is a disk, too. */
+static bool takes_file(const char *option)
+{
+	return has(file_options, ARRAY_SIZE(file_options), option) ||
+	       (startswith(option, "hd") && strlen(option) == 3);
+}
 
 /* A protocol, or a driver, has a colon. */
 static bool is_relative(const char *path)
@@ -137,8 +144,7 @@ static int check_relative(const struct qemuopt *opt, struct err *err)
 	if (streq(opt->name, "append"))
 		return 0;
 	kv = keyval_parse(opt->value, IMPLIED);
-	if (!names_relative(kv) && !(has(file_options, ARRAY_SIZE(file_options), opt->name) &&
-				     is_relative(opt->value)))
+	if (!names_relative(kv) && !(takes_file(opt->name) && is_relative(opt->value)))
 		return 0;
 	return refuse_with(err, opt, "-daemonize has QEMU forget what this path is relative to",
 			   "start that QEMU with whole paths");

@@ -17,6 +17,7 @@ guests=(copied adopted)
 socket=/run/hand.qmp
 
 guest_argv() { # NAME
+	# shellcheck disable=SC2054 # these commas are QEMU's
 	argv=(-M q35,accel=kvm -cpu host -nodefaults -display none -no-reboot -m 128M
 		-kernel /lab/guest/vmlinuz -initrd /lab/guest/initrd
 		-append "console=ttyS0 quiet panic=-1 no_console_suspend blob=16M"

@@ -76,6 +76,7 @@ static const struct { const char *in, *words; } bad[] = {
 	{ "-daemonize a.img", "relative to" },
 	{ "-daemonize -chardev file,id=c,path=c", "relative to" },
 	{ "-kernel k -daemonize", "relative to" },
+	{ "-daemonize -hdb b.img", "relative to" },
 	{ "-daemonize -blockdev {\"driver\":\"qcow2\",\"file\":{\"driver\":\"file\",\"filename\":\"a\"}}",
 	  "relative to" },
 	{ "-device vfio-pci,host=00:02.0", "passed-through" },
