@@ -7,15 +7,6 @@ start_copy() { # NAME SIZE [QEMU OPTION...]
 	call run "$1" --ram-mode copy -- "${qemu[@]}" -m "$2" "${@:3}"
 	[ "$status" = 0 ] || complain "$err"
 }
-kill_qemu() { # NAME
-	local pid
-	pid=$(pid_of "$1") && kill -9 "$pid" || return
-	while [ -d "/proc/$pid" ]; do sleep 0.02; done
-}
-next_host() { # NAME: its QEMU is gone, and the VM is held
-	kill_qemu "$1" || return
-	sed -i 's/^saved/held/' "$CPR_FAKE/vm.$1"
-}
 migration_is_as_it_was() { # NAME
 	qmp "$1" '{"execute": "query-migrate-capabilities"}' | python3 -c '
 import json, sys

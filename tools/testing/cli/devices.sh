@@ -73,10 +73,7 @@ config() { # NAME ADDRESS
 monitor() { qmp "$1" '{"execute": "human-monitor-command", "arguments": {"command-line": "'"$2"'"}}'; }
 # QEMU dies in postmigrate, and the next kernel has no driver for the device.
 leave_kernel() {
-	kill -9 "$(pid_of v)"
-	while [ -n "$(pid_of v 2>/dev/null)" ]; do sleep 0.05; done
-	sed -i 's/^saved/held/' "$CPR_FAKE/vm.v"
-	reseal v
+	next_host v
 	rm -f "$root/sys/bus/pci/devices/$nic/driver"
 	echo >"$root/sys/bus/pci/devices/$nic/driver_override"
 	: >"$CPR_FAKE/log"

@@ -44,13 +44,6 @@ works() { # DESCRIPTION HELPER-ARGUMENT...
 	holds "$what" test "$status" = 0
 	[ "$status" = 0 ] || complain "$err"
 }
-# A saved VM as the next kernel finds it.
-jump() { # NAME
-	local pid
-	pid=$(pid_of "$1") && kill -9 "$pid" || return
-	while [ -d "/proc/$pid" ]; do sleep 0.02; done
-	sed -i 's/^saved/held/' "$CPR_FAKE/vm.$1"
-}
 # A restore that is refused for a disk, and leaves the VM as it was.
 differs() { # DESCRIPTION DISK FILE REASON [HELPER OPTION...]
 	local what=$1 words="^cpr-helper: disk '$2': '$3'$4"
@@ -73,6 +66,7 @@ import json
 m = json.load(open('$tmp/manifest'))
 $1
 json.dump(m, open('/run/cpr/d/manifest.json', 'w'))"
+	reseal d
 }
 job_ends() { # NAME: the block job j, which has to be told when it is ready
 	local i
@@ -178,7 +172,7 @@ disks_tests() {
 		'name': 'second', 'path': '$dir/plain', 'kind': 'file', 'size': $(stat -c %s "$dir/plain"),
 		'inode': $(stat -c %i "$dir/plain"), 'mtime': $(date -r "$dir/plain" +%s%N),
 		'head': [k for k in m['saved']['disks'] if k.get('path', '').endswith('/boot')][0]['head']}"
-	jump d
+	next_host d
 
 	# ---- what may have changed ----
 	touch -r "$dir/plain" "$tmp/plain-time"
@@ -223,14 +217,14 @@ disks_tests() {
 	# ---- untouched ----
 	before=$(counted d)
 	call save d
-	jump d
+	next_host d
 	call restore d
 	holds 'disks that nobody touched' test "$status$err" = 0
 	holds 'the guest goes on with them' counts_on d "$before"
 
 	# ---- an older manifest, and a damaged one ----
 	call save d
-	jump d
+	next_host d
 	cp /run/cpr/d/manifest.json "$tmp/manifest"
 	damage_disks 'm["saved"]["disks"] = [1]'
 	refuses 'a damaged record' 1 "cpr-helper: manifest 'manifest.json': 'saved.disks' is not a list of disks" restore d

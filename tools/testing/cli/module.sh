@@ -116,6 +116,17 @@ xxh3() { # FILE
 }
 # The digest of the manifest as it is now, as if the VM had been sealed so.
 reseal() { echo "$(xxh3 "/run/cpr/$1/manifest.json") - " >"$CPR_FAKE/digests.$1"; }
+kill_qemu() { # NAME
+	local pid
+	pid=$(pid_of "$1") && kill -9 "$pid" || return
+	while [ -d "/proc/$pid" ]; do sleep 0.02; done
+}
+# A saved VM as the next kernel finds it: sealed as it was, its QEMU gone.
+next_host() { # NAME
+	kill_qemu "$1" || return
+	sed -i 's/^saved/held/' "$CPR_FAKE/vm.$1"
+	reseal "$1"
+}
 gone() { ! [ -e "/run/cpr/$1" ]; }
 manifest() { # NAME EXPRESSION of m
 	python3 -c "
@@ -241,9 +252,8 @@ module_tests() {
 	count_before=$(counted a)
 	cp /run/cpr/a/state "$tmp/state"
 	cp /run/cpr/a/manifest.json "$tmp/manifest"
-	kill -9 "$(pid_of a)"
-	while [ -n "$(pid_of a 2>/dev/null)" ]; do sleep 0.05; done
-	sed -i 's/^saved/held/' "$CPR_FAKE/vm.a"
+	next_host a
+	rm "$CPR_FAKE/digests.a"
 	refuses 'a VM that was sealed without a digest' 1 \
 		"cpr-helper: manifest '/run/cpr/a/manifest.json': no digest of it was sealed, so nothing proves it" restore a
 	reseal a

@@ -85,25 +85,18 @@ next_tests() { # QEMU
 	json 'save for a newer QEMU' "o['vms'][0]['qemu']['version'].startswith('$("$tmp/next" --version |
 		sed -n '1s/.*version \([0-9.]*\).*/\1/p')') and o['vms'][0]['rehearsal']" save n --qemu "$tmp/next"
 	[ "$status" = 0 ] || complain "$err"
-	lose_qemu n
+	next_host n
 	call restore n
 	holds 'and restore with it' test "$status" = 0
 	[ "$status" = 0 ] || complain "$err"
 	holds 'the guest runs on there' counts n
 	json 'and back' "o['vms'][0]['rehearsal']" save n --qemu "$tmp/qemu"
 	[ "$status" = 0 ] || complain "$err"
-	lose_qemu n
+	next_host n
 	call restore n
 	holds 'restored as before' counts n
 	end n
 }
-# As after a kexec.
-lose_qemu() { # NAME
-	kill -9 "$(pid_of "$1")"
-	while state_is "$1" saved postmigrate 2>/dev/null; do sleep 0.05; done
-	sed -i 's/^saved/held/' "$CPR_FAKE/vm.$1"
-}
-
 # With a network of its own, and so its QEMU.
 helper_apart() { unshare --net "$CPR_HELPER_FAKE" "$@"; }
 
@@ -204,7 +197,7 @@ rehearsal_tests() {
 	holds 'save for another QEMU' test "$status" = 0
 	[ "$status" = 0 ] || complain "$err"
 	at=$(counted r)
-	lose_qemu r
+	next_host r
 	rm -f "$tmp/third.log"
 	call restore r
 	holds 'that one is started' test -s "$tmp/third.log"
