@@ -64,7 +64,7 @@ counts_on() {
 	return 1
 }
 stands_still() { local a; a=$(counted "$1"); sleep 0.3; [ "$(counted "$1")" = "$a" ]; }
-counts() { counts_on "$1" 0 && ! stands_still "$1"; }
+counts() { counts_on "$1" 0 && counts_on "$1" "$(counted "$1")"; }
 qmp() { # NAME COMMAND: the reply
 	python3 - "/run/cpr-helper/$1.qmp" "$2" <<-'EOF'
 		import json, socket, sys
