@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# faults.sh - an update of four guests fails, or is killed, at each of its steps, on
-# one kernel; QEMU hangs, is killed, or finds no room. After each, all guests run on
-# with the memory they had. No jump is made: of the kernel's side all is done but it.
+# faults.sh [POINT...] - an update of four guests fails, or is killed, at each of its
+# steps, or at those that are named, on one kernel; QEMU hangs, is killed, or finds no
+# room. After each, all guests run on with the memory they had. No jump is made: of the
+# kernel's side all is done but it.
 set -u
 
 # shellcheck source-path=SCRIPTDIR
@@ -13,6 +14,10 @@ set -u
 
 faulty=/usr/libexec/cpr-selftests/cpr-helper
 guests=(vm1 vm2 vm3 vm4)
+points=("$@")
+[ $# -gt 0 ] || mapfile -t points < <("$faulty" --fault-points)
+# They are looked at after each of them: a tick is not to take long.
+guest_blob=4M
 declare -A tick sum
 
 to_kernel=(update --kernel "$(uname -r)")
@@ -75,7 +80,7 @@ come_by() { # POINT ACTION
 
 test_failures() {
 	local point
-	for point in $("$faulty" --fault-points); do
+	for point in "${points[@]}"; do
 		check "$point fails" exits 1 4 6 -- come_by "$point" fail
 		[[ $point != abort-* ]] || check "abort --all again" cpr-helper abort --all
 		check "$point fails: all run on" all_go_on
@@ -85,7 +90,7 @@ test_failures() {
 
 test_kills() {
 	local point
-	for point in $("$faulty" --fault-points); do
+	for point in "${points[@]}"; do
 		check "$point: killed" exits 137 -- come_by "$point" kill
 		check "$point: killed, aborted" exits 0 3 -- cpr-helper abort --all
 		check "$point: killed, all run on" all_go_on

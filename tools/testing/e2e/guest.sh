@@ -4,7 +4,7 @@
 # Guests of scenarios, after lib.sh: the module, a guest on it, its QMP.
 #
 #   load_module [region=...]             KVM and the module
-#   start_guest NAME SIZE [OPTION...] [-- QEMU-ARGUMENT...]
+#   start_guest NAME SIZE [OPTION...] [-- QEMU-ARGUMENT...]   with $guest_blob of random bytes
 #   qmp NAME COMMAND                     and the line that answers it
 #   runstate_is NAME STATE
 #   ticks NAME N [SECONDS]               until it has said tick N; why not is kept in the results
@@ -50,7 +50,7 @@ start_guest() {
 	cpr-helper run "$name" --ram "$size" "${options[@]}" -- \
 		qemu-system-x86_64 -M q35,accel=kvm -cpu host -nodefaults -display none -no-reboot \
 		-kernel /lab/guest/vmlinuz -initrd /lab/guest/initrd \
-		-append "console=ttyS0 quiet panic=-1 no_console_suspend blob=16M" "${port_io_only[@]}" \
+		-append "console=ttyS0 quiet panic=-1 no_console_suspend blob=${guest_blob:-16M}" "${port_io_only[@]}" \
 		-chardev "file,id=ser,path=$(guest_console "$name"),append=on" -serial chardev:ser "$@"
 }
 
