@@ -62,6 +62,9 @@ bench:
 	$(LAB)/install.sh toolbox l1
 	$(LAB)/product.sh
 	$(LAB)/boot.sh --kernel 7.3 --results build/lab/results/bench /lab/bench/dma.sh
+	$(LAB)/toolbox.sh $(MAKE) -s -C user O=$(CURDIR)/build/bench-user
+	$(LAB)/toolbox.sh env ANALYZE=$(ANALYZE) tools/testing/bench/validate.sh \
+		build/bench-user/cpr-helper build/bench-state
 
 check:
 	$(LAB)/install.sh toolbox l1
