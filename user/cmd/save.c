@@ -253,11 +253,15 @@ static int complete(struct vm *vm, struct err *err)
 {
 	_cleanup_free_ char *part = vm_part_path(vm);
 	_cleanup_free_ char *state = vm_state_path(vm);
+	int r;
 
 	if (vm->info.state == CPR_VM_STATE_SAVED)
 		return 0;
-	if (jget(vm->manifest, "saved"))
-		return vm_do(vm, CPR_CMD_VM_SAVE, err);
+	if (jget(vm->manifest, "saved")) {
+		/* It may be known here only: without it on file the guest would be lost. */
+		r = vm_manifest_save(vm, err);
+		return r < 0 ? r : vm_do(vm, CPR_CMD_VM_SAVE, err);
+	}
 	if (access(part, F_OK) < 0 && rename(state, part) < 0)
 		return fail(err, -errno, .what = "state file", .value = state,
 			    .why = strerror(errno));
