@@ -126,24 +126,12 @@ static int silent(struct vm *vm, int code, struct err *err)
 				  "guest run on", vm->name));
 }
 
-/* QEMU has quit, or was killed, and memory and state fit together: that state is loaded. */
-static int abort_in_place(struct vm *vm, struct json_object *result, struct err *err)
-{
-	struct restore_opts opts = RESTORE_DEFAULT;
-	int r = vm_manifest(vm, err);
-
-	if (r < 0)
-		return r;
-	opts.old_qemu = access(jstr(vm->manifest, "binary"), X_OK) == 0;
-	return restore_vm(vm, &opts, result, err);
-}
-
 static int abort_saved(struct vm *vm, struct json_object *result, struct err *err)
 {
 	int r = vm_attach(vm, NULL);
 
 	if (r == -ESRCH)
-		return abort_in_place(vm, result, err);
+		return restore_back(vm, result, err);
 	if (r < 0)
 		return silent(vm, r, err);
 	if (manifest_asleep(vm->manifest))
@@ -187,8 +175,8 @@ int abort_vm(struct vm *vm, struct json_object *result, struct err *err)
 	static int (*const undo[])(struct vm *vm, struct json_object *result, struct err *err) = {
 		[CPR_VM_STATE_RUNNING] = abort_running,
 		[CPR_VM_STATE_SAVED] = abort_saved,
-		[CPR_VM_STATE_SEALED] = abort_in_place,
-		[CPR_VM_STATE_RESTORING] = abort_in_place,
+		[CPR_VM_STATE_SEALED] = restore_back,
+		[CPR_VM_STATE_RESTORING] = restore_back,
 	};
 	enum cpr_vm_state state = vm->info.state;
 	int r;

@@ -153,6 +153,15 @@ int seal_vm(struct vm *vm, struct err *err);
 int restore_vm(struct vm *vm, const struct restore_opts *opts, struct json_object *result,
 	       struct err *err);
 
+/**
+ * restore_back - undo a handover whose QEMU has quit, or was killed
+ * @vm: with its manifest
+ *
+ * Memory and state fit together, so that state is loaded: by the QEMU that the guest
+ * ran in if that is still there, whichever it was saved for.
+ */
+int restore_back(struct vm *vm, struct json_object *result, struct err *err);
+
 /* A restore that was killed once the guest might run: the rest of it. */
 int finish_vm(struct vm *vm, struct json_object *result, struct err *err);
 

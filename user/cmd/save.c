@@ -280,6 +280,15 @@ static int wake_here(struct vm *vm, const char *status, struct err *err)
 	return r < 0 ? r : forget_saved(vm, err);
 }
 
+int restore_back(struct vm *vm, struct json_object *result, struct err *err)
+{
+	struct restore_opts opts = RESTORE_DEFAULT;
+
+	pause_abort(vm);
+	opts.old_qemu = access(jstr(vm->manifest, "binary"), X_OK) == 0;
+	return restore_vm(vm, &opts, result, err);
+}
+
 int rouse_vm(struct vm *vm, struct json_object *result, struct err *err)
 {
 	_cleanup_free_ char *status = NULL;
@@ -297,7 +306,7 @@ int rouse_vm(struct vm *vm, struct json_object *result, struct err *err)
 	if (r == 0)
 		r = seal_vm(vm, err);
 	if (r == 0)
-		r = restore_vm(vm, &RESTORE_DEFAULT, result, err);
+		r = restore_back(vm, result, err);
 	interrupt_defer(deferred);
 	return r;
 }
