@@ -52,25 +52,13 @@ bool wants_abort(const struct cpr_vm *vm)
 	return manifest_read(dir, &manifest, NULL) == 0 && cut_short(vm->name, manifest);
 }
 
-/* QEMU's settings, once: from here on they are their owner's again. */
-static void put_back(struct vm *vm)
-{
-	_cleanup_err_ struct err why = { 0 };
-
-	migration_cancel(vm->qemu.qmp);
-	if (migration_reset(vm->qemu.qmp, jget(vm->manifest, "previous"), &why) < 0)
-		note("VM '%s': QEMU's settings for migrations are not what they were: %s",
-		     vm->name, why.why);
-	json_object_object_del(vm->manifest, "previous");
-}
-
 /*
  * QEMU cannot go from postmigrate to paused without letting the guest run in
  * between. So a guest that was paused stays there, and its state stays valid.
  */
 static int stay_paused(struct vm *vm, struct err *err)
 {
-	put_back(vm);
+	end_migration(vm);
 	return jget(vm->manifest, "saved") ? vm_manifest_save(vm, err) : forget_saved(vm, err);
 }
 
@@ -79,7 +67,7 @@ static int resume(struct vm *vm, struct err *err)
 	_cleanup_free_ char *status = NULL;
 	int r;
 
-	put_back(vm);
+	end_migration(vm);
 	pause_abort(vm);
 	r = guest_resume(vm->qemu.qmp, err);
 	pause_mark(vm, "resume");
@@ -96,7 +84,7 @@ static int abort_asleep(struct vm *vm, struct json_object *result, struct err *e
 	bool wake = manifest_suspended(vm->manifest);
 	int r;
 
-	put_back(vm);
+	end_migration(vm);
 	r = rouse_vm(vm, result, err);
 	if (r < 0)
 		return r;

@@ -177,6 +177,12 @@ int rouse_vm(struct vm *vm, struct json_object *result, struct err *err);
 #define SAVE_TIMEOUT_S 120
 #define RESTORE_TIMEOUT_S 120
 
+/*
+ * Whatever migration is under way ends, and QEMU's settings are put back, once: from
+ * here on they are their owner's again.
+ */
+void end_migration(struct vm *vm);
+
 /* What save leaves in the manifest and the directory goes away; its pause has ended. */
 int forget_saved(struct vm *vm, struct err *err);
 

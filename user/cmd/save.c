@@ -321,6 +321,17 @@ static void rouse(struct vm *vm)
 		     why.what, why.why ? why.why : "", vm->name);
 }
 
+void end_migration(struct vm *vm)
+{
+	_cleanup_err_ struct err why = { 0 };
+
+	migration_cancel(vm->qemu.qmp);
+	if (migration_reset(vm->qemu.qmp, jget(vm->manifest, "previous"), &why) < 0)
+		note("VM '%s': QEMU's settings for migrations are not what they were: %s",
+		     vm->name, why.why);
+	json_object_object_del(vm->manifest, "previous");
+}
+
 /* One that has just not answered for long is not waited for as long again. */
 static bool answers(struct vm *vm, int code)
 {
@@ -365,23 +376,20 @@ static void let_run(struct vm *vm, bool live, const char *now)
  * Whatever came of it: QEMU as it was, and the guest running if it ran. A QEMU that
  * does not answer is left to an abort, and so is what that has to know.
  */
-static void roll_back(struct vm *vm, const char *runstate, struct json_object *previous, int code,
-		      struct err *err)
+static void roll_back(struct vm *vm, const char *runstate, int code, struct err *err)
 {
 	_cleanup_free_ char *now = NULL;
-	struct qmp *qmp = vm->qemu.qmp;
 
 	qemu_words(vm->name, vm->qemu.log_from, err);
 	if (!answers(vm, code))
 		return;
-	migration_cancel(qmp);
-	migration_reset(qmp, previous, NULL);
+	end_migration(vm);
 	if (manifest_asleep(vm->manifest)) {
 		rouse(vm);
 		return;
 	}
 	take_back(vm);
-	if (migration_settle(qmp, &now, NULL) == 0) {
+	if (migration_settle(vm->qemu.qmp, &now, NULL) == 0) {
 		let_run(vm, runstate_live(runstate), now);
 		pause_mark(vm, "resume");
 		pause_abort(vm);
@@ -546,7 +554,7 @@ static int save_now(struct vm *vm, const char *runstate, struct proof *proof, st
 	if (r == 0)
 		r = commit(vm, part, runstate, proof, err);
 	if (r < 0)
-		roll_back(vm, runstate, previous, r, err);
+		roll_back(vm, runstate, r, err);
 	return r;
 }
 
