@@ -174,10 +174,13 @@ void roll_back(struct vm *vm, const char *runstate, int code, struct err *err)
 		return;
 	}
 	take_back(vm);
-	if (migration_settle(vm->qemu.qmp, &now, NULL) == 0) {
-		let_run(vm, runstate_live(runstate), now);
-		pause_mark(vm, "resume");
-		pause_abort(vm);
-		forget_saved(vm, NULL);
+	if (migration_settle(vm->qemu.qmp, &now, NULL) < 0) {
+		note("VM '%s': its QEMU does not end the migration; once it has, 'cpr-helper abort %s' "
+		     "lets the guest run on", vm->name, vm->name);
+		return;
 	}
+	let_run(vm, runstate_live(runstate), now);
+	pause_mark(vm, "resume");
+	pause_abort(vm);
+	forget_saved(vm, NULL);
 }
