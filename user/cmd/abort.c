@@ -52,25 +52,13 @@ bool wants_abort(const struct cpr_vm *vm)
 	return manifest_read(dir, &manifest, NULL) == 0 && cut_short(vm->name, manifest);
 }
 
-/* QEMU's settings, once: from here on they are their owner's again. */
-static void put_back(struct vm *vm)
-{
-	_cleanup_err_ struct err why = { 0 };
-
-	migration_cancel(vm->qemu.qmp);
-	if (migration_reset(vm->qemu.qmp, jget(vm->manifest, "previous"), &why) < 0)
-		note("VM '%s': QEMU's settings for migrations are not what they were: %s",
-		     vm->name, why.why);
-	json_object_object_del(vm->manifest, "previous");
-}
-
 /*
  * QEMU cannot go from postmigrate to paused without letting the guest run in
  * between. So a guest that was paused stays there, and its state stays valid.
  */
 static int stay_paused(struct vm *vm, struct err *err)
 {
-	put_back(vm);
+	end_migration(vm);
 	return jget(vm->manifest, "saved") ? vm_manifest_save(vm, err) : forget_saved(vm, err);
 }
 
@@ -79,7 +67,7 @@ static int resume(struct vm *vm, struct err *err)
 	_cleanup_free_ char *status = NULL;
 	int r;
 
-	put_back(vm);
+	end_migration(vm);
 	pause_abort(vm);
 	r = guest_resume(vm->qemu.qmp, err);
 	pause_mark(vm, "resume");
@@ -96,7 +84,7 @@ static int abort_asleep(struct vm *vm, struct json_object *result, struct err *e
 	bool wake = manifest_suspended(vm->manifest);
 	int r;
 
-	put_back(vm);
+	end_migration(vm);
 	r = rouse_vm(vm, result, err);
 	if (r < 0)
 		return r;
@@ -126,24 +114,12 @@ static int silent(struct vm *vm, int code, struct err *err)
 				  "guest run on", vm->name));
 }
 
-/* QEMU has quit, or was killed, and memory and state fit together: that state is loaded. */
-static int abort_in_place(struct vm *vm, struct json_object *result, struct err *err)
-{
-	struct restore_opts opts = RESTORE_DEFAULT;
-	int r = vm_manifest(vm, err);
-
-	if (r < 0)
-		return r;
-	opts.old_qemu = access(jstr(vm->manifest, "binary"), X_OK) == 0;
-	return restore_vm(vm, &opts, result, err);
-}
-
 static int abort_saved(struct vm *vm, struct json_object *result, struct err *err)
 {
 	int r = vm_attach(vm, NULL);
 
 	if (r == -ESRCH)
-		return abort_in_place(vm, result, err);
+		return restore_back(vm, result, err);
 	if (r < 0)
 		return silent(vm, r, err);
 	if (manifest_asleep(vm->manifest))
@@ -187,8 +163,8 @@ int abort_vm(struct vm *vm, struct json_object *result, struct err *err)
 	static int (*const undo[])(struct vm *vm, struct json_object *result, struct err *err) = {
 		[CPR_VM_STATE_RUNNING] = abort_running,
 		[CPR_VM_STATE_SAVED] = abort_saved,
-		[CPR_VM_STATE_SEALED] = abort_in_place,
-		[CPR_VM_STATE_RESTORING] = abort_in_place,
+		[CPR_VM_STATE_SEALED] = restore_back,
+		[CPR_VM_STATE_RESTORING] = restore_back,
 	};
 	enum cpr_vm_state state = vm->info.state;
 	int r;

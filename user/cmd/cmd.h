@@ -153,6 +153,15 @@ int seal_vm(struct vm *vm, struct err *err);
 int restore_vm(struct vm *vm, const struct restore_opts *opts, struct json_object *result,
 	       struct err *err);
 
+/**
+ * restore_back - undo a handover whose QEMU has quit, or was killed
+ * @vm: with its manifest
+ *
+ * Memory and state fit together, so that state is loaded: by the QEMU that the guest
+ * ran in if that is still there, whichever it was saved for.
+ */
+int restore_back(struct vm *vm, struct json_object *result, struct err *err);
+
 /* A restore that was killed once the guest might run: the rest of it. */
 int finish_vm(struct vm *vm, struct json_object *result, struct err *err);
 
@@ -167,6 +176,34 @@ int rouse_vm(struct vm *vm, struct json_object *result, struct err *err);
 
 #define SAVE_TIMEOUT_S 120
 #define RESTORE_TIMEOUT_S 120
+
+struct proof;
+
+/**
+ * commit_state - see that a state is whole, and make it the one that the VM is saved as
+ * @part: the file that QEMU has written
+ * @runstate: of the guest before
+ * @proof: what it is held against besides; NULL: nothing, as it is to be loaded here
+ */
+int commit_state(struct vm *vm, const char *part, const char *runstate,
+		 const struct proof *proof, struct err *err);
+
+/**
+ * roll_back - undo a save that has failed
+ * @runstate: of the guest before
+ * @code: what it failed with
+ * @err: gets QEMU's last words
+ *
+ * Whatever came of it: QEMU as it was, and the guest running if it ran. A QEMU that
+ * does not answer is left to an abort, and so is what that has to know.
+ */
+void roll_back(struct vm *vm, const char *runstate, int code, struct err *err);
+
+/*
+ * Whatever migration is under way ends, and QEMU's settings are put back, once: from
+ * here on they are their owner's again.
+ */
+void end_migration(struct vm *vm);
 
 /* What save leaves in the manifest and the directory goes away; its pause has ended. */
 int forget_saved(struct vm *vm, struct err *err);

@@ -299,7 +299,10 @@ static int run_on(struct vm *vm, bool live, struct err *err)
 	r = fault_point("restore-pinned", vm->name, err);
 	if (r == 0 && live)
 		r = guest_resume(vm->qemu.qmp, err);
-	if (r < 0)
+	if (r == -ETIMEDOUT)
+		note("VM '%s': whether its guest runs is not known, so its QEMU is left alone; once "
+		     "that answers, 'cpr-helper restore %s' goes on", vm->name, vm->name);
+	else if (r < 0)
 		seal_again(vm, err);
 	return r < 0 ? r : fault_point("restore-resumed", vm->name, err);
 }

@@ -22,6 +22,7 @@
 #include "lib/interrupt.h"
 #include "lib/kernel.h"
 #include "lib/manifest.h"
+#include "lib/pause.h"
 
 /**
  * struct update - what is about to be done
@@ -348,6 +349,7 @@ static int fall_back(struct vm *vm, struct json_object *result)
 
 	note("VM '%s': the new QEMU does not run it; it goes back to the old one", vm->name);
 	old.old_qemu = true;
+	pause_abort(vm);
 	r = restore_vm(vm, &old, result, &why);
 	if (r < 0)
 		err_print(&why, vm->name);

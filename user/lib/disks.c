@@ -78,11 +78,10 @@ static char *identity(const char *dir)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(identities); i++) {
 		_cleanup_free_ char *path = xasprintf("%s/%s", dir, identities[i]);
-		char *text = read_text(path, 4096);
+		_cleanup_free_ char *text = read_text(path, 4096);
 
 		if (text && *text)
 			return xasprintf("%s %s", identities[i], text);
-		free(text);
 	}
 	return NULL;
 }

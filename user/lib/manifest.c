@@ -194,7 +194,9 @@ int json_replace(const char *dir, const char *file, struct json_object *obj, str
 	if (r == 0 && rename(next, path) < 0)
 		r = -errno;
 	if (r == 0)
-		return sync_dir(dir);
+		r = sync_dir(dir);
+	if (r == 0)
+		return 0;
 	unlink(next);
 	return fail(err, r, .what = "cannot write", .value = path, .why = strerror(-r));
 }

@@ -391,10 +391,13 @@ int migration_settle(struct qmp *qmp, char **status, struct err *err)
 	for (;;) {
 		int r = qmp_status(qmp, status, err);
 
-		if (r < 0 || !streq(*status, "finish-migrate") || !deadline_left(deadline))
+		if (r < 0 || !streq(*status, "finish-migrate"))
 			return r;
 		free(*status);
 		*status = NULL;
+		if (!deadline_left(deadline))
+			return fail(err, -ETIMEDOUT, .what = "QEMU's migration",
+				    .value = "finish-migrate", .why = "it does not end");
 		r = next_event(qmp, deadline, STATUS_POLL_MS, "under way", err);
 		if (r < 0)
 			return r;

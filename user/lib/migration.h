@@ -73,7 +73,8 @@ void migration_cancel(struct qmp *qmp);
  * @status: owned by the caller
  *
  * For after migration_cancel(): QEMU lets the guest run, or puts it into
- * postmigrate, a moment later, and must not be told "cont" before.
+ * postmigrate, a moment later, and must not be told "cont" before: it would forget
+ * that. Returns: 0; -ETIMEDOUT if it does not come to an end; or another errno.
  */
 int migration_settle(struct qmp *qmp, char **status, struct err *err);
 

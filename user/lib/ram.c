@@ -267,6 +267,18 @@ static int ram_option(const struct ram_request *req, uint64_t *sum, struct err *
 	return 0;
 }
 
+/* The size of a guest whose RAM is not divided among NUMA nodes here; 0 if none was given. */
+static int one_size(const struct ram_request *req, uint64_t *size, const char *why,
+		    const char *remedy, struct err *err)
+{
+	int r = ram_option(req, size, err);
+
+	if (r < 0 || req->nsizes <= 1)
+		return r;
+	return fail(err, -EINVAL, .exit = CPR_EXIT_USAGE, .what = "--ram",
+		    .value = fmt("%zu sizes", req->nsizes), .why = why, .remedy = remedy);
+}
+
 static int sizes_differ(uint64_t total, const char *option, uint64_t size, struct err *err)
 {
 	return fail(err, -EINVAL, .exit = CPR_EXIT_USAGE, .what = "RAM size",
@@ -310,15 +322,11 @@ static int plan_flat(const struct scan *s, const struct ram_request *req, struct
 {
 	const struct ram_file *own = NULL;
 	uint64_t ram;
-	int r = ram_option(req, &ram, err);
+	int r = one_size(req, &ram, "the guest has no NUMA nodes",
+			 "give one size, or a -numa node option for each", err);
 
 	if (r < 0)
 		return r;
-	if (req->nsizes > 1)
-		return fail(err, -EINVAL, .exit = CPR_EXIT_USAGE, .what = "--ram",
-			    .value = fmt("%zu sizes", req->nsizes),
-			    .why = "the guest has no NUMA nodes",
-			    .remedy = "give one size, or a -numa node option for each");
 	if (s->machine_backend) {
 		own = find_backend(s, s->machine_backend);
 		if (!own)
@@ -417,15 +425,11 @@ static int plan_copy(const struct scan *s, const struct ram_request *req, struct
 		     struct err *err)
 {
 	uint64_t ram;
-	int r = ram_option(req, &ram, err);
+	int r = one_size(req, &ram, "in copy mode cpr-helper adds no memory for NUMA nodes",
+			 "give one size, and each node its own memdev=", err);
 
 	if (r < 0)
 		return r;
-	if (req->nsizes > 1)
-		return fail(err, -EINVAL, .exit = CPR_EXIT_USAGE, .what = "--ram",
-			    .value = fmt("%zu sizes", req->nsizes),
-			    .why = "in copy mode cpr-helper adds no memory for NUMA nodes",
-			    .remedy = "give one size, and each node its own memdev=");
 	if (ram && s->m && s->m != ram)
 		return sizes_differ(ram, "-m", s->m, err);
 	plan->base = ram ? ram : s->m;

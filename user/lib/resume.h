@@ -8,7 +8,7 @@
 /* Long enough for its devices to be used again. */
 #define GUEST_WATCH_S 0.2
 
-/* Let the guest run. Returns: 0; any error means that it has not run. */
+/* Let the guest run. Returns: 0; -ETIMEDOUT if it may run; any other error: it has not. */
 int guest_resume(struct qmp *qmp, struct err *err);
 
 /**

@@ -132,13 +132,15 @@ c: running, would be saved' save --all --dry-run
 	refuses 'abort with nothing left' 3 'cpr-helper: --all: no VM is saved' abort --all
 }
 
+# The QEMU of b, while a helper has its monitor.
+who_maps_b() { grep -l '/run/cpr/b/ram0' /proc/[0-9]*/maps 2>/dev/null | head -n 1 | cut -d/ -f3; }
+
 hang_tests() {
 	local qemu
 	remember_all
 	CPR_TIMEOUT_SCALE=0.1 CPR_FAULT=save-set-up:hang:b behind update --kernel 9.9.9-cpr "${initrd[@]}"
 	soon is_halted
-	qemu=$(fuser /run/cpr/b/ram0 2>/dev/null | tr -d ' ')
-	[ -n "$qemu" ] || qemu=$(grep -l '/run/cpr/b/ram0' /proc/[0-9]*/maps 2>/dev/null | head -n 1 | cut -d/ -f3)
+	qemu=$(who_maps_b)
 	kill -STOP "$qemu"
 	kill -CONT "$(halted)"
 	finished
@@ -157,6 +159,61 @@ hang_tests() {
 	holds 'then it goes on as well' all_go_on
 	holds 'nothing is left of all that' nothing_left
 	holds 'not in QEMU' as_before b
+
+	# ---- while it lets the guest run: whether that runs is not known ----
+	remember_all
+	call save b
+	kill_qemu b
+	CPR_TIMEOUT_SCALE=0.1 CPR_FAULT=restore-pinned:hang behind restore b
+	holds 'a guest is about to be let run' soon is_halted
+	qemu=$(who_maps_b)
+	kill -STOP "$qemu"
+	kill -CONT "$(halted)"
+	finished
+	holds 'when its QEMU hangs' test "$status" = 1
+	holds 'and it may run already' grep -q "^cpr-helper: note: VM 'b': whether its guest runs is not known" "$tmp/err"
+	kill -CONT "$qemu"
+	holds 'what it was saved as is not tried again' soon state_is b running running
+	holds 'its QEMU is left alone' test "$(pid_of b)" = "$qemu"
+	call restore b
+	holds 'restore carries that on' test "$status" = 0
+	holds 'all go on after it' all_go_on
+	holds 'nothing is left of it either' nothing_left
+}
+
+# One that slept is undone by way of its state.
+asleep_tests() {
+	local old
+	start z
+	holds 'a guest' counts z
+	"$here/agent.py" --suspend /run/cpr/z/ram0
+	holds 'it sleeps' soon state_is z running suspended
+	old=$(python3 -c 'import json; print(json.load(open("/run/cpr/z/manifest.json"))["binary"])')
+	CPR_FAULT=save-checked:hang behind save z
+	holds 'it is being saved' soon is_halted
+	mkdir /run/cpr/z/manifest.json.new
+	kill -CONT "$(halted)"
+	finished
+	holds 'its manifest cannot be written' test "$status" = 1
+	holds 'then its QEMU does not quit' state_is z running postmigrate
+	rmdir /run/cpr/z/manifest.json.new
+	call abort z
+	holds 'its abort, when it can' test "$status" = 0
+	holds 'it sleeps on' state_is z running suspended
+	call save z --qemu "$tmp/new"
+	holds 'its save for another QEMU' test "$status" = 0
+	call abort z
+	holds 'and the abort of that' test "$status" = 0
+	holds 'leave it in the one that it had' manifest z "m['binary'] == '$old'"
+	end z
+}
+
+# The last pause of a guest is that of a handover that was undone.
+undone() { # NAME
+	python3 -c "
+import json
+p = json.load(open('/run/cpr/$1/report.json'))['pauses'][-1]
+assert p.get('aborted'), p"
 }
 
 new_qemu() { # FILE CASE: a program that is QEMU, but for what the case does
@@ -184,6 +241,7 @@ c: save for $tmp/new, quit QEMU, seal, restore in the new QEMU" update --qemu "$
 		update --qemu "$tmp/bad" --no-rehearse -j 3
 	holds 'that goes on all the same' all_go_on
 	holds 'in the old one' manifest b "m['binary'] == '$tmp/new'"
+	holds 'by which it was not handed over' undone b
 	holds 'the reason is told' grep -q '^  | bad luck$' <<<"$err"
 	holds 'nothing is left of it' nothing_left
 }
@@ -214,6 +272,9 @@ sweep_tests() {
 		case $point in abort-*) call abort --all ;; esac
 		holds "$point fails: all go on" all_go_on
 		holds "$point fails: nothing is left" nothing_left
+		case $point in
+		seal-* | update-sealed) holds "$point fails: that was no handover" undone a ;;
+		esac
 
 		remember_all
 		come_by "$point" kill
@@ -259,6 +320,7 @@ update_tests() {
 	echo 'this was not to be' >"$CPR_FAKE/fail-jump"
 	crew_tests
 	hang_tests
+	asleep_tests
 	qemu_tests
 	sweep_tests
 	rm "$CPR_FAKE/fail-jump"

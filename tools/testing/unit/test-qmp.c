@@ -788,6 +788,27 @@ TEST(settings_that_cannot_be_told)
 	}
 }
 
+/* It may be told "cont" only then, so what has not ended must not be taken for ended. */
+TEST(a_migration_that_does_not_end)
+{
+	struct script s = { .steps = { HELLO }, .n = 3, .id = 1 };
+	_cleanup_err_ struct err err = { 0 };
+	char *status = NULL;
+	struct session session;
+	struct qmp *qmp;
+	int r;
+
+	for (int i = 0; i < 70; i++)
+		ask(&s, "", "{\"status\": \"finish-migrate\"}");
+	qmp = open_session(&session, s.steps, &r, NULL);
+	setenv("CPR_TIMEOUT_SCALE", "0.02", 1);
+	CHECK_EQ(migration_settle(qmp, &status, &err), -ETIMEDOUT);
+	unsetenv("CPR_TIMEOUT_SCALE");
+	CHECK(!status);
+	CHECK_STR(err.why, "it does not end");
+	finish(&session, qmp);
+}
+
 int main(void)
 {
 	return ktap_run();

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * seal: QEMU quits, and what it has left behind can be changed no more until it is
+ * restored. A step of update, and of the way back of a guest that slept.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+
+#include "cmd.h"
+#include "lib/fault.h"
+#include "lib/integrity.h"
+#include "lib/migration.h"
+#include "lib/pause.h"
+
+#define POSTMIGRATE_S 10
+
+/* Quits QEMU for good; one that was killed in postmigrate has left the same. */
+static int quit(struct vm *vm, deadline_t deadline, struct err *err)
+{
+	int r = vm_attach(vm, NULL);
+
+	pause_mark(vm, "wait");
+	if (r == -ESRCH)
+		return 0;
+	if (r < 0)
+		return fail(err, r, .what = "VM", .value = vm->name, .why = "its QEMU does not answer");
+	r = migration_await_status(vm->qemu.qmp, "postmigrate", deadline, err);
+	if (r == 0)
+		r = qemu_quit(&vm->qemu, err);
+	return r < 0 ? r : fault_point("seal-quit", vm->name, err);
+}
+
+static int quit_and_seal(struct vm *vm, struct err *err)
+{
+	int r = quit(vm, deadline_in(POSTMIGRATE_S), err);
+
+	if (r < 0)
+		return r;
+	pause_mark(vm, "seal");
+	pause_keep(vm);
+	return integrity_commit(vm, CPR_CMD_VM_SEAL, err);
+}
+
+int seal_vm(struct vm *vm, struct err *err)
+{
+	int r = fault_point("seal-begun", vm->name, err);
+
+	if (r == 0)
+		r = quit_and_seal(vm, err);
+	return r < 0 ? r : fault_point("seal-done", vm->name, err);
+}
