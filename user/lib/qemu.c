@@ -24,6 +24,13 @@
 #define WORDS_MAX 4096
 #define WORDS_LINES 20
 
+static bool is_program(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && S_ISREG(st.st_mode) && access(path, X_OK) == 0;
+}
+
 char *find_binary(const char *name)
 {
 	const char *path = getenv("PATH");
@@ -31,12 +38,12 @@ char *find_binary(const char *name)
 	char *next, *dir;
 
 	if (strchr(name, '/'))
-		return access(name, X_OK) == 0 ? realpath(name, NULL) : NULL;
+		return is_program(name) ? realpath(name, NULL) : NULL;
 	copy = xstrdup(path ? path : "/usr/local/bin:/usr/bin:/bin");
 	for (next = copy; (dir = strsep(&next, ":")); ) {
 		_cleanup_free_ char *full = xasprintf("%s/%s", *dir ? dir : ".", name);
 
-		if (access(full, X_OK) == 0)
+		if (is_program(full))
 			return realpath(full, NULL);
 	}
 	return NULL;
