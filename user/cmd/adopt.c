@@ -56,7 +56,8 @@ static int connect_to(struct adopt *a, const char *path, struct err *err)
 	a->socket = realpath(path, NULL);
 	if (!a->socket)
 		return fail(err, -errno, .exit = CPR_EXIT_NOTFOUND, .what = "--qmp", .value = path,
-			    .why = strerror(errno));
+			    .why = strerror(errno),
+			    .remedy = "name a socket that QEMU listens on with -qmp");
 	if (startswith(a->socket, RUNTIME_DIR "/"))
 		return refuse(err, "--qmp", path, "this is the monitor of a VM already",
 			      "'cpr-helper list' shows it");

@@ -164,7 +164,7 @@ copy_tests() {
 	holds 'with the memory that it had' counts_on c "$before"
 	end c
 	start a
-	refuses '--to with RAM in the region' 4 "cpr-helper: --to 'a': its RAM is in the handover region, and stays there" \
+	refuses '--to with RAM in the region' 4 "cpr-helper: VM 'a': --to is for VMs in copy mode; the RAM of this one is in the handover region, and stays there" \
 		save a --to "$disk/y"
 	holds 'that guest runs on' counts a
 	end a
