@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -347,6 +348,25 @@ int qemu_adopt(const char *vm, const char *socket, pid_t pid, struct err *err)
 		r = -errno;
 	return r < 0 ? fail(err, r, .what = "cannot create", .value = path,
 			    .why = strerror(-r)) : 0;
+}
+
+char *qemu_adopted_as(pid_t pid)
+{
+	_cleanup_free_ char *now = process_identity(pid);
+	glob_t found = { 0 };
+	char *vm = NULL;
+
+	if (!now || glob(RUNTIME_DIR "/*.pid", 0, NULL, &found) != 0)
+		return NULL;
+	for (size_t i = 0; !vm && i < found.gl_pathc; i++) {
+		_cleanup_free_ char *known = read_text(found.gl_pathv[i], 64);
+		const char *name = found.gl_pathv[i] + strlen(RUNTIME_DIR "/");
+
+		if (known && streq(known, now))
+			vm = xasprintf("%.*s", (int)(strlen(name) - strlen(".pid")), name);
+	}
+	globfree(&found);
+	return vm;
 }
 
 /* Whoever listens on a socket that was not made here may be another one by now. */
