@@ -3,9 +3,8 @@
  * DOC: The module
  *
  * Claim the region, open its image, hold the devices of its VMs, and offer it:
- * as cprfs, and to netlink. On
- * the way to another kernel the last changes are committed by the reboot
- * notifier, for file systems are not unmounted by a kexec.
+ * as cprfs, and to netlink. On the way to another kernel the last changes are
+ * committed by the reboot notifier, for file systems are not unmounted by a kexec.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 

@@ -33,6 +33,9 @@ static const struct option globals[] = {
 	{ 0 },
 };
 
+#define HELP_COLUMNS 79
+#define HELP_LEFT 18	/* width of the column with the options */
+
 static const char global_help[] =
 	"  --json             print JSON, of version 1\n"
 	"  -v, --verbose      say more\n"
@@ -51,14 +54,40 @@ static void print_help(void)
 	       "5 busy or in another state, 6 partly done.\n", global_help);
 }
 
+/* In lines that a terminal has room for, broken before "[". */
+static void print_synopsis(const struct cmd *cmd)
+{
+	int indent = printf("Usage: cpr-helper %s", cmd->name), column = indent;
+
+	for (const char *part = cmd->synopsis, *next; *part; part = next) {
+		next = strstr(part, " [");
+		next = next ? next + 1 : part + strlen(part);
+		if (column + 1 + (next - part) > HELP_COLUMNS)
+			column = printf("\n%*s", indent, "") - 1;
+		column += printf(" %.*s", (int)(next - part) - (*next != '\0'), part);
+	}
+	putchar('\n');
+}
+
+/* What does not fit into its column has its help below. */
+static void print_opt(const struct opt *o)
+{
+	const char *letter = o->letter ? fmt("-%c, ", o->letter) : "";
+	const char *left = fmt("%s--%s%s%s", letter, o->name, o->arg ? " " : "",
+			       o->arg ? o->arg : "");
+
+	if (strlen(left) > HELP_LEFT)
+		printf("  %s\n  %*s %s\n", left, HELP_LEFT, "", o->help);
+	else
+		printf("  %-*s %s\n", HELP_LEFT, left, o->help);
+}
+
 static void print_cmd_help(const struct cmd *cmd)
 {
-	printf("Usage: cpr-helper %s%s%s\n\n%c%s.\n\nOptions:\n", cmd->name,
-	       *cmd->synopsis ? " " : "", cmd->synopsis, cmd->summary[0] - 'a' + 'A',
-	       cmd->summary + 1);
+	print_synopsis(cmd);
+	printf("\n%c%s.\n\nOptions:\n", cmd->summary[0] - 'a' + 'A', cmd->summary + 1);
 	for (const struct opt *o = cmd->opts; o->name; o++)
-		printf("  --%-16s %s\n", fmt("%s%s%s", o->name, o->arg ? " " : "",
-					     o->arg ? o->arg : ""), o->help);
+		print_opt(o);
 	if (cmd->dry_run)
 		printf("  --dry-run          only tell what would be done\n");
 	fputs(global_help, stdout);
@@ -135,7 +164,8 @@ static int wrong_option(const struct args *args, char **argv, int opt, struct er
 static int count_words(const struct args *args, struct err *err)
 {
 	if (args->argc < args->cmd->min_args)
-		return usage(args, err, "NAME or FILE is missing", NULL);
+		return usage(args, err, fmt("%.*s is missing", (int)strcspn(args->cmd->synopsis, " |"),
+					    args->cmd->synopsis), NULL);
 	if (args->cmd->max_args >= 0 && args->argc > args->cmd->max_args)
 		return usage(args, err, "too many words", args->argv[args->cmd->max_args]);
 	return 0;

@@ -235,7 +235,7 @@ const struct cmd cmd_abort = {
 	.synopsis = "NAME|--all [--jobs N]",
 	.summary = "undo a save, also one that was cut short: the guest runs on",
 	.opts = {
-		{ "all", NULL, "every VM with something to undo; the next kernel is unloaded, too" },
+		{ "all", NULL, "every VM with something to undo, and the loaded kernel" },
 		JOBS_OPTION,
 	},
 	.max_args = 1,

@@ -47,6 +47,18 @@ static int refuse(struct err *err, const char *what, const char *value, const ch
 		    .why = why, .remedy = remedy);
 }
 
+/* Two VMs of one QEMU would be two guests on the same disks after a restore. */
+static int check_adopted(struct adopt *a, const char *path, struct err *err)
+{
+	_cleanup_free_ char *vm = qemu_adopted_as(a->vm.qemu.pid);
+	_cleanup_free_ char *dir = vm ? vm_path(vm, NULL) : NULL;
+
+	if (!vm || streq(vm, a->vm.name) || access(dir, F_OK) < 0)
+		return 0;
+	return refuse(err, "--qmp", path, fmt("this QEMU is VM '%s' already", vm),
+		      fmt("'cpr-helper show %s' tells of it", vm));
+}
+
 static int connect_to(struct adopt *a, const char *path, struct err *err)
 {
 	_cleanup_err_ struct err why = { 0 };
@@ -56,7 +68,8 @@ static int connect_to(struct adopt *a, const char *path, struct err *err)
 	a->socket = realpath(path, NULL);
 	if (!a->socket)
 		return fail(err, -errno, .exit = CPR_EXIT_NOTFOUND, .what = "--qmp", .value = path,
-			    .why = strerror(errno));
+			    .why = strerror(errno),
+			    .remedy = "name a socket that QEMU listens on with -qmp");
 	if (startswith(a->socket, RUNTIME_DIR "/"))
 		return refuse(err, "--qmp", path, "this is the monitor of a VM already",
 			      "'cpr-helper list' shows it");
@@ -68,7 +81,7 @@ static int connect_to(struct adopt *a, const char *path, struct err *err)
 			    .remedy = r == -ETIMEDOUT ? "end whoever is connected to it, or give that "
 			    "QEMU another -qmp socket" : "name a socket that QEMU listens on with -qmp");
 	q->pid = jsonsock_pid(q->qmp->js);
-	return 0;
+	return check_adopted(a, path, err);
 }
 
 /* Whoever made the socket may have given it to QEMU: a vCPU must be its thread. */

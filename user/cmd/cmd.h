@@ -29,7 +29,7 @@ struct args;
 /**
  * struct cmd - a command
  * @name: as it is typed
- * @synopsis: what follows the name
+ * @synopsis: what follows the name; its first word is what must not be missing
  * @summary: one line, for the list of commands
  * @opts: ended by one without a name
  * @min_args, @max_args: how many words it takes beside its options; -1: no limit
@@ -99,7 +99,7 @@ int for_each_vm(const struct each *each, const struct args *args, struct err *er
 double arg_timeout(const struct args *args, double otherwise, struct err *err);
 
 /* How many VMs at the same time: --jobs; negative (with @err) if it is none. */
-#define JOBS_OPTION { "jobs", "N", "so many VMs at the same time (-j N; one for each CPU)", 'j' }
+#define JOBS_OPTION { "jobs", "N", "how many VMs at the same time (one for each CPU)", 'j' }
 int arg_jobs(const struct args *args, struct err *err);
 
 /**

@@ -154,7 +154,7 @@ double arg_timeout(const struct args *args, double otherwise, struct err *err)
 	v = strtod(s, &end);
 	if (end != s && !*end && v > 0 && v <= 86400)
 		return v;
-	return usage(args, err, "--timeout is not a number of seconds from 0 to 86400", s);
+	return usage(args, err, "--timeout is not a number of seconds above 0, up to 86400", s);
 }
 
 int arg_jobs(const struct args *args, struct err *err)

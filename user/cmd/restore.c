@@ -481,7 +481,7 @@ const struct cmd cmd_restore = {
 		{ "all", NULL, "every VM that is sealed or held" },
 		{ "timeout", "SECONDS", "give up loading the state after this long (120)" },
 		{ "full", NULL, "look at every page that devices can reach" },
-		{ "force", "DISK,...", "take these although they changed since the save" },
+		{ "force", "DISK,...", "these disks may have changed since the save" },
 		JOBS_OPTION,
 	},
 	.max_args = 1,

@@ -364,8 +364,7 @@ const struct cmd cmd_run = {
 	.opts = {
 		{ "ram", "SIZE[,SIZE...]", "size of the RAM (512M, 4G); a list: one for each "
 		  "NUMA node" },
-		{ "ram-mode", "MODE", "region (the default), or copy: the RAM is QEMU's own, and "
-		  "each save copies it" },
+		{ "ram-mode", "MODE", "region (the default), or copy: each save copies the RAM" },
 		{ "agent", NULL, "add a channel for the guest agent" },
 	},
 	.min_args = 1,

@@ -331,7 +331,8 @@ static int run_save(const struct args *args, struct err *err)
 const struct cmd cmd_save = {
 	.name = "save",
 	.synopsis = "NAME|--all [--qemu BINARY] [--rehearse|--no-rehearse] [--timeout SECONDS] "
-		    "[--full] [--digest-ram] [--to PATH] [--jobs N]",
+		    "[--full] [--digest-ram] [--to PATH | --uri exec:CMD --restore-uri exec:CMD] "
+		    "[--jobs N]",
 	.summary = "stop a guest and save its device state; abort undoes it",
 	.opts = {
 		{ "all", NULL, "every VM that is running" },
@@ -341,8 +342,8 @@ const struct cmd cmd_save = {
 		{ "qemu", "BINARY", "the QEMU that will load the state (the one it runs in)" },
 		{ "rehearse", NULL, "refuse a guest whose state cannot be loaded on trial" },
 		{ "no-rehearse", NULL, "do not load the state on trial" },
-		{ "to", "PATH", "in copy mode: a file on a disk, or a directory for NAME.state" },
-		{ "uri", "exec:CMD", "in copy mode: a command that takes all, and cannot be checked" },
+		{ "to", "PATH", "copy mode: a file on a disk, or a directory for NAME.state" },
+		{ "uri", "exec:CMD", "copy mode: a command that takes all, and is not checked" },
 		{ "restore-uri", "exec:CMD", "with --uri: the command that gives it back" },
 		JOBS_OPTION,
 	},

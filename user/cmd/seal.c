@@ -32,8 +32,11 @@ static int quit(struct vm *vm, deadline_t deadline, struct err *err)
 
 static int quit_and_seal(struct vm *vm, struct err *err)
 {
-	int r = quit(vm, deadline_in(POSTMIGRATE_S), err);
+	/* It has the marks of the pause. */
+	int r = vm_manifest(vm, err);
 
+	if (r == 0)
+		r = quit(vm, deadline_in(POSTMIGRATE_S), err);
 	if (r < 0)
 		return r;
 	pause_mark(vm, "seal");

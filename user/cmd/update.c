@@ -232,7 +232,8 @@ static int read_options(struct update *u, const struct args *args, struct err *e
 	u->save.qemu = u->qemu = find_binary(arg(args, "qemu"));
 	return u->qemu ? 0 :
 	       fail(err, -ENOENT, .exit = CPR_EXIT_NOTFOUND, .what = "QEMU binary",
-		    .value = arg(args, "qemu"), .why = "there is no such program");
+		    .value = arg(args, "qemu"), .why = "there is no such program",
+		    .remedy = "give the path of one that is installed");
 }
 
 static int prepare(struct update *u, const struct args *args, struct err *err)

@@ -308,8 +308,9 @@ static int check_request(struct vm *vm, const struct copy_request *req, struct e
 			     "--restore-uri" : NULL;
 
 	if (option && !manifest_copied(vm->manifest))
-		return refuse(err, option, vm->name, "its RAM is in the handover region, and stays "
-			      "there", "leave it out; it is for VMs in copy mode");
+		return refuse(err, "VM", vm->name, fmt("%s is for VMs in copy mode; the RAM of this "
+			      "one is in the handover region, and stays there", option),
+			      fmt("leave %s out", option));
 	if (!req->uri != !req->restore_uri)
 		return fail(err, -EINVAL, .exit = CPR_EXIT_USAGE, .what = option, .why =
 			    "--uri and --restore-uri belong together", .remedy = "give both");

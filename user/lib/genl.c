@@ -201,7 +201,9 @@ static int run(struct genl *genl, struct nl_msg *msg, struct transaction *t, con
 		return fail(err, r, .what = what, .value = value, .why = "needs root",
 			    .remedy = "run it with sudo");
 	return fail(err, r, .exit = exit_for(r), .what = what, .value = value,
-		    .why = *t->words ? fmt("kernel: %s", t->words) : strerror(-r));
+		    .why = *t->words ? fmt("kernel: %s", t->words) : strerror(-r),
+		    .remedy = r == -ENOENT && streq(what, "VM") ?
+		    "'cpr-helper list' shows which there are" : NULL);
 }
 
 static uint64_t u64_or_0(struct nlattr *a)

@@ -32,7 +32,8 @@ static int cannot(int code, const char *path, struct err *err)
 		    .why = code == -ENOTBLK ? "neither a file nor a block device" :
 		    strerror(-code),
 		    .remedy = code == -EACCES ? "run it with sudo" :
-		    code == -EBUSY ? "unmount it, or end what uses it" : NULL);
+		    code == -EBUSY ? "unmount it, or end what uses it" :
+		    "name a copy of a region, or /dev/pmemN");
 }
 
 int image_open(const char *path, bool write, struct image *img, struct err *err)

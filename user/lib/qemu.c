@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -24,6 +25,13 @@
 #define WORDS_MAX 4096
 #define WORDS_LINES 20
 
+static bool is_program(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && S_ISREG(st.st_mode) && access(path, X_OK) == 0;
+}
+
 char *find_binary(const char *name)
 {
 	const char *path = getenv("PATH");
@@ -31,12 +39,12 @@ char *find_binary(const char *name)
 	char *next, *dir;
 
 	if (strchr(name, '/'))
-		return access(name, X_OK) == 0 ? realpath(name, NULL) : NULL;
+		return is_program(name) ? realpath(name, NULL) : NULL;
 	copy = xstrdup(path ? path : "/usr/local/bin:/usr/bin:/bin");
 	for (next = copy; (dir = strsep(&next, ":")); ) {
 		_cleanup_free_ char *full = xasprintf("%s/%s", *dir ? dir : ".", name);
 
-		if (access(full, X_OK) == 0)
+		if (is_program(full))
 			return realpath(full, NULL);
 	}
 	return NULL;
@@ -340,6 +348,25 @@ int qemu_adopt(const char *vm, const char *socket, pid_t pid, struct err *err)
 		r = -errno;
 	return r < 0 ? fail(err, r, .what = "cannot create", .value = path,
 			    .why = strerror(-r)) : 0;
+}
+
+char *qemu_adopted_as(pid_t pid)
+{
+	_cleanup_free_ char *now = process_identity(pid);
+	glob_t found = { 0 };
+	char *vm = NULL;
+
+	if (!now || glob(RUNTIME_DIR "/*.pid", 0, NULL, &found) != 0)
+		return NULL;
+	for (size_t i = 0; !vm && i < found.gl_pathc; i++) {
+		_cleanup_free_ char *known = read_text(found.gl_pathv[i], 64);
+		const char *name = found.gl_pathv[i] + strlen(RUNTIME_DIR "/");
+
+		if (known && streq(known, now))
+			vm = xasprintf("%.*s", (int)(strlen(name) - strlen(".pid")), name);
+	}
+	globfree(&found);
+	return vm;
 }
 
 /* Whoever listens on a socket that was not made here may be another one by now. */

@@ -84,6 +84,9 @@ int qemu_attach(const char *vm, double seconds, struct qemu *q, struct err *err)
  */
 int qemu_adopt(const char *vm, const char *socket, pid_t pid, struct err *err);
 
+/* The VM that a process was adopted as, or NULL. The caller frees it. */
+char *qemu_adopted_as(pid_t pid);
+
 /* Ask it to quit and wait until it has. */
 int qemu_quit(struct qemu *q, struct err *err);
 

@@ -139,7 +139,9 @@ static int unreadable(const char *path, int code, struct err *err)
 {
 	return fail(err, code, .exit = code == -ENOENT ? CPR_EXIT_NOTFOUND : CPR_EXIT_FAILED,
 		    .what = "cannot read", .value = path,
-		    .why = code == -ENOTSUP ? "it is not a regular file" : strerror(-code));
+		    .why = code == -ENOTSUP ? "it is not a regular file" : strerror(-code),
+		    .remedy = code == -EACCES ? "run it with sudo" : "name a state file of QEMU, such "
+		    "as /run/cpr/NAME/state");
 }
 
 int statefile_check(const char *path, struct json_object *manifest, bool with_digest,

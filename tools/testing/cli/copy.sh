@@ -164,7 +164,7 @@ copy_tests() {
 	holds 'with the memory that it had' counts_on c "$before"
 	end c
 	start a
-	refuses '--to with RAM in the region' 4 "cpr-helper: --to 'a': its RAM is in the handover region, and stays there" \
+	refuses '--to with RAM in the region' 4 "cpr-helper: VM 'a': --to is for VMs in copy mode; the RAM of this one is in the handover region, and stays there" \
 		save a --to "$disk/y"
 	holds 'that guest runs on' counts a
 	end a
@@ -183,6 +183,7 @@ adopt_tests() {
 	holds 'adopt' grep -q "^h: adopted, pid $(<"$tmp/hand.pid"), pc-q35-[0-9.]*, 32 MiB of RAM, not in the region: each save copies it$" <<<"$out"
 	holds 'its manifest' manifest h "m['ram_mode'] == 'copy' and '-daemonize' not in m['argv'] and '-S' not in m['argv'] and '-pidfile' in m['argv'] and m['cwd'] == '/'"
 	refuses 'adopt of it once more' 5 "cpr-helper: VM 'h': it exists" adopt h --qmp "$sock"
+	refuses 'by another name' 4 "cpr-helper: --qmp '$sock': this QEMU is VM 'h' already" adopt i --qmp "$sock"
 	qmp h '{"execute": "cont"}' >/dev/null
 	holds 'its guest runs' counts_on h 0
 	call save h --to "$tmp/disk/h"

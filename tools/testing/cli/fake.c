@@ -264,7 +264,8 @@ int genl_vm(struct genl *genl, const char *name, struct cpr_vm *vm, struct err *
 	snprintf(vm->name, sizeof(vm->name), "%s", name);
 	if (access(dir, F_OK) < 0)
 		return fail(err, -ENOENT, .exit = CPR_EXIT_NOTFOUND, .what = "VM", .value = name,
-			    .why = "kernel: there is no such VM");
+			    .why = "kernel: there is no such VM",
+			    .remedy = "'cpr-helper list' shows which there are");
 	read_state(vm);
 	for (size_t i = 0; i < vm->files.n; i++) {
 		_cleanup_free_ char *path = vm_path(name, vm->files.v[i]);

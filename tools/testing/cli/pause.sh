@@ -183,6 +183,12 @@ assert [f for f in p['phases'] if f['name'] == 'jump'][0]['ms'] >= 300, p"
 		run q --ram 32M -- "${qemu[@]}" -object memory-backend-file,id=m,share=on,size=1M,mem-path=/run/cpr/q/report.json
 	call save p
 	call abort p
+
+	# ---- an update, which seals in another process than it saves ----
+	end p
+	start p
+	call --json update --qemu qemu-system-x86_64
+	holds 'update: every phase' pause_is "o['vms'][0]['pause']" boottime $first wait seal $then
 	end p
 	holds 'it goes with the VM' gone p
 }

@@ -12,13 +12,14 @@ refuses 'option without its value' 2 "cpr-helper: save '--timeout': the option n
 	save a --timeout
 refuses 'value for an option that takes none' 2 \
 	"cpr-helper: save '--all=yes': there is no such option" save --all=yes
-refuses 'name missing' 2 'cpr-helper: show: NAME or FILE is missing' show
+refuses 'name missing' 2 'cpr-helper: show: NAME is missing' show
+refuses 'file missing' 2 'cpr-helper: inspect: FILE is missing' inspect
 refuses 'too many words' 2 "cpr-helper: show 'b': too many words" show a b
 refuses 'neither name nor --all' 2 'cpr-helper: save: neither a name nor --all' save
 refuses 'both name and --all' 2 'cpr-helper: restore: both a name and --all' restore a --all
 for bad in 0 -1 x 1e9; do
 	refuses "--timeout $bad" 2 \
-		"cpr-helper: save '$bad': --timeout is not a number of seconds from 0 to 86400" \
+		"cpr-helper: save '$bad': --timeout is not a number of seconds above 0, up to 86400" \
 		save a --timeout=$bad
 done
 refuses 'update of nothing' 2 'cpr-helper: update: neither --kernel VERSION nor --qemu BINARY' update
@@ -40,7 +41,7 @@ refuses 'nor does it list any' 2 \
 refuses 'run without --' 2 \
 	"cpr-helper: run: the -- before QEMU's command line is missing" run a qemu-system-x86_64
 refuses 'run with nothing after --' 2 'cpr-helper: run: nothing follows the --' run a --
-refuses 'run without a name' 2 'cpr-helper: run: NAME or FILE is missing' run -- true
+refuses 'run without a name' 2 'cpr-helper: run: NAME is missing' run -- true
 
 why='a name is made of letters, digits, dot, underscore and dash'
 for command in show save abort restore delete; do
@@ -56,6 +57,8 @@ refuses 'a long name' 2 "cpr-helper: VM name '$long': the name is longer than 64
 
 refuses 'QEMU binary missing' 3 "cpr-helper: QEMU binary 'no-such-qemu': there is no such program" \
 	run a --ram 64M -- no-such-qemu
+refuses 'a directory as QEMU binary' 3 "cpr-helper: QEMU binary '/bin': there is no such program" \
+	update --qemu /bin
 refuses 'no RAM size' 2 "cpr-helper: --ram: the size of the guest's RAM is not given" run a -- true
 refuses 'a RAM size that is none' 2 \
 	"cpr-helper: run 'much': --ram takes a size like 512M or 4G, or a list of them" \
@@ -89,13 +92,14 @@ json 'run --dry-run --json' \
 	"o['argv'][:2] == ['-M', 'q35'] and o['memory'] == [{'file': 'ram0', 'id': 'cpr-ram0', 'size': 64 << 20}]" \
 	run a --ram 64M --dry-run -- true -M q35
 
-for command in format inspect run list show save abort update restore delete validate; do
+for command in format inspect run adopt list show save abort update restore delete validate; do
 	call $command --help
 	holds "$command --help" test "$status$err" = 0 -a "${out%%:*}" = Usage
+	holds "$command --help fits on a terminal" test "$(wc -L <<<"$out")" -le 80
 	holds "$command is in the help" grep -q "^  $command " <("$helper" --help)
 	holds "$command is in the man page" grep -q "^\*$command\*" "$here/../../../user/man/cpr-helper.8.scd"
 	# Each of its options, too, and in the completion.
-	for option in $(sed -n '/^Options:/,$s/^  --\([a-z-]*\).*/\1/p' <<<"$out"); do
+	for option in $(sed -n '/^Options:/,$s/^  \(-[a-uw-z], \)\?--\([a-z-]*\).*/\2/p' <<<"$out"); do
 		holds "$command --$option is documented" \
 			grep -q -- "--$option" "$here/../../../user/man/cpr-helper.8.scd"
 		holds "$command --$option is completed" \
