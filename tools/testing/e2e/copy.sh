@@ -73,23 +73,11 @@ arrive() {
 	check "the file is gone from the disk" test ! -e "$lab_state/copied.state"
 }
 
-# Nothing is left behind: the module can be unloaded after a full cycle.
-clean_up() {
-	local name
-	for name in "${guests[@]}"; do
-		qmp "$name" quit >/dev/null
-		until_ok 30 cpr-helper delete "$name"
-	done
-	check "all VMs are deleted" test "$(ls $mnt)" = ""
-	until_ok 30 umount $mnt
-	check "the module is unloaded" rmmod cpr_handover
-}
-
 if [ "$(phase)" = 1 ]; then
 	run_guests
 	leave
 else
 	arrive
-	clean_up
+	leave_nothing "${guests[@]}"
 fi
 exit 0

@@ -147,16 +147,6 @@ test_killed_qemu() {
 	check "all run on in the end" all_go_on
 }
 
-clean_up() {
-	local name
-	for name in "${guests[@]}"; do
-		qmp "$name" quit >/dev/null
-		until_ok 30 cpr-helper delete "$name"
-	done
-	until_ok 30 umount $mnt
-	check "the module is unloaded" rmmod cpr_handover
-}
-
 start_guests
 check "all guests tick" all_go_on
 test_failures
@@ -165,5 +155,5 @@ test_full
 test_hang
 test_killed_qemu
 check "nothing is left in the end" nothing_left
-clean_up
+leave_nothing "${guests[@]}"
 exit 0

@@ -11,6 +11,7 @@
 #   boots NAME COMMAND...                a fresh guest, that COMMAND has started, ticks
 #   remember NAME...                     how far each is and what it has, for goes_on
 #   goes_on NAME FILE                    it ticks on from what FILE remembers, with what it had
+#   leave_nothing NAME...                end these guests, and unload the module after a full cycle
 #   ask_agent NAME COMMAND               of the guest agent; it may not answer
 #
 # And their devices:
@@ -103,6 +104,18 @@ goes_on() {
 	read -r _ tick sum < <(grep "^$name " "$2")
 	ticks "$name" $((tick + 3)) 20 && [ "$(guest_sum "$name")" = "$sum" ] && ! guest_corrupt "$name" &&
 		[ "$(grep -ac 'GUEST up' "$(guest_console "$name")")" = 1 ]
+}
+
+# Whatever else there was on cprfs must be gone before. A QEMU may still be on its way out.
+leave_nothing() {
+	local name
+	for name; do
+		qmp "$name" quit >/dev/null
+		until_ok 30 cpr-helper delete "$name"
+	done
+	check "all VMs are deleted" test "$(ls $mnt)" = ""
+	until_ok 30 umount $mnt
+	check "the module is unloaded" rmmod cpr_handover
 }
 
 ask_agent() {

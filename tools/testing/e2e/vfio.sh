@@ -252,14 +252,9 @@ check_guests() {
 
 # Nothing is left behind: no module in use, no device that others cannot have.
 clean_up() {
-	local name address native
-	for name in $(names); do
-		qmp "$name" quit >/dev/null
-		until_ok 30 cpr-helper delete "$name"
-	done
-	check "all VMs are deleted" test "$(ls $mnt)" = ""
-	until_ok 30 umount $mnt
-	check "the module is unloaded" rmmod cpr_handover
+	local address native
+	# shellcheck disable=SC2046 # they are words
+	leave_nothing $(names)
 	for address in $(all_addresses); do
 		native=$(native_driver "$address")
 		[ -n "$native" ] || continue
