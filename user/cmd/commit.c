@@ -85,6 +85,15 @@ static int rename_state(struct vm *vm, const char *part, struct err *err)
 			    .why = strerror(-r)) : 0;
 }
 
+/* Of a QEMU that has died since, the ones that it had when the save began. */
+static int look_at_disks(struct vm *vm, struct json_object **disks, struct err *err)
+{
+	if (!qemu_has_ended(&vm->qemu))
+		return disks_inspect(vm, disks, err);
+	*disks = json_object_get(jget(jget(vm->manifest, "saving"), "disks"));
+	return disks_again(*disks, err);
+}
+
 static int check_and_prove(struct vm *vm, const char *part, const char *runstate,
 			   const struct proof *proof, struct digest *digest,
 			   struct json_object *found, struct err *err)
@@ -101,20 +110,21 @@ static int check_and_prove(struct vm *vm, const char *part, const char *runstate
 int commit_state(struct vm *vm, const char *part, const char *runstate,
 		 const struct proof *proof, struct err *err)
 {
-	_cleanup_json_ struct json_object *found = json_object_new_object();
+	_cleanup_json_ struct json_object *found = json_object_new_object(), *disks = NULL;
 	struct digest digest = { 0 };
 	int r = check_and_prove(vm, part, runstate, proof, &digest, found, err);
 
+	if (r == 0)
+		r = look_at_disks(vm, &disks, err);
 	if (r == 0 && !copy_streams(vm))
 		r = rename_state(vm, part, err);
 	if (r < 0)
 		return r;
 	record(vm, &digest, runstate);
 	proof_record(vm, found);
-	r = disks_record(vm, err);
+	jset(jget(vm->manifest, "saved"), "disks", json_object_get(disks));
 	pause_mark(vm, "commit");
-	if (r == 0)
-		r = vm_manifest_save(vm, err);
+	r = vm_manifest_save(vm, err);
 	if (r == 0)
 		r = fault_point("save-recorded", vm->name, err);
 	if (r == 0)

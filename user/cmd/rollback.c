@@ -135,9 +135,22 @@ static bool answers(struct vm *vm, int code)
 	if (r == -ETIMEDOUT)
 		note("VM '%s': its QEMU does not answer; once it does, 'cpr-helper abort %s' lets the "
 		     "guest run on", vm->name, vm->name);
-	else if (r < 0)
-		note("VM '%s': its QEMU has ended; see 'cpr-helper show %s'", vm->name, vm->name);
 	return r == 0;
+}
+
+/*
+ * A QEMU that has ended took the guest along, unless it had written all of its state:
+ * then that and the memory fit together, as vCPUs had stopped before.
+ */
+static void salvage(struct vm *vm)
+{
+	_cleanup_err_ struct err why = { 0 };
+
+	if (!copy_streams(vm) && complete(vm, &why) == 0)
+		note("VM '%s': its QEMU has ended, but its state is whole; 'cpr-helper abort %s' brings "
+		     "the guest back in another one", vm->name, vm->name);
+	else
+		note("VM '%s': its QEMU has ended; see 'cpr-helper show %s'", vm->name, vm->name);
 }
 
 /* The module may have heard of it, though the step was answered with an error. */
@@ -166,8 +179,11 @@ void roll_back(struct vm *vm, const char *runstate, int code, struct err *err)
 	_cleanup_free_ char *now = NULL;
 
 	qemu_words(vm->name, vm->qemu.log_from, err);
-	if (!answers(vm, code))
+	if (!answers(vm, code)) {
+		if (qemu_has_ended(&vm->qemu))
+			salvage(vm);
 		return;
+	}
 	end_migration(vm);
 	if (manifest_asleep(vm->manifest)) {
 		rouse(vm);

@@ -142,11 +142,12 @@ static int check_devices(struct vm *vm, const char *runstate, struct err *err)
 
 /* For an abort, should this process be killed from here on. */
 static int note_begin(struct vm *vm, const char *runstate, const struct save_opts *opts,
-		      struct json_object *previous, struct err *err)
+		      struct json_object *previous, struct json_object *disks, struct err *err)
 {
 	struct json_object *saving = json_object_new_object();
 
 	jset_bool(saving, "digest_ram", opts->digest_ram);
+	jset(saving, "disks", json_object_get(disks));
 	json_object_object_del(vm->manifest, "saved");
 	jset(vm->manifest, "saving", saving);
 	jset(vm->manifest, "previous", json_object_get(previous));
@@ -160,14 +161,15 @@ static int note_begin(struct vm *vm, const char *runstate, const struct save_opt
 }
 
 /* QEMU's settings as their owner made them, also if an earlier save was killed. */
-static int inspect(struct vm *vm, struct json_object **previous, struct err *err)
+static int inspect(struct vm *vm, struct json_object **previous, struct json_object **disks,
+		   struct err *err)
 {
 	struct migration_way way = copy_way(vm);
 	int r;
 
 	migration_reset(vm->qemu.qmp, jget(vm->manifest, "previous"), NULL);
 	r = migration_inspect(vm->qemu.qmp, &way, previous, err);
-	return r < 0 ? r : disks_inspect(vm, NULL, err);
+	return r < 0 ? r : disks_inspect(vm, disks, err);
 }
 
 /* How long a copy will take is said before the guest stops, and is added to the patience. */
@@ -200,7 +202,7 @@ static int stop_and_write(struct vm *vm, const char *part, struct json_object *p
 static int save_now(struct vm *vm, const char *runstate, const struct save_opts *opts,
 		    struct proof *proof, struct err *err)
 {
-	_cleanup_json_ struct json_object *previous = NULL;
+	_cleanup_json_ struct json_object *previous = NULL, *disks = NULL;
 	_cleanup_free_ char *part = NULL;
 	struct copy_plan copy = { 0 };
 	int r = check_devices(vm, runstate, err);
@@ -208,12 +210,12 @@ static int save_now(struct vm *vm, const char *runstate, const struct save_opts 
 	if (r == 0)
 		r = copy_target(vm, runstate, &opts->copy, &copy, err);
 	if (r == 0)
-		r = inspect(vm, &previous, err);
+		r = inspect(vm, &previous, &disks, err);
 	if (r < 0)
 		return r;
 	if (interrupted())
 		return fail(err, -EINTR, .what = "VM", .value = vm->name, .why = "interrupted");
-	r = note_begin(vm, runstate, opts, previous, err);
+	r = note_begin(vm, runstate, opts, previous, disks, err);
 	if (r < 0)
 		return r;
 	if (opts->timeout < vm->qemu.qmp->patience)

@@ -476,13 +476,18 @@ int disks_inspect(struct vm *vm, struct json_object **disks, struct err *err)
 	return r;
 }
 
-int disks_record(struct vm *vm, struct err *err)
+int disks_again(struct json_object *disks, struct err *err)
 {
-	struct json_object *disks;
-	int r = disks_inspect(vm, &disks, err);
+	int r = 0;
 
-	if (r == 0)
-		jset(jget(vm->manifest, "saved"), "disks", disks);
+	for (size_t i = 0; r == 0 && i < count(disks); i++) {
+		const char *path = jstr(at(disks, i), "path");
+
+		if (path)
+			r = measure(at(disks, i), path);
+		if (r < 0)
+			fail(err, r, .what = "disk", .value = path, .why = strerror(-r));
+	}
 	return r;
 }
 

@@ -26,8 +26,8 @@ int disks_started(struct vm *vm, struct err *err);
  */
 int disks_inspect(struct vm *vm, struct json_object **disks, struct err *err);
 
-/* The same, kept in "saved" of the manifest. */
-int disks_record(struct vm *vm, struct err *err);
+/* What they are by now, without a QEMU to ask. @disks as disks_inspect() made it. */
+int disks_again(struct json_object *disks, struct err *err);
 
 /**
  * disks_compare - hold the disks against what was recorded

@@ -24,7 +24,7 @@
  *	runstate	of the guest before the last save ("running", "paused");
  *			absent before the first
  *	suspended	true: that save has put the guest to sleep
- *	saving		{"digest_ram", "seconds"}, as in saved: a save is under way, or was cut
+ *	saving		{"digest_ram", "seconds", "disks"}, as in saved: a save is under way, or was cut
  *			short; absent otherwise
  *	previous	{"capabilities": [...], "parameters": {...}}: what that save
  *			changed in QEMU, and abort puts back; absent without one

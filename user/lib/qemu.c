@@ -229,6 +229,13 @@ static int wait_exit(struct qemu *q, deadline_t deadline, int *status)
 	return 0;
 }
 
+bool qemu_has_ended(const struct qemu *q)
+{
+	struct pollfd pfd = { .fd = q->pidfd, .events = POLLIN };
+
+	return q->pidfd >= 0 && poll(&pfd, 1, 0) == 1;
+}
+
 void qemu_release(struct qemu *q)
 {
 	qmp_close(q->qmp);

@@ -93,6 +93,9 @@ int qemu_quit(struct qemu *q, struct err *err);
 /* End it at once and wait until it has. */
 void qemu_kill(struct qemu *q);
 
+/* Whether the process is gone, however it went. */
+bool qemu_has_ended(const struct qemu *q);
+
 /* Leave it running. */
 void qemu_release(struct qemu *q);
 

@@ -183,6 +183,23 @@ hang_tests() {
 	holds 'nothing is left of it either' nothing_left
 }
 
+# The guest was in that QEMU, and is in its state by then.
+death_tests() {
+	remember_all
+	CPR_FAULT=save-written:hang:b behind save b
+	soon is_halted
+	kill -KILL "$(who_maps_b)"
+	soon sh -c '! grep -q /run/cpr/b/ram0 /proc/[0-9]*/maps 2>/dev/null'
+	kill -CONT "$(halted)"
+	finished
+	holds 'a QEMU that is killed once it has written' test "$status" = 1
+	holds 'leaves a state that is whole' grep -q "^cpr-helper: note: VM 'b': its QEMU has ended, but its state is whole; 'cpr-helper abort b' brings the guest back in another one$" "$tmp/err"
+	call abort b
+	holds 'which brings the guest back' test "$status" = 0
+	holds 'with all others' all_go_on
+	holds 'and nothing is left of that' nothing_left
+}
+
 # One that slept is undone by way of its state.
 asleep_tests() {
 	local old
@@ -322,6 +339,7 @@ update_tests() {
 	echo 'this was not to be' >"$CPR_FAKE/fail-jump"
 	crew_tests
 	hang_tests
+	death_tests
 	asleep_tests
 	qemu_tests
 	sweep_tests

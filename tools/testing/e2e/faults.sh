@@ -142,8 +142,9 @@ test_hang() {
 # Until it has written the guest is in QEMU alone; from then on, in its files.
 test_killed_qemu() {
 	during save-written "kill -9 $(pid_of vm2)" save --all
-	check "a QEMU that is killed once it has written is no failure" test $? = 0
-	check "its guest is put back with the others" cpr-helper abort --all
+	check "a QEMU that is killed once it has written is a failure" test $? = 6
+	check "but not the end of its guest" grep -q "VM 'vm2': its QEMU has ended, but its state is whole" /run/said
+	check "which is put back with the others" cpr-helper abort --all
 	check "all run on in the end" all_go_on
 }
 
