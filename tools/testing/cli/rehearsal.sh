@@ -200,6 +200,8 @@ rehearsal_tests() {
 	next_host r
 	rm -f "$tmp/third.log"
 	call restore r
+	holds 'it is restored' test "$status" = 0
+	[ "$status" = 0 ] || complain "$err"
 	holds 'that one is started' test -s "$tmp/third.log"
 	holds 'the guest goes on' counts_on r "$at"
 	holds 'that is its QEMU now' manifest r "m['binary'] == '$tmp/third' and 'saved' not in m and m['qemu_version']"
