@@ -471,7 +471,7 @@ int disks_inspect(struct vm *vm, struct json_object **disks, struct err *err)
 		r = check_started(&look, err);
 	for (size_t i = 0; r == 0 && i < count(look.devices); i++)
 		add_remote(&look, at(look.devices, i));
-	if (r == 0 && disks)
+	if (r == 0)
 		*disks = json_object_get(look.disks);
 	return r;
 }

@@ -14,8 +14,8 @@ int disks_started(struct vm *vm, struct err *err);
 
 /**
  * disks_inspect - the local files and devices behind QEMU's disks, as they are
- * @disks: [{"name", "path", "kind", ...}] as "saved.disks" of the manifest; NULL if
- *	that is not wanted; owned by the caller
+ * @disks: [{"name", "path", "kind", ...}] as "saved.disks" of the manifest; owned by
+ *	the caller
  *
  * Syncs them. Each layer of a disk is one: an image, and the files that it is based on. A disk
  * that is not local (nbd, rbd, ...) has "unchecked", its driver, instead of a path.

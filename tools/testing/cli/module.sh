@@ -116,6 +116,11 @@ xxh3() { # FILE
 }
 # The digest of the manifest as it is now, as if the VM had been sealed so.
 reseal() { echo "$(xxh3 "/run/cpr/$1/manifest.json") - " >"$CPR_FAKE/digests.$1"; }
+soon() { # COMMAND...: until it holds, for 20 s
+	local i
+	for ((i = 0; i < 400; i++)); do "$@" >/dev/null 2>&1 && return; sleep 0.05; done
+	return 1
+}
 kill_qemu() { # NAME
 	local pid
 	pid=$(pid_of "$1") && kill -9 "$pid" || return

@@ -31,14 +31,6 @@ undoes() {
 	holds "$what: the guest runs on" counts r
 	holds "$what: nothing is left" test -z "$(ls -d /run/cpr/r/state* /run/cpr-helper/*.trial 2>/dev/null)"
 }
-soon() { # COMMAND...
-	local i
-	for ((i = 0; i < 400; i++)); do
-		! "$@" || return 0
-		sleep 0.05
-	done
-	return 1
-}
 no_trial() { ! grep -qz '[-]incoming' /proc/[0-9]*/cmdline 2>/dev/null; }
 a_trial() { [ -e "$tmp/tried" ]; }
 

@@ -46,11 +46,6 @@ as_before() { # NAME
 halted() { grep -lE '^[0-9]+ \(cpr-helper\) T' /proc/[0-9]*/stat 2>/dev/null | cut -d/ -f3; }
 is_halted() { [ -n "$(halted)" ]; }
 runs_or_waits() { state_is "$1" running running || state_is "$1" running paused; }
-soon() { # COMMAND...
-	local i
-	for ((i = 0; i < 400; i++)); do "$@" >/dev/null 2>&1 && return; sleep 0.05; done
-	return 1
-}
 behind() { # HELPER ARGUMENT...: in the background, its pid in $pid; there bash ignores SIGINT
 	env --default-signal=INT "$helper" "$@" >"$tmp/out" 2>"$tmp/err" </dev/null &
 	pid=$!
@@ -136,15 +131,20 @@ c: running, would be saved' save --all --dry-run
 # The QEMU of b, while a helper has its monitor.
 who_maps_b() { grep -l '/run/cpr/b/ram0' /proc/[0-9]*/maps 2>/dev/null | head -n 1 | cut -d/ -f3; }
 
+# The helper halts: let b's QEMU, in $qemu, hang before it goes on to its end.
+hang_b() {
+	qemu=$(who_maps_b)
+	kill -STOP "$qemu"
+	kill -CONT "$(halted)"
+	finished
+}
+
 hang_tests() {
 	local qemu
 	remember_all
 	CPR_TIMEOUT_SCALE=0.1 CPR_FAULT=save-set-up:hang:b behind update --kernel 9.9.9-cpr "${initrd[@]}"
 	soon is_halted
-	qemu=$(who_maps_b)
-	kill -STOP "$qemu"
-	kill -CONT "$(halted)"
-	finished
+	hang_b
 	holds 'a QEMU that hangs' test "$status" = 6
 	holds 'is an error' grep -q "^cpr-helper: b: no answer from '/run/cpr-helper/b.qmp': timed out$" "$tmp/err"
 	holds 'and what to do' grep -q "^cpr-helper: note: VM 'b': its QEMU does not answer; once it does, 'cpr-helper abort b' lets the guest run on$" "$tmp/err"
@@ -167,10 +167,7 @@ hang_tests() {
 	kill_qemu b
 	CPR_TIMEOUT_SCALE=0.1 CPR_FAULT=restore-pinned:hang behind restore b
 	holds 'a guest is about to be let run' soon is_halted
-	qemu=$(who_maps_b)
-	kill -STOP "$qemu"
-	kill -CONT "$(halted)"
-	finished
+	hang_b
 	holds 'when its QEMU hangs' test "$status" = 1
 	holds 'and it may run already' grep -q "^cpr-helper: note: VM 'b': whether its guest runs is not known" "$tmp/err"
 	kill -CONT "$qemu"
