@@ -186,6 +186,12 @@ static int abort_one(struct vm *vm, const struct args *args, struct json_object 
 	return abort_vm(vm, result, err);
 }
 
+static int check_one(struct vm *vm, const struct args *args, struct err *err)
+{
+	(void)args;
+	return wants_abort(&vm->info) ? 0 : wrong_state(vm, err);
+}
+
 /* A kernel that an update has loaded, and was killed: no later reboot shall jump to it. */
 static bool unload(void)
 {
@@ -216,7 +222,8 @@ static int abort_all(const struct each *each, const struct args *args, struct er
 static int run_abort(const struct args *args, struct err *err)
 {
 	static const struct each each = {
-		.want = wants_abort, .one = abort_one, .nothing = "no VM is saved",
+		.want = wants_abort, .one = abort_one, .check = check_one,
+		.nothing = "no VM is saved",
 		.verb = "aborted",
 	};
 	int r, host = args->dry_run ? -1 : host_lock(false, err);

@@ -81,6 +81,8 @@ struct each {
 	bool (*want)(const struct cpr_vm *vm);
 	int (*one)(struct vm *vm, const struct args *args, struct json_object *result,
 		   struct err *err);
+	/* what --dry-run has to tell: whether it could be; the VM stays as it is */
+	int (*check)(struct vm *vm, const struct args *args, struct err *err);
 	const char *nothing;	/* with --all, when no VM is wanted */
 	bool mount;		/* mount cprfs if nobody has yet */
 };
@@ -110,14 +112,16 @@ int arg_jobs(const struct args *args, struct err *err);
  * @no_rehearse: do not have it load the state beforehand
  * @rehearse: refuse a VM for which that cannot be
  * @digest_ram: seal it with a digest of its memory
+ * @full: what its devices can reach is looked at page by page
  * @copy: in copy mode: where its RAM goes
  */
 struct save_opts {
 	double timeout;
-	const char *qemu;
+	char *qemu;
 	bool no_rehearse;
 	bool rehearse;
 	bool digest_ram;
+	bool full;
 	struct copy_request copy;
 };
 
@@ -125,11 +129,13 @@ struct save_opts {
  * struct restore_opts - how a VM is to be restored
  * @timeout: seconds until loading its state is given up
  * @force_disks: names or paths, comma between, that may have changed; NULL for none
+ * @of_several: and may be another VM's
  * @old_qemu: start the QEMU that it ran in, though it was saved for another one
  */
 struct restore_opts {
 	double timeout;
 	const char *force_disks;
+	bool of_several;
 	bool old_qemu;
 };
 
@@ -138,6 +144,9 @@ struct restore_opts {
 /* The steps of a handover, for update; each leaves the VM as it was on failure. */
 int save_vm(struct vm *vm, const struct save_opts *opts, struct json_object *result,
 	    struct err *err);
+
+/* Whether it could be saved, as far as that can be told while the guest runs. */
+int save_check(struct vm *vm, const struct save_opts *opts, struct err *err);
 
 /**
  * abort_vm - let a guest run on, whatever a save, a seal or a restore left behind

@@ -14,10 +14,10 @@ static int do_one(const struct each *each, struct genl *genl, const struct args 
 	int r = vm_open(genl, name, &vm, err);
 
 	jset_str(result, "name", name);
+	if (r == 0)
+		r = args->dry_run ? each->check(&vm, args, err) : each->one(&vm, args, result, err);
 	if (r == 0 && args->dry_run)
 		say("%s: %s, would be %s", name, cpr_state_name(vm.info.state), each->verb);
-	else if (r == 0)
-		r = each->one(&vm, args, result, err);
 	jset_bool(result, "ok", r == 0);
 	return r;
 }

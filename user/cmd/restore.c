@@ -43,7 +43,6 @@ static int wrong_state(struct vm *vm, struct err *err)
 			vm->name) : NULL);
 }
 
-
 /* QEMU died, or was killed, in postmigrate: memory and state still fit together. */
 static int seal_dead(struct vm *vm, struct err *err)
 {
@@ -60,8 +59,7 @@ static int seal_dead(struct vm *vm, struct err *err)
  */
 static int unclaim_stale(struct vm *vm, struct err *err)
 {
-	if (qemu_attach(vm->name, QEMU_ATTACH_S, &vm->qemu, NULL) == 0)
-		qemu_kill(&vm->qemu);
+	qemu_end(vm->name);
 	return integrity_commit(vm, CPR_CMD_VM_UNCLAIM, err);
 }
 
@@ -141,6 +139,18 @@ static const char *next_binary(struct vm *vm, const struct restore_opts *opts)
 	return proven && !opts->old_qemu ? proven : jstr(vm->manifest, "binary");
 }
 
+static struct json_object *saved_disks(struct vm *vm)
+{
+	return jget(jget(vm->manifest, "saved"), "disks");
+}
+
+static int check_disks(struct vm *vm, const struct restore_opts *opts, struct err *err)
+{
+	int r = opts->of_several ? 0 : disks_known(saved_disks(vm), opts->force_disks, err);
+
+	return r < 0 ? r : disks_compare(saved_disks(vm), vm->name, opts->force_disks, err);
+}
+
 static int check(struct vm *vm, const struct restore_opts *opts, struct err *err)
 {
 	const char *binary;
@@ -159,12 +169,9 @@ static int check(struct vm *vm, const struct restore_opts *opts, struct err *err
 	r = check_memory_files(vm, err);
 	if (r == 0)
 		r = check_state_file(vm, err);
-	return r < 0 ? r : integrity_check_memory(vm, err);
-}
-
-static struct json_object *saved_disks(struct vm *vm)
-{
-	return jget(jget(vm->manifest, "saved"), "disks");
+	if (r == 0)
+		r = integrity_check_memory(vm, err);
+	return r < 0 ? r : check_disks(vm, opts, err);
 }
 
 static int start(struct vm *vm, const struct restore_opts *opts, struct err *err)
@@ -385,8 +392,6 @@ int restore_vm(struct vm *vm, const struct restore_opts *opts, struct json_objec
 	if (r == 0)
 		r = check(vm, opts, err);
 	if (r == 0)
-		r = disks_compare(saved_disks(vm), vm->name, opts->force_disks, err);
-	if (r == 0)
 		r = devices_ready(vm, err);
 	if (r == 0)
 		r = claim_and_load(vm, opts, err);
@@ -435,18 +440,21 @@ static bool want_restore(const struct cpr_vm *vm)
 	       vm->state == CPR_VM_STATE_RESTORING;
 }
 
+/* That --timeout is a number was seen to before. */
+static struct restore_opts restore_options(const struct args *args)
+{
+	return (struct restore_opts){
+		.timeout = arg_timeout(args, RESTORE_TIMEOUT_S, NULL),
+		.force_disks = arg(args, "force"), .of_several = arg(args, "all"),
+	};
+}
+
 static int restore_one(struct vm *vm, const struct args *args, struct json_object *result,
 		       struct err *err)
 {
-	struct restore_opts opts = {
-		.timeout = arg_timeout(args, RESTORE_TIMEOUT_S, err),
-		.force_disks = arg(args, "force"),
-	};
-
+	struct restore_opts opts = restore_options(args);
 	int r;
 
-	if (opts.timeout < 0)
-		return -EINVAL;
 	vm->full = arg(args, "full");
 	if (!loaded_once(&vm->info))
 		return restore_vm(vm, &opts, result, err);
@@ -456,10 +464,28 @@ static int restore_one(struct vm *vm, const struct args *args, struct json_objec
 	return r < 0 ? r : finish_vm(vm, result, err);
 }
 
+/* As far as can be told without a QEMU. What was cut short is put back first. */
+static int check_one(struct vm *vm, const struct args *args, struct err *err)
+{
+	struct restore_opts opts = restore_options(args);
+
+	if (!want_restore(&vm->info) && vm->info.state != CPR_VM_STATE_SAVED)
+		return wrong_state(vm, err);
+	if (vm->info.state != CPR_VM_STATE_SEALED && vm->info.state != CPR_VM_STATE_HELD)
+		return 0;
+	if (!cprfs_mounted()) {
+		note("VM '%s': what it was saved as is not looked at: " CPRFS_ROOT
+		     " is not mounted", vm->name);
+		return 0;
+	}
+	return check(vm, &opts, err);
+}
+
 static int run_restore(const struct args *args, struct err *err)
 {
 	static const struct each each = {
-		.want = want_restore, .one = restore_one, .nothing = "no VM is sealed or held",
+		.want = want_restore, .one = restore_one, .check = check_one,
+		.nothing = "no VM is sealed or held",
 		.verb = "restored", .mount = true,
 	};
 

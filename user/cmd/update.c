@@ -11,325 +11,77 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <stdio.h>
-#include <unistd.h>
 
-#include "cmd.h"
-#include "lib/cmdline.h"
-#include "lib/cprfs.h"
 #include "lib/crew.h"
-#include "lib/devices.h"
 #include "lib/fault.h"
 #include "lib/interrupt.h"
-#include "lib/kernel.h"
-#include "lib/manifest.h"
 #include "lib/pause.h"
+#include "plan.h"
 
 /**
- * struct update - what is about to be done
- * @kernel: to jump to; without a version only QEMU is exchanged
- * @qemu: path of the QEMU that is to load the guests; NULL: the one of each
- * @names, @vms: that go along, in the order of their names. Locked for as long as
- *	this lasts; processes that work on one inherit that
- * @results: what is told of each, objects
+ * struct update - one under way
+ * @results: what is told of each VM, objects
  * @stays: which of them stays saved if this fails: it was before
- * @host: lock that keeps other VMs from coming to life
  */
 struct update {
-	struct genl *genl;
-	struct cpr_region region;
-	struct kernel kernel;
-	char *cmdline;
-	char *warning;
-	char *qemu;
-	struct strv names;
-	struct vm *vms;
+	struct plan plan;
 	struct json_object **results;
 	bool *stays;
-	int host;
-	unsigned int jobs;
-	struct save_opts save;
 };
+
+static void update_begin(struct update *u)
+{
+	u->results = xcalloc(u->plan.names.n, sizeof(*u->results));
+	u->stays = xcalloc(u->plan.names.n, sizeof(*u->stays));
+	for (size_t i = 0; i < u->plan.names.n; i++)
+		u->results[i] = json_object_new_object();
+}
 
 static void update_free(struct update *u)
 {
-	for (size_t i = 0; i < u->names.n; i++) {
-		vm_close(&u->vms[i]);
+	for (size_t i = 0; u->results && i < u->plan.names.n; i++)
 		json_object_put(u->results[i]);
-	}
-	strv_free(&u->names);
-	free(u->vms);
 	free(u->results);
 	free(u->stays);
-	kernel_free(&u->kernel);
-	free(u->cmdline);
-	free(u->warning);
-	free(u->qemu);
-	genl_close(u->genl);
-	if (u->host >= 0)
-		close(u->host);
-}
-
-static int check_region(struct update *u, struct err *err)
-{
-	int r = genl_region(u->genl, &u->region, err);
-
-	if (r < 0)
-		return r;
-	if (!u->region.have_start)
-		return fail(err, -EPERM, .what = "region", .why = "needs root",
-			    .remedy = "run it with sudo");
-	if (!u->region.formatted)
-		return fail(err, -ENODEV, .exit = CPR_EXIT_REFUSED, .what = "handover region",
-			    .why = "it is not formatted", .remedy = "'cpr-helper format'");
-	return 0;
-}
-
-static int compose(struct update *u, const struct args *args, struct err *err)
-{
-	_cleanup_free_ char *current = read_text("/proc/cmdline", 65536);
-	struct cmdline_request req = {
-		.current = current, .base = arg(args, "command-line"), .append = arg(args, "append"),
-		.start = u->region.start, .size = u->region.size,
-		.firmware = firmware_persistent(u->region.start, u->region.size),
-	};
-
-	if (!current)
-		return fail(err, -errno, .what = "cannot read", .value = "/proc/cmdline");
-	return cmdline_compose(&req, &u->cmdline, &u->warning, err);
-}
-
-static int stays_behind(const struct cpr_vm *info, const char *why, struct err *err)
-{
-	return fail(err, -EBUSY, .exit = CPR_EXIT_REFUSED, .what = "VM", .value = info->name,
-		    .why = why, .remedy = fmt("shut it down or delete it first "
-					      "('cpr-helper show %s')", info->name));
-}
-
-/* 1 if the VM goes along, 0 if it needs nothing, or a refusal. */
-static int classify(const struct update *u, const struct cpr_vm *info, struct err *err)
-{
-	struct qemu q;
-
-	switch (info->state) {
-	case CPR_VM_STATE_RUNNING:
-	case CPR_VM_STATE_SAVED:
-	case CPR_VM_STATE_RESTORING:
-		return 1;
-	case CPR_VM_STATE_SEALED:
-		return !u->kernel.version;
-	case CPR_VM_STATE_DEFINED:
-		if (qemu_attach(info->name, QEMU_ATTACH_S, &q, NULL) < 0 && !info->mapped)
-			return 0;
-		qemu_release(&q);
-		return stays_behind(info, "its QEMU runs, but it is not pinned", err);
-	case CPR_VM_STATE_LOST:
-		note("VM '%s': it is lost; its memory stays until it is deleted", info->name);
-		return 0;
-	default:
-		return 0;
-	}
-}
-
-/* QEMU's monitor has one client at a time, and the next is another process. */
-static int check_vm(struct vm *vm, struct err *err)
-{
-	int r = vm_manifest(vm, err);
-
-	if (r == 0 && vm->info.state == CPR_VM_STATE_RUNNING)
-		r = vm_attach(vm, err);
-	qemu_release(&vm->qemu);
-	return r;
-}
-
-static int take_vm(struct update *u, const struct cpr_vm *info, struct err *err)
-{
-	size_t i = u->names.n;
-	int r = classify(u, info, err);
-
-	if (r <= 0)
-		return r;
-	u->vms = xrealloc(u->vms, i + 1, sizeof(*u->vms));
-	u->results = xrealloc(u->results, i + 1, sizeof(*u->results));
-	u->stays = xrealloc(u->stays, i + 1, sizeof(*u->stays));
-	strv_push(&u->names, info->name);
-	u->results[i] = json_object_new_object();
-	r = vm_open(u->genl, info->name, &u->vms[i], err);
-	if (r == 0)
-		r = check_vm(&u->vms[i], err);
-	u->stays[i] = u->vms[i].info.state == CPR_VM_STATE_SAVED;
-	return r;
-}
-
-static int take_vms(struct update *u, struct err *err)
-{
-	_cleanup_vms_ struct cpr_vms all = { 0 };
-	int r = genl_vms(u->genl, &all, err);
-
-	for (size_t i = 0; r == 0 && i < all.n; i++)
-		r = take_vm(u, &all.v[i], err);
-	if (r < 0 || u->names.n || u->kernel.version)
-		return r;
-	return fail(err, -ENOENT, .exit = CPR_EXIT_NOTFOUND, .what = "update",
-		    .why = "no VM runs or is saved");
-}
-
-static const struct vm *one_with_devices(const struct update *u)
-{
-	for (size_t i = 0; i < u->names.n; i++)
-		if (has_devices(&u->vms[i]))
-			return &u->vms[i];
-	return NULL;
-}
-
-/*
- * Loaded later than in the initramfs, the module finds devices that drivers of
- * the host have taken. That is nothing to VMs without any.
- */
-static int check_initrd(const struct update *u, bool force, struct err *err)
-{
-	const struct vm *vm = one_with_devices(u);
-	const char *initrd = u->kernel.initrd;
-	int has = vm && !force ? initrd_has_module(initrd) : 1;
-
-	if (has == 0)
-		return fail(err, -ENOENT, .exit = CPR_EXIT_REFUSED, .what = "initrd", .value = initrd,
-			    .why = fmt("it does not have cpr_handover: drivers of the host may take "
-				       "the devices of VM '%s' before the module holds them", vm->name),
-			    .remedy = fmt("'update-initramfs -u -k %s' or 'dracut --force --kver %s'; "
-					  "--force to go without it", u->kernel.version,
-					  u->kernel.version));
-	if (has < 0)
-		note("it is not known whether %s has cpr_handover: %s", initrd, has == -ENOENT ?
-		     "there is neither lsinitramfs nor lsinitrd" : "it cannot be listed");
-	return 0;
-}
-
-static int prepare_kernel(struct update *u, const struct args *args, struct err *err)
-{
-	int r = kernel_find(&u->kernel, err);
-
-	if (r == 0)
-		r = kernel_check_module(&u->kernel, err);
-	return r < 0 ? r : compose(u, args, err);
-}
-
-static int read_options(struct update *u, const struct args *args, struct err *err)
-{
-	int jobs = arg_jobs(args, err);
-
-	u->save = (struct save_opts){
-		.timeout = arg_timeout(args, SAVE_TIMEOUT_S, err),
-		.no_rehearse = arg(args, "no-rehearse"), .digest_ram = arg(args, "digest-ram"),
-	};
-	if (jobs < 0 || u->save.timeout < 0)
-		return -EINVAL;
-	u->jobs = jobs;
-	u->kernel.version = arg(args, "kernel");
-	u->kernel.image = arg(args, "image") ? xstrdup(arg(args, "image")) : NULL;
-	u->kernel.initrd = arg(args, "initrd") ? xstrdup(arg(args, "initrd")) : NULL;
-	if (!arg(args, "qemu"))
-		return 0;
-	u->save.qemu = u->qemu = find_binary(arg(args, "qemu"));
-	return u->qemu ? 0 :
-	       fail(err, -ENOENT, .exit = CPR_EXIT_NOTFOUND, .what = "QEMU binary",
-		    .value = arg(args, "qemu"), .why = "there is no such program",
-		    .remedy = "give the path of one that is installed");
-}
-
-static int prepare(struct update *u, const struct args *args, struct err *err)
-{
-	int r = read_options(u, args, err);
-
-	if (r == 0 && u->kernel.version)
-		r = kexec_allowed(err);
-	/* A VM that came to life once they are listed would be left behind. */
-	if (r == 0 && !args->dry_run)
-		r = u->host = host_lock(true, err);
-	if (r < 0)
-		return r;
-	u->genl = genl_open(err);
-	if (!u->genl)
-		return -ENOENT;
-	r = check_region(u, err);
-	if (r == 0 && u->kernel.version)
-		r = prepare_kernel(u, args, err);
-	if (r == 0)
-		r = take_vms(u, err);
-	if (r == 0 && u->kernel.version)
-		r = check_initrd(u, arg(args, "force"), err);
-	return r;
-}
-
-static void say_plan(const struct update *u)
-{
-	const char *last = u->kernel.version ? "quit QEMU, seal" :
-			   "quit QEMU, seal, restore in the new QEMU";
-
-	if (u->kernel.version) {
-		say("load %s with %s by kexec_file_load", u->kernel.image, u->kernel.initrd);
-		say("command line: %s", u->cmdline);
-	}
-	for (size_t i = 0; i < u->names.n; i++)
-		say("%s: %s%s", u->names.v[i], u->stays[i] ? "" :
-		    u->qemu ? fmt("save for %s, ", u->qemu) : "save, ", last);
-	if (u->kernel.version)
-		say("jump to %s", u->kernel.version);
-}
-
-static void print_plan(const struct update *u)
-{
-	struct json_object *out;
-
-	say_plan(u);
-	if (!out_json)
-		return;
-	out = json_object_new_object();
-	jset_str(out, "kernel", u->kernel.version);
-	jset_str(out, "image", u->kernel.image);
-	jset_str(out, "initrd", u->kernel.initrd);
-	jset_str(out, "command_line", u->cmdline);
-	jset_str(out, "warning", u->warning);
-	jset_str(out, "qemu", u->qemu);
-	jset(out, "vms", manifest_strings(&u->names));
-	out_object(out);
+	plan_free(&u->plan);
 }
 
 /* In a process of its own: no socket of the module's can be shared. */
 static int enter(struct update *u, size_t i, struct err *err)
 {
-	u->vms[i].genl = genl_open(err);
-	return u->vms[i].genl ? 0 : -ENOENT;
+	u->plan.vms[i].genl = genl_open(err);
+	return u->plan.vms[i].genl ? 0 : -ENOENT;
 }
 
-/* Saved already, and for the QEMU that is to load it. */
-static bool goes_as_it_is(const struct update *u, struct vm *vm)
+/* While all guests run, and to see all that is in the way, not only the first. */
+static int check_task(size_t i, void *arg, struct json_object *result, struct err *err)
 {
-	bool saved = vm->info.state == CPR_VM_STATE_SAVED || vm->info.state == CPR_VM_STATE_SEALED;
-	const char *qemu;
+	struct update *u = arg;
+	struct vm *vm = &u->plan.vms[i];
 
-	if (!saved || vm_manifest(vm, NULL) < 0)
-		return false;
-	qemu = jstr(jget(jget(vm->manifest, "saved"), "qemu"), "binary");
-	return !u->qemu || (qemu && streq(qemu, u->qemu));
+	(void)result;
+	if (vm->info.state != CPR_VM_STATE_RUNNING)
+		return 0;
+	return save_check(vm, &u->plan.save, err);
 }
 
 static int save_task(size_t i, void *arg, struct json_object *result, struct err *err)
 {
 	struct update *u = arg;
-	struct vm *vm = &u->vms[i];
+	struct vm *vm = &u->plan.vms[i];
 	int r = enter(u, i, err);
 
-	if (r < 0 || goes_as_it_is(u, vm))
+	if (r < 0 || goes_as_it_is(&u->plan, vm))
 		return r;
 	if (wants_abort(&vm->info))
 		r = abort_vm(vm, result, err);
-	return r < 0 ? r : save_vm(vm, &u->save, result, err);
+	return r < 0 ? r : save_vm(vm, &u->plan.save, result, err);
 }
 
 static int seal_task(size_t i, void *arg, struct json_object *result, struct err *err)
 {
 	struct update *u = arg;
-	struct vm *vm = &u->vms[i];
+	struct vm *vm = &u->plan.vms[i];
 	int r = enter(u, i, err);
 
 	(void)result;
@@ -362,7 +114,7 @@ static int exchange_task(size_t i, void *arg, struct json_object *result, struct
 {
 	int r = seal_task(i, arg, result, err);
 	struct update *u = arg;
-	struct vm *vm = &u->vms[i];
+	struct vm *vm = &u->plan.vms[i];
 
 	if (r < 0)
 		return r;
@@ -376,7 +128,7 @@ static int exchange_task(size_t i, void *arg, struct json_object *result, struct
 static int undo_task(size_t i, void *arg, struct json_object *result, struct err *err)
 {
 	struct update *u = arg;
-	struct vm *vm = &u->vms[i];
+	struct vm *vm = &u->plan.vms[i];
 	int r = enter(u, i, err);
 
 	if (r < 0 || !wants_abort(&vm->info))
@@ -394,9 +146,9 @@ static void take_result(struct update *u, size_t i, const struct outcome *o)
 		jset(into, key, json_object_get(value));
 	if (o->code < 0 && !jget(into, "error"))
 		jset(into, "error", err_json(&o->err));
-	json_object_put(u->vms[i].manifest);
-	u->vms[i].manifest = NULL;
-	vm_refresh(&u->vms[i], NULL);
+	json_object_put(u->plan.vms[i].manifest);
+	u->plan.vms[i].manifest = NULL;
+	vm_refresh(&u->plan.vms[i], NULL);
 }
 
 /**
@@ -410,6 +162,7 @@ struct phase {
 };
 
 static const struct phase
+checking = { { .work = check_task }, "ready to be saved" },
 saving = { { .work = save_task, .together = true }, "saved" },
 /* From here on QEMUs end: if that goes wrong, the first time is enough. */
 sealing = { { .work = seal_task, .together = true, .first_alone = true }, "sealed" },
@@ -422,15 +175,15 @@ static int go_through(struct update *u, const struct phase *phase, struct err *e
 	_cleanup_free_ char *failed = NULL;
 	struct outcome *outcomes;
 
-	crew.names = &u->names;
-	crew.jobs = u->jobs;
+	crew.names = &u->plan.names;
+	crew.jobs = u->plan.jobs;
 	crew.arg = u;
 	outcomes = crew_run(&crew);
-	failed = outcomes_failed(outcomes, &u->names);
+	failed = outcomes_failed(outcomes, &u->plan.names);
 
-	for (size_t i = 0; i < u->names.n; i++)
+	for (size_t i = 0; i < u->plan.names.n; i++)
 		take_result(u, i, &outcomes[i]);
-	outcomes_free(outcomes, u->names.n);
+	outcomes_free(outcomes, u->plan.names.n);
 	if (!*failed)
 		return 0;
 	return fail(err, -EIO, .what = "VMs", .value = failed, .why = fmt("not %s", phase->done),
@@ -442,8 +195,8 @@ static int save_all(struct update *u, struct err *err)
 {
 	int r;
 
-	for (size_t i = 0; i < u->names.n; i++)
-		u->stays[i] = goes_as_it_is(u, &u->vms[i]);
+	for (size_t i = 0; i < u->plan.names.n; i++)
+		u->stays[i] = goes_as_it_is(&u->plan, &u->plan.vms[i]);
 	r = go_through(u, &saving, err);
 	if (r == 0)
 		r = fault_point("update-saved", NULL, err);
@@ -462,7 +215,7 @@ static int seal_and_jump(struct update *u, struct err *err)
 		r = fault_point("update-sealed", NULL, err);
 	if (r < 0)
 		return r;
-	say("jumping to %s", u->kernel.version);
+	say("jumping to %s", u->plan.kernel.version);
 	return kexec_jump(err);
 }
 
@@ -480,7 +233,7 @@ static int go_back(struct update *u, int code, struct err *err)
 	_cleanup_err_ struct err why = { 0 };
 
 	interrupt_disable();
-	if (u->kernel.version)
+	if (u->plan.kernel.version)
 		kexec_unload();
 	if (go_through(u, &undoing, &why) < 0)
 		not_put_back(err, &why);
@@ -490,15 +243,15 @@ static int go_back(struct update *u, int code, struct err *err)
 /* Where each VM is now. */
 static void tell(struct update *u, struct json_object *list)
 {
-	for (size_t i = 0; i < u->names.n; i++) {
-		_cleanup_json_ struct json_object *now = vm_json(&u->vms[i].info);
+	for (size_t i = 0; i < u->plan.names.n; i++) {
+		_cleanup_json_ struct json_object *now = vm_json(&u->plan.vms[i].info);
 		const char *status = jstr(jget(now, "qemu"), "status");
 		struct json_object *result = u->results[i];
 
 		json_object_object_foreach(now, key, value)
 			jset(result, key, json_object_get(value));
 		jset_bool(result, "ok", !jget(result, "error"));
-		say("%s: %s%s%s", u->names.v[i], jstr(now, "state"), status ? ", its guest is " : "",
+		say("%s: %s%s%s", u->plan.names.v[i], jstr(now, "state"), status ? ", its guest is " : "",
 		    status ? status : "");
 		json_object_array_add(list, json_object_get(result));
 	}
@@ -509,11 +262,11 @@ static void report(struct update *u, int code, const struct err *err)
 	struct json_object *out = json_object_new_object();
 	struct json_object *list = json_object_new_array();
 
-	if (code < 0 || !u->kernel.version)
+	if (code < 0 || !u->plan.kernel.version)
 		tell(u, list);
 	else
-		jset_str(out, "jumping_to", u->kernel.version);
-	jset_str(out, "qemu", u->qemu);
+		jset_str(out, "jumping_to", u->plan.kernel.version);
+	jset_str(out, "qemu", u->plan.save.qemu);
 	jset(out, "vms", list);
 	if (code < 0)
 		jset(out, "error", err_json(err));
@@ -535,12 +288,12 @@ static int load(struct update *u, struct err *err)
 {
 	int r = fault_point("update-prepared", NULL, err);
 
-	if (r < 0 || !u->kernel.version)
+	if (r < 0 || !u->plan.kernel.version)
 		return r;
-	r = kexec_load(&u->kernel, u->cmdline, err);
+	r = kexec_load(&u->plan.kernel, u->plan.cmdline, err);
 	if (r < 0)
 		return r;
-	say("loaded %s", u->kernel.image);
+	say("loaded %s", u->plan.kernel.image);
 	r = fault_point("update-loaded", NULL, err);
 	if (r < 0)
 		kexec_unload();
@@ -555,12 +308,9 @@ static int carry_out(struct update *u, struct err *err)
 		return r;
 	r = save_all(u, err);
 	if (r == 0)
-		r = u->kernel.version ? seal_and_jump(u, err) :
+		r = u->plan.kernel.version ? seal_and_jump(u, err) :
 		    go_through(u, &exchanging, err);
-	if (r < 0)
-		r = go_back(u, r, err);
-	report(u, r, err);
-	return r;
+	return r < 0 ? go_back(u, r, err) : 0;
 }
 
 static int check_args(const struct args *args, struct err *err)
@@ -579,19 +329,25 @@ static int check_args(const struct args *args, struct err *err)
 
 static int run_update(const struct args *args, struct err *err)
 {
-	_cleanup_(update_free) struct update u = { .host = -1 };
+	_cleanup_(update_free) struct update u = { .plan = PLAN_NONE };
 	int r = check_args(args, err);
 
 	if (r == 0)
-		r = refuse(prepare(&u, args, err), err);
+		r = refuse(plan_make(&u.plan, args, err), err);
 	if (r < 0)
 		return r;
-	if (u.warning)
-		note("%s", u.warning);
-	if (!args->dry_run)
-		return carry_out(&u, err);
-	print_plan(&u);
-	return 0;
+	if (u.plan.warning)
+		note("%s", u.plan.warning);
+	update_begin(&u);
+	r = refuse(go_through(&u, &checking, err), err);
+	if (r == 0 && args->dry_run) {
+		plan_print(&u.plan);
+		return 0;
+	}
+	if (r == 0)
+		r = carry_out(&u, err);
+	report(&u, r, err);
+	return r;
 }
 
 const struct cmd cmd_update = {

@@ -304,19 +304,12 @@ static int check_room(const char *path, uint64_t need, struct err *err)
 
 static int check_request(struct vm *vm, const struct copy_request *req, struct err *err)
 {
-	const char *option = req->to ? "--to" : req->uri ? "--uri" : req->restore_uri ?
-			     "--restore-uri" : NULL;
+	const char *option = req->to ? "--to" : req->uri ? "--uri" : NULL;
 
 	if (option && !manifest_copied(vm->manifest))
 		return refuse(err, "VM", vm->name, fmt("%s is for VMs in copy mode; the RAM of this "
 			      "one is in the handover region, and stays there", option),
 			      fmt("leave %s out", option));
-	if (!req->uri != !req->restore_uri)
-		return fail(err, -EINVAL, .exit = CPR_EXIT_USAGE, .what = option, .why =
-			    "--uri and --restore-uri belong together", .remedy = "give both");
-	if (req->to && req->uri)
-		return fail(err, -EINVAL, .exit = CPR_EXIT_USAGE, .what = "--to",
-			    .why = "the state goes to --uri", .remedy = "give one of them");
 	return 0;
 }
 
@@ -342,8 +335,9 @@ int copy_target(struct vm *vm, const char *runstate, const struct copy_request *
 	r = req->uri ? 0 : check_room(path, plan->bytes, err);
 	if (r < 0)
 		return r;
-	if (!is_own(vm, path))
-		copy_forget(vm);
+	if (jget(vm->manifest, "target") && !is_own(vm, path))
+		plan->stale = json_object_get(jget(vm->manifest, "target"));
+	json_object_object_del(vm->manifest, "target");
 	if (target)
 		jset(vm->manifest, "target", json_object_get(target));
 	return 0;
@@ -526,19 +520,21 @@ struct migration_way copy_way(const struct vm *vm)
 
 /* ---- afterwards ---- */
 
-void copy_forget(struct vm *vm)
+void copy_remove(const struct vm *vm, struct json_object *target)
 {
-	struct json_object *target = jget(vm->manifest, "target");
 	const char *file = jstr(target, "file"), *uri = jstr(target, "uri");
 	_cleanup_free_ char *part = file ? xasprintf("%s.part", file) : NULL;
 
-	if (!target)
-		return;
 	if (uri && jget(vm->manifest, "saved"))
 		note("VM '%s': what '%s' made is not removed", vm->name, uri);
 	if (file && unlink(file) < 0 && errno != ENOENT)
 		note("VM '%s': '%s' stays: %s", vm->name, file, strerror(errno));
 	if (part)
 		unlink(part);
+}
+
+void copy_forget(struct vm *vm)
+{
+	copy_remove(vm, jget(vm->manifest, "target"));
 	json_object_object_del(vm->manifest, "target");
 }

@@ -26,10 +26,12 @@ struct copy_request {
  * struct copy_plan - what a save will be like
  * @bytes: to be written at most
  * @seconds: about how long that and the checks take; 0 if that cannot be told
+ * @stale: another target, that a save which was killed has left; NULL for none
  */
 struct copy_plan {
 	uint64_t bytes;
 	double seconds;
+	struct json_object *stale;
 };
 
 /**
@@ -67,7 +69,16 @@ int copy_load(struct vm *vm, struct err *err);
 /* QEMU does not ask how the command ended. */
 int copy_command_ended(struct vm *vm, deadline_t deadline, struct err *err);
 
-/* Remove what was written outside of the VM's directory, and forget where. */
+/*
+ * End a command that takes the state, if it is still at work. QEMU, which waits for it, does
+ * not answer before that.
+ */
+void copy_end_command(const struct vm *vm);
+
+/* Remove what was written to a target outside of the VM's directory. */
+void copy_remove(const struct vm *vm, struct json_object *target);
+
+/* The same for that of the VM; it has none from then on. */
 void copy_forget(struct vm *vm);
 
 #endif

@@ -3,20 +3,13 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/fs.h>
-#include <stdio.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
-#include <time.h>
 
-#include "digest.h"
+#include "diskfile.h"
 #include "disks.h"
 #include "manifest.h"
 #include "out.h"
 
-/* A qcow2 file begins with its header, in a cluster of its own: 64 KiB by default. */
-#define HEAD_SIZE (64 * 1024)
 #define JSON_PREFIX "json:"
 
 /* Drivers that open a local file or device; all others stand above one, or are remote. */
@@ -62,93 +55,6 @@ static bool is_local(const char *driver)
 			return true;
 	return false;
 }
-
-/* ---- what a file is ---- */
-
-/*
- * What tells one block device from another, also after a boot: the first of these
- * that its directory in sysfs has. That of a partition is in its disk's.
- */
-static const char *const identities[] = {
-	"dm/uuid", "md/uuid", "loop/backing_file", "wwid", "device/wwid", "serial",
-	"device/serial", "device/cid",
-};
-
-static char *identity(const char *dir)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(identities); i++) {
-		_cleanup_free_ char *path = xasprintf("%s/%s", dir, identities[i]);
-		_cleanup_free_ char *text = read_text(path, 4096);
-
-		if (text && *text)
-			return xasprintf("%s %s", identities[i], text);
-	}
-	return NULL;
-}
-
-static void add_identity(struct json_object *disk, dev_t dev)
-{
-	_cleanup_free_ char *dir = xasprintf("/sys/dev/block/%u:%u", major(dev), minor(dev));
-	_cleanup_free_ char *start = xasprintf("%s/start", dir);
-	_cleanup_free_ char *parent = xasprintf("%s/..", dir);
-	_cleanup_free_ char *sector = read_text(start, 64);
-	_cleanup_free_ char *id = identity(sector ? parent : dir);
-
-	if (id)
-		jset_str(disk, "identity", sector ? fmt("%s, from sector %s", id, sector) : id);
-}
-
-static int add_head(struct json_object *disk, int fd)
-{
-	_cleanup_free_ char *head = xcalloc(1, HEAD_SIZE);
-	XXH3_state_t *state = XXH3_createState();
-	char text[DIGEST_LEN];
-	ssize_t n = pread(fd, head, HEAD_SIZE, 0);
-	int r = n < 0 ? -errno : !state ? -ENOMEM : 0;
-
-	if (r == 0) {
-		XXH3_128bits_reset(state);
-		XXH3_128bits_update(state, head, n);
-		digest_text(state, text);
-		jset_str(disk, "head", text);
-	}
-	XXH3_freeState(state);
-	return r == -ENOMEDIUM ? 0 : r;	/* an empty drive is no failure */
-}
-
-static int measure_fd(struct json_object *disk, int fd)
-{
-	uint64_t size;
-	struct stat st;
-
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	if (S_ISBLK(st.st_mode)) {
-		if (ioctl(fd, BLKGETSIZE64, &size) < 0)
-			return -errno;
-		jset_str(disk, "kind", "device");
-		jset_int(disk, "size", size);
-		add_identity(disk, st.st_rdev);
-	} else if (!S_ISREG(st.st_mode)) {
-		jset_str(disk, "kind", "special file");
-		return 0;
-	} else {
-		jset_str(disk, "kind", "file");
-		jset_int(disk, "size", st.st_size);
-		jset_int(disk, "inode", st.st_ino);
-		jset_int(disk, "mtime", st.st_mtim.tv_sec * INT64_C(1000000000) + st.st_mtim.tv_nsec);
-	}
-	return add_head(disk, fd);
-}
-
-static int measure(struct json_object *disk, const char *path)
-{
-	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-
-	return fd < 0 ? -errno : measure_fd(disk, fd);
-}
-
-/* ---- what QEMU has ---- */
 
 /* Whether a name of an image, which may be JSON with further names in it, has @file. */
 static bool object_names(struct json_object *obj, const char *file)
@@ -347,7 +253,7 @@ static int add_node(struct look *look, struct json_object *node, struct err *err
 	jset_str(disk, "path", path);
 	r = sync_disk(path);
 	if (r == 0)
-		r = measure(disk, path);
+		r = diskfile_measure(disk, path);
 	if (r < 0)
 		return fail(err, r, .what = "disk", .value = name,
 			    .why = fmt("'%s' cannot be read: %s", path, strerror(-r)));
@@ -484,7 +390,7 @@ int disks_again(struct json_object *disks, struct err *err)
 		const char *path = jstr(at(disks, i), "path");
 
 		if (path)
-			r = measure(at(disks, i), path);
+			r = diskfile_measure(at(disks, i), path);
 		if (r < 0)
 			fail(err, r, .what = "disk", .value = path, .why = strerror(-r));
 	}
@@ -524,52 +430,6 @@ int disks_opened(struct vm *vm, struct json_object *disks, const char *forced, s
 
 /* ---- then and now ---- */
 
-static const char *show_text(struct json_object *value)
-{
-	return json_object_get_string(value);
-}
-
-static const char *show_mtime(struct json_object *value)
-{
-	int64_t ns = json_object_get_int64(value);
-	time_t seconds = ns / 1000000000;
-	char text[64] = "?";
-	struct tm tm;
-
-	if (localtime_r(&seconds, &tm))
-		strftime(text, sizeof(text), "%F %T", &tm);
-	return fmt("%s.%09lld", text, (long long)(ns % 1000000000));
-}
-
-/* In the order in which they tell most. */
-static const struct {
-	const char *key;
-	const char *was;
-	const char *is;
-	const char *(*show)(struct json_object *value);
-} traits[] = {
-	{ "kind", "it was a", "and is a", show_text },
-	{ "identity", "it is another device: it was", "and is", show_text },
-	{ "inode", "it is another file: its inode was", "and is", show_text },
-	{ "size", "its size was", "and is", show_text },
-	{ "mtime", "it was last written to at", "and now at", show_mtime },
-	{ "head", "the digest of its first 64 KiB was", "and is", show_text },
-};
-
-/* The first difference in words, or NULL. */
-static char *difference(struct json_object *then, struct json_object *now)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(traits); i++) {
-		struct json_object *a = jget(then, traits[i].key), *b = jget(now, traits[i].key);
-
-		if (!json_object_equal(a, b))
-			return xasprintf("%s %s, %s %s", traits[i].was,
-					 a ? traits[i].show(a) : "unknown", traits[i].is,
-					 b ? traits[i].show(b) : "unknown");
-	}
-	return NULL;
-}
-
 static int gone(struct json_object *disk, int r, struct err *err)
 {
 	return fail(err, -ENOENT, .exit = CPR_EXIT_REFUSED, .what = "disk",
@@ -585,13 +445,13 @@ static int compare(struct json_object *disk, const char *vm, const char *forced,
 	_cleanup_json_ struct json_object *now = json_object_new_object();
 	const char *name = jstr(disk, "name"), *path = jstr(disk, "path");
 	_cleanup_free_ char *what = NULL;
-	int r = path ? measure(now, path) : 0;
+	int r = path ? diskfile_measure(now, path) : 0;
 
 	if (!path)
 		return 0;
 	if (r < 0)
 		return gone(disk, r, err);
-	what = difference(disk, now);
+	what = diskfile_difference(disk, now);
 	if (what && is_forced(forced, name, path)) {
 		note("VM '%s': disk '%s' ('%s') has changed, and is taken all the same: %s", vm,
 		     name, path, what);
@@ -602,6 +462,23 @@ static int compare(struct json_object *disk, const char *vm, const char *forced,
 		if (!strv_has(changed, name))
 			strv_push(changed, name);
 	}
+	return 0;
+}
+
+int disks_known(struct json_object *disks, const char *forced, struct err *err)
+{
+	_cleanup_free_ char *copy = xstrdup(forced ? forced : ""), *list = NULL;
+	_cleanup_strv_ struct strv names = { 0 };
+	char *next = forced ? copy : NULL, *word;
+
+	for (size_t i = 0; i < count(disks); i++)
+		strv_push(&names, jstr(at(disks, i), "name"));
+	list = strv_join(&names, ", ");
+	while ((word = strsep(&next, ",")))
+		if (!strv_has(&names, word) && !is_known(disks, word))
+			return fail(err, -ENOENT, .exit = CPR_EXIT_NOTFOUND, .what = "--force",
+				    .value = word, .why = "the guest has no such disk",
+				    .remedy = names.n ? fmt("its disks are: %s", list) : "leave it out");
 	return 0;
 }
 

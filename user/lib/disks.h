@@ -29,6 +29,9 @@ int disks_inspect(struct vm *vm, struct json_object **disks, struct err *err);
 /* What they are by now, without a QEMU to ask. @disks as disks_inspect() made it. */
 int disks_again(struct json_object *disks, struct err *err);
 
+/* -ENOENT (exit 3) if a name or path in @forced is none of @disks. */
+int disks_known(struct json_object *disks, const char *forced, struct err *err);
+
 /**
  * disks_compare - hold the disks against what was recorded
  * @disks: as disks_inspect() made it; NULL is as good as none

@@ -389,29 +389,56 @@ static bool is_another(const char *vm, const char *path, pid_t pid)
 	return !known || !now || !streq(known, now);
 }
 
-int qemu_attach(const char *vm, double seconds, struct qemu *q, struct err *err)
+/* Connected, but nothing was said yet; so it is known who listens, also if that hangs. */
+static int connect_to(const char *vm, struct qemu *q, struct jsonsock **js, struct err *err)
 {
 	_cleanup_free_ char *path = runtime_path(vm, "qmp");
-	_cleanup_err_ struct err monitor_err = { 0 };
 	int r;
 
 	*q = QEMU_NONE;
-	q->qmp = qmp_open(path, deadline_in(seconds), &r, &monitor_err);
-	if (q->qmp) {
-		q->pid = jsonsock_pid(q->qmp->js);
-		if (is_another(vm, path, q->pid)) {
-			qemu_release(q);
-			return -ESRCH;
-		}
-		q->pidfd = q->pid > 0 ? pidfd_open(q->pid, 0) : -1;
-		q->log_from = qemu_log_size(vm);
-		return 0;
+	*js = jsonsock_connect(path, &r, err);
+	if (!*js)
+		return r;
+	q->pid = jsonsock_pid(*js);
+	if (is_another(vm, path, q->pid)) {
+		jsonsock_free(*js);
+		*q = QEMU_NONE;
+		return -ENOENT;
 	}
+	q->pidfd = q->pid > 0 ? pidfd_open(q->pid, 0) : -1;
+	q->log_from = qemu_log_size(vm);
+	return 0;
+}
+
+int qemu_attach(const char *vm, double seconds, struct qemu *q, struct err *err)
+{
+	_cleanup_free_ char *path = runtime_path(vm, "qmp");
+	deadline_t deadline = deadline_in(seconds);
+	_cleanup_err_ struct err why = { 0 };
+	struct jsonsock *js;
+	int r = connect_to(vm, q, &js, &why);
+
+	if (r == 0)
+		q->qmp = qmp_start(js, deadline, &r, &why);
+	if (q->qmp)
+		return 0;
+	qemu_release(q);
 	if (r == -ENOENT || r == -ECONNREFUSED || r == -ECONNRESET)
 		return -ESRCH;
-	return fail(err, r, .what = "QEMU's monitor", .value = path, .why = monitor_err.why,
+	return fail(err, r, .what = "QEMU's monitor", .value = path, .why = why.why,
 		    .remedy = r == -ETIMEDOUT ? "end other programs that are connected to it" :
 		    r == -EACCES ? "run it with sudo" : NULL);
+}
+
+void qemu_end(const char *vm)
+{
+	struct jsonsock *js;
+	struct qemu q;
+
+	if (connect_to(vm, &q, &js, NULL) < 0)
+		return;
+	jsonsock_free(js);
+	qemu_kill(&q);
 }
 
 int qemu_check_version(int major, int minor, const char *text, struct err *err)

@@ -93,6 +93,9 @@ int qemu_quit(struct qemu *q, struct err *err);
 /* End it at once and wait until it has. */
 void qemu_kill(struct qemu *q);
 
+/* The same for a VM's QEMU if one runs, also if it hangs or somebody else has its monitor. */
+void qemu_end(const char *vm);
+
 /* Whether the process is gone, however it went. */
 bool qemu_has_ended(const struct qemu *q);
 

@@ -87,7 +87,7 @@ copy_tests() {
 	echo mine >"$disk/x"
 	refuses '--to a file that exists' 4 "cpr-helper: --to '$disk/x': it exists, and is not of this VM" save c --to "$disk/x"
 	holds 'it is untouched' test "$(<"$disk/x")" = mine
-	refuses '--to with --all' 2 "cpr-helper: save: --to and --uri are for one VM, not for --all" save --all --to "$disk"
+	refuses '--to with --all' 2 "cpr-helper: save: --to is for one VM, not for --all" save --all --to "$disk"
 	holds 'the guest has not noticed' counts_on c "$(counted c)"
 	call save c --to "$disk"
 	holds 'save --to a directory' test "$status" = 0
@@ -136,7 +136,7 @@ copy_tests() {
 
 	# ---- to a command ----
 	start_copy c 32M
-	refuses 'a command to save without one to restore' 2 "cpr-helper: --uri: --uri and --restore-uri belong together" \
+	refuses 'a command to save without one to restore' 2 "cpr-helper: save: --uri and --restore-uri belong together" \
 		save c --uri 'exec:true'
 	refuses 'a connection' 4 "cpr-helper: --uri 'tcp:host:1': nobody would be there to load it after the kexec" \
 		save c --uri tcp:host:1 --restore-uri tcp:host:1

@@ -143,7 +143,7 @@ settings_tests() {
 }
 
 disks_tests() {
-	local dir=$tmp/disks before
+	local dir=$tmp/disks before word
 
 	mkdir "$dir"
 	guest_image "$dir/base"
@@ -178,7 +178,14 @@ disks_tests() {
 	touch -r "$dir/plain" "$tmp/plain-time"
 	touch "$dir/plain"
 	differs 'a file that was written to' second "$dir/plain" ' has changed since the guest was saved: it was last written to at 20.*, and now at 20'
-	differs 'another one forced' second "$dir/plain" ' has changed' --force data,seco,cond,second2
+	differs 'another one forced' second "$dir/plain" ' has changed' --force "data,$dir/base"
+	for word in seco cond second2 "$dir/plain2"; do
+		refuses "a disk '$word' forced" 3 "cpr-helper: --force '$word': the guest has no such disk" restore d --force "second,$word"
+	done
+	call restore d --dry-run
+	holds 'restore --dry-run sees it, too' grep -q "^cpr-helper: disk 'second': '$dir/plain' has changed" <<<"$err"
+	holds 'and refuses' test "$status" = 4
+	prints 'but not if it is forced' 'd: held, would be restored' restore d --dry-run --force second
 	touch -r "$tmp/plain-time" "$dir/plain"
 	truncate -s +512 "$dir/plain"
 	differs 'another size' second "$dir/plain" ' has changed since the guest was saved: its size was 1048576, and is 1049088$'

@@ -228,12 +228,16 @@ module_tests() {
 	holds 'QEMU waits' state_is a saved postmigrate
 	holds 'the state is recorded' manifest a "m['saved']['digest'].startswith('xxh3-128:') and m['saved']['size'] == $(stat -c %s /run/cpr/a/state)"
 	refuses 'save twice' 5 "cpr-helper: VM 'a': it is saved, not running" save a
+	refuses 'save --dry-run of what is saved' 5 "cpr-helper: VM 'a': it is saved, not running" save a --dry-run
+	prints 'abort --dry-run' 'a: saved, would be aborted' abort a --dry-run
 	refuses 'restore instead of abort' 5 "cpr-helper: VM 'a': it is saved, there is nothing to restore" restore a
 	count_before=$(counted a)
 	prints 'abort' 'a: the guest runs on' abort a
 	holds 'it does' counts_on a "$count_before"
 	holds 'the state is gone' test ! -e /run/cpr/a/state
 	holds 'and forgotten' manifest a "'saved' not in m"
+	refuses 'abort --dry-run of what runs' 3 "cpr-helper: VM 'a': it is running, and there is nothing to abort" abort a --dry-run
+	refuses 'restore --dry-run of what runs' 5 "cpr-helper: VM 'a': it is running, there is nothing to restore" restore a --dry-run
 
 	# ---- kexec, as the fake does it, and restore ----
 	call save --all

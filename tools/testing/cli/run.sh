@@ -46,6 +46,16 @@ call() {
 	status=$?
 	out=$(<"$tmp/out") err=$(<"$tmp/err")
 }
+# The same with a fault point, see fault.h.
+faulty() { local fault=$1; shift; CPR_FAULT=$fault call "$@"; }
+behind() { # HELPER ARGUMENT...: in the background, its pid in $pid; there bash ignores SIGINT
+	env --default-signal=INT "$helper" "$@" >"$tmp/out" 2>"$tmp/err" </dev/null &
+	pid=$!
+}
+finished() { wait "$pid"; status=$?; out=$(<"$tmp/out") err=$(<"$tmp/err"); }
+# Processes of the helper that wait at a fault point.
+halted() { grep -lE '^[0-9]+ \(cpr-helper\) T' /proc/[0-9]*/stat 2>/dev/null | cut -d/ -f3; }
+is_halted() { [ -n "$(halted)" ]; }
 # DESCRIPTION STATUS STDERR ARGUMENT...: the whole of stderr but remedies, exactly.
 refuses() {
 	local what=$1 want=$2 words=$3 got

@@ -42,16 +42,35 @@ as_before() { # NAME
 	! qmp "$1" '{"execute": "query-migrate-capabilities"}' | grep -q 'x-ignore-shared", "state": true\|"state": true, "capability": "x-ignore-shared' &&
 		qmp "$1" '{"execute": "query-migrate-parameters"}' | grep -q '"mode": "normal"'
 }
-# Processes of the helper that wait at a fault point.
-halted() { grep -lE '^[0-9]+ \(cpr-helper\) T' /proc/[0-9]*/stat 2>/dev/null | cut -d/ -f3; }
-is_halted() { [ -n "$(halted)" ]; }
 runs_or_waits() { state_is "$1" running running || state_is "$1" running paused; }
-behind() { # HELPER ARGUMENT...: in the background, its pid in $pid; there bash ignores SIGINT
-	env --default-signal=INT "$helper" "$@" >"$tmp/out" 2>"$tmp/err" </dev/null &
-	pid=$!
+
+postcopy() { # NAME true|false
+	qmp "$1" "{\"execute\": \"migrate-set-capabilities\", \"arguments\": {\"capabilities\":
+		[{\"capability\": \"postcopy-ram\", \"state\": $2}]}}" >/dev/null
 }
-finished() { wait "$pid"; status=$?; out=$(<"$tmp/out") err=$(<"$tmp/err"); }
-faulty() { local fault=$1; shift; CPR_FAULT=$fault call "$@"; }
+# What stands in the way of one is found out before any guest has stopped.
+preflight_tests() {
+	local what words="cpr-helper: b: QEMU's capability 'postcopy-ram': it is on: the guest would run before all of its state is there; QEMU refuses it with cpr-reboot
+cpr-helper: c: QEMU's capability 'postcopy-ram': it is on: the guest would run before all of its state is there; QEMU refuses it with cpr-reboot
+cpr-helper: VMs 'b c': not ready to be saved"
+	remember_all
+	postcopy b true
+	postcopy c true
+	sha256sum /run/cpr/*/manifest.json >"$tmp/manifests"
+	for what in '' --dry-run; do
+		refuses "update $what of guests that cannot be saved" 4 "$words" \
+			update --kernel 9.9.9-cpr "${initrd[@]}" -j 1 $what
+		refuses "update --qemu $what of them" 4 "$words" update --qemu "$tmp/new" -j 1 $what
+	done
+	refuses 'save --dry-run of one' 4 "$(head -n 1 <<<"${words//: b:/:}")" save b --dry-run
+	json 'update tells of each' "o['error']['code'] == 4 and [v['ok'] for v in o['vms']] == [True, False, False] and
+		o['vms'][2]['error']['what'] == 'QEMU\'s capability'" update --kernel 9.9.9-cpr "${initrd[@]}"
+	holds 'no VM was touched' sha256sum --status -c "$tmp/manifests"
+	holds 'all go on' all_go_on
+	holds 'no kernel is left' nothing_left
+	postcopy b false
+	postcopy c false
+}
 
 crew_tests() {
 	# ---- at the same time ----
@@ -160,6 +179,19 @@ hang_tests() {
 	holds 'then it goes on as well' all_go_on
 	holds 'nothing is left of all that' nothing_left
 	holds 'not in QEMU' as_before b
+
+	# ---- while it loads the state: the guest has not run ----
+	remember_all
+	call save b
+	kill_qemu b
+	faulty restore-loaded:kill restore b
+	qemu=$(who_maps_b)
+	kill -STOP "$qemu"
+	call abort b
+	holds 'a QEMU that hangs where a restore was killed' test "$status" = 0
+	holds 'is ended' test ! -d "/proc/$qemu"
+	holds 'all go on with another one' all_go_on
+	holds 'nothing is left of that' nothing_left
 
 	# ---- while it lets the guest run: whether that runs is not known ----
 	remember_all
@@ -334,6 +366,7 @@ update_tests() {
 	rm -f "$CPR_FAKE/kexec"
 	# None of these is to come so far.
 	echo 'this was not to be' >"$CPR_FAKE/fail-jump"
+	preflight_tests
 	crew_tests
 	hang_tests
 	death_tests
