@@ -8,6 +8,7 @@
 #include <errno.h>
 
 #include "cmd.h"
+#include "lib/copymode.h"
 #include "lib/cprfs.h"
 #include "lib/fault.h"
 #include "lib/kernel.h"
@@ -58,7 +59,6 @@ bool wants_abort(const struct cpr_vm *vm)
  */
 static int stay_paused(struct vm *vm, struct err *err)
 {
-	end_migration(vm);
 	return jget(vm->manifest, "saved") ? vm_manifest_save(vm, err) : forget_saved(vm, err);
 }
 
@@ -67,7 +67,6 @@ static int resume(struct vm *vm, struct err *err)
 	_cleanup_free_ char *status = NULL;
 	int r;
 
-	end_migration(vm);
 	pause_abort(vm);
 	r = guest_resume(vm->qemu.qmp, err);
 	pause_mark(vm, "resume");
@@ -82,10 +81,8 @@ static int resume(struct vm *vm, struct err *err)
 static int abort_asleep(struct vm *vm, struct json_object *result, struct err *err)
 {
 	bool wake = manifest_suspended(vm->manifest);
-	int r;
+	int r = rouse_vm(vm, result, err);
 
-	end_migration(vm);
-	r = rouse_vm(vm, result, err);
 	if (r < 0)
 		return r;
 	if (!jstr(result, "runstate"))
@@ -114,6 +111,16 @@ static int silent(struct vm *vm, int code, struct err *err)
 				  "guest run on", vm->name));
 }
 
+/* It goes on by itself, and must not be cut short: see migration_end(). */
+static int still_writes(struct vm *vm, int code, struct err *err)
+{
+	err_clear(err);
+	return fail(err, code, .what = "VM", .value = vm->name,
+		    .why = "its QEMU does not end the migration",
+		    .remedy = fmt("nothing is lost; see to what it writes to, then 'cpr-helper abort %s' "
+				  "once more", vm->name));
+}
+
 static int abort_saved(struct vm *vm, struct json_object *result, struct err *err)
 {
 	int r = vm_attach(vm, NULL);
@@ -122,9 +129,11 @@ static int abort_saved(struct vm *vm, struct json_object *result, struct err *er
 		return restore_back(vm, result, err);
 	if (r < 0)
 		return silent(vm, r, err);
-	if (manifest_asleep(vm->manifest))
+	r = end_migration(vm, err);
+	if (r == 0 && manifest_asleep(vm->manifest))
 		return abort_asleep(vm, result, err);
-	r = vm_do(vm, CPR_CMD_VM_PIN, err);
+	if (r == 0)
+		r = vm_do(vm, CPR_CMD_VM_PIN, err);
 	if (r == 0)
 		r = fault_point("abort-begun", vm->name, err);
 	return r < 0 ? r : abort_awake(vm, result, err);
@@ -135,8 +144,10 @@ static int abort_running(struct vm *vm, struct json_object *result, struct err *
 {
 	_cleanup_free_ char *status = NULL;
 	bool waits, loaded;
-	int r = vm_attach(vm, NULL);
+	int r;
 
+	copy_end_command(vm);
+	r = vm_attach(vm, NULL);
 	if (r == -ESRCH)
 		return vm_attach(vm, err);
 	if (r == 0)
@@ -149,13 +160,15 @@ static int abort_running(struct vm *vm, struct json_object *result, struct err *
 		return wrong_state(vm, err);
 	if (!waits && loaded)
 		return finish_vm(vm, result, err);
-	if (manifest_asleep(vm->manifest))
-		return abort_asleep(vm, result, err);
-	migration_cancel(vm->qemu.qmp);
 	free(status);
 	status = NULL;
-	r = migration_settle(vm->qemu.qmp, &status, err);
-	return r < 0 ? r : abort_awake(vm, result, err);
+	r = end_migration(vm, err);
+	if (r == 0)
+		r = migration_settle(vm->qemu.qmp, &status, err);
+	if (r < 0)
+		return still_writes(vm, r, err);
+	return manifest_asleep(vm->manifest) ? abort_asleep(vm, result, err) :
+	       abort_awake(vm, result, err);
 }
 
 int abort_vm(struct vm *vm, struct json_object *result, struct err *err)

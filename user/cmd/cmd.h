@@ -208,11 +208,13 @@ int commit_state(struct vm *vm, const char *part, const char *runstate,
  */
 void roll_back(struct vm *vm, const char *runstate, int code, struct err *err);
 
-/*
- * Whatever migration is under way ends, and QEMU's settings are put back, once: from
- * here on they are their owner's again.
+/**
+ * end_migration - see that none is under way, and put QEMU's settings back, once
+ *
+ * From here on they are their owner's again. An error if it does not come to an end: then
+ * nothing is changed, and all is left to an abort.
  */
-void end_migration(struct vm *vm);
+int end_migration(struct vm *vm, struct err *err);
 
 /* What save leaves in the manifest and the directory goes away; its pause has ended. */
 int forget_saved(struct vm *vm, struct err *err);

@@ -110,15 +110,33 @@ static void rouse(struct vm *vm)
 		     why.what, why.why ? why.why : "", vm->name);
 }
 
-void end_migration(struct vm *vm)
+/* What cannot be cut short may take its time, and the guest stands still. */
+static void tell_wait(struct vm *vm)
 {
-	_cleanup_err_ struct err why = { 0 };
+	_cleanup_free_ char *status = NULL;
 
-	migration_cancel(vm->qemu.qmp);
+	if (qmp_status(vm->qemu.qmp, &status, NULL) == 0 && streq(status, "finish-migrate"))
+		note("VM '%s': its QEMU writes on, for it would crash if it were stopped; the guest runs "
+		     "on after that", vm->name);
+}
+
+int end_migration(struct vm *vm, struct err *err)
+{
+	struct migration_way way = copy_way(vm);
+	bool whole = way.kind == MIGRATION_COPY;
+	_cleanup_err_ struct err why = { 0 };
+	int r;
+
+	if (whole)
+		tell_wait(vm);
+	r = migration_end(vm->qemu.qmp, !whole, err);
+	if (r < 0)
+		return r;
 	if (migration_reset(vm->qemu.qmp, jget(vm->manifest, "previous"), &why) < 0)
 		note("VM '%s': QEMU's settings for migrations are not what they were: %s",
 		     vm->name, why.why);
 	json_object_object_del(vm->manifest, "previous");
+	return 0;
 }
 
 /* One that has just not answered for long is not waited for as long again. */
@@ -179,22 +197,22 @@ void roll_back(struct vm *vm, const char *runstate, int code, struct err *err)
 	_cleanup_free_ char *now = NULL;
 
 	qemu_words(vm->name, vm->qemu.log_from, err);
+	copy_end_command(vm);
 	if (!answers(vm, code)) {
 		if (qemu_has_ended(&vm->qemu))
 			salvage(vm);
 		return;
 	}
-	end_migration(vm);
+	if (end_migration(vm, NULL) < 0 || migration_settle(vm->qemu.qmp, &now, NULL) < 0) {
+		note("VM '%s': its QEMU does not end the migration; once it has, 'cpr-helper abort %s' "
+		     "lets the guest run on", vm->name, vm->name);
+		return;
+	}
 	if (manifest_asleep(vm->manifest)) {
 		rouse(vm);
 		return;
 	}
 	take_back(vm);
-	if (migration_settle(vm->qemu.qmp, &now, NULL) < 0) {
-		note("VM '%s': its QEMU does not end the migration; once it has, 'cpr-helper abort %s' "
-		     "lets the guest run on", vm->name, vm->name);
-		return;
-	}
 	let_run(vm, runstate_live(runstate), now);
 	pause_mark(vm, "resume");
 	pause_abort(vm);

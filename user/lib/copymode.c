@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/magic.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -15,6 +16,7 @@
 #include "manifest.h"
 #include "migration.h"
 #include "out.h"
+#include "process.h"
 #include "size.h"
 
 #define MAX_CHANNELS 8
@@ -193,37 +195,53 @@ bool copy_streams(const struct vm *vm)
 	return jstr(jget(vm->manifest, "target"), "uri");
 }
 
+/* Two lines: the pid of the command, and once it has ended, how. */
 static char *status_file(const struct vm *vm)
 {
 	return runtime_path(vm->name, "exec");
 }
 
+/* A session of its own, so that all of it can be ended. */
 int copy_save(struct vm *vm, struct err *err)
 {
 	const char *command = jstr(jget(vm->manifest, "target"), "uri") + strlen(STREAM);
+	_cleanup_free_ char *script = xasprintf("echo $$ >\"$0\"; ( %s\n); echo $? >>\"$0\"", command);
 	_cleanup_free_ char *status = status_file(vm);
-	_cleanup_free_ char *quoted = shell_quote(status);
-	_cleanup_free_ char *uri = xasprintf(STREAM "( %s\n); echo $? >%s", command, quoted);
+	_cleanup_free_ char *script_word = shell_quote(script), *status_word = shell_quote(status);
+	_cleanup_free_ char *uri = xasprintf(STREAM "exec setsid sh -c %s %s", script_word, status_word);
 
 	unlink(status);
 	return migration_save_uri(vm->qemu.qmp, uri, err);
 }
 
+/*
+ * QEMU waits on if a command ends without a word, but not if something comes that is
+ * no state. Behind one nobody reads it.
+ */
 int copy_load(struct vm *vm, struct err *err)
 {
-	return migration_load_uri(vm->qemu.qmp,
-				  jstr(jget(vm->manifest, "target"), "restore_uri"), err);
+	const char *uri = jstr(jget(vm->manifest, "target"), "restore_uri");
+	const char *command = startswith(uri, STREAM) ? uri + strlen(STREAM) : uri;
+	_cleanup_free_ char *ended = xasprintf(STREAM "( %s\n); printf '\\377'", command);
+
+	return migration_load_uri(vm->qemu.qmp, ended, err);
+}
+
+/* The status of the command, or NULL while it is at work. */
+static char *command_status(const char *path)
+{
+	_cleanup_free_ char *text = read_text(path, 64);
+	char *line = text ? strchr(text, '\n') : NULL;
+
+	return line && line[1] ? xstrdup(line + 1) : NULL;
 }
 
 int copy_command_ended(struct vm *vm, deadline_t deadline, struct err *err)
 {
 	const char *uri = jstr(jget(vm->manifest, "target"), "uri");
-	_cleanup_free_ char *path = status_file(vm);
-	_cleanup_free_ char *text = NULL;
+	_cleanup_free_ char *path = status_file(vm), *status = NULL;
 
-	while (!(text = read_text(path, 64)) || !*text) {
-		free(text);
-		text = NULL;
+	while (!(status = command_status(path))) {
 		if (!deadline_left(deadline))
 			return fail(err, -ETIMEDOUT, .what = "command", .value = uri,
 				    .why = "it does not end",
@@ -231,10 +249,24 @@ int copy_command_ended(struct vm *vm, deadline_t deadline, struct err *err)
 		usleep(20000);
 	}
 	unlink(path);
-	if (streq(text, "0"))
+	if (streq(status, "0"))
 		return 0;
 	return fail(err, -EIO, .what = "command", .value = uri,
-		    .why = fmt("it ended with status %s", text));
+		    .why = fmt("it ended with status %s", status),
+		    .remedy = "see what it needs; nothing is saved");
+}
+
+void copy_end_command(const struct vm *vm)
+{
+	_cleanup_free_ char *path = status_file(vm), *text = NULL;
+	pid_t pid;
+
+	if (!copy_streams(vm))
+		return;
+	text = read_text(path, 64);
+	pid = text ? atoi(text) : 0;
+	if (pid > 1 && process_has_argument(pid, path))
+		kill(-pid, SIGKILL);
 }
 
 /* ---- how much ---- */

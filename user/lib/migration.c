@@ -10,6 +10,7 @@
 /* The step from "completed" to the guest's final state comes without an event. */
 #define STATUS_POLL_MS 20
 #define CANCEL_S 10
+#define STUCK_S 20		/* without a byte */
 
 enum want { OFF, ON, REFUSED };
 
@@ -79,6 +80,15 @@ static const struct {
 /* What "status" says of a migration that is over. */
 static const char *const over[] = { "none", "completed", "failed", "cancelled" };
 
+/* NULL: there never was one. */
+static bool is_over(const char *status)
+{
+	for (size_t i = 0; status && i < ARRAY_SIZE(over); i++)
+		if (streq(status, over[i]))
+			return true;
+	return !status;
+}
+
 static struct json_object *capability(const char *name, bool state)
 {
 	struct json_object *cap = json_object_new_object();
@@ -118,11 +128,8 @@ static int inspect_status(struct qmp *qmp, struct err *err)
 	int r = qmp_run(qmp, "query-migrate", NULL, &info, err);
 	const char *status = jstr(info, "status");
 
-	if (r < 0 || !status)
+	if (r < 0 || is_over(status))
 		return r;
-	for (size_t i = 0; i < ARRAY_SIZE(over); i++)
-		if (streq(status, over[i]))
-			return 0;
 	return fail(err, -EBUSY, .exit = CPR_EXIT_BUSY, .what = "QEMU's migration",
 		    .value = status, .why = "somebody else's is under way",
 		    .remedy = "wait until it is done, or 'migrate_cancel' in QEMU's monitor");
@@ -373,15 +380,55 @@ int migration_await_status(struct qmp *qmp, const char *status, deadline_t deadl
 	}
 }
 
-void migration_cancel(struct qmp *qmp)
+/* What it has got through so far: if it is another number, it goes on. */
+static int64_t amount(struct json_object *info)
 {
-	_cleanup_json_ struct json_object *info = NULL;
+	static const char *const counters[] = {
+		"transferred", "multifd-bytes", "normal", "duplicate", "dirty-sync-count",
+	};
+	int64_t sum = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(counters); i++)
+		sum += jint(jget(info, "ram"), counters[i], 0);
+	return sum;
+}
+
+/* 0 when it is over, -ETIMEDOUT if it gets nowhere. */
+static int await_end(struct qmp *qmp, double patience, struct err *err)
+{
+	deadline_t deadline = deadline_in(patience);
+	int64_t so_far = 0;
+	int r;
+
+	do {
+		_cleanup_json_ struct json_object *info = NULL;
+
+		r = qmp_run(qmp, "query-migrate", NULL, &info, err);
+		if (r < 0 || is_over(jstr(info, "status")))
+			return r;
+		if (amount(info) != so_far)
+			deadline = deadline_in(patience);
+		so_far = amount(info);
+		r = next_event(qmp, deadline, POLL_MS, "under way", err);
+	} while (r == 0);
+	return r;
+}
+
+int migration_end(struct qmp *qmp, bool cancel, struct err *err)
+{
+	int r;
 
 	qmp->js->interruptible = false;
-	if (qmp_run(qmp, "query-migrate", NULL, &info, NULL) == 0 && !jstr(info, "status"))
-		return;		/* there never was one to wait for */
-	if (qmp_run(qmp, "migrate_cancel", NULL, NULL, NULL) == 0)
-		migration_wait(qmp, deadline_in(CANCEL_S), NULL);
+	r = await_end(qmp, STUCK_S, NULL);
+	if (r == -ETIMEDOUT && cancel) {
+		r = qmp_run(qmp, "migrate_cancel", NULL, NULL, NULL);
+		if (r == 0)
+			r = await_end(qmp, CANCEL_S, NULL);
+	}
+	if (r < 0)
+		fail(err, r, .what = "QEMU's migration", .value = "under way",
+		     .why = "it neither goes on nor ends");
+	return r;
 }
 
 int migration_settle(struct qmp *qmp, char **status, struct err *err)

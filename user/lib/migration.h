@@ -65,14 +65,22 @@ int migration_load_uri(struct qmp *qmp, const char *uri, struct err *err);
  */
 int migration_wait(struct qmp *qmp, deadline_t deadline, struct err *err);
 
-/* Cancel one that may be under way, and wait until it has ended. */
-void migration_cancel(struct qmp *qmp);
+/**
+ * migration_end - see that no migration is under way any more
+ * @cancel: whether one that gets nowhere may be cancelled
+ *
+ * One that goes on is waited for, however long it takes: cancelled while it writes, QEMU
+ * 10.0 crashes with multifd, as its threads go on in what is freed already.
+ *
+ * Returns: 0; -ETIMEDOUT if it neither goes on nor ends; or another errno.
+ */
+int migration_end(struct qmp *qmp, bool cancel, struct err *err);
 
 /**
  * migration_settle - the guest's status once no migration changes it any more
  * @status: owned by the caller
  *
- * For after migration_cancel(): QEMU lets the guest run, or puts it into
+ * For after migration_end(): QEMU lets the guest run, or puts it into
  * postmigrate, a moment later, and must not be told "cont" before: it would forget
  * that. Returns: 0; -ETIMEDOUT if it does not come to an end; or another errno.
  */

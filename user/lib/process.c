@@ -109,6 +109,14 @@ void process_free(struct process *p)
 	strv_free(&p->argv);
 }
 
+bool process_has_argument(pid_t pid, const char *argument)
+{
+	_cleanup_free_ char *name = xasprintf("%d", (int)pid);
+	_cleanup_strv_ struct strv argv = { 0 };
+
+	return read_argv(name, &argv, NULL) == 0 && strv_has(&argv, argument);
+}
+
 bool process_has_thread(pid_t pid, pid_t thread)
 {
 	_cleanup_free_ char *path = xasprintf("/proc/%d/task/%d", (int)pid, (int)thread);

@@ -29,6 +29,9 @@ int process_read(pid_t pid, struct process *p, struct err *err);
 void process_free(struct process *p);
 #define _cleanup_process_ _cleanup_(process_free)
 
+/* Whether it lives, and was started with an argument. */
+bool process_has_argument(pid_t pid, const char *argument);
+
 /* Whether a thread is one of it. */
 bool process_has_thread(pid_t pid, pid_t thread);
 
