@@ -34,8 +34,12 @@ layers() {
 		long/7.3-7.3     | @/boot.sh --kernel 7.3 /lab/e2e/handover.sh 7.3 1
 		long/adversity-73 | @/boot.sh --kernel 7.3 /lab/e2e/adversity.sh
 		long/copy        | @/boot.sh --kernel 6.12 --timeout 200 /lab/e2e/copy.sh 7.3
-		long/faults      | @/boot.sh --kernel 6.12 --timeout 600 /lab/e2e/faults.sh
-		long/faults-73   | @/boot.sh --kernel 7.3 --timeout 600 /lab/e2e/faults.sh
+		long/faults-update | @/boot.sh --kernel 6.12 --timeout 300 /lab/e2e/faults.sh update abort
+		long/faults-save | @/boot.sh --kernel 6.12 --timeout 300 /lab/e2e/faults.sh save
+		long/faults-seal | @/boot.sh --kernel 6.12 --timeout 300 /lab/e2e/faults.sh seal restore
+		long/faults-73-update | @/boot.sh --kernel 7.3 --timeout 300 /lab/e2e/faults.sh update abort
+		long/faults-73-save | @/boot.sh --kernel 7.3 --timeout 300 /lab/e2e/faults.sh save
+		long/faults-73-seal | @/boot.sh --kernel 7.3 --timeout 300 /lab/e2e/faults.sh seal restore
 		long/debug       | @/boot.sh --kernel debug /lab/e2e/handover.sh debug 1
 		long/vfio-debug  | @/boot.sh --kernel debug --timeout 200 --with nvme /lab/e2e/vfio.sh debug iommufd=0000:00:02.0+slot1
 		long/devices     | @/boot.sh --kernel 7.3 --timeout 200 /lab/selftests/cpr/devices.sh
