@@ -145,8 +145,11 @@ struct restore_opts {
 int save_vm(struct vm *vm, const struct save_opts *opts, struct json_object *result,
 	    struct err *err);
 
-/* Whether it could be saved, as far as that can be told while the guest runs. */
-int save_check(struct vm *vm, const struct save_opts *opts, struct err *err);
+/**
+ * save_check - whether it could be saved, as far as that can be told while the guest runs
+ * @bytes: what it would take of the region, if it is in copy mode; may be NULL
+ */
+int save_check(struct vm *vm, const struct save_opts *opts, uint64_t *bytes, struct err *err);
 
 /**
  * abort_vm - let a guest run on, whatever a save, a seal or a restore left behind

@@ -185,8 +185,8 @@ static void tell(struct vm *vm, struct json_object *result)
 		say("%s: saved in %lld ms, by a command that nobody has checked", vm->name, ms);
 		return;
 	}
-	say("%s: saved, %s of state in %lld ms", vm->name,
-	    size_human(jint(result, "state_bytes", 0)), ms);
+	say("%s: saved, %s of state in %lld ms, %s", vm->name,
+	    size_human(jint(result, "state_bytes", 0)), ms, proof_text(vm));
 }
 
 int save_vm(struct vm *vm, const struct save_opts *opts, struct json_object *result,
@@ -209,14 +209,17 @@ int save_vm(struct vm *vm, const struct save_opts *opts, struct json_object *res
 	return 0;
 }
 
-/* One whose save was cut short is put back first; what comes then, nobody knows yet. */
-int save_check(struct vm *vm, const struct save_opts *opts, struct err *err)
+int save_check(struct vm *vm, const struct save_opts *opts, uint64_t *bytes, struct err *err)
 {
 	_cleanup_savable_ struct savable s = { 0 };
+	int r = 0;
 
-	if (vm->info.state == CPR_VM_STATE_RUNNING && wants_abort(&vm->info))
-		return 0;
-	return savable_learn(vm, opts, &s, err);
+	/* One that was cut short is put back first; what comes then, nobody knows yet. */
+	if (vm->info.state != CPR_VM_STATE_RUNNING || !wants_abort(&vm->info))
+		r = savable_learn(vm, opts, &s, err);
+	if (bytes)
+		*bytes = jget(vm->manifest, "target") ? 0 : s.copy.bytes;
+	return r;
 }
 
 static bool want_save(const struct cpr_vm *vm)
@@ -238,7 +241,7 @@ static int check_one(struct vm *vm, const struct args *args, struct err *err)
 	_cleanup_save_opts_ struct save_opts opts;
 	int r = save_options(args, &opts, err);
 
-	return r < 0 ? r : save_check(vm, &opts, err);
+	return r < 0 ? r : save_check(vm, &opts, NULL, err);
 }
 
 static int run_save(const struct args *args, struct err *err)

@@ -11,12 +11,17 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <stdio.h>
+#include <sys/statvfs.h>
 
+#include "lib/cprfs.h"
 #include "lib/crew.h"
 #include "lib/fault.h"
 #include "lib/interrupt.h"
 #include "lib/pause.h"
+#include "lib/size.h"
 #include "plan.h"
+
+#define COPY_BYTES "copy_bytes"		/* in a VM's result: what it takes of the region */
 
 /**
  * struct update - one under way
@@ -58,11 +63,12 @@ static int check_task(size_t i, void *arg, struct json_object *result, struct er
 {
 	struct update *u = arg;
 	struct vm *vm = &u->plan.vms[i];
+	uint64_t bytes = 0;
+	int r = vm->info.state == CPR_VM_STATE_RUNNING ?
+		save_check(vm, &u->plan.save, &bytes, err) : 0;
 
-	(void)result;
-	if (vm->info.state != CPR_VM_STATE_RUNNING)
-		return 0;
-	return save_check(vm, &u->plan.save, err);
+	jset_int(result, COPY_BYTES, bytes);
+	return r;
 }
 
 static int save_task(size_t i, void *arg, struct json_object *result, struct err *err)
@@ -327,6 +333,32 @@ static int check_args(const struct args *args, struct err *err)
 	return 0;
 }
 
+/* Each has room, but they share it. */
+static int check_room(const struct update *u, struct err *err)
+{
+	struct statvfs fs;
+	uint64_t need = 0, have;
+
+	for (size_t i = 0; i < u->plan.names.n; i++)
+		need += jint(u->results[i], COPY_BYTES, 0);
+	if (!need || statvfs(CPRFS_ROOT, &fs) < 0)
+		return 0;
+	have = (uint64_t)fs.f_bavail * fs.f_frsize;
+	if (have >= need)
+		return 0;
+	return fail(err, -ENOSPC, .what = "VMs in copy mode", .why =
+		    fmt("together they may need %s of the region, and %s is free there",
+			size_human(need), size_human(have)),
+		    .remedy = "save some to a disk first ('cpr-helper save NAME --to PATH')");
+}
+
+static int check(struct update *u, struct err *err)
+{
+	int r = go_through(u, &checking, err);
+
+	return refuse(r < 0 ? r : check_room(u, err), err);
+}
+
 static int run_update(const struct args *args, struct err *err)
 {
 	_cleanup_(update_free) struct update u = { .plan = PLAN_NONE };
@@ -339,7 +371,7 @@ static int run_update(const struct args *args, struct err *err)
 	if (u.plan.warning)
 		note("%s", u.plan.warning);
 	update_begin(&u);
-	r = refuse(go_through(&u, &checking, err), err);
+	r = check(&u, err);
 	if (r == 0 && args->dry_run) {
 		plan_print(&u.plan);
 		return 0;

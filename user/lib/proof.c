@@ -7,6 +7,7 @@
 #include "out.h"
 #include "proof.h"
 #include "rehearsal.h"
+#include "size.h"
 
 static int no_rehearsal(struct vm *vm, const char *note, struct err *err)
 {
@@ -66,6 +67,16 @@ void proof_tell(struct vm *vm, struct json_object *result)
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
 		if (jget(saved, keys[i]))
 			jset(result, keys[i], json_object_get(jget(saved, keys[i])));
-	if (jstr(saved, "rehearsal_note"))
-		detail("%s: not rehearsed: %s", vm->name, jstr(saved, "rehearsal_note"));
+}
+
+const char *proof_text(struct vm *vm)
+{
+	struct json_object *saved = jget(vm->manifest, "saved");
+	struct json_object *rehearsal = jget(saved, "rehearsal");
+
+	if (!rehearsal)
+		return fmt("not rehearsed: %s", jstr(saved, "rehearsal_note"));
+	return fmt("rehearsed with %s of memory in %lld ms",
+		   size_human(jint(rehearsal, "memory_bytes", 0)),
+		   (long long)jint(rehearsal, "ms", 0));
 }

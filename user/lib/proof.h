@@ -40,7 +40,10 @@ int proof_find(struct vm *vm, const char *state, const char *runstate,
 /* Put that into "saved"; what was found before goes. */
 void proof_record(struct vm *vm, struct json_object *found);
 
-/* For the result of a command; in words, why there is less than there could be. */
+/* For the result of a command. */
 void proof_tell(struct vm *vm, struct json_object *result);
+
+/* In words: what the trial took, or why there was none. As long-lived as fmt() is. */
+const char *proof_text(struct vm *vm);
 
 #endif

@@ -9,7 +9,6 @@
 #include "out.h"
 #include "rehearsal.h"
 #include "rehearsalargs.h"
-#include "size.h"
 
 #define SETTLE_S 10
 
@@ -143,7 +142,7 @@ static int refuse(const char *binary, int code, const struct err *why, struct er
 	return code;
 }
 
-static void record(struct json_object *saved, int64_t ms, int64_t bytes, const char *vm)
+static void record(struct json_object *saved, int64_t ms, int64_t bytes)
 {
 	struct json_object *rehearsal = json_object_new_object();
 
@@ -151,8 +150,6 @@ static void record(struct json_object *saved, int64_t ms, int64_t bytes, const c
 	jset_int(rehearsal, "memory_bytes", bytes);
 	jset(saved, "rehearsal", rehearsal);
 	jset_bool(saved, "rehearsed", true);
-	detail("%s: rehearsed in %lld ms, with %s of memory of its own", vm, (long long)ms,
-	       size_human(bytes));
 }
 
 static int perform(struct vm *vm, const char *binary, const struct rehearsal_plan *plan,
@@ -172,7 +169,7 @@ static int perform(struct vm *vm, const char *binary, const struct rehearsal_pla
 	qemu_kill(&q);
 	if (r < 0)
 		return refuse(binary, r, &why, err);
-	record(saved, now_ms() - begin, bytes, vm->name);
+	record(saved, now_ms() - begin, bytes);
 	return 0;
 }
 

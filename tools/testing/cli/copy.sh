@@ -174,6 +174,22 @@ copy_tests() {
 	holds 'on the disk there is' test "$status" = 0
 	end c
 
+	# ---- several that share it ----
+	start_copy c 120M
+	start_copy e 120M
+	call update --qemu qemu-system-x86_64
+	holds 'no room for two' grep -q '^cpr-helper: VMs in copy mode: together they may need 2[0-9.]* MiB of the region, and 2[0-9.]* MiB is free there$' <<<"$err"
+	holds 'refuses the update' test "$status" = 4
+	holds 'of both' counts_on c "$(counted c)"
+	call save e --to "$disk/e"
+	before=$(counted c)
+	call update --qemu qemu-system-x86_64
+	holds 'with one on a disk it goes through' test "$status" = 0
+	holds 'and they go on' counts_on c "$before"
+	holds 'both of them' counts_on e "$(counted e)"
+	end c
+	end e
+
 	# ---- to a command ----
 	start_copy c 32M
 	refuses 'a command to save without one to restore' 2 "cpr-helper: save: --uri and --restore-uri belong together" \

@@ -121,6 +121,12 @@ rehearsal_tests() {
 		save r --no-rehearse
 	holds 'which is recorded' manifest r "'rehearsed' not in m['saved'] and m['saved']['rehearsal_note']"
 	call abort r
+	call save r
+	holds 'what it takes is shown' grep -qE '^r: saved, .* of state in [0-9]+ ms, rehearsed with [0-9.]+ MiB of memory in [0-9]+ ms$' <<<"$out"
+	call abort r
+	call save r --no-rehearse
+	holds 'and so is why there is none' grep -qE '^r: saved, .*, not rehearsed: --no-rehearse$' <<<"$out"
+	call abort r
 	refuses 'both' 2 'cpr-helper: save: both --rehearse and --no-rehearse' save r --rehearse --no-rehearse
 	refuses 'a QEMU that there is not' 3 "cpr-helper: QEMU binary '/no/qemu': there is no such program" save r --qemu /no/qemu
 

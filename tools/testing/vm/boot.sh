@@ -93,7 +93,7 @@ machine=(
 	-M "q35,accel=$accel,kernel-irqchip=split" -cpu max -smp 2 -m "$mem"
 	-nodefaults -no-user-config -no-reboot -display none
 	-kernel "$vmlinuz" -initrd "$initrd" -append "$cmdline"
-	-serial "file:$results/console.log"
+	-serial "file:$results/console.log" -d cpu_reset -D "$results/resets.log"
 	-netdev user,id=net,restrict=on -device e1000e,netdev=net,addr=02.0
 	-drive "file=$lab_dir/l1.img,format=raw,if=none,id=disk,snapshot=on,cache=unsafe"
 	-device virtio-blk-pci,drive=disk
@@ -177,10 +177,11 @@ verdict() {
 }
 
 # Emulation has lost L1: no point failed, and L1 stood still, or the end of one of its
-# kernel stacks was overwritten. testing.md tells what is known of both.
+# kernel stacks was overwritten, or it had no stack to say so. testing.md tells what is
+# known of these.
 lost() {
 	[ "$accel" = tcg ] && ! grep -q '^not ok' "$results/verdict" &&
-		{ [ -e "$results/was-late" ] ||
+		{ [ -e "$results/was-late" ] || grep -q '^Triple fault' "$results/resets.log" ||
 			grep -aq 'corrupted stack end detected' "$results/console.log"; }
 }
 
