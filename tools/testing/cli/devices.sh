@@ -79,9 +79,11 @@ leave_kernel() {
 	: >"$CPR_FAKE/log"
 }
 
-# What is in an initrd, as the tool of those who make it tells. No other is found.
+# What is in an initrd, as the tool of those who make it tells. No other is found, and
+# what QEMU's script needs.
 initrd_lists() {
 	mkdir -p "$tmp/listers"
+	ln -sf "$(command -v qemu-system-x86_64)" "$tmp/listers/"
 	printf '#!/bin/sh\n%s\n' "$1" >"$tmp/listers/lsinitramfs"
 	chmod 755 "$tmp/listers/lsinitramfs"
 }
