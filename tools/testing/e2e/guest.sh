@@ -9,6 +9,7 @@
 #   runstate_is NAME STATE
 #   ticks NAME N [SECONDS]               until it has said tick N; why not is kept in the results
 #   boots NAME COMMAND...                a fresh guest, that COMMAND has started, ticks
+#   reset_itself NAME                    a guest started with "${watched[@]}" did, and its QEMU ended
 #   remember NAME...                     how far each is and what it has, for goes_on
 #   goes_on NAME FILE                    it ticks on from what FILE remembers, with what it had
 #   leave_nothing NAME...                end these guests, and unload the module after a full cycle
@@ -90,6 +91,19 @@ boots() {
 		"$@" || return
 	fi
 	ticks "$name" 2 100
+}
+
+# What QEMU is to log, to tell a guest that reset itself from one that was ended: whoever
+# ends QEMU asks it, or sends it a signal.
+watched=(-trace vm_state_notify -trace qemu_system_shutdown_request)
+export watched
+
+reset_itself() {
+	is_gone "$1" && awk '
+		/^vm_state_notify running 1 / { asked = 0 }
+		/^qemu_system_shutdown_request |terminating on signal/ { asked = 1 }
+		END { exit asked }
+	' "$mnt/$1/qemu.log"
 }
 
 remember() {
