@@ -146,14 +146,22 @@ static int stop_and_write(struct vm *vm, const char *part, const struct savable 
 	return r < 0 ? r : write_state(vm, part, s->proof.deadline, err);
 }
 
+/* Also by a signal that came where nobody waited for it. */
+static int check_interrupt(struct vm *vm, struct err *err)
+{
+	if (!interrupt_arrived())
+		return 0;
+	return fail(err, -EINTR, .what = "VM", .value = vm->name, .why = "interrupted");
+}
+
 static int save_now(struct vm *vm, const struct save_opts *opts, struct savable *s,
 		    struct err *err)
 {
 	_cleanup_free_ char *part = NULL;
-	int r;
+	int r = check_interrupt(vm, err);
 
-	if (interrupted())
-		return fail(err, -EINTR, .what = "VM", .value = vm->name, .why = "interrupted");
+	if (r < 0)
+		return r;
 	copy_remove(vm, s->copy.stale);
 	r = note_begin(vm, opts, s, err);
 	if (r < 0)
@@ -164,6 +172,8 @@ static int save_now(struct vm *vm, const struct save_opts *opts, struct savable 
 	part = vm_part_path(vm);
 	if (r == 0)
 		r = stop_and_write(vm, part, s, err);
+	if (r == 0)
+		r = check_interrupt(vm, err);
 	if (r == 0)
 		r = commit_state(vm, part, s->runstate, &s->proof, err);
 	if (r < 0)
