@@ -25,7 +25,7 @@ layers() {
 		selftests/no-iommu | @/boot.sh --kernel 7.3 --iommu none /lab/selftests/cpr/devices.sh no_iommu
 		e2e/7.3-6.12     | @/boot.sh --kernel 7.3 --timeout 200 /lab/e2e/handover.sh 6.12 4
 		e2e/adversity    | @/boot.sh --kernel 6.12 /lab/e2e/adversity.sh
-		e2e/faults       | @/boot.sh --kernel 6.12 --timeout 200 /lab/e2e/faults.sh save-written seal-quit restore-loaded
+		e2e/faults       | @/boot.sh --kernel 6.12 --timeout 200 /lab/e2e/faults.sh save-written restore-loaded
 		e2e/vfio-6.12-7.3 | @/boot.sh --kernel 6.12 --timeout 200 --with nvme --with igb --with nvme /lab/e2e/vfio.sh 7.3 split=0000:00:02.0+slot1 vf=vf2 asleep=slot3
 		long/vfio-both   | @/boot.sh --kernel 7.3 --timeout 200 --with nvme /lab/e2e/vfio.sh 6.12 both=0000:00:02.0+slot1
 		long/vfio-initramfs | @/boot.sh --kernel 7.3 --initrd initramfs-tools --timeout 200 /lab/e2e/vfio.sh 7.3 nic=0000:00:02.0

@@ -60,8 +60,16 @@ all_go_on() {
 
 nothing_left() { ! ls $mnt/*/state* 2>/dev/null && [ "$(cat /sys/kernel/kexec_loaded)" = 0 ]; }
 
+some_replaced() {
+	local name some=1
+	for name in "${guests[@]}"; do ! replaced "$name" || some=0; done
+	return $some
+}
+
 # exits WANT... -- COMMAND...
-exits() {
+exits() { exits_once "$@" || { some_replaced && exits_once "$@"; }; }
+
+exits_once() {
 	local want=() status
 	while [ "$1" != -- ]; do want+=("$1"); shift; done
 	shift
