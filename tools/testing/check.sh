@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # check.sh - what can be said of the sources without running them: sparse on
-# both kernels' headers, shellcheck, spelling, and checkpatch where KSRC has it.
+# both kernels' headers, shellcheck, spelling, what documents point to, and
+# checkpatch where KSRC has it.
 set -uo pipefail
 
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
@@ -31,7 +32,7 @@ sparse() {
 	rm -rf "$tree"
 	mkdir -p "$tree"
 	cp -a kmod uapi Kbuild Makefile "$tree/"
-	$lab/toolbox.sh make -s -C "$tree" KDIR="$kdir" W=1 modules
+	$lab/toolbox.sh make -s -j"$(nproc)" -C "$tree" KDIR="$kdir" W=1 modules
 	# shellcheck disable=SC2016 # it is the inner shell that expands
 	$lab/toolbox.sh bash -c '
 		for cmd in "$0"/kmod/.*.o.cmd; do
@@ -62,6 +63,22 @@ spelling() {
 	$lab/toolbox.sh codespell -L hda,iput,nd,ser kmod user uapi tools Documentation README.md
 }
 
+# What the documents name is there: files that they link to, and the functions of
+# `file.c:function()`. A fence of a code block stands alone in its line.
+documents() {
+	local doc target file function
+	git ls-files '*.md' | while read -r doc; do
+		grep -Hn '```' "$doc" | grep -v '^[^:]*:[0-9]*: *```[a-z]*$'
+		grep -o '](\([^)#:]*\)[)#]' "$doc" | sed 's/^](//; s/.$//' | while read -r target; do
+			[ -e "$(dirname "$doc")/$target" ] || echo "$doc: no file '$target'"
+		done
+		grep -oE '[a-z_0-9/.-]+\.(c|h|sh):[a-z_0-9]+\(\)' "$doc" | while IFS=: read -r file function; do
+			git ls-files "$file" "*/$file" | xargs -r grep -q "\b${function%()}()\?" ||
+				echo "$doc: no '$function' in '$file'"
+		done
+	done || true
+}
+
 # Not asked for: what the uapi headers and port.h need because they are read by
 # userspace too (types, attributes, BIT, min), the wrappers that compat.h is
 # made of, and messages that are long because they say what to do.
@@ -81,5 +98,6 @@ while read -r _ version; do
 done <"$($lab/install.sh path l1)/versions"
 report "shellcheck" lint_shell
 report "codespell" spelling
+report "the documents' links" documents
 [ -z "${KSRC:-}" ] || report "checkpatch" checkpatch
 exit $status
