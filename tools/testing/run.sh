@@ -14,10 +14,10 @@ cd "$here/../.." || exit
 layers() {
 	cat <<-'EOF'
 		static           | tools/testing/check.sh
-		unit             | @/toolbox.sh make -s -C tools/testing/unit check
-		cli              | CPR_QEMU_NEXT=$(@/install.sh path qemu-next) @/toolbox.sh make -s -C tools/testing/cli check
+		unit             | @/toolbox.sh make -s -j$(nproc) -C tools/testing/unit check
+		cli              | CPR_QEMU_NEXT=$(@/install.sh path qemu-next) @/toolbox.sh make -s -j$(nproc) -C tools/testing/cli check
 		boot/script      | @/toolbox.sh tools/testing/boot/run.sh
-		state            | CPR_QEMU_NEXT=$(@/install.sh path qemu-next) @/toolbox.sh make -s -C tools/testing/state check
+		state            | CPR_QEMU_NEXT=$(@/install.sh path qemu-next) @/toolbox.sh make -s -j$(nproc) -C tools/testing/state check
 		selftests/6.12   | @/boot.sh --kernel 6.12 /lab/selftests/cpr/run.sh
 		selftests/7.3    | @/boot.sh --kernel 7.3 /lab/selftests/cpr/run.sh
 		selftests/debug  | @/boot.sh --kernel debug /lab/selftests/cpr/run.sh

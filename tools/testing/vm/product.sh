@@ -20,7 +20,7 @@ build_module() {
 	"$vm_dir/toolbox.sh" rsync -a --delete --exclude='*.o' --exclude='*.ko' --exclude='*.mod*' \
 		--exclude='.*.cmd' --exclude='*.order' --exclude='*.symvers' \
 		kmod uapi Kbuild Makefile "$tree/"
-	"$vm_dir/toolbox.sh" make -s -C "$tree" KDIR="$kdir" W=1 KCFLAGS=-Werror modules
+	"$vm_dir/toolbox.sh" make -s -j"$(nproc)" -C "$tree" KDIR="$kdir" W=1 KCFLAGS=-Werror modules
 	install -D -m 644 "$tree/kmod/cpr_handover.ko" \
 		"$overlay/usr/lib/modules/$version/updates/dkms/cpr_handover.ko"
 }
@@ -31,9 +31,9 @@ while read -r _ version; do
 done <"$("$vm_dir/install.sh" path l1)/versions"
 [ ! -d "$debug" ] || build_module "$(cat "$debug/version")" "$debug/build"
 
-"$vm_dir/toolbox.sh" make -s -C user install DESTDIR="$overlay"
+"$vm_dir/toolbox.sh" make -s -j"$(nproc)" -C user install DESTDIR="$overlay"
 # With fault points, for scenarios.
-"$vm_dir/toolbox.sh" make -s -C user FAULTS=1 O="$top_dir/build/user-faults" "$top_dir/build/user-faults/cpr-helper"
+"$vm_dir/toolbox.sh" make -s -j"$(nproc)" -C user FAULTS=1 O="$top_dir/build/user-faults" "$top_dir/build/user-faults/cpr-helper"
 install -D -m 755 build/user-faults/cpr-helper "$overlay/usr/libexec/cpr-selftests/cpr-helper"
-"$vm_dir/toolbox.sh" make -s -C tools/testing/selftests/cpr install DESTDIR="$overlay/usr/libexec/cpr-selftests"
-"$vm_dir/toolbox.sh" make -s -C tools/testing/bench install DESTDIR="$overlay/usr/libexec/cpr-bench"
+"$vm_dir/toolbox.sh" make -s -j"$(nproc)" -C tools/testing/selftests/cpr install DESTDIR="$overlay/usr/libexec/cpr-selftests"
+"$vm_dir/toolbox.sh" make -s -j"$(nproc)" -C tools/testing/bench install DESTDIR="$overlay/usr/libexec/cpr-bench"
