@@ -12,6 +12,8 @@
 #include "digest.h"
 #include "diskfile.h"
 
+#define NS_PER_S INT64_C(1000000000)
+
 /* A qcow2 file begins with its header, in a cluster of its own: 64 KiB by default. */
 #define HEAD_SIZE (64 * 1024)
 
@@ -66,6 +68,12 @@ static int add_head(struct json_object *disk, int fd)
 	return r == -ENOMEDIUM ? 0 : r;	/* an empty drive is no failure */
 }
 
+/* One beyond the year 2262 wraps, but to the same value each time. */
+static int64_t nanoseconds(const struct timespec *ts)
+{
+	return (uint64_t)ts->tv_sec * NS_PER_S + ts->tv_nsec;
+}
+
 static int measure_fd(struct json_object *disk, int fd)
 {
 	uint64_t size;
@@ -86,7 +94,7 @@ static int measure_fd(struct json_object *disk, int fd)
 		jset_str(disk, "kind", "file");
 		jset_int(disk, "size", st.st_size);
 		jset_int(disk, "inode", st.st_ino);
-		jset_int(disk, "mtime", st.st_mtim.tv_sec * INT64_C(1000000000) + st.st_mtim.tv_nsec);
+		jset_int(disk, "mtime", nanoseconds(&st.st_mtim));
 	}
 	return add_head(disk, fd);
 }
@@ -105,14 +113,14 @@ static const char *show_text(struct json_object *value)
 
 static const char *show_mtime(struct json_object *value)
 {
-	int64_t ns = json_object_get_int64(value);
-	time_t seconds = ns / 1000000000;
+	int64_t ns = json_object_get_int64(value), rest = ns % NS_PER_S;
+	time_t seconds = ns / NS_PER_S - (rest < 0);
 	char text[64] = "?";
 	struct tm tm;
 
 	if (localtime_r(&seconds, &tm))
 		strftime(text, sizeof(text), "%F %T", &tm);
-	return fmt("%s.%09lld", text, (long long)(ns % 1000000000));
+	return fmt("%s.%09lld", text, (long long)(rest < 0 ? rest + NS_PER_S : rest));
 }
 
 /* In the order in which they tell most. */

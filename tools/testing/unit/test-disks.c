@@ -83,7 +83,8 @@ TEST(each_trait)
 		{ "mtime", json_object_new_int64(TIME * 1000000000 + 6),
 		  "last written to at 2023-11-14 22:13:20.000000006, and now at "
 		  "2023-11-14 22:13:20.000000005" },
-		{ "mtime", json_object_new_int64(INT64_MIN), "last written to at " },
+		{ "mtime", json_object_new_int64(INT64_MIN),
+		  "last written to at 1677-09-21 00:12:43.145224192, and now at " },
 		{ "mtime", json_object_new_array(), "last written to at " },
 		{ "head", json_object_new_string("other"), "64 KiB was other, and is xxh3-128:" },
 	};
@@ -128,6 +129,18 @@ TEST(several)
 	json_object_array_add(disks, remote);
 	CHECK_EQ(disks_compare(disks, "a", NULL, &err), -ESTALE);
 	CHECK(strstr(err.remedy, "--force data'"));
+}
+
+/* No file system has to end where 64 bits of nanoseconds do. */
+TEST(written_to_in_2400)
+{
+	const struct timespec times[] = { { INT64_C(13569465600), 0 }, { INT64_C(13569465600), 0 } };
+	_cleanup_json_ struct json_object *disks = record(NULL, NULL);
+	_cleanup_err_ struct err err = { 0 };
+
+	CHECK(utimensat(AT_FDCWD, path, times, 0) == 0);
+	CHECK_EQ(disks_compare(disks, "a", NULL, &err), -ESTALE);
+	CHECK(strstr(err.why, "last written to at 2023-11-14 22:13:20.000000005, and now at "));
 }
 
 TEST(gone)
