@@ -123,13 +123,14 @@ static int still_writes(struct vm *vm, int code, struct err *err)
 
 static int abort_saved(struct vm *vm, struct json_object *result, struct err *err)
 {
+	_cleanup_free_ char *status = NULL;
 	int r = vm_attach(vm, NULL);
 
 	if (r == -ESRCH)
 		return restore_back(vm, result, err);
 	if (r < 0)
 		return silent(vm, r, err);
-	r = end_migration(vm, err);
+	r = end_migration(vm, &status, err);
 	if (r == 0 && manifest_asleep(vm->manifest))
 		return abort_asleep(vm, result, err);
 	if (r == 0)
@@ -142,7 +143,7 @@ static int abort_saved(struct vm *vm, struct json_object *result, struct err *er
 /* A save was cut short, of which the module never heard; or a restore, once it was pinned. */
 static int abort_running(struct vm *vm, struct json_object *result, struct err *err)
 {
-	_cleanup_free_ char *status = NULL;
+	_cleanup_free_ char *status = NULL, *now = NULL;
 	bool waits, loaded;
 	int r;
 
@@ -160,11 +161,7 @@ static int abort_running(struct vm *vm, struct json_object *result, struct err *
 		return wrong_state(vm, err);
 	if (!waits && loaded)
 		return finish_vm(vm, result, err);
-	free(status);
-	status = NULL;
-	r = end_migration(vm, err);
-	if (r == 0)
-		r = migration_settle(vm->qemu.qmp, &status, err);
+	r = end_migration(vm, &now, err);
 	if (r < 0)
 		return still_writes(vm, r, err);
 	return manifest_asleep(vm->manifest) ? abort_asleep(vm, result, err) :

@@ -213,11 +213,12 @@ void roll_back(struct vm *vm, const char *runstate, int code, struct err *err);
 
 /**
  * end_migration - see that none is under way, and put QEMU's settings back, once
+ * @status: of the guest then, owned by the caller; NULL after an error
  *
  * From here on they are their owner's again. An error if it does not come to an end: then
  * nothing is changed, and all is left to an abort.
  */
-int end_migration(struct vm *vm, struct err *err);
+int end_migration(struct vm *vm, char **status, struct err *err);
 
 /* What save leaves in the manifest and the directory goes away; its pause has ended. */
 int forget_saved(struct vm *vm, struct err *err);

@@ -120,7 +120,7 @@ static void tell_wait(struct vm *vm)
 		     "on after that", vm->name);
 }
 
-int end_migration(struct vm *vm, struct err *err)
+int end_migration(struct vm *vm, char **status, struct err *err)
 {
 	struct migration_way way = copy_way(vm);
 	bool whole = way.kind == MIGRATION_COPY;
@@ -129,7 +129,7 @@ int end_migration(struct vm *vm, struct err *err)
 
 	if (whole)
 		tell_wait(vm);
-	r = migration_end(vm->qemu.qmp, !whole, err);
+	r = migration_end(vm->qemu.qmp, !whole, status, err);
 	if (r < 0)
 		return r;
 	if (migration_reset(vm->qemu.qmp, jget(vm->manifest, "previous"), &why) < 0)
@@ -203,7 +203,7 @@ void roll_back(struct vm *vm, const char *runstate, int code, struct err *err)
 			salvage(vm);
 		return;
 	}
-	if (end_migration(vm, NULL) < 0 || migration_settle(vm->qemu.qmp, &now, NULL) < 0) {
+	if (end_migration(vm, &now, NULL) < 0) {
 		note("VM '%s': its QEMU does not end the migration; once it has, 'cpr-helper abort %s' "
 		     "lets the guest run on", vm->name, vm->name);
 		return;

@@ -414,24 +414,11 @@ static int await_end(struct qmp *qmp, double patience, struct err *err)
 	return r;
 }
 
-int migration_end(struct qmp *qmp, bool cancel, struct err *err)
-{
-	int r;
-
-	qmp->js->interruptible = false;
-	r = await_end(qmp, STUCK_S, NULL);
-	if (r == -ETIMEDOUT && cancel) {
-		r = qmp_run(qmp, "migrate_cancel", NULL, NULL, NULL);
-		if (r == 0)
-			r = await_end(qmp, CANCEL_S, NULL);
-	}
-	if (r < 0)
-		fail(err, r, .what = "QEMU's migration", .value = "under way",
-		     .why = "it neither goes on nor ends");
-	return r;
-}
-
-int migration_settle(struct qmp *qmp, char **status, struct err *err)
+/*
+ * "completed" and "failed" come first: then QEMU lets the guest run, or puts it into
+ * postmigrate, and only after that cleans up.
+ */
+static int settle(struct qmp *qmp, char **status, struct err *err)
 {
 	deadline_t deadline = deadline_in(CANCEL_S);
 
@@ -449,4 +436,22 @@ int migration_settle(struct qmp *qmp, char **status, struct err *err)
 		if (r < 0)
 			return r;
 	}
+}
+
+int migration_end(struct qmp *qmp, bool cancel, char **status, struct err *err)
+{
+	int r;
+
+	*status = NULL;
+	qmp->js->interruptible = false;
+	r = await_end(qmp, STUCK_S, NULL);
+	if (r == -ETIMEDOUT && cancel) {
+		r = qmp_run(qmp, "migrate_cancel", NULL, NULL, NULL);
+		if (r == 0)
+			r = await_end(qmp, CANCEL_S, NULL);
+	}
+	if (r < 0)
+		return fail(err, r, .what = "QEMU's migration", .value = "under way",
+			    .why = "it neither goes on nor ends");
+	return settle(qmp, status, err);
 }

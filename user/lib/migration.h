@@ -68,23 +68,18 @@ int migration_wait(struct qmp *qmp, deadline_t deadline, struct err *err);
 /**
  * migration_end - see that no migration is under way any more
  * @cancel: whether one that gets nowhere may be cancelled
+ * @status: of the guest, once no migration changes it any more; owned by the caller
  *
  * One that goes on is waited for, however long it takes: cancelled while it writes, QEMU
  * 10.0 crashes with multifd, as its threads go on in what is freed already.
  *
+ * Before it returns, QEMU must not be told "cont", for it would forget that, nor to
+ * change a setting for migrations: it looks at them to know what to clean up, and
+ * crashes if, say, multifd is off by then.
+ *
  * Returns: 0; -ETIMEDOUT if it neither goes on nor ends; or another errno.
  */
-int migration_end(struct qmp *qmp, bool cancel, struct err *err);
-
-/**
- * migration_settle - the guest's status once no migration changes it any more
- * @status: owned by the caller
- *
- * For after migration_end(): QEMU lets the guest run, or puts it into
- * postmigrate, a moment later, and must not be told "cont" before: it would forget
- * that. Returns: 0; -ETIMEDOUT if it does not come to an end; or another errno.
- */
-int migration_settle(struct qmp *qmp, char **status, struct err *err);
+int migration_end(struct qmp *qmp, bool cancel, char **status, struct err *err);
 
 /* Wait until the guest is in @status. */
 int migration_await_status(struct qmp *qmp, const char *status, deadline_t deadline,

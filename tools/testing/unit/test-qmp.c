@@ -798,14 +798,39 @@ TEST(a_migration_that_does_not_end)
 	struct qmp *qmp;
 	int r;
 
+	ask(&s, "query-migrate\"", "{\"status\": \"completed\"}");
 	for (int i = 0; i < 70; i++)
 		ask(&s, "", "{\"status\": \"finish-migrate\"}");
 	qmp = open_session(&session, s.steps, &r, NULL);
 	setenv("CPR_TIMEOUT_SCALE", "0.02", 1);
-	CHECK_EQ(migration_settle(qmp, &status, &err), -ETIMEDOUT);
+	CHECK_EQ(migration_end(qmp, true, &status, &err), -ETIMEDOUT);
 	unsetenv("CPR_TIMEOUT_SCALE");
 	CHECK(!status);
 	CHECK_STR(err.why, "it does not end");
+	finish(&session, qmp);
+}
+
+/* QEMU says so while it still writes by other channels; and is told nothing meanwhile. */
+TEST(a_migration_that_has_failed)
+{
+	static const char *const replies[][2] = {
+		{ "query-migrate\"", "{\"status\": \"active\", \"ram\": {\"transferred\": 1}}" },
+		{ "query-migrate\"", "{\"status\": \"failed\"}" },
+		{ "query-status", "{\"status\": \"finish-migrate\"}" },
+		{ "query-status", "{\"status\": \"finish-migrate\"}" },
+		{ "query-status", "{\"status\": \"running\"}" },
+	};
+	struct script s = { .steps = { HELLO }, .n = 3, .id = 1 };
+	_cleanup_free_ char *status = NULL;
+	struct session session;
+	struct qmp *qmp;
+	int r;
+
+	for (size_t i = 0; i < ARRAY_SIZE(replies); i++)
+		ask(&s, replies[i][0], replies[i][1]);
+	qmp = open_session(&session, s.steps, &r, NULL);
+	CHECK_EQ(migration_end(qmp, true, &status, NULL), 0);
+	CHECK_STR(status, "running");
 	finish(&session, qmp);
 }
 
