@@ -11,7 +11,6 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <stdio.h>
-#include <sys/statvfs.h>
 
 #include "lib/cprfs.h"
 #include "lib/crew.h"
@@ -67,7 +66,8 @@ static int check_task(size_t i, void *arg, struct json_object *result, struct er
 	int r = vm->info.state == CPR_VM_STATE_RUNNING ?
 		save_check(vm, &u->plan.save, &bytes, err) : 0;
 
-	jset_int(result, COPY_BYTES, bytes);
+	if (bytes)
+		jset_int(result, COPY_BYTES, bytes);
 	return r;
 }
 
@@ -336,15 +336,11 @@ static int check_args(const struct args *args, struct err *err)
 /* Each has room, but they share it. */
 static int check_room(const struct update *u, struct err *err)
 {
-	struct statvfs fs;
 	uint64_t need = 0, have;
 
 	for (size_t i = 0; i < u->plan.names.n; i++)
 		need += jint(u->results[i], COPY_BYTES, 0);
-	if (!need || statvfs(CPRFS_ROOT, &fs) < 0)
-		return 0;
-	have = (uint64_t)fs.f_bavail * fs.f_frsize;
-	if (have >= need)
+	if (!need || free_bytes(CPRFS_ROOT, &have) < 0 || have >= need)
 		return 0;
 	return fail(err, -ENOSPC, .what = "VMs in copy mode", .why =
 		    fmt("together they may need %s of the region, and %s is free there",

@@ -7,7 +7,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
 
@@ -34,7 +33,8 @@
 #define PATIENCE 4
 #define MAX_S 604800
 
-#define STREAM "exec:"
+/* Until a shell has come to its first line. */
+#define COMMAND_START_S 5
 
 static int refuse(struct err *err, const char *what, const char *value, const char *why,
 		  const char *remedy)
@@ -161,7 +161,7 @@ static const struct { const char *prefix, *why, *remedy; } no_uri[] = {
 
 static int check_uri(const char *option, const char *uri, struct err *err)
 {
-	if (startswith(uri, STREAM) && uri[strlen(STREAM)])
+	if (startswith(uri, TARGET_EXEC) && uri[strlen(TARGET_EXEC)])
 		return 0;
 	for (size_t i = 0; i < ARRAY_SIZE(no_uri); i++)
 		if (startswith(uri, no_uri[i].prefix))
@@ -195,23 +195,41 @@ bool copy_streams(const struct vm *vm)
 	return jstr(jget(vm->manifest, "target"), "uri");
 }
 
-/* Two lines: the pid of the command, and once it has ended, how. */
+/*
+ * Empty before QEMU starts the command, which then writes two lines: its pid, and once
+ * it has ended, how.
+ */
 static char *status_file(const struct vm *vm)
 {
 	return runtime_path(vm->name, "exec");
 }
 
+/* What follows "exec:"; a manifest has no other URI. */
+static const char *target_command(const struct vm *vm, const char *key)
+{
+	return jstr(jget(vm->manifest, "target"), key) + strlen(TARGET_EXEC);
+}
+
+static int make_status_file(const char *path, struct err *err)
+{
+	_cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	return fd >= 0 ? 0 : fail(err, -errno, .what = "cannot create", .value = path,
+				  .why = strerror(errno));
+}
+
 /* A session of its own, so that all of it can be ended. */
 int copy_save(struct vm *vm, struct err *err)
 {
-	const char *command = jstr(jget(vm->manifest, "target"), "uri") + strlen(STREAM);
-	_cleanup_free_ char *script = xasprintf("echo $$ >\"$0\"; ( %s\n); echo $? >>\"$0\"", command);
+	_cleanup_free_ char *script = xasprintf("echo $$ >\"$0\"; ( %s\n); echo $? >>\"$0\"",
+						target_command(vm, "uri"));
 	_cleanup_free_ char *status = status_file(vm);
 	_cleanup_free_ char *script_word = shell_quote(script), *status_word = shell_quote(status);
-	_cleanup_free_ char *uri = xasprintf(STREAM "exec setsid sh -c %s %s", script_word, status_word);
+	_cleanup_free_ char *uri = xasprintf(TARGET_EXEC "exec setsid sh -c %s %s", script_word,
+					     status_word);
+	int r = make_status_file(status, err);
 
-	unlink(status);
-	return migration_save_uri(vm->qemu.qmp, uri, err);
+	return r < 0 ? r : migration_save_uri(vm->qemu.qmp, uri, err);
 }
 
 /*
@@ -220,11 +238,10 @@ int copy_save(struct vm *vm, struct err *err)
  */
 int copy_load(struct vm *vm, struct err *err)
 {
-	const char *uri = jstr(jget(vm->manifest, "target"), "restore_uri");
-	const char *command = startswith(uri, STREAM) ? uri + strlen(STREAM) : uri;
-	_cleanup_free_ char *ended = xasprintf(STREAM "( %s\n); printf '\\377'", command);
+	_cleanup_free_ char *uri = xasprintf(TARGET_EXEC "( %s\n); printf '\\377'",
+					     target_command(vm, "restore_uri"));
 
-	return migration_load_uri(vm->qemu.qmp, ended, err);
+	return migration_load_uri(vm->qemu.qmp, uri, err);
 }
 
 /* The status of the command, or NULL while it is at work. */
@@ -256,17 +273,35 @@ int copy_command_ended(struct vm *vm, deadline_t deadline, struct err *err)
 		    .remedy = "see what it needs; nothing is saved");
 }
 
+/* Its pid, once it has begun; 0 if it was not started, or does not come to its first line. */
+static pid_t command_pid(const char *path)
+{
+	deadline_t deadline = deadline_in(COMMAND_START_S);
+	int pid = 0;
+
+	while (!pid && deadline_left(deadline)) {
+		_cleanup_free_ char *text = read_text(path, 64);
+
+		if (!text)
+			return 0;
+		pid = atoi(text);
+		if (!pid)
+			usleep(20000);
+	}
+	return pid;
+}
+
 void copy_end_command(const struct vm *vm)
 {
-	_cleanup_free_ char *path = status_file(vm), *text = NULL;
+	_cleanup_free_ char *path = status_file(vm);
 	pid_t pid;
 
 	if (!copy_streams(vm))
 		return;
-	text = read_text(path, 64);
-	pid = text ? atoi(text) : 0;
+	pid = command_pid(path);
 	if (pid > 1 && process_has_argument(pid, path))
 		kill(-pid, SIGKILL);
+	unlink(path);
 }
 
 /* ---- how much ---- */
@@ -318,14 +353,13 @@ static int all_bytes(struct qmp *qmp, uint64_t *bytes, struct err *err)
 static int check_room(const char *path, uint64_t need, struct err *err)
 {
 	_cleanup_free_ char *dir = xstrdup(path);
-	struct statvfs fs;
 	uint64_t have;
+	int r;
 
 	*strrchr(dir, '/') = '\0';
-	if (statvfs(*dir ? dir : "/", &fs) < 0)
-		return fail(err, -errno, .what = "cannot read", .value = dir,
-			    .why = strerror(errno));
-	have = (uint64_t)fs.f_bavail * fs.f_frsize;
+	r = free_bytes(*dir ? dir : "/", &have);
+	if (r < 0)
+		return fail(err, r, .what = "cannot read", .value = dir, .why = strerror(-r));
 	if (have >= need)
 		return 0;
 	return fail(err, -ENOSPC, .exit = CPR_EXIT_REFUSED, .what = "state file", .value = path,

@@ -102,13 +102,18 @@ static bool disks_ok(struct json_object *disks)
 	return true;
 }
 
+static bool is_command(const char *uri)
+{
+	return uri && startswith(uri, TARGET_EXEC);
+}
+
 static bool target_ok(struct json_object *target)
 {
 	const char *file = jstr(target, "file");
 
 	if (!target || file)
 		return !target || *file == '/';
-	return jstr(target, "uri") && jstr(target, "restore_uri");
+	return is_command(jstr(target, "uri")) && is_command(jstr(target, "restore_uri"));
 }
 
 /* What a command took nobody has a digest of. */

@@ -36,7 +36,7 @@
  *	target		in copy mode, from before QEMU writes until the state is gone:
  *	  file			absolute path of the state, ".part" behind it while it
  *				is written; or
- *	  uri, restore_uri	what QEMU writes it to and reads it from
+ *	  uri, restore_uri	"exec:COMMAND" that QEMU writes it to and reads it from
  *			absent: it is in the VM's directory
  *	saved		absent unless there is a saved state:
  *	  file, size, digest	of the state; bytes; absent with a target's uri
@@ -68,6 +68,7 @@
 
 #define MANIFEST_VERSION 1
 #define MANIFEST_FILE "manifest.json"
+#define TARGET_EXEC "exec:"
 
 #define RAM_MODE_COPY "copy"
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/statvfs.h>
 
 #include "util.h"
 
@@ -110,6 +111,16 @@ int write_all(int fd, const void *data, size_t len)
 		p += n;
 		len -= n;
 	}
+	return 0;
+}
+
+int free_bytes(const char *dir, uint64_t *bytes)
+{
+	struct statvfs fs;
+
+	if (statvfs(dir, &fs) < 0)
+		return -errno;
+	*bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
 	return 0;
 }
 

@@ -86,6 +86,9 @@ char *read_text(const char *path, size_t max);
 /* Write all of @len bytes. Returns 0 or -errno. */
 int write_all(int fd, const void *data, size_t len);
 
+/* What root may still write to the file system of a directory. 0 or -errno. */
+int free_bytes(const char *dir, uint64_t *bytes);
+
 /* fsync the directory that holds @path, or @path if it is one. 0 or -errno. */
 int sync_dir(const char *dir);
 

@@ -189,8 +189,34 @@ copy_tests() {
 	holds 'both of them' counts_on e "$(counted e)"
 	end c
 	end e
+	start a
+	refuses '--to with RAM in the region' 4 "cpr-helper: VM 'a': --to is for VMs in copy mode; the RAM of this one is in the handover region, and stays there" \
+		save a --to "$disk/y"
+	holds 'that guest runs on' counts a
+	end a
+}
 
-	# ---- to a command ----
+# A command that has not yet said which process it is when it is to be ended.
+slow_command_tests() {
+	local slow='exec:sleep 1000'
+
+	mkdir "$tmp/slow"
+	printf '#!/bin/sh\nsleep 1\nexec /usr/bin/setsid "$@"\n' >"$tmp/slow/setsid"
+	chmod +x "$tmp/slow/setsid"
+	PATH=$tmp/slow:$PATH start_copy c 32M
+	faulty save-begun:kill save c --uri "$slow" --restore-uri 'exec:true'
+	prints 'abort of one whose helper was killed' 'c: the guest runs on' abort c
+	holds 'that guest runs, too' counts_on c "$(counted c)"
+	faulty save-begun:fail save c --uri "$slow" --restore-uri 'exec:true'
+	holds 'one that fails at once' test "$status" = 1
+	holds 'and that one' counts_on c "$(counted c)"
+	holds 'none of its commands is left' test -z "$(grep -l 'sleep.1000' /proc/[0-9]*/cmdline 2>/dev/null)"
+	end c
+}
+
+command_tests() {
+	local before disk=$tmp/disk
+
 	start_copy c 32M
 	refuses 'a command to save without one to restore' 2 "cpr-helper: save: --uri and --restore-uri belong together" \
 		save c --uri 'exec:true'
@@ -228,11 +254,6 @@ copy_tests() {
 	holds 'restore by a command' test "$status" = 0
 	holds 'with the memory that it had' counts_on c "$before"
 	end c
-	start a
-	refuses '--to with RAM in the region' 4 "cpr-helper: VM 'a': --to is for VMs in copy mode; the RAM of this one is in the handover region, and stays there" \
-		save a --to "$disk/y"
-	holds 'that guest runs on' counts a
-	end a
 }
 
 adopt_tests() {
@@ -333,5 +354,7 @@ elif [ "$(stat -f -c %T "$tmp")" = tmpfs ]; then
 	skip 'copy mode' 'needs a directory for temporary files that is on a disk'
 else
 	copy_tests
+	command_tests
+	slow_command_tests
 	adopt_tests
 fi

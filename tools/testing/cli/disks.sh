@@ -18,10 +18,6 @@ settings() { # NAME: all that QEMU has set for migrations
 	qmp "$1" '{"execute": "query-migrate-capabilities"}'
 	qmp "$1" '{"execute": "query-migrate-parameters"}'
 }
-switch() { # NAME CAPABILITY true|false: whether QEMU does
-	qmp "$1" "{\"execute\": \"migrate-set-capabilities\", \"arguments\": {\"capabilities\":
-		[{\"capability\": \"$2\", \"state\": $3}]}}" | grep -q return
-}
 set_parameters() { # NAME MEMBERS
 	qmp "$1" "{\"execute\": \"migrate-set-parameters\", \"arguments\": {${2//$'\n'/ }}}" >/dev/null
 }

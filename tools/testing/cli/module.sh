@@ -83,6 +83,10 @@ qmp() { # NAME COMMAND: the reply
 		print(json.dumps(reply))
 	EOF
 }
+switch() { # NAME CAPABILITY true|false: whether QEMU does
+	qmp "$1" "{\"execute\": \"migrate-set-capabilities\", \"arguments\": {\"capabilities\":
+		[{\"capability\": \"$2\", \"state\": $3}]}}" | grep -q return
+}
 state_is() { # NAME MODULE-STATE [GUEST]
 	"$helper" --json list | python3 -c "
 import json, sys

@@ -81,6 +81,8 @@ static const struct { const char *from, *to; } damages[] = {
 	{ "}]}", "}],\"target\":{}}" },
 	{ "}]}", "}],\"target\":{\"file\":\"state\"}}" },
 	{ "}]}", "}],\"target\":{\"uri\":\"exec:x\"}}" },
+	{ "}]}", "}],\"target\":{\"uri\":\"x\",\"restore_uri\":\"exec:y\"}}" },
+	{ "}]}", "}],\"target\":{\"uri\":\"exec:x\",\"restore_uri\":\"\"}}" },
 	{ "}]}", "}],\"target\":{\"file\":\"/x\"},\"saved\":{\"runstate\":\"running\"}}" },
 	{ "}]}", "}],\"target\":{\"uri\":\"exec:x\",\"restore_uri\":\"exec:y\"},\"saved\":{}}" },
 	{ "}]}", "}],\"devices\":{}}" },
