@@ -21,7 +21,7 @@ layers() {
 		selftests/6.12   | @/boot.sh --kernel 6.12 /lab/selftests/cpr/run.sh
 		selftests/7.3    | @/boot.sh --kernel 7.3 /lab/selftests/cpr/run.sh
 		selftests/debug  | @/boot.sh --kernel debug /lab/selftests/cpr/run.sh
-		selftests/devices | @/boot.sh --kernel 7.3 /lab/selftests/cpr/devices.sh right changed foreign refused bounds
+		selftests/devices | @/boot.sh --kernel 7.3 /lab/selftests/cpr/devices.sh right changed foreign bounds
 		selftests/no-iommu | @/boot.sh --kernel 7.3 --iommu none /lab/selftests/cpr/devices.sh no_iommu
 		e2e/7.3-6.12     | @/boot.sh --kernel 7.3 --timeout 200 /lab/e2e/handover.sh 6.12 4
 		e2e/adversity    | @/boot.sh --kernel 6.12 /lab/e2e/adversity.sh
