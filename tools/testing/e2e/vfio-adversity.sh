@@ -64,7 +64,7 @@ seal() {
 		until_ok 30 "$ctl" seal "$1" "$mnt/$1/manifest.json"
 }
 
-next_kernel() { until_ok 30 umount $mnt && rmmod cpr_handover; }
+next_kernel() { until_ok 30 umount $mnt && until_ok 30 rmmod cpr_handover; }
 
 arrive() { load_module "$@" && mkdir -p $mnt && mount -t cprfs cprfs $mnt; }
 
