@@ -384,6 +384,8 @@ test_no_iommu() {
 	not_held "no IOMMU" $nic failed "no IOMMU translates for it; is it on?" "${right[@]}"
 }
 
+# The debug kernel has nd_pmem built in.
+free_region
 load
 check "a region with two sealed VMs is made" make_base
 [ $# -gt 0 ] || set -- right hold_off busy release lost changed missing group two_vms foreign \
