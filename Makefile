@@ -40,8 +40,18 @@ dkms-tree:
 	cp -r kmod uapi Kbuild Makefile $(DKMS_TREE)/
 	sed 's/#MODULE_VERSION#/$(VERSION)/' dkms.conf >$(DKMS_TREE)/dkms.conf
 
+# For all kernels that have headers: one that does not run yet is what it is for. 77
+# is of a kernel that dkms.conf leaves out.
 dkms-install: dkms-tree
-	dkms install cpr-handover/$(VERSION)
+	@status=0; for build in /lib/modules/*/build; do \
+		kernel=$${build#/lib/modules/}; \
+		dkms install cpr-handover/$(VERSION) -k "$${kernel%/build}" || \
+			[ $$? -eq 77 ] || status=1; \
+	done; \
+	if ! dkms status cpr-handover/$(VERSION) | grep installed; then \
+		echo 'dkms-install: no kernel from 6.12 to 7.3 has its headers here' >&2; \
+		status=1; \
+	fi; exit $$status
 
 demo:
 	tools/testing/demo/demo.sh
