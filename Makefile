@@ -42,9 +42,11 @@ dkms-tree:
 
 # For all kernels that have headers: one that does not run yet is what it is for. 77
 # is of a kernel that dkms.conf leaves out.
+MODULES = /lib/modules
 dkms-install: dkms-tree
-	@status=0; for build in /lib/modules/*/build; do \
-		kernel=$${build#/lib/modules/}; \
+	@status=0; for build in $(MODULES)/*/build; do \
+		[ -e "$$build" ] || continue; \
+		kernel=$${build#$(MODULES)/}; \
 		dkms install cpr-handover/$(VERSION) -k "$${kernel%/build}" || \
 			[ $$? -eq 77 ] || status=1; \
 	done; \

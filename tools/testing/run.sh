@@ -16,6 +16,7 @@ layers() {
 		static           | tools/testing/check.sh
 		unit             | @/toolbox.sh make -s -j$(nproc) -C tools/testing/unit check
 		cli              | CPR_QEMU_NEXT=$(@/install.sh path qemu-next) @/toolbox.sh make -s -j$(nproc) -C tools/testing/cli check
+		dkms             | @/toolbox.sh tools/testing/dkms.sh
 		boot/script      | @/toolbox.sh tools/testing/boot/run.sh
 		state            | CPR_QEMU_NEXT=$(@/install.sh path qemu-next) @/toolbox.sh make -s -j$(nproc) -C tools/testing/state check
 		selftests/6.12   | @/boot.sh --kernel 6.12 /lab/selftests/cpr/run.sh

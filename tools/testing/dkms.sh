@@ -1,0 +1,59 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# dkms.sh - for which kernels `make dkms-install` has dkms make the module, and what
+# it says of it. dkms is a fake, which knows the kernels that it was to do.
+set -u
+
+top=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd)
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+count=0 failed=0
+
+mkdir "$tmp/bin"
+cat >"$tmp/bin/dkms" <<'EOF'
+#!/bin/bash
+case $1 in
+install)
+	case $4 in
+	6.1.*) exit 77 ;;
+	*bad*) exit 10 ;;
+	esac
+	echo "$2 $4" >>"$DKMS_DONE" ;;
+status) sed 's/$/: installed/' "$DKMS_DONE" ;;
+esac
+EOF
+chmod 755 "$tmp/bin/dkms"
+
+# expect DESCRIPTION STATUS DONE KERNEL... - with headers of these kernels
+expect() {
+	local what=$1 status=$2 done=$3 kernel
+	shift 3
+	rm -rf "$tmp/modules"
+	mkdir -p "$tmp/modules/6.99-without-headers"
+	for kernel; do
+		mkdir -p "$tmp/modules/$kernel/build"
+	done
+	: >"$tmp/done"
+	PATH=$tmp/bin:$PATH DKMS_DONE=$tmp/done make -s -C "$top" dkms-install DESTDIR="$tmp/root" \
+		MODULES="$tmp/modules" >"$tmp/out" 2>&1
+	[ $? -ne 0 ] && set -- 1 || set -- 0
+	count=$((count + 1))
+	if [ "$1" = "$status" ] && [ "$(sed 's/.* //' "$tmp/done" | xargs)" = "$done" ]; then
+		echo "ok $count - $what"
+	else
+		failed=$((failed + 1))
+		echo "not ok $count - $what"
+		sed 's/^/# /' "$tmp/done" "$tmp/out"
+	fi
+}
+
+expect 'each kernel with headers' 0 '6.12.1 7.3.0' 6.12.1 7.3.0
+expect 'one that is too old is left out' 0 '6.12.1' 6.1.9 6.12.1
+expect 'one that fails does not stop the others, and is told' 1 '6.12.1 7.3.0' 6.12.1 6.13-bad 7.3.0
+expect 'none that is new enough' 1 '' 6.1.9
+grep -q 'no kernel from 6.12 to 7.3' "$tmp/out" || { echo '# it is not said'; failed=1; }
+expect 'none at all' 1 ''
+
+echo "1..$count"
+[ $failed -eq 0 ]
