@@ -74,13 +74,12 @@ static void record(struct vm *vm, const struct digest *digest, const char *runst
 
 static int rename_state(struct vm *vm, const char *part, struct err *err)
 {
-	_cleanup_free_ char *path = vm_state_path(vm), *dir = xstrdup(path);
+	_cleanup_free_ char *path = vm_state_path(vm), *dir = directory_of(path);
 	int r = rename(part, path) < 0 ? -errno : 0;
 
-	*strrchr(dir, '/') = '\0';
 	/* That of the VM is synced with the manifest. */
 	if (r == 0 && jget(vm->manifest, "target"))
-		r = sync_dir(*dir ? dir : "/");
+		r = sync_dir(dir);
 	return r < 0 ? fail(err, r, .what = "cannot rename", .value = part,
 			    .why = strerror(-r)) : 0;
 }

@@ -352,12 +352,10 @@ static int all_bytes(struct qmp *qmp, uint64_t *bytes, struct err *err)
 
 static int check_room(const char *path, uint64_t need, struct err *err)
 {
-	_cleanup_free_ char *dir = xstrdup(path);
+	_cleanup_free_ char *dir = directory_of(path);
 	uint64_t have;
-	int r;
+	int r = free_bytes(dir, &have);
 
-	*strrchr(dir, '/') = '\0';
-	r = free_bytes(*dir ? dir : "/", &have);
 	if (r < 0)
 		return fail(err, r, .what = "cannot read", .value = dir, .why = strerror(-r));
 	if (have >= need)
@@ -563,11 +561,9 @@ static int channels(void)
 /* What cannot be told before there is a file is told of its directory. */
 static bool takes_direct(const char *path)
 {
-	_cleanup_free_ char *dir = xstrdup(path);
-	_cleanup_close_ int fd = -1;
+	_cleanup_free_ char *dir = directory_of(path);
+	_cleanup_close_ int fd = open(dir, O_TMPFILE | O_WRONLY | O_DIRECT | O_CLOEXEC, 0600);
 
-	*strrchr(dir, '/') = '\0';
-	fd = open(*dir ? dir : "/", O_TMPFILE | O_WRONLY | O_DIRECT | O_CLOEXEC, 0600);
 	return fd >= 0;
 }
 

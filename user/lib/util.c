@@ -114,6 +114,13 @@ int write_all(int fd, const void *data, size_t len)
 	return 0;
 }
 
+char *directory_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash == path ? xstrdup("/") : xstrndup(path, slash - path);
+}
+
 int free_bytes(const char *dir, uint64_t *bytes)
 {
 	struct statvfs fs;

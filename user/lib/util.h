@@ -86,6 +86,9 @@ char *read_text(const char *path, size_t max);
 /* Write all of @len bytes. Returns 0 or -errno. */
 int write_all(int fd, const void *data, size_t len);
 
+/* The directory of an absolute path; the caller frees it. */
+char *directory_of(const char *path);
+
 /* What root may still write to the file system of a directory. 0 or -errno. */
 int free_bytes(const char *dir, uint64_t *bytes);
 

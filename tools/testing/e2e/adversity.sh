@@ -148,6 +148,5 @@ test_spoiled_state
 test_digest_of_memory
 test_killed_qemu
 test_region_forgotten
-until_ok 30 umount $mnt
-check "the module is unloaded" until_ok 30 rmmod cpr_handover
+check "the module is unloaded" leave_module
 exit 0

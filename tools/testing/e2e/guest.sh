@@ -120,8 +120,11 @@ goes_on() {
 		[ "$(grep -ac 'GUEST up' "$(guest_console "$name")")" = 1 ]
 }
 
-# Whatever else there was on cprfs must be gone before. A QEMU may still be on its way out, and
-# what it had pinned keeps the module for up to a second longer (kmod/scrub.c).
+# A QEMU may still be on its way out, and what it had pinned keeps the module for up to a
+# second longer (kmod/scrub.c).
+leave_module() { until_ok 30 umount $mnt && until_ok 30 rmmod cpr_handover; }
+
+# Whatever else there was on cprfs must be gone before.
 leave_nothing() {
 	local name
 	for name; do
@@ -129,8 +132,7 @@ leave_nothing() {
 		until_ok 30 cpr-helper delete "$name"
 	done
 	check "all VMs are deleted" test "$(ls $mnt)" = ""
-	until_ok 30 umount $mnt
-	check "the module is unloaded" until_ok 30 rmmod cpr_handover
+	check "the module is unloaded" leave_module
 }
 
 ask_agent() {

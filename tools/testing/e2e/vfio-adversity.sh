@@ -64,8 +64,6 @@ seal() {
 		until_ok 30 "$ctl" seal "$1" "$mnt/$1/manifest.json"
 }
 
-next_kernel() { until_ok 30 umount $mnt && until_ok 30 rmmod cpr_handover; }
-
 arrive() { load_module "$@" && mkdir -p $mnt && mount -t cprfs cprfs $mnt; }
 
 memory_is_untouched() { (cd $mnt && sha256sum -- */ram*) | cmp - "$before.ram"; }
@@ -121,23 +119,23 @@ test_hold() {
 	check "it is sealed" seal vm1
 	(cd $mnt && sha256sum -- */ram*) >"$before.ram"
 	last_tick vm1 >"$before.tick"
-	check "the module is unloaded" next_kernel
+	check "the module is unloaded" leave_module
 	let_native_have "$address"
 	check "a native driver would take the device" is_driven_by "$address" e1000e
 	check "a module that comes too late loads" arrive
 	check "it shows who has it" shows vm1 "$address" busy
-	check "and is unloaded" next_kernel
+	check "and is unloaded" leave_module
 	echo "$address" >/sys/bus/pci/drivers/e1000e/unbind
 	check "the module comes first" arrive
 	check "it holds the device" shows vm1 "$address" held
 	let_native_have "$address"
 	check "no native driver takes it" no_driver "$address"
-	check "and is unloaded, again" next_kernel
+	check "and is unloaded, again" leave_module
 	check "it loads" arrive hold=0
 	let_native_have "$address"
 	check "with hold=0 the native driver gets it" is_driven_by "$address" e1000e
 	echo "$address" >/sys/bus/pci/drivers/e1000e/unbind
-	check "and is unloaded again" next_kernel
+	check "and is unloaded again" leave_module
 	check "once more it comes first" arrive
 	check "it holds the device again" shows vm1 "$address" held
 }
@@ -146,7 +144,7 @@ test_absent() {
 	check "the device is taken out while it is held" unplug 1
 	check "it is shown as missing" until_ok 20 shows vm1 "$address" missing
 	refuses_to_restore "a device that went" '(missing|no device|not there|gone)'
-	check "the module is unloaded" next_kernel
+	check "the module is unloaded" leave_module
 	check "and comes up without the device" arrive
 	refuses_to_restore "a device that is not there" '(missing|no device|not there|gone)'
 	check "it is put into another slot" plug 2 "$(card 01)"
@@ -174,7 +172,7 @@ test_another() {
 # Between two kernels, where 2 MiB of the guest's memory and the next 2 MiB are
 # reached change places in the image, or change back.
 swap_in_image() {
-	next_kernel && pmem && "$forge_dma" /dev/pmem0 vm1 kept "swap=$swapped"
+	leave_module && pmem && "$forge_dma" /dev/pmem0 vm1 kept "swap=$swapped"
 	local status=$?
 	sync
 	free_region
@@ -242,7 +240,7 @@ test_no_iommu() {
 	qmp plain quit >/dev/null
 	check "it is deleted" until_ok 30 cpr-helper delete plain
 	check "so is the other, by force" cpr-helper delete --force vm1
-	check "the module is unloaded" next_kernel
+	check "the module is unloaded" leave_module
 }
 
 if [ "$(phase)" = 1 ]; then
