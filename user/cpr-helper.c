@@ -5,9 +5,9 @@
 #include <getopt.h>
 #include <stdio.h>
 
+#include "base/faultpoint.h"
+#include "base/interrupt.h"
 #include "cmd/cmd.h"
-#include "lib/fault.h"
-#include "lib/interrupt.h"
 
 #ifndef VERSION
 #define VERSION "unknown"

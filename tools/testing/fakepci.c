@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * What the PCI core does when sysfs is written to, in a tree of plain files below
- * pci_root: takes the place of user/lib/pciput.c.
+ * pci_root: takes the place of user/host/pciput.c.
  *
  *	DEVICE/native	the host's driver for it; absent: none knows it
  *	DRIVER/refuses	address of a device that it does not take
@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 
-#include "lib/pci.h"
+#include "host/pci.h"
 
 static char *driver_dir(const char *name)
 {

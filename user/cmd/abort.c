@@ -7,15 +7,17 @@
 #define _GNU_SOURCE
 #include <errno.h>
 
-#include "cmd.h"
-#include "lib/copymode.h"
-#include "lib/cprfs.h"
-#include "lib/fault.h"
-#include "lib/kernel.h"
-#include "lib/manifest.h"
-#include "lib/migration.h"
-#include "lib/pause.h"
-#include "lib/resume.h"
+#include "base/faultpoint.h"
+#include "base/paths.h"
+#include "host/kernel.h"
+#include "host/kexec.h"
+#include "qemu/migration.h"
+#include "qemu/resume.h"
+#include "vm/lock.h"
+#include "vm/manifest.h"
+#include "handover/copymode.h"
+#include "handover/pause.h"
+#include "cmd/cmd.h"
 
 static int wrong_state(struct vm *vm, struct err *err)
 {

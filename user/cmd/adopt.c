@@ -9,14 +9,15 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#include "cmd.h"
-#include "lib/cprfs.h"
-#include "lib/foreign.h"
-#include "lib/inquire.h"
-#include "lib/manifest.h"
-#include "lib/process.h"
-#include "lib/ram.h"
-#include "lib/size.h"
+#include "base/paths.h"
+#include "base/size.h"
+#include "qemu/foreign.h"
+#include "qemu/inquire.h"
+#include "qemu/launch.h"
+#include "qemu/process.h"
+#include "vm/lock.h"
+#include "vm/manifest.h"
+#include "cmd/cmd.h"
 
 #define GREETING_S 10
 
@@ -279,7 +280,7 @@ static int run_adopt(const struct args *args, struct err *err)
 {
 	_cleanup_(adopt_free) struct adopt a = { .vm = { .lock = -1, .qemu = QEMU_NONE } };
 	_cleanup_genl_ struct genl *genl = NULL;
-	int host, r = name_check(args->argv[0], err);
+	int host, r = vm_name_check(args->argv[0], err);
 
 	if (r < 0)
 		return r;

@@ -3,10 +3,10 @@
 #ifndef CPR_CMD_H
 #define CPR_CMD_H
 
-#include "lib/copymode.h"
-#include "lib/error.h"
-#include "lib/out.h"
-#include "lib/vm.h"
+#include "base/error.h"
+#include "base/out.h"
+#include "vm/vm.h"
+#include "handover/copymode.h"
 
 #define CMD_MAX_OPTS 16
 

@@ -10,16 +10,17 @@
 #include <stdio.h>
 #include <time.h>
 
-#include "cmd.h"
-#include "lib/copymode.h"
-#include "lib/cprfs.h"
-#include "lib/digest.h"
-#include "lib/disks.h"
-#include "lib/fault.h"
-#include "lib/manifest.h"
-#include "lib/pause.h"
-#include "lib/proof.h"
-#include "lib/statefile.h"
+#include "base/digest.h"
+#include "base/faultpoint.h"
+#include "base/paths.h"
+#include "stream/statefile.h"
+#include "host/kernel.h"
+#include "vm/disks.h"
+#include "vm/manifest.h"
+#include "handover/copymode.h"
+#include "handover/pause.h"
+#include "handover/proof.h"
+#include "cmd/cmd.h"
 
 /*
  * QEMU does not sync what it writes, and reports success for a short file. What is

@@ -4,9 +4,10 @@
 #include <errno.h>
 #include <fcntl.h>
 
-#include "cmd.h"
-#include "lib/cprfs.h"
-#include "lib/devices.h"
+#include "base/paths.h"
+#include "vm/cprfs.h"
+#include "vm/devices.h"
+#include "cmd/cmd.h"
 
 /* Whether a guest would be lost that could still be restored. */
 static bool holds_guest(const struct vm *vm)
@@ -83,7 +84,7 @@ static int run_delete(const struct args *args, struct err *err)
 {
 	_cleanup_genl_ struct genl *genl = NULL;
 	_cleanup_vm_ struct vm vm = { .lock = -1, .qemu = QEMU_NONE };
-	int r = name_check(args->argv[0], err);
+	int r = vm_name_check(args->argv[0], err);
 
 	if (r < 0)
 		return r;

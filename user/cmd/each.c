@@ -3,9 +3,9 @@
 #define _GNU_SOURCE
 #include <errno.h>
 
-#include "cmd.h"
-#include "lib/cprfs.h"
-#include "lib/crew.h"
+#include "base/crew.h"
+#include "vm/cprfs.h"
+#include "cmd/cmd.h"
 
 static int do_one(const struct each *each, struct genl *genl, const struct args *args,
 		  const char *name, struct json_object *result, struct err *err)
@@ -127,7 +127,7 @@ int for_each_vm(const struct each *each, const struct args *args, struct err *er
 	if (all == (args->argc > 0))
 		return usage(args, err, all ? "both a name and --all" : "neither a name nor --all",
 			     NULL);
-	if (!all && name_check(args->argv[0], err) < 0)
+	if (!all && vm_name_check(args->argv[0], err) < 0)
 		return -EINVAL;
 	if (arg_timeout(args, 1, err) < 0 || arg_jobs(args, err) < 0)
 		return -EINVAL;

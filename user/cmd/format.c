@@ -10,10 +10,11 @@
 #include <time.h>
 
 #include "catalog.h"
-#include "cmd.h"
-#include "lib/genl.h"
-#include "lib/image.h"
-#include "lib/size.h"
+#include "base/size.h"
+#include "host/kernel.h"
+#include "vm/genl.h"
+#include "vm/image.h"
+#include "cmd/cmd.h"
 
 static int exists(const char *what, const char *value, struct err *err)
 {

@@ -10,10 +10,10 @@
 #include <sys/stat.h>
 
 #include "catalog.h"
-#include "cmd.h"
-#include "lib/digest.h"
-#include "lib/image.h"
-#include "lib/size.h"
+#include "base/digest.h"
+#include "base/size.h"
+#include "vm/image.h"
+#include "cmd/cmd.h"
 
 /* In text; with --json all are there. */
 #define SHOWN_EXTENTS 4

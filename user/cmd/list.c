@@ -2,7 +2,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 
-#include "cmd.h"
+#include "cmd/cmd.h"
 
 static const struct field columns[] = {
 	{ "name", "NAME", NULL },

@@ -3,12 +3,15 @@
 #include <errno.h>
 #include <unistd.h>
 
-#include "lib/cmdline.h"
-#include "lib/cprfs.h"
-#include "lib/devices.h"
-#include "lib/manifest.h"
-#include "plan.h"
-#include "savable.h"
+#include "host/initrd.h"
+#include "host/kcmdline.h"
+#include "host/kernel.h"
+#include "host/kexec.h"
+#include "vm/devices.h"
+#include "vm/lock.h"
+#include "vm/manifest.h"
+#include "cmd/plan.h"
+#include "cmd/savable.h"
 
 void plan_free(struct plan *plan)
 {

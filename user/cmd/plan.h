@@ -3,8 +3,8 @@
 #ifndef CPR_PLAN_H
 #define CPR_PLAN_H
 
-#include "cmd.h"
-#include "lib/kernel.h"
+#include "host/kernel.h"
+#include "cmd/cmd.h"
 
 /**
  * struct plan - an update before it begins

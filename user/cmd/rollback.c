@@ -7,14 +7,14 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "cmd.h"
-#include "lib/copymode.h"
-#include "lib/cprfs.h"
-#include "lib/interrupt.h"
-#include "lib/manifest.h"
-#include "lib/migration.h"
-#include "lib/pause.h"
-#include "lib/suspend.h"
+#include "base/interrupt.h"
+#include "base/paths.h"
+#include "qemu/migration.h"
+#include "qemu/suspend.h"
+#include "vm/manifest.h"
+#include "handover/copymode.h"
+#include "handover/pause.h"
+#include "cmd/cmd.h"
 
 #define SILENT_S 5
 

@@ -12,15 +12,17 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#include "cmd.h"
-#include "lib/cprfs.h"
-#include "lib/devices.h"
-#include "lib/disks.h"
-#include "lib/inquire.h"
-#include "lib/manifest.h"
-#include "lib/pci.h"
-#include "lib/ram.h"
-#include "lib/size.h"
+#include "base/paths.h"
+#include "base/size.h"
+#include "host/pci.h"
+#include "qemu/inquire.h"
+#include "qemu/launch.h"
+#include "qemu/pciargs.h"
+#include "vm/devices.h"
+#include "vm/disks.h"
+#include "vm/lock.h"
+#include "vm/manifest.h"
+#include "cmd/cmd.h"
 
 #define MAX_SIZES 64
 
@@ -173,7 +175,7 @@ static void undo(struct run *run, struct err *err)
 
 		unlink(path);
 	}
-	remove_vm_files(run->vm.name);
+	vm_remove_files(run->vm.name);
 	if (rmdir(run->vm.dir) < 0)
 		note("%s: %s", run->vm.dir, strerror(errno));
 }
@@ -328,7 +330,7 @@ static int run_run(const struct args *args, struct err *err)
 {
 	_cleanup_(run_free) struct run run = { .vm = { .lock = -1, .qemu = QEMU_NONE } };
 	_cleanup_genl_ struct genl *genl = NULL;
-	int host, r = name_check(args->argv[0], err);
+	int host, r = vm_name_check(args->argv[0], err);
 
 	if (r == 0)
 		r = make_plan(args, &run, err);

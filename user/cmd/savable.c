@@ -2,11 +2,11 @@
 #define _GNU_SOURCE
 #include <errno.h>
 
-#include "lib/devices.h"
-#include "lib/disks.h"
-#include "lib/manifest.h"
-#include "lib/migration.h"
-#include "savable.h"
+#include "qemu/migration.h"
+#include "vm/devices.h"
+#include "vm/disks.h"
+#include "vm/manifest.h"
+#include "cmd/savable.h"
 
 static const char *const savable[] = { "running", "paused", "prelaunch", "suspended" };
 

@@ -6,8 +6,8 @@
 #ifndef CPR_SAVABLE_H
 #define CPR_SAVABLE_H
 
-#include "cmd.h"
-#include "lib/proof.h"
+#include "handover/proof.h"
+#include "cmd/cmd.h"
 
 /**
  * struct savable - what a save needs to know beforehand

@@ -7,18 +7,18 @@
 #define _GNU_SOURCE
 #include <errno.h>
 
-#include "lib/copymode.h"
-#include "lib/devices.h"
-#include "lib/digest.h"
-#include "lib/dma.h"
-#include "lib/fault.h"
-#include "lib/interrupt.h"
-#include "lib/manifest.h"
-#include "lib/migration.h"
-#include "lib/pause.h"
-#include "lib/size.h"
-#include "lib/suspend.h"
-#include "savable.h"
+#include "base/digest.h"
+#include "base/faultpoint.h"
+#include "base/interrupt.h"
+#include "base/size.h"
+#include "qemu/migration.h"
+#include "qemu/suspend.h"
+#include "vm/devices.h"
+#include "vm/dma.h"
+#include "vm/manifest.h"
+#include "handover/copymode.h"
+#include "handover/pause.h"
+#include "cmd/savable.h"
 
 static int write_state(struct vm *vm, const char *part, deadline_t deadline, struct err *err)
 {

@@ -6,11 +6,11 @@
 #define _GNU_SOURCE
 #include <errno.h>
 
-#include "cmd.h"
-#include "lib/fault.h"
-#include "lib/integrity.h"
-#include "lib/migration.h"
-#include "lib/pause.h"
+#include "base/faultpoint.h"
+#include "qemu/migration.h"
+#include "handover/integrity.h"
+#include "handover/pause.h"
+#include "cmd/cmd.h"
 
 #define POSTMIGRATE_S 10
 

@@ -2,13 +2,13 @@
 #define _GNU_SOURCE
 #include <errno.h>
 
-#include "cmd.h"
-#include "lib/cprfs.h"
-#include "lib/devices.h"
-#include "lib/integrity.h"
-#include "lib/manifest.h"
-#include "lib/pause.h"
-#include "lib/size.h"
+#include "base/paths.h"
+#include "base/size.h"
+#include "vm/devices.h"
+#include "vm/manifest.h"
+#include "handover/integrity.h"
+#include "handover/pause.h"
+#include "cmd/cmd.h"
 
 static const char *show_memory(struct json_object *memory)
 {
@@ -109,7 +109,7 @@ static int run_show(const struct args *args, struct err *err)
 	_cleanup_json_ struct json_object *manifest = NULL;
 	_cleanup_err_ struct err why = { 0 };
 	struct json_object *out;
-	int r = name_check(args->argv[0], err);
+	int r = vm_name_check(args->argv[0], err);
 
 	if (r < 0)
 		return r;

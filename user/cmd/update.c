@@ -12,13 +12,14 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "lib/cprfs.h"
-#include "lib/crew.h"
-#include "lib/fault.h"
-#include "lib/interrupt.h"
-#include "lib/pause.h"
-#include "lib/size.h"
-#include "plan.h"
+#include "base/crew.h"
+#include "base/faultpoint.h"
+#include "base/interrupt.h"
+#include "base/paths.h"
+#include "base/size.h"
+#include "host/kexec.h"
+#include "handover/pause.h"
+#include "cmd/plan.h"
 
 #define COPY_BYTES "copy_bytes"		/* in a VM's result: what it takes of the region */
 

@@ -4,10 +4,10 @@
 #include <errno.h>
 #include <libgen.h>
 
-#include "cmd.h"
-#include "lib/manifest.h"
-#include "lib/size.h"
-#include "lib/statefile.h"
+#include "base/size.h"
+#include "stream/statefile.h"
+#include "vm/manifest.h"
+#include "cmd/cmd.h"
 
 #define NO_DIGEST "none on record: what devices and pages hold was not proven"
 

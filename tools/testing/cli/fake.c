@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The module as cpr-helper sees it, without the module: takes the place of
- * lib/genl.c, lib/mount.c and lib/kexec.c in the program that run.sh tests with a
+ * vm/genl.c, vm/cprfs.c and host/kexec.c in the program that run.sh tests with a
  * real QEMU. It keeps the rules of the states, not the memory: /run/cpr is a
  * tmpfs, and a "kexec" only turns sealed VMs into held ones.
  *
@@ -28,10 +28,11 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#include "lib/cprfs.h"
-#include "lib/genl.h"
-#include "lib/kernel.h"
-#include "lib/pci.h"
+#include "base/paths.h"
+#include "vm/cprfs.h"
+#include "vm/genl.h"
+#include "host/kexec.h"
+#include "host/pci.h"
 
 struct genl {
 	int unused;

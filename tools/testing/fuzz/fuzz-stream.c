@@ -8,7 +8,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 
-#include "lib/stream.h"
+#include "stream/stream.h"
 
 static int file = -1;
 

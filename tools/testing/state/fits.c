@@ -9,8 +9,8 @@
 #include <fcntl.h>
 #include <stdio.h>
 
-#include "lib/stream_desc.h"
-#include "lib/vmstate.h"
+#include "stream/stream_desc.h"
+#include "handover/vmstate.h"
 
 static bool is_known(struct json_object *dump, const char *name)
 {

@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <sys/mman.h>
 
-#include "lib/stream.h"
+#include "stream/stream.h"
 
 static uint8_t *whole, *now;
 static bool *is_free;

@@ -3,7 +3,7 @@
 #ifndef SPLIT_H
 #define SPLIT_H
 
-#include "lib/util.h"
+#include "base/util.h"
 
 static inline void split(const char *line, struct strv *out)
 {

@@ -2,8 +2,8 @@
 /* The next kernel's command line. */
 #define _GNU_SOURCE
 #include "ktap.h"
-#include "lib/cmdline.h"
-#include "lib/size.h"
+#include "host/kcmdline.h"
+#include "base/size.h"
 
 #define GIB (UINT64_C(1) << 30)
 

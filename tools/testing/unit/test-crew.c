@@ -6,8 +6,8 @@
 #include <sys/mman.h>
 
 #include "ktap.h"
-#include "lib/crew.h"
-#include "lib/interrupt.h"
+#include "base/crew.h"
+#include "base/interrupt.h"
 
 static const struct strv names = { (char *[]){ "a", "b", "c", "d", NULL }, 4 };
 

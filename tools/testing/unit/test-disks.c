@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 
 #include "ktap.h"
-#include "lib/disks.h"
+#include "vm/disks.h"
 
 #define TIME INT64_C(1700000000)
 

@@ -2,7 +2,7 @@
 /* A saved device, held against what a QEMU knows to load. */
 #define _GNU_SOURCE
 #include "ktap.h"
-#include "lib/vmstate.h"
+#include "handover/vmstate.h"
 
 /* As by -dump-vmstate; white space as it comes. */
 static const char dump[] = "{ \"vmschkmachine\": { \"Name\": \"pc-q35-10.0\" },"

@@ -2,7 +2,7 @@
 /* What of a command line that somebody else wrote serves to start QEMU again. */
 #define _GNU_SOURCE
 #include "ktap.h"
-#include "lib/foreign.h"
+#include "qemu/foreign.h"
 
 #define DIR "/run/cpr/vm"
 

@@ -6,8 +6,8 @@
 #include <sys/stat.h>
 
 #include "ktap.h"
-#include "lib/digest.h"
-#include "lib/manifest.h"
+#include "base/digest.h"
+#include "vm/manifest.h"
 
 static char dir[] = "/tmp/cpr-manifest-XXXXXX";
 

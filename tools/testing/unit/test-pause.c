@@ -5,9 +5,9 @@
 #include <fcntl.h>
 
 #include "ktap.h"
-#include "lib/instant.h"
-#include "lib/manifest.h"
-#include "lib/pause.h"
+#include "base/instant.h"
+#include "vm/manifest.h"
+#include "handover/pause.h"
 
 #define GHZ INT64_C(1000000000)
 

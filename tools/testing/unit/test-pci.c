@@ -7,8 +7,9 @@
 #include <sys/stat.h>
 
 #include "ktap.h"
-#include "lib/pci.h"
-#include "lib/vfio.h"
+#include "host/pci.h"
+#include "host/vfio.h"
+#include "qemu/pciargs.h"
 
 #define NIC "0000:00:02.0"
 #define DISK "0000:01:00.0"

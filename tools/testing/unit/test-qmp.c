@@ -9,12 +9,12 @@
 #include <sys/socket.h>
 
 #include "ktap.h"
-#include "lib/interrupt.h"
-#include "lib/migration.h"
-#include "lib/qga.h"
-#include "lib/qmp.h"
-#include "lib/resume.h"
-#include "lib/suspend.h"
+#include "base/interrupt.h"
+#include "qemu/migration.h"
+#include "qemu/qga.h"
+#include "qemu/qmp.h"
+#include "qemu/resume.h"
+#include "qemu/suspend.h"
 
 #define GREETING "{\"QMP\": {\"version\": {}, \"capabilities\": []}}\r\n"
 #define HELLO { SEND, GREETING }, { READ, "qmp_capabilities" }, { SEND, "{\"return\": {}, \"id\": 1}\r\n" }

@@ -2,9 +2,9 @@
 /* How a user's QEMU command line is rewritten, and what is refused. */
 #define _GNU_SOURCE
 #include "ktap.h"
-#include "lib/qemuopt.h"
-#include "lib/ram.h"
-#include "lib/size.h"
+#include "qemu/qemuopt.h"
+#include "qemu/launch.h"
+#include "base/size.h"
 #include "split.h"
 
 #define DIR "/run/cpr/vm"

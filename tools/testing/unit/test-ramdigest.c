@@ -11,9 +11,9 @@
 #include <sys/stat.h>
 
 #include "ktap.h"
-#include "lib/interrupt.h"
-#include "lib/progress.h"
-#include "lib/ramdigest.h"
+#include "base/interrupt.h"
+#include "base/progress.h"
+#include "handover/ramdigest.h"
 
 static char dir[] = "/tmp/test-ramdigest-XXXXXX";
 static struct strv files;

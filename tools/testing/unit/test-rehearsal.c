@@ -2,7 +2,7 @@
 /* What becomes of QEMU's command line for a rehearsal. */
 #define _GNU_SOURCE
 #include "ktap.h"
-#include "lib/rehearsalargs.h"
+#include "qemu/rehearsalargs.h"
 #include "split.h"
 
 #define PRIVATE "share=off,readonly=on,rom=off,prealloc=off,reserve=off"

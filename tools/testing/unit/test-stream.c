@@ -10,7 +10,7 @@
 #include <sys/mman.h>
 
 #include "ktap.h"
-#include "lib/stream.h"
+#include "stream/stream.h"
 
 #define MAX 65536
 #define CPU_FIELDS "{\"name\": \"regs\", \"array_len\": 4, \"type\": \"uint64\", \"size\": 8}, " \

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#define _GNU_SOURCE
+#include <stdio.h>
+
+#include "base/error.h"
+
+static char *dup_or_null(const char *s)
+{
+	return s ? xstrdup(s) : NULL;
+}
+
+int err_record(struct err *err, int code, const struct err_info *info)
+{
+	if (!err || err->set)
+		return code;
+	*err = (struct err){
+		.set = true,
+		.exit = info->exit ? info->exit : CPR_EXIT_FAILED,
+		.what = xstrdup(info->what),
+		.value = dup_or_null(info->value),
+		.why = dup_or_null(info->why ? info->why : strerror(-code)),
+		.remedy = dup_or_null(info->remedy),
+	};
+	return code;
+}
+
+void err_words(struct err *err, const char *words)
+{
+	if (err && err->set && !err->words && words && *words)
+		err->words = xstrdup(words);
+}
+
+void err_clear(struct err *err)
+{
+	free(err->what);
+	free(err->value);
+	free(err->why);
+	free(err->remedy);
+	free(err->words);
+	*err = (struct err){ 0 };
+}
+
+static void print_words(const char *words)
+{
+	while (*words) {
+		size_t len = strcspn(words, "\n");
+
+		fprintf(stderr, "  | %.*s\n", (int)len, words);
+		words += len + (words[len] == '\n');
+	}
+}
+
+void err_print(const struct err *err, const char *prefix)
+{
+	if (!err->set)
+		return;
+	fprintf(stderr, "cpr-helper: %s%s%s", prefix ? prefix : "", prefix ? ": " : "", err->what);
+	if (err->value)
+		fprintf(stderr, " '%s'", err->value);
+	fprintf(stderr, ": %s\n", err->why);
+	if (err->words)
+		print_words(err->words);
+	if (err->remedy)
+		fprintf(stderr, "  remedy: %s\n", err->remedy);
+}
+
+struct json_object *err_json(const struct err *err)
+{
+	struct json_object *obj = json_object_new_object();
+
+	jset_str(obj, "what", err->what);
+	jset_str(obj, "value", err->value);
+	jset_str(obj, "why", err->why);
+	jset_str(obj, "remedy", err->remedy);
+	jset_int(obj, "code", err->exit);
+	if (err->words)
+		jset_str(obj, "words", err->words);
+	return obj;
+}
+
+static char *member(struct json_object *obj, const char *key)
+{
+	return dup_or_null(jstr(obj, key));
+}
+
+void err_from_json(struct err *err, struct json_object *obj)
+{
+	if (err->set || !obj)
+		return;
+	*err = (struct err){
+		.set = true, .exit = jint(obj, "code", CPR_EXIT_FAILED),
+		.what = xstrdup(jstr(obj, "what") ? jstr(obj, "what") : "?"),
+		.value = member(obj, "value"), .why = xstrdup(jstr(obj, "why") ? jstr(obj, "why") : "?"),
+		.remedy = member(obj, "remedy"), .words = member(obj, "words"),
+	};
+}

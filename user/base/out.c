@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#define _GNU_SOURCE
+#include <stdio.h>
+#include <time.h>
+
+#include "base/out.h"
+#include "base/size.h"
+
+bool out_json;
+bool out_verbose;
+bool out_printed;
+
+const char *show_size(struct json_object *value)
+{
+	return size_human(json_object_get_int64(value));
+}
+
+const char *show_time(struct json_object *value)
+{
+	time_t t = json_object_get_int64(value);
+	char buf[64] = "";
+	struct tm tm;
+
+	if (t && localtime_r(&t, &tm))
+		strftime(buf, sizeof(buf), "%F %T %z", &tm);
+	return *buf ? fmt("%s", buf) : "-";
+}
+
+const char *show_bool(struct json_object *value)
+{
+	return json_object_get_boolean(value) ? "yes" : "no";
+}
+
+const char *show_joined(const struct strv *words, const char *between)
+{
+	static char *last;
+
+	free(last);
+	last = strv_join(words, between);
+	return last;
+}
+
+const char *show_argv(struct json_object *value)
+{
+	_cleanup_strv_ struct strv words = { 0 };
+
+	for (size_t i = 0; i < json_object_array_length(value); i++) {
+		struct json_object *word = json_object_array_get_idx(value, i);
+		_cleanup_free_ char *quoted = shell_quote(json_object_get_string(word));
+
+		strv_push(&words, quoted);
+	}
+	return show_joined(&words, " ");
+}
+
+static struct json_object *reach(struct json_object *obj, const char *key)
+{
+	const char *dot = strchr(key, '.');
+	_cleanup_free_ char *head = NULL;
+
+	if (!dot)
+		return jget(obj, key);
+	head = xstrndup(key, dot - key);
+	return reach(jget(obj, head), dot + 1);
+}
+
+static const char *text_of(struct json_object *obj, const struct field *field)
+{
+	struct json_object *value = reach(obj, field->key);
+
+	if (!value)
+		return NULL;
+	return field->show ? field->show(value) : json_object_get_string(value);
+}
+
+static const struct { const char *word, *code; } colours[] = {
+	{ "running", "32" }, { "saved", "33" }, { "sealed", "36" }, { "held", "36" },
+	{ "dead", "31" }, { "lost", "31" },
+};
+
+const char *coloured(const char *word)
+{
+	const char *no = getenv("NO_COLOR");
+
+	if (out_json || (no && *no) || !isatty(STDOUT_FILENO))
+		return word;
+	for (size_t i = 0; i < ARRAY_SIZE(colours); i++)
+		if (streq(colours[i].word, word))
+			return fmt("\033[%sm%s\033[0m", colours[i].code, word);
+	return word;
+}
+
+static void print_cell(const char *text, int width, bool last)
+{
+	int pad = last ? 0 : width - (int)strlen(text);
+
+	printf("%s%*s%s", coloured(text), pad > 0 ? pad : 0, "", last ? "\n" : "  ");
+}
+
+void out_table(struct json_object *array, const struct field *fields, size_t n)
+{
+	size_t rows = json_object_array_length(array);
+	_cleanup_free_ int *width = xcalloc(n, sizeof(*width));
+
+	for (size_t f = 0; f < n; f++) {
+		width[f] = strlen(fields[f].label);
+		for (size_t r = 0; r < rows; r++) {
+			const char *t = text_of(json_object_array_get_idx(array, r), &fields[f]);
+			int len = t ? (int)strlen(t) : 1;
+
+			if (len > width[f])
+				width[f] = len;
+		}
+	}
+	for (size_t f = 0; f < n; f++)
+		print_cell(fields[f].label, width[f], f == n - 1);
+	for (size_t r = 0; r < rows; r++)
+		for (size_t f = 0; f < n; f++) {
+			const char *t = text_of(json_object_array_get_idx(array, r), &fields[f]);
+
+			print_cell(t ? t : "-", width[f], f == n - 1);
+		}
+}
+
+/* A value of more than one line is aligned with its first. */
+static void print_value(const char *text, int indent)
+{
+	const char *end;
+
+	for (; (end = strchr(text, '\n')); text = end + 1)
+		printf("%.*s\n%*s", (int)(end - text), text, indent, "");
+	puts(coloured(text));
+}
+
+void out_fields(struct json_object *obj, const struct field *fields, size_t n)
+{
+	int width = 0;
+
+	for (size_t f = 0; f < n; f++)
+		if ((int)strlen(fields[f].label) > width)
+			width = strlen(fields[f].label);
+	for (size_t f = 0; f < n; f++) {
+		const char *t = text_of(obj, &fields[f]);
+
+		if (!t)
+			continue;
+		printf("%s:%*s ", fields[f].label, width - (int)strlen(fields[f].label), "");
+		print_value(t, width + 2);
+	}
+}
+
+void out_object(struct json_object *obj)
+{
+	_cleanup_json_ struct json_object *all = json_object_new_object();
+
+	jset_int(all, "version", OUT_VERSION);
+	json_object_object_foreach(obj, key, value)
+		jset(all, key, json_object_get(value));
+	json_object_put(obj);
+	puts(json_object_to_json_string_ext(all, JSON_C_TO_STRING_PLAIN |
+						 JSON_C_TO_STRING_NOSLASHESCAPE));
+	fflush(stdout);
+	out_printed = true;
+}
+
+static void line(FILE *to, const char *prefix, const char *format, va_list ap)
+{
+	fputs(prefix, to);
+	vfprintf(to, format, ap);
+	fputc('\n', to);
+	fflush(to);
+}
+
+void say(const char *format, ...)
+{
+	va_list ap;
+
+	if (out_json)
+		return;
+	va_start(ap, format);
+	line(stdout, "", format, ap);
+	va_end(ap);
+}
+
+void detail(const char *format, ...)
+{
+	va_list ap;
+
+	if (!out_verbose)
+		return;
+	va_start(ap, format);
+	line(stderr, "cpr-helper: ", format, ap);
+	va_end(ap);
+}
+
+void note(const char *format, ...)
+{
+	va_list ap;
+
+	va_start(ap, format);
+	line(stderr, "cpr-helper: note: ", format, ap);
+	va_end(ap);
+}

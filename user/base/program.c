@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#include "base/deadline.h"
+#include "base/interrupt.h"
+#include "base/program.h"
+
+#define WORDS_MAX (256 * 1024)
+
+void die_with_parent(pid_t parent)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(127);
+}
+
+/* Last of all: what is there may be needed until then. */
+static int place_out(int out)
+{
+	if (out == PROGRAM_OUT)
+		return fcntl(out, F_SETFD, 0);
+	return out < 0 ? 0 : dup2(out, PROGRAM_OUT);
+}
+
+/* In the child: returns only on failure. */
+static int become(const struct program *program, int words, pid_t parent)
+{
+	const struct rlimit limit = { PROGRAM_MAX_OUTPUT, PROGRAM_MAX_OUTPUT };
+	int null = open("/dev/null", O_RDONLY);
+
+	die_with_parent(parent);
+	setsid();
+	if (null < 0 || setrlimit(RLIMIT_FSIZE, &limit) < 0 || dup2(null, 0) < 0 ||
+	    dup2(words, 1) < 0 || dup2(words, 2) < 0 || place_out(program->out) < 0)
+		return -errno;
+	close_range(PROGRAM_OUT + (program->out >= 0), ~0u, 0);
+	signal(SIGPIPE, SIG_DFL);
+	signal(SIGXFSZ, SIG_DFL);
+	sigprocmask(SIG_SETMASK, interrupt_original_mask(), NULL);
+	execv(program->argv[0], program->argv);
+	return -errno;
+}
+
+/* Its exit status; -ETIMEDOUT or -EINTR if it was ended here. */
+static int await(pid_t pid, double seconds, int *status)
+{
+	_cleanup_close_ int pidfd = pidfd_open(pid, 0);
+	deadline_t deadline = deadline_in(seconds);
+	struct pollfd pfd = { .fd = pidfd, .events = POLLIN };
+	int r = 0;
+
+	while (r == 0 && pidfd >= 0) {
+		int left = deadline_left(deadline);
+		struct timespec ts = { left / 1000, left % 1000 * 1000000L };
+		int n = ppoll(&pfd, 1, &ts, interrupt_mask());
+
+		if (n > 0)
+			break;
+		r = interrupted() ? -EINTR : n == 0 ? -ETIMEDOUT : errno == EINTR ? 0 : -errno;
+	}
+	if (r < 0)
+		kill(pid, SIGKILL);
+	while (waitpid(pid, status, 0) < 0 && errno == EINTR)
+		;
+	return r;
+}
+
+static char *read_words(int fd)
+{
+	char *text = xcalloc(1, WORDS_MAX + 1);
+	ssize_t n = pread(fd, text, WORDS_MAX, 0);
+
+	while (n > 0 && text[n - 1] == '\n')
+		text[--n] = '\0';
+	return text;
+}
+
+static int judge(const struct program *program, int code, int status, struct err *err)
+{
+	const char *name = program->argv[0];
+
+	if (code == -ETIMEDOUT)
+		return fail(err, code, .what = "program", .value = name,
+			    .why = fmt("no answer in %g seconds", program->seconds));
+	if (code < 0)
+		return fail(err, code, .what = "program", .value = name,
+			    .why = code == -EINTR ? "interrupted" : strerror(-code));
+	if (WIFSIGNALED(status))
+		return fail(err, -EIO, .what = "program", .value = name,
+			    .why = fmt("it was ended by signal %d (%s)", WTERMSIG(status),
+				       strsignal(WTERMSIG(status))));
+	if (WEXITSTATUS(status))
+		return fail(err, -EIO, .what = "program", .value = name,
+			    .why = fmt("it ended with status %d", WEXITSTATUS(status)));
+	return 0;
+}
+
+int program_run(const struct program *program, char **words, struct err *err)
+{
+	_cleanup_close_ int fd = memfd_create("cpr-words", MFD_CLOEXEC);
+	_cleanup_free_ char *text = NULL;
+	pid_t parent = getpid(), pid = fd < 0 ? -1 : fork();
+	int status = 0, r;
+
+	if (pid == 0) {
+		dprintf(fd, "%s\n", strerror(-become(program, fd, parent)));
+		_exit(127);
+	}
+	if (pid < 0)
+		return fail(err, -errno, .what = "cannot start", .value = program->argv[0],
+			    .why = strerror(errno));
+	r = await(pid, program->seconds, &status);
+	r = judge(program, r, status, err);
+	text = read_words(fd);
+	if (r < 0)
+		err_words(err, text);
+	if (words) {
+		*words = text;
+		text = NULL;
+	}
+	return r;
+}

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#define _GNU_SOURCE
+#include <errno.h>
+
+#include "base/deadline.h"
+#include "base/out.h"
+#include "base/paths.h"
+#include "vm/manifest.h"
+#include "handover/integrity.h"
+#include "handover/ramdigest.h"
+
+#define LET_GO_S 10	/* for the kernel to let go of what a QEMU had */
+#define AGAIN_US 20000
+
+_Static_assert(DIGEST_BYTES == CPR_DIGEST_LEN, "");
+
+static int manifest_digest(struct vm *vm, uint8_t *bytes, struct err *err)
+{
+	_cleanup_free_ char *path = vm_path(vm->name, MANIFEST_FILE);
+	struct digest digest;
+	int r = digest_file(path, &digest, err);
+
+	if (r == 0)
+		memcpy(bytes, digest.bytes, sizeof(digest.bytes));
+	return r;
+}
+
+static int memory_digest(struct vm *vm, bool interruptible, uint8_t *bytes, struct err *err)
+{
+	_cleanup_strv_ struct strv files = { 0 };
+	int r = vm_manifest(vm, err);
+
+	if (r < 0)
+		return r;
+	manifest_files(vm->manifest, &files);
+	return ram_digest(vm->dir, &files, interruptible, bytes, err);
+}
+
+/* What is still mapped may still change; if it stays so, the module refuses. */
+static void await_unmapped(struct vm *vm)
+{
+	deadline_t deadline = deadline_in(LET_GO_S);
+
+	while (vm->info.mapped && deadline_left(deadline)) {
+		usleep(AGAIN_US);
+		if (vm_refresh(vm, NULL) < 0)
+			return;
+	}
+}
+
+static int new_digests(struct vm *vm, struct vm_digests *digests, struct err *err)
+{
+	int r = vm_manifest(vm, err);
+
+	digests->has_manifest = true;
+	digests->has_ram = r == 0 && jbool(jget(vm->manifest, "saved"), "digest_ram", false);
+	return r;
+}
+
+static int take_digests(struct vm *vm, struct vm_digests *digests, struct err *err)
+{
+	int r = digests->has_manifest ? manifest_digest(vm, digests->manifest, err) : 0;
+
+	if (r < 0 || !digests->has_ram)
+		return r;
+	r = vm_refresh(vm, err);
+	if (r < 0)
+		return r;
+	await_unmapped(vm);
+	return memory_digest(vm, false, digests->ram, err);
+}
+
+int integrity_commit(struct vm *vm, int cmd, struct err *err)
+{
+	struct vm_digests digests = vm->info.digests;
+	int r = cmd == CPR_CMD_VM_SEAL ? new_digests(vm, &digests, err) : 0;
+	deadline_t deadline;
+
+	if (r == 0)
+		r = take_digests(vm, &digests, err);
+	if (r < 0)
+		return r;
+	deadline = deadline_in(LET_GO_S);
+	while ((r = genl_vm_seal(vm->genl, cmd, vm->name, &digests, NULL)) == -EBUSY &&
+	       deadline_left(deadline))
+		usleep(AGAIN_US);
+	if (r < 0)
+		r = genl_vm_seal(vm->genl, cmd, vm->name, &digests, err);
+	return r < 0 ? r : vm_refresh(vm, err);
+}
+
+static int differs(const char *what, const char *path, struct err *err)
+{
+	return fail(err, -EUCLEAN, .what = what, .value = path,
+		    .why = "its digest is not the one that was sealed",
+		    .remedy = "the guest is not let run on what has changed; nothing was touched");
+}
+
+int integrity_check_manifest(struct vm *vm, struct err *err)
+{
+	_cleanup_free_ char *path = vm_path(vm->name, MANIFEST_FILE);
+	uint8_t now[CPR_DIGEST_LEN];
+	int r;
+
+	if (!vm->info.digests.has_manifest)
+		return fail(err, -EUCLEAN, .what = "manifest", .value = path,
+			    .why = "no digest of it was sealed, so nothing proves it",
+			    .remedy = "who sealed the VM was no cpr-helper, and must give the "
+			    "digest: netlink's vm-claim, then vm-unclaim with manifest-digest");
+	r = manifest_digest(vm, now, err);
+	if (r == 0 && memcmp(now, vm->info.digests.manifest, sizeof(now)))
+		r = differs("manifest", path, err);
+	return r;
+}
+
+int integrity_check_memory(struct vm *vm, struct err *err)
+{
+	uint8_t now[CPR_DIGEST_LEN];
+	int r;
+
+	if (!vm->info.digests.has_ram) {
+		if (jbool(jget(vm->manifest, "saved"), "digest_ram", false))
+			note("VM '%s': its memory is not compared: a kernel ended while it was being restored",
+			     vm->name);
+		return 0;
+	}
+	r = memory_digest(vm, true, now, err);
+	if (r == 0 && memcmp(now, vm->info.digests.ram, sizeof(now)))
+		r = differs("memory of VM", vm->name, err);
+	return r;
+}
+
+struct json_object *integrity_json(const struct vm_digests *digests)
+{
+	struct json_object *obj;
+
+	if (!digests->has_manifest && !digests->has_ram)
+		return NULL;
+	obj = json_object_new_object();
+	jset_digest(obj, "manifest", digests->has_manifest ? digests->manifest : NULL);
+	jset_digest(obj, "ram", digests->has_ram ? digests->ram : NULL);
+	return obj;
+}

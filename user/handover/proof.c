@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#define _GNU_SOURCE
+#include <errno.h>
+
+#include "base/out.h"
+#include "base/size.h"
+#include "vm/manifest.h"
+#include "handover/copymode.h"
+#include "handover/proof.h"
+#include "handover/rehearsal.h"
+
+static int no_rehearsal(struct vm *vm, const char *note, struct err *err)
+{
+	return fail(err, -EOPNOTSUPP, .exit = CPR_EXIT_REFUSED, .what = "VM", .value = vm->name,
+		    .why = fmt("there can be no rehearsal: %s", note ? note : "not wanted"),
+		    .remedy = "leave --rehearse out: it is saved without one");
+}
+
+int proof_find(struct vm *vm, const char *state, const char *runstate,
+	       const struct proof *proof, struct json_object *found, struct err *err)
+{
+	struct json_object *qemu = json_object_new_object();
+	bool stream = copy_streams(vm);
+	int r = stream ? 0 : fit_check(&proof->fit, state, err);
+
+	jset_str(qemu, "binary", proof->fit.binary);
+	jset_str(qemu, "version", proof->fit.version);
+	jset(found, "qemu", qemu);
+	if (proof->no_rehearse)
+		jset_str(found, "rehearsal_note", "--no-rehearse");
+	else if (stream)
+		jset_str(found, "rehearsal_note", "a command has the state");
+	else if (r == 0)
+		r = rehearse(vm, proof->fit.binary, state, runstate, proof->deadline, found, err);
+	if (r == 0 && proof->rehearse && !jget(found, "rehearsed"))
+		r = no_rehearsal(vm, jstr(found, "rehearsal_note"), err);
+	return r;
+}
+
+void proof_record(struct vm *vm, struct json_object *found)
+{
+	static const char *const keys[] = { "qemu", "rehearsed", "rehearsal", "rehearsal_note" };
+	struct json_object *saved = jget(vm->manifest, "saved");
+
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+		json_object_object_del(saved, keys[i]);
+		if (jget(found, keys[i]))
+			jset(saved, keys[i], json_object_get(jget(found, keys[i])));
+	}
+}
+
+int proof_prepare(struct vm *vm, const char *qemu, struct proof *proof, struct err *err)
+{
+	_cleanup_free_ char *hindrance = proof->rehearse ? rehearsal_hindrance(vm) : NULL;
+
+	if (hindrance)
+		return no_rehearsal(vm, hindrance, err);
+	return fit_learn(&proof->fit, qemu ? qemu : jstr(vm->manifest, "binary"),
+			 vm->manifest, err);
+}
+
+void proof_tell(struct vm *vm, struct json_object *result)
+{
+	static const char *const keys[] = { "qemu", "rehearsal", "rehearsal_note" };
+	struct json_object *saved = jget(vm->manifest, "saved");
+
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+		if (jget(saved, keys[i]))
+			jset(result, keys[i], json_object_get(jget(saved, keys[i])));
+}
+
+const char *proof_text(struct vm *vm)
+{
+	struct json_object *saved = jget(vm->manifest, "saved");
+	struct json_object *rehearsal = jget(saved, "rehearsal");
+
+	if (!rehearsal)
+		return fmt("not rehearsed: %s", jstr(saved, "rehearsal_note"));
+	return fmt("rehearsed with %s of memory in %lld ms",
+		   size_human(jint(rehearsal, "memory_bytes", 0)),
+		   (long long)jint(rehearsal, "ms", 0));
+}

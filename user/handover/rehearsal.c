@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/out.h"
+#include "qemu/migration.h"
+#include "qemu/rehearsalargs.h"
+#include "vm/devices.h"
+#include "vm/manifest.h"
+#include "handover/rehearsal.h"
+
+#define SETTLE_S 10
+
+/* Then no memory can be mapped without being accounted for. */
+static bool strict_overcommit(void)
+{
+	_cleanup_free_ char *mode = read_text("/proc/sys/vm/overcommit_memory", 16);
+
+	return mode && streq(mode, "2");
+}
+
+/* What to start, or a note why nothing can be. */
+static void make_plan(struct vm *vm, struct rehearsal_plan *plan)
+{
+	_cleanup_strv_ struct strv argv = { 0 };
+	const char *mode = jstr(vm->manifest, "ram_mode");
+
+	*plan = (struct rehearsal_plan){ 0 };
+	if (has_devices(vm))
+		plan->note = xstrdup("it has devices passed through, which its QEMU still has");
+	else if (mode && streq(mode, "copy"))
+		plan->note = xstrdup("its memory is in the state, and would be needed twice");
+	else if (strict_overcommit())
+		plan->note = xstrdup("vm.overcommit_memory is 2: its memory would count twice");
+	if (plan->note)
+		return;
+	manifest_argv(vm->manifest, &argv);
+	rehearsal_plan(&argv, plan);
+}
+
+char *rehearsal_hindrance(struct vm *vm)
+{
+	_cleanup_rehearsal_plan_ struct rehearsal_plan plan = { 0 };
+	char *note;
+
+	make_plan(vm, &plan);
+	note = plan.note;
+	plan.note = NULL;
+	return note;
+}
+
+/* What QEMU has opened, and not what its command line says: that may have changed. */
+static int check_disks(struct qmp *qmp, char **note, struct err *err)
+{
+	_cleanup_json_ struct json_object *nodes = NULL;
+	struct json_object *args = json_object_new_object();
+	int r;
+
+	jset_bool(args, "flat", true);
+	r = qmp_run(qmp, "query-named-block-nodes", args, &nodes, err);
+	for (size_t i = 0; r == 0 && !*note && i < json_object_array_length(nodes); i++) {
+		const char *drv = jstr(json_object_array_get_idx(nodes, i), "drv");
+
+		if (drv && !rehearsal_opens(drv))
+			*note = xasprintf("what opening a disk by '%s' once more does is not known",
+					  drv);
+	}
+	return r;
+}
+
+static deadline_t earlier(deadline_t deadline, double seconds)
+{
+	deadline_t soon = deadline_in(seconds);
+
+	return soon < deadline ? soon : deadline;
+}
+
+static int start(struct vm *vm, const char *binary, const struct rehearsal_plan *plan,
+		 deadline_t deadline, struct qemu *q, struct err *err)
+{
+	_cleanup_free_ char *machine = xasprintf("type=%s", jstr(vm->manifest, "machine"));
+	const char *extra[] = { "-machine", machine, "-incoming", "defer", NULL };
+	struct qemu_command cmd = {
+		.vm = vm->name, .binary = binary, .cwd = jstr(vm->manifest, "cwd"),
+		.argv = &plan->argv, .extra = extra, .trial = true, .netless = plan->netless,
+		.until = earlier(deadline, QEMU_START_S),
+	};
+
+	return qemu_start(&cmd, q, err);
+}
+
+/* So that disks stay as they are: not even their locks are taken. */
+static int leave_disks(struct qmp *qmp, struct err *err)
+{
+	struct json_object *args = json_object_new_object(), *list = json_object_new_array();
+	struct json_object *cap = json_object_new_object();
+
+	jset_str(cap, "capability", "late-block-activate");
+	jset_bool(cap, "state", true);
+	json_object_array_add(list, cap);
+	jset(args, "capabilities", list);
+	return qmp_run(qmp, "migrate-set-capabilities", args, NULL, err);
+}
+
+/* Stopped as it is, a guest that ran is paused there. */
+static int load(struct qmp *qmp, const char *state, const char *runstate, deadline_t deadline,
+		struct err *err)
+{
+	_cleanup_json_ struct json_object *previous = NULL;
+	int r = migration_setup(qmp, &migration_in_place, &previous, err);
+
+	if (r == 0)
+		r = leave_disks(qmp, err);
+	if (r == 0)
+		r = migration_load(qmp, state, err);
+	if (r == 0)
+		r = migration_wait(qmp, deadline, err);
+	return r < 0 ? r : migration_await_status(qmp, runstate_live(runstate) ? "paused" : runstate,
+						  earlier(deadline, SETTLE_S), err);
+}
+
+/* What it has of its own, beside the guest's memory that it only looked at. */
+static int64_t own_memory(pid_t pid)
+{
+	_cleanup_free_ char *path = xasprintf("/proc/%d/status", (int)pid);
+	_cleanup_free_ char *text = read_text(path, 65536);
+	const char *line = text ? strstr(text, "\nRssAnon:") : NULL;
+
+	return line ? strtoll(line + strlen("\nRssAnon:"), NULL, 10) * 1024 : 0;
+}
+
+static int refuse(const char *binary, int code, const struct err *why, struct err *err)
+{
+	if (code == -EINTR)
+		return fail(err, code, .what = "rehearsal", .value = binary, .why = "interrupted");
+	fail(err, code, .exit = CPR_EXIT_REFUSED, .what = "rehearsal", .value = binary,
+	     .why = fmt("this QEMU does not load the guest's state: %s: %s", why->what, why->why),
+	     .remedy = "give a QEMU that does with --qemu; unplug devices that were plugged in "
+	     "later");
+	err_words(err, why->words);
+	return code;
+}
+
+static void record(struct json_object *saved, int64_t ms, int64_t bytes)
+{
+	struct json_object *rehearsal = json_object_new_object();
+
+	jset_int(rehearsal, "ms", ms);
+	jset_int(rehearsal, "memory_bytes", bytes);
+	jset(saved, "rehearsal", rehearsal);
+	jset_bool(saved, "rehearsed", true);
+}
+
+static int perform(struct vm *vm, const char *binary, const struct rehearsal_plan *plan,
+		   const char *state, const char *runstate, deadline_t deadline,
+		   struct json_object *saved, struct err *err)
+{
+	_cleanup_err_ struct err why = { 0 };
+	int64_t begin = now_ms(), bytes = 0;
+	struct qemu q;
+	int r = start(vm, binary, plan, deadline, &q, &why);
+
+	if (r == 0) {
+		r = load(q.qmp, state, runstate, deadline, &why);
+		bytes = own_memory(q.pid);
+		qemu_trial_words(&q, &why);
+	}
+	qemu_kill(&q);
+	if (r < 0)
+		return refuse(binary, r, &why, err);
+	record(saved, now_ms() - begin, bytes);
+	return 0;
+}
+
+int rehearse(struct vm *vm, const char *binary, const char *state, const char *runstate,
+	     deadline_t deadline, struct json_object *saved, struct err *err)
+{
+	_cleanup_rehearsal_plan_ struct rehearsal_plan plan = { 0 };
+	int r;
+
+	make_plan(vm, &plan);
+	r = plan.note ? 0 : check_disks(vm->qemu.qmp, &plan.note, err);
+	if (r < 0)
+		return r;
+	if (!plan.note)
+		return perform(vm, binary, &plan, state, runstate, deadline, saved, err);
+	jset_str(saved, "rehearsal_note", plan.note);
+	return 0;
+}

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#define _GNU_SOURCE
+#include "handover/vmstate.h"
+
+/* The parser of the description allows as many. */
+#define MAX_LEVELS 64
+
+/* Fields of one description: saved, or known to the QEMU that will load them. */
+struct level {
+	const char *name;
+	unsigned int depth;
+};
+
+static bool check_vmsd(struct json_object *saved, struct json_object *known,
+		       const struct level *above, const char *name, char **why);
+
+static bool misfit(char **why, char *text)
+{
+	free(*why);
+	*why = text;
+	return false;
+}
+
+/* A member that is a list; NULL, whatever else may be there. */
+static struct json_object *list(struct json_object *obj, const char *key)
+{
+	struct json_object *m = jget(obj, key);
+
+	return json_object_is_type(m, json_type_array) ? m : NULL;
+}
+
+/* Types of which as many bytes are saved as the field has in memory. */
+static const char *const plain[] = {
+	"bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
+	"uint8 equal", "uint16 equal", "int32 equal", "uint32 equal", "int64 equal",
+	"uint64 equal",
+};
+
+static bool is_plain(const char *type)
+{
+	for (size_t i = 0; type && i < ARRAY_SIZE(plain); i++)
+		if (streq(plain[i], type))
+			return true;
+	return false;
+}
+
+/* The Nth field of a name that is not unique is saved as "name[N]". */
+static bool same_name(const char *saved, const char *known)
+{
+	size_t len = strlen(known);
+
+	if (strncmp(saved, known, len) != 0)
+		return false;
+	return !saved[len] || (saved[len] == '[' && saved[strlen(saved) - 1] == ']' &&
+			       strspn(saved + len + 1, "0123456789") == strlen(saved + len) - 2);
+}
+
+/* Where something else was, once. What is there may have any size. */
+static bool is_filler(const char *name)
+{
+	return same_name(name, "unused");
+}
+
+static bool check_leaf(struct json_object *field, struct json_object *known,
+		       const struct level *level, char **why)
+{
+	int64_t saved = jint(field, "size", 0), size = jint(known, "size", 0);
+	int64_t n = jint(field, "array_len", 0), num = jint(known, "num", 0);
+
+	if (is_plain(jstr(field, "type")) && !jget(known, "Description") && saved != size)
+		return misfit(why, xasprintf("field '%s' of '%s' has %lld bytes there, and was saved "
+					     "with %lld", jstr(field, "name"), level->name,
+					     (long long)size, (long long)saved));
+	if (n && num && n != num)
+		return misfit(why, xasprintf("field '%s' of '%s' has %lld elements there, and was "
+					     "saved with %lld", jstr(field, "name"), level->name,
+					     (long long)num, (long long)n));
+	return true;
+}
+
+/* A list's elements are described in the field itself, those of a struct below it. */
+static struct json_object *nested(struct json_object *field)
+{
+	struct json_object *of = jget(field, "struct");
+
+	return of ? of : jget(field, "fields") ? field : NULL;
+}
+
+static bool check_field(struct json_object *field, struct json_object *known,
+			const struct level *level, char **why)
+{
+	struct json_object *of = nested(field), *description = jget(known, "Description");
+	const char *name = jstr(field, "name");
+
+	if (!check_leaf(field, known, level, why))
+		return false;
+	return !of || !description || check_vmsd(of, description, level, name, why);
+}
+
+/*
+ * The field that this one will be loaded as: the first of its name, from @from on,
+ * that it fits, for one that is there under a condition may have a twin under another.
+ * Returns: its place; @n if there is no such name; -1 if there is and none fits.
+ */
+static ssize_t find_field(struct json_object *fields, size_t from, struct json_object *field,
+			  const struct level *level, char **why)
+{
+	const char *name = jstr(field, "name");
+	size_t n = json_object_array_length(fields);
+	bool seen = false;
+
+	for (size_t i = from; i < n; i++) {
+		struct json_object *known = json_object_array_get_idx(fields, i);
+		const char *other = jstr(known, "field");
+
+		if (!other || !same_name(name, other))
+			continue;
+		seen = true;
+		if (check_field(field, known, level, why))
+			return i;
+	}
+	return seen ? -1 : (ssize_t)n;
+}
+
+static bool unknown_field(struct json_object *field, const struct level *level, char **why)
+{
+	return misfit(why, xasprintf("field '%s' of '%s' was saved, and there it has none in its "
+				     "place", jstr(field, "name"), level->name));
+}
+
+/* Elements of an array that differ are fields of their own; else names are unique. */
+static bool same_array(struct json_object *a, struct json_object *b)
+{
+	return a && streq(jstr(a, "name"), jstr(b, "name"));
+}
+
+/*
+ * Both lists are in the order of the bytes. A field with a new name is one that finds
+ * none, where the other list has one that nothing was found for. What bytes these take
+ * nobody tells; but if there is no such field, there is nobody to take the bytes.
+ */
+static bool check_fields(struct json_object *saved, struct json_object *known,
+			 const struct level *level, char **why)
+{
+	size_t n = json_object_array_length(known), next = 0;
+	struct json_object *lost = NULL, *before = NULL;
+
+	for (size_t i = 0; i < json_object_array_length(saved); i++) {
+		struct json_object *field = json_object_array_get_idx(saved, i);
+		bool again;
+		ssize_t at;
+
+		if (!jstr(field, "name"))
+			return true;
+		again = same_array(before, field);
+		before = field;
+		at = is_filler(jstr(field, "name")) ? (ssize_t)n :
+		     find_field(known, again && next ? next - 1 : next, field, level, why);
+		if (at < 0)
+			return false;
+		if (at == (ssize_t)n) {
+			lost = jint(field, "size", 0) && !lost ? field : lost;
+			continue;
+		}
+		if (lost && (size_t)at == next)
+			return unknown_field(lost, level, why);
+		lost = NULL;
+		next = at + 1;
+	}
+	return !lost || next < n || unknown_field(lost, level, why);
+}
+
+static struct json_object *find_subsection(struct json_object *subs, const char *name)
+{
+	for (size_t i = 0; subs && i < json_object_array_length(subs); i++) {
+		struct json_object *sub = json_object_array_get_idx(subs, i);
+
+		if (jstr(sub, "name") && streq(jstr(sub, "name"), name))
+			return sub;
+	}
+	return NULL;
+}
+
+static bool check_subsections(struct json_object *saved, struct json_object *known,
+			      const struct level *level, char **why)
+{
+	for (size_t i = 0; saved && i < json_object_array_length(saved); i++) {
+		struct json_object *sub = json_object_array_get_idx(saved, i), *there;
+		const char *name = jstr(sub, "vmsd_name");
+
+		if (!name)
+			continue;
+		there = find_subsection(known, name);
+		if (!there)
+			return misfit(why, xasprintf("subsection '%s' was saved, and is not known "
+						     "there", name));
+		if (!check_vmsd(sub, there, level, name, why))
+			return false;
+	}
+	return true;
+}
+
+static bool check_version(struct json_object *saved, struct json_object *known, const char *name,
+			  char **why)
+{
+	int64_t version = jint(saved, "version", -1);
+	int64_t low = jint(known, "minimum_version_id", 0), high = jint(known, "version_id", 0);
+
+	if (version < 0 || (version >= low && version <= high))
+		return true;
+	return misfit(why, xasprintf("'%s' has versions %lld to %lld there, and was saved with %lld",
+				     name, (long long)low, (long long)high, (long long)version));
+}
+
+static bool check_vmsd(struct json_object *saved, struct json_object *known,
+		       const struct level *above, const char *name, char **why)
+{
+	struct level level = { .name = name, .depth = above ? above->depth + 1 : 0 };
+	struct json_object *fields = list(saved, "fields"), *there = list(known, "Fields");
+
+	if (level.depth > MAX_LEVELS)
+		return true;
+	if (!check_version(saved, known, name, why))
+		return false;
+	if (fields && there && !check_fields(fields, there, &level, why))
+		return false;
+	return check_subsections(list(saved, "subsections"), list(known, "Subsections"), &level, why);
+}
+
+/* Many models may share a description's name, and most of them the description. */
+bool vmstate_fits(struct json_object *known, struct json_object *device, char **why)
+{
+	const char *name = jstr(device, "vmsd_name");
+
+	*why = NULL;
+	if (!name)
+		return true;
+	json_object_object_foreach(known, model, entry) {
+		struct json_object *description = jget(entry, "Description");
+		const char *other = jstr(description, "name");
+		_cleanup_free_ char *now = NULL;
+
+		(void)model;
+		if (!other || !streq(name, other))
+			continue;
+		if (check_vmsd(device, description, NULL, name, &now)) {
+			misfit(why, NULL);
+			return true;
+		}
+		if (!*why)
+			misfit(why, xstrdup(now));
+	}
+	return !*why;
+}

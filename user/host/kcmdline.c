@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/size.h"
+#include "host/kcmdline.h"
+
+/* KASLR keeps clear of this many memmap= ranges; with more it is turned off. */
+#define KASLR_MAX_MEMMAP 4
+
+/* The length of the word at @s; double quotes keep spaces together. */
+static size_t word_len(const char *s)
+{
+	bool quoted = false;
+	size_t n;
+
+	for (n = 0; s[n] && (quoted || !strchr(" \t\n", s[n])); n++)
+		if (s[n] == '"')
+			quoted = !quoted;
+	return n;
+}
+
+static const char *next_word(const char **s, size_t *len)
+{
+	const char *word = *s + strspn(*s, " \t\n");
+
+	*len = word_len(word);
+	*s = word + *len;
+	return *len ? word : NULL;
+}
+
+static bool word_is(const char *word, size_t len, const char *key)
+{
+	return len >= strlen(key) && strncmp(word, key, strlen(key)) == 0;
+}
+
+/* "SIZE!START" up to a comma; the other kinds look alike. */
+static bool parse_range(const char *s, struct memmap *m)
+{
+	const char *end;
+
+	m->size = memparse(s, &end);
+	if (end == s || !*end || !strchr("!$#@%", *end))
+		return false;
+	m->kind = *end;
+	s = end + 1;
+	m->start = memparse(s, &end);
+	return end != s;
+}
+
+static void add_ranges(const char *word, size_t len, struct memmap **out, size_t *n)
+{
+	_cleanup_free_ char *list = xstrndup(word, len);
+	char *next = list + strlen("memmap=");
+
+	while (next) {
+		char *item = strsep(&next, ",");
+		struct memmap m;
+
+		if (*item == '"')
+			item++;
+		if (!parse_range(item, &m))
+			continue;
+		*out = xrealloc(*out, *n + 1, sizeof(**out));
+		(*out)[(*n)++] = m;
+	}
+}
+
+size_t cmdline_memmaps(const char *line, struct memmap **out)
+{
+	const char *word;
+	size_t len, n = 0;
+
+	*out = NULL;
+	while ((word = next_word(&line, &len))) {
+		if (len == 2 && strncmp(word, "--", 2) == 0)
+			break;		/* the rest is for init */
+		if (word_is(word, len, "memmap="))
+			add_ranges(word, len, out, &n);
+	}
+	return n;
+}
+
+static bool same(const struct memmap *a, const struct memmap *b)
+{
+	return a->start == b->start && a->size == b->size && a->kind == b->kind;
+}
+
+static bool covers(const struct memmap *m, uint64_t start, uint64_t size)
+{
+	return m->kind == '!' && m->start <= start && m->size >= size &&
+	       start - m->start <= m->size - size;
+}
+
+static bool overlaps(const struct memmap *a, const struct memmap *b)
+{
+	return a->start < b->start + b->size && b->start < a->start + a->size;
+}
+
+static const char *memmap_text(const struct memmap *m)
+{
+	return fmt("memmap=%s%c0x%llx", size_exact(m->size), m->kind,
+		   (unsigned long long)m->start);
+}
+
+static int find_region(const struct cmdline_request *req, struct memmap *region, struct err *err)
+{
+	_cleanup_free_ struct memmap *maps = NULL;
+	size_t n = cmdline_memmaps(req->current, &maps);
+	const struct memmap want = { req->start, req->size, '!' };
+
+	for (size_t i = 0; i < n; i++)
+		if (covers(&maps[i], req->start, req->size)) {
+			*region = maps[i];
+			return 0;
+		}
+	return fail(err, -EINVAL, .exit = CPR_EXIT_REFUSED, .what = "kernel command line",
+		    .value = memmap_text(&want),
+		    .why = "no memmap= option of the running kernel covers the handover region",
+		    .remedy = "find out how the region is kept from the page allocator; without "
+			      "that the next kernel would use the guests' memory");
+}
+
+/* Copies the words that describe the next boot, not the last one. */
+static char *inherit(const char *current)
+{
+	char *out = xcalloc(1, strlen(current) + 2), *p = out;
+	const char *word;
+	size_t len;
+
+	while ((word = next_word(&current, &len))) {
+		if (word_is(word, len, "BOOT_IMAGE=") || word_is(word, len, "initrd="))
+			continue;
+		if (p != out)
+			*p++ = ' ';
+		p = mempcpy(p, word, len);
+	}
+	*p = '\0';
+	return out;
+}
+
+/*
+ * --append comes before a "--" that hands the rest to init, and so does an
+ * option that has to be added.
+ */
+static void add_words(char **line, const char *words)
+{
+	const char *s = *line, *word;
+	size_t len, at = strlen(*line);
+	char *longer;
+
+	if (!words || !*words)
+		return;
+	while ((word = next_word(&s, &len)))
+		if (len == 2 && strncmp(word, "--", 2) == 0) {
+			at = word - *line;
+			break;
+		}
+	while (at && (*line)[at - 1] == ' ')
+		at--;
+	longer = xasprintf("%.*s%s%s%s%s", (int)at, *line, at ? " " : "", words,
+			   (*line)[at] && (*line)[at] != ' ' ? " " : "", *line + at);
+	free(*line);
+	*line = longer;
+}
+
+/* Exactly this range must be in the line, and nothing that contradicts it. */
+static int check_region(const char *line, const struct memmap *region, bool *found,
+			struct err *err)
+{
+	_cleanup_free_ struct memmap *maps = NULL;
+	size_t n = cmdline_memmaps(line, &maps);
+
+	*found = false;
+	for (size_t i = 0; i < n; i++) {
+		if (same(&maps[i], region)) {
+			*found = true;
+			continue;
+		}
+		if (overlaps(&maps[i], region))
+			return fail(err, -EINVAL, .exit = CPR_EXIT_REFUSED,
+				    .what = "next command line", .value = memmap_text(&maps[i]),
+				    .why = fmt("it contradicts the region's %s", memmap_text(region)),
+				    .remedy = "leave it out");
+	}
+	return 0;
+}
+
+static void warn(const char *line, char **warning)
+{
+	_cleanup_free_ struct memmap *maps = NULL;
+	size_t n = cmdline_memmaps(line, &maps);
+
+	if (n > KASLR_MAX_MEMMAP)
+		*warning = xasprintf("with %zu memmap= ranges the kernel turns KASLR off", n);
+}
+
+int cmdline_compose(const struct cmdline_request *req, char **line, char **warning,
+		    struct err *err)
+{
+	_cleanup_free_ char *next = inherit(req->base ? req->base : req->current);
+	struct memmap region = { req->start, req->size, '!' };
+	bool found = false;
+	int r = req->firmware ? 0 : find_region(req, &region, err);
+
+	*line = *warning = NULL;
+	add_words(&next, req->append);
+	if (r == 0)
+		r = check_region(next, &region, &found, err);
+	if (r < 0)
+		return r;
+	if (!found && !req->firmware)
+		add_words(&next, memmap_text(&region));
+	if (strlen(next) > CMDLINE_MAX)
+		return fail(err, -E2BIG, .exit = CPR_EXIT_REFUSED, .what = "next command line",
+			    .why = fmt("%zu bytes, and the kernel takes %d", strlen(next),
+				       CMDLINE_MAX), .remedy = "shorten it");
+	warn(next, warning);
+	*line = next;
+	next = NULL;
+	return 0;
+}

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <sys/utsname.h>
+
+#include <libkmod.h>
+
+#include "host/kernel.h"
+
+#define MODULE "cpr_handover"
+
+static const char *const images[] = {
+	"/boot/vmlinuz-%s", "/usr/lib/modules/%s/vmlinuz", "/lib/modules/%s/vmlinuz",
+};
+
+static const char *const initrds[] = {
+	"/boot/initrd.img-%s", "/boot/initramfs-%s.img", "/usr/lib/modules/%s/initrd",
+};
+
+void kernel_free(struct kernel *k)
+{
+	free(k->image);
+	free(k->initrd);
+}
+
+/* The patterns hold one "%s" each, for the version. */
+static char *expand(const char *pattern, const char *version)
+{
+	const char *at = strstr(pattern, "%s");
+
+	return xasprintf("%.*s%s%s", (int)(at - pattern), pattern, version, at + 2);
+}
+
+static int find(const char *const *patterns, size_t n, const char *version, char **out)
+{
+	for (size_t i = 0; i < n; i++) {
+		*out = expand(patterns[i], version);
+		if (access(*out, R_OK) == 0)
+			return 0;
+		free(*out);
+	}
+	*out = NULL;
+	return -ENOENT;
+}
+
+static int missing(const char *what, const char *value, const char *remedy, struct err *err)
+{
+	return fail(err, -ENOENT, .exit = CPR_EXIT_NOTFOUND, .what = what, .value = value,
+		    .why = "there is no such file", .remedy = remedy);
+}
+
+int kernel_find(struct kernel *k, struct err *err)
+{
+	if (k->image && access(k->image, R_OK) < 0)
+		return missing("kernel image", k->image, NULL, err);
+	if (k->initrd && access(k->initrd, R_OK) < 0)
+		return missing("initrd", k->initrd, NULL, err);
+	if (!k->image && find(images, ARRAY_SIZE(images), k->version, &k->image) < 0)
+		return fail(err, -ENOENT, .exit = CPR_EXIT_NOTFOUND, .what = "kernel",
+			    .value = k->version,
+			    .why = "neither /boot nor /lib/modules has its image",
+			    .remedy = "install it, or name its file with --image; "
+				      "'ls /lib/modules' shows the releases");
+	if (!k->initrd && find(initrds, ARRAY_SIZE(initrds), k->version, &k->initrd) < 0)
+		return fail(err, -ENOENT, .exit = CPR_EXIT_NOTFOUND, .what = "kernel",
+			    .value = k->version, .why = "/boot has no initrd for it",
+			    .remedy = fmt("'update-initramfs -c -k %s', or name it with --initrd",
+					  k->version));
+	return 0;
+}
+
+static void cleanup_kmod(struct kmod_ctx **ctx)
+{
+	kmod_unref(*ctx);
+}
+
+static void cleanup_module(struct kmod_module **mod)
+{
+	if (*mod)
+		kmod_module_unref(*mod);
+}
+
+static void cleanup_list(struct kmod_list **list)
+{
+	kmod_module_unref_list(*list);
+}
+
+/* "7.3.4+deb13-amd64 SMP preempt mod_unload": the first word is the release. */
+static int check_vermagic(struct kmod_module *mod, const char *version, struct err *err)
+{
+	struct kmod_list *info = NULL, *l;
+	const char *vermagic = NULL;
+	size_t len = strlen(version);
+	int r = 0;
+
+	if (kmod_module_get_info(mod, &info) >= 0)
+		kmod_list_foreach(l, info)
+			if (streq(kmod_module_info_get_key(l), "vermagic"))
+				vermagic = kmod_module_info_get_value(l);
+	if (!vermagic || strncmp(vermagic, version, len) != 0 ||
+	    (vermagic[len] && vermagic[len] != ' '))
+		r = fail(err, -ENOEXEC, .exit = CPR_EXIT_REFUSED, .what = "module",
+			 .value = kmod_module_get_path(mod),
+			 .why = fmt("it is built for '%s'", vermagic ? vermagic : "nothing"),
+			 .remedy = fmt("build it for %s ('dkms autoinstall -k %s')", version,
+				       version));
+	kmod_module_info_free_list(info);
+	return r;
+}
+
+static int no_module(const struct kernel *k, const char *dir, struct err *err)
+{
+	return fail(err, -ENOENT, .exit = CPR_EXIT_REFUSED, .what = "module", .value = MODULE,
+		    .why = fmt("%s does not have it: the next kernel could not find the guests",
+			       dir),
+		    .remedy = fmt("build and install it for %s, and run depmod %s", k->version,
+				  k->version));
+}
+
+int kernel_check_module(const struct kernel *k, struct err *err)
+{
+	_cleanup_free_ char *dir = xasprintf("/lib/modules/%s", k->version);
+	_cleanup_(cleanup_kmod) struct kmod_ctx *ctx = kmod_new(dir, NULL);
+	_cleanup_(cleanup_list) struct kmod_list *list = NULL;
+	_cleanup_(cleanup_module) struct kmod_module *mod = NULL;
+
+	if (!ctx || kmod_module_new_from_lookup(ctx, MODULE, &list) < 0 || !list)
+		return no_module(k, dir, err);
+	mod = kmod_module_get_module(list);
+	if (!mod || !kmod_module_get_path(mod))
+		return no_module(k, dir, err);
+	return check_vermagic(mod, k->version, err);
+}
+
+static uint64_t read_u64(const char *dir, const char *entry, const char *file)
+{
+	_cleanup_free_ char *path = xasprintf("%s/%s/%s", dir, entry, file);
+	_cleanup_free_ char *text = read_text(path, 64);
+
+	return text ? strtoull(text, NULL, 0) : 0;
+}
+
+static bool entry_covers(const char *dir, const char *entry, uint64_t start, uint64_t size)
+{
+	_cleanup_free_ char *path = xasprintf("%s/%s/type", dir, entry);
+	_cleanup_free_ char *type = read_text(path, 64);
+
+	return type && startswith(type, "Persistent Memory") &&
+	       read_u64(dir, entry, "start") <= start &&
+	       read_u64(dir, entry, "end") >= start + size - 1;
+}
+
+bool firmware_persistent(uint64_t start, uint64_t size)
+{
+	static const char dir[] = "/sys/firmware/memmap";
+	DIR *d = opendir(dir);
+	struct dirent *e;
+	bool found = false;
+
+	while (d && !found && (e = readdir(d)))
+		found = *e->d_name != '.' && entry_covers(dir, e->d_name, start, size);
+	if (d)
+		closedir(d);
+	return found;
+}
+
+const char *kernel_release(void)
+{
+	static struct utsname uts;
+
+	return uname(&uts) == 0 ? uts.release : "unknown";
+}

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The system calls of a kexec. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <sys/reboot.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <linux/kexec.h>
+#include <linux/reboot.h>
+
+#include "base/paths.h"
+#include "host/kernel.h"
+#include "host/kexec.h"
+
+/* Exists while a kernel is loaded that this program has loaded; goes with /run. */
+#define MARK RUNTIME_DIR "/.kexec"
+
+extern char **environ;
+
+int kexec_allowed(struct err *err)
+{
+	_cleanup_free_ char *disabled = read_text("/proc/sys/kernel/kexec_load_disabled", 16);
+
+	if (geteuid() != 0)
+		return fail(err, -EPERM, .what = "kexec", .why = "needs root",
+			    .remedy = "run it with sudo");
+	if (!disabled)
+		return fail(err, -ENOSYS, .exit = CPR_EXIT_REFUSED, .what = "kexec",
+			    .why = "this kernel cannot kexec (no /proc/sys/kernel/kexec_load_disabled)");
+	if (!streq(disabled, "0"))
+		return fail(err, -EPERM, .exit = CPR_EXIT_REFUSED, .what = "kexec",
+			    .value = "kernel.kexec_load_disabled", .why = "it is set until the next boot",
+			    .remedy = "find what sets it (sysctl.d) and boot without that");
+	return 0;
+}
+
+static const struct { int code; const char *why, *remedy; } reasons[] = {
+	{ EPERM, "the kernel forbids it", "is the kernel locked down (Secure Boot)? Then the "
+	  "image must be signed" },
+	{ EKEYREJECTED, "its signature is not accepted", "use a kernel signed by a trusted key" },
+	{ ENOKEY, "the key of its signature is not known", "use a kernel signed by a trusted key" },
+	{ ENODATA, "it is not signed", "use a kernel signed by a trusted key" },
+	{ ENOEXEC, "it is no kernel image", "name a bzImage with --image" },
+	{ EADDRNOTAVAIL, "no memory is free to hold it", "give the host more memory beside the "
+	  "region" },
+};
+
+static int load_failed(const struct kernel *k, int code, struct err *err)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(reasons); i++)
+		if (reasons[i].code == code)
+			return fail(err, -code, .what = "cannot load kernel", .value = k->image,
+				    .why = reasons[i].why, .remedy = reasons[i].remedy);
+	return fail(err, -code, .what = "cannot load kernel", .value = k->image,
+		    .why = strerror(code));
+}
+
+/* Before it is loaded: one that is killed in between leaves no kernel without a mark. */
+static int mark(struct err *err)
+{
+	_cleanup_close_ int fd = -1;
+	int r = runtime_dir(err);
+
+	if (r < 0)
+		return r;
+	fd = open(MARK, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	return fd >= 0 ? 0 : fail(err, -errno, .what = "cannot create", .value = MARK);
+}
+
+int kexec_load(const struct kernel *k, const char *cmdline, struct err *err)
+{
+	_cleanup_close_ int image = open(k->image, O_RDONLY | O_CLOEXEC);
+	_cleanup_close_ int initrd = open(k->initrd, O_RDONLY | O_CLOEXEC);
+
+	if (image < 0 || initrd < 0)
+		return fail(err, -errno, .what = "cannot open",
+			    .value = image < 0 ? k->image : k->initrd, .why = strerror(errno));
+	if (mark(err) < 0)
+		return -EIO;
+	if (syscall(SYS_kexec_file_load, image, initrd, strlen(cmdline) + 1, cmdline, 0UL) < 0)
+		return load_failed(k, errno, err);
+	return 0;
+}
+
+void kexec_unload(void)
+{
+	syscall(SYS_kexec_file_load, -1, -1, 0UL, NULL, (unsigned long)KEXEC_FILE_UNLOAD);
+	unlink(MARK);
+}
+
+bool kexec_left(void)
+{
+	_cleanup_free_ char *loaded = read_text("/sys/kernel/kexec_loaded", 16);
+
+	return access(MARK, F_OK) == 0 && loaded && !streq(loaded, "0");
+}
+
+/* With systemd the jump comes at the end of a shutdown, after the command has ended. */
+bool kexec_under_way(void)
+{
+	char state[32] = "";
+	FILE *f;
+
+	if (access("/run/systemd/system", F_OK) < 0)
+		return false;
+	f = popen("systemctl is-system-running 2>/dev/null", "re");
+	if (!f)
+		return false;
+	if (!fgets(state, sizeof(state), f))
+		*state = '\0';
+	pclose(f);
+	return startswith(state, "stopping");
+}
+
+static int systemctl_kexec(struct err *err)
+{
+	static char *const argv[] = { "systemctl", "kexec", NULL };
+	int status = 0;
+	pid_t pid;
+	int r = posix_spawnp(&pid, argv[0], NULL, NULL, argv, environ);
+
+	if (r == 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) &&
+	    WEXITSTATUS(status) == 0)
+		return 0;
+	return fail(err, -EIO, .what = "cannot jump", .value = "systemctl kexec",
+		    .why = r ? strerror(r) : fmt("it ended with status %d", WEXITSTATUS(status)));
+}
+
+int kexec_jump(struct err *err)
+{
+	sync();
+	if (access("/run/systemd/system", F_OK) == 0)
+		return systemctl_kexec(err);
+	reboot(LINUX_REBOOT_CMD_KEXEC);
+	return fail(err, -errno, .what = "cannot jump", .value = "reboot(KEXEC)",
+		    .why = strerror(errno));
+}

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#define _GNU_SOURCE
+#include <errno.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+
+#include "base/interrupt.h"
+#include "qemu/jsonsock.h"
+
+struct jsonsock *jsonsock_new(int fd, const char *peer)
+{
+	struct jsonsock *js = xcalloc(1, sizeof(*js));
+
+	js->fd = fd;
+	js->peer = xstrdup(peer);
+	js->tok = json_tokener_new();
+	if (!js->tok) {
+		jsonsock_free(js);
+		return NULL;
+	}
+	return js;
+}
+
+void jsonsock_free(struct jsonsock *js)
+{
+	if (!js)
+		return;
+	if (js->tok)
+		json_tokener_free(js->tok);
+	close(js->fd);
+	free(js->peer);
+	free(js);
+}
+
+static int unix_connect(const char *path)
+{
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	const struct timeval patience = { .tv_sec = 10 };
+	int fd, r;
+
+	if (strlen(path) >= sizeof(sa.sun_path))
+		return -ENAMETOOLONG;
+	strcpy(sa.sun_path, path);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	/* Also bounds connect(2) when the backlog is full. */
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+	if (connect(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0) {
+		r = -errno;
+		close(fd);
+		return r;
+	}
+	return fd;
+}
+
+struct jsonsock *jsonsock_connect(const char *path, int *code, struct err *err)
+{
+	struct jsonsock *js;
+	int fd = unix_connect(path);
+
+	if (fd < 0) {
+		*code = fail(err, fd, .what = "cannot connect to", .value = path,
+			     .why = strerror(-fd));
+		return NULL;
+	}
+	js = jsonsock_new(fd, path);
+	*code = js ? 0 : -ENOMEM;
+	return js;
+}
+
+pid_t jsonsock_pid(const struct jsonsock *js)
+{
+	struct ucred cred;
+	socklen_t len = sizeof(cred);
+
+	if (getsockopt(js->fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0)
+		return -1;
+	return cred.pid;
+}
+
+void jsonsock_resync(struct jsonsock *js)
+{
+	const char *newline = memchr(js->buf + js->pos, '\n', js->len - js->pos);
+
+	json_tokener_reset(js->tok);
+	js->pos = newline ? (size_t)(newline + 1 - js->buf) : js->len;
+	js->message = 0;
+}
+
+static int refuse(struct jsonsock *js, int code, const char *why, struct err *err)
+{
+	return fail(err, code, .what = "no answer from", .value = js->peer, .why = why);
+}
+
+/* Returns 0 with the message, -EAGAIN if it is not complete, or an error. */
+static int parse(struct jsonsock *js, struct json_object **out, struct err *err)
+{
+	size_t used;
+
+	*out = NULL;
+	/* Between messages nothing but white space is skipped. */
+	while (!js->message && js->pos < js->len && strchr(" \t\r\n", js->buf[js->pos]))
+		js->pos++;
+	if (js->pos == js->len)
+		return -EAGAIN;
+	*out = json_tokener_parse_ex(js->tok, js->buf + js->pos, js->len - js->pos);
+	used = json_tokener_get_parse_end(js->tok);
+	js->pos += used;
+	js->message += used;
+	switch (json_tokener_get_error(js->tok)) {
+	case json_tokener_success:
+		js->message = 0;
+		json_tokener_reset(js->tok);
+		if (*out)
+			return 0;
+		break;
+	case json_tokener_continue:
+		if (js->message <= JSONSOCK_MAX_MESSAGE)
+			return -EAGAIN;
+		return refuse(js, -EMSGSIZE, "its message does not end", err);
+	default:
+		break;
+	}
+	return refuse(js, -EPROTO, "it does not speak JSON", err);
+}
+
+static int wait_readable(struct jsonsock *js, int other, deadline_t deadline, struct err *err)
+{
+	struct pollfd fds[] = {
+		{ .fd = js->fd, .events = POLLIN }, { .fd = other, .events = POLLIN },
+	};
+
+	for (;;) {
+		int left = deadline_left(deadline);
+		struct timespec ts = { left / 1000, left % 1000 * 1000000L };
+		int r = ppoll(fds, ARRAY_SIZE(fds), &ts, js->interruptible ? interrupt_mask() : NULL);
+
+		if (r > 0)
+			return 0;
+		if (js->interruptible && interrupted())
+			return refuse(js, -EINTR, "interrupted", err);
+		if (r == 0)
+			return refuse(js, -ETIMEDOUT, "timed out", err);
+		if (errno != EINTR)
+			return refuse(js, -errno, strerror(errno), err);
+	}
+}
+
+static int receive(struct jsonsock *js, deadline_t deadline, struct err *err)
+{
+	ssize_t n;
+	int r = wait_readable(js, -1, deadline, err);
+
+	if (r < 0)
+		return r;
+	n = recv(js->fd, js->buf, sizeof(js->buf), MSG_DONTWAIT);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		n = 0;
+	else if (n < 0)
+		return refuse(js, -errno, strerror(errno), err);
+	else if (n == 0)
+		return refuse(js, -ECONNRESET, "it closed the connection", err);
+	js->pos = 0;
+	js->len = n;
+	return 0;
+}
+
+int jsonsock_read(struct jsonsock *js, deadline_t deadline, struct json_object **out,
+		  struct err *err)
+{
+	int r;
+
+	while ((r = parse(js, out, err)) == -EAGAIN) {
+		r = receive(js, deadline, err);
+		if (r < 0)
+			return r;
+	}
+	return r;
+}
+
+int jsonsock_wait(struct jsonsock *a, struct jsonsock *b, deadline_t deadline, struct err *err)
+{
+	if (a->pos < a->len || b->pos < b->len)
+		return 0;
+	return wait_readable(a, b->fd, deadline, err);
+}
+
+int jsonsock_write(struct jsonsock *js, struct json_object *msg, struct err *err)
+{
+	const char *text = json_object_to_json_string_ext(msg, JSON_C_TO_STRING_PLAIN);
+	_cleanup_free_ char *line = xasprintf("%s\n", text);
+	const char *p = line;
+	size_t len = strlen(line);
+
+	while (len) {
+		ssize_t n = send(js->fd, p, len, MSG_NOSIGNAL);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return refuse(js, -errno, errno == EAGAIN ? "timed out" :
+				      errno == EPIPE ? "it closed the connection" :
+				      strerror(errno), err);
+		p += n;
+		len -= n;
+	}
+	return 0;
+}

@@ -1,0 +1,485 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/pidfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#include "base/interrupt.h"
+#include "base/out.h"
+#include "base/paths.h"
+#include "base/program.h"
+#include "qemu/process.h"
+#include "qemu/qemu.h"
+
+#define MONITOR_FD 3
+#define WORDS_MAX 4096
+#define WORDS_LINES 20
+
+static bool is_program(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && S_ISREG(st.st_mode) && access(path, X_OK) == 0;
+}
+
+char *find_binary(const char *name)
+{
+	const char *path = getenv("PATH");
+	_cleanup_free_ char *copy = NULL;
+	char *next, *dir;
+
+	if (strchr(name, '/'))
+		return is_program(name) ? realpath(name, NULL) : NULL;
+	copy = xstrdup(path ? path : "/usr/local/bin:/usr/bin:/bin");
+	for (next = copy; (dir = strsep(&next, ":")); ) {
+		_cleanup_free_ char *full = xasprintf("%s/%s", *dir ? dir : ".", name);
+
+		if (is_program(full))
+			return realpath(full, NULL);
+	}
+	return NULL;
+}
+
+off_t qemu_log_size(const char *vm)
+{
+	_cleanup_free_ char *path = vm_path(vm, LOG_FILE);
+	struct stat st;
+
+	return stat(path, &st) == 0 ? st.st_size : 0;
+}
+
+/* The start of the last WORDS_LINES lines. */
+static const char *last_lines(const char *text)
+{
+	const char *p = text + strlen(text);
+
+	for (int lines = 0; p > text; p--)
+		if (p[-1] == '\n' && p[0] && ++lines == WORDS_LINES)
+			break;
+	return p;
+}
+
+static void words_of(int fd, off_t from, struct err *err)
+{
+	char buf[WORDS_MAX + 1];
+	struct stat st;
+	ssize_t n;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return;
+	if (st.st_size - from > WORDS_MAX)
+		from = st.st_size - WORDS_MAX;
+	n = pread(fd, buf, WORDS_MAX, from);
+	if (n <= 0)
+		return;
+	buf[n] = '\0';
+	while (n && buf[n - 1] == '\n')
+		buf[--n] = '\0';
+	err_words(err, last_lines(buf));
+}
+
+void qemu_words(const char *vm, off_t from, struct err *err)
+{
+	_cleanup_free_ char *path = vm_path(vm, LOG_FILE);
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	words_of(fd, from, err);
+}
+
+void qemu_trial_words(const struct qemu *q, struct err *err)
+{
+	words_of(q->words, 0, err);
+}
+
+/* Bound here, but QEMU's process listens: so SO_PEERCRED tells QEMU's pid. */
+static int monitor_socket(const char *path, struct err *err)
+{
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	mode_t mask;
+	int fd, r;
+
+	strncpy(sa.sun_path, path, sizeof(sa.sun_path) - 1);
+	unlink(path);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	mask = umask(0177);
+	r = fd < 0 || bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 ? -errno : 0;
+	umask(mask);
+	if (r == 0)
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	return fail(err, r, .what = "cannot create", .value = path, .why = strerror(-r));
+}
+
+static int open_log(const struct qemu_command *cmd, struct qemu *q, struct err *err)
+{
+	_cleanup_free_ char *path = vm_path(cmd->vm, LOG_FILE);
+	int fd;
+
+	if (cmd->trial) {
+		q->words = memfd_create("cpr-words", MFD_CLOEXEC);
+		fd = fcntl(q->words, F_DUPFD_CLOEXEC, 0);
+		return fd >= 0 ? fd : fail(err, -errno, .what = "memory for", .value = "QEMU's words");
+	}
+	fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return fail(err, -errno, .what = "cannot open", .value = path,
+			    .why = strerror(errno));
+	q->log_from = lseek(fd, 0, SEEK_END);
+	return fd;
+}
+
+static void complete_argv(const struct qemu_command *cmd, struct strv *argv)
+{
+	strv_push(argv, cmd->binary);
+	for (size_t i = 0; i < cmd->argv->n; i++)
+		strv_push(argv, cmd->argv->v[i]);
+	for (const char *const *p = cmd->extra; p && *p; p++)
+		strv_push(argv, *p);
+	strv_push(argv, "-chardev");
+	strv_pushf(argv, "socket,id=cpr-qmp,fd=%d,server=on,wait=off", MONITOR_FD);
+	strv_push(argv, "-mon");
+	strv_push(argv, "chardev=cpr-qmp,mode=control");
+	strv_push(argv, "-S");
+}
+
+/* In the child: returns only on failure. */
+static int become_qemu(const struct qemu_command *cmd, char *const *argv, int monitor, int log,
+		       int report, pid_t parent)
+{
+	int null = open("/dev/null", O_RDONLY);
+
+	if (cmd->trial)
+		die_with_parent(parent);
+	setsid();
+	if (cmd->netless && unshare(CLONE_NEWNET) < 0)
+		return -errno;
+	if (null < 0 || chdir(cmd->cwd) < 0 || listen(monitor, 1) < 0)
+		return -errno;
+	if (dup2(null, 0) < 0 || dup2(log, 1) < 0 || dup2(log, 2) < 0 ||
+	    dup2(monitor, MONITOR_FD) < 0)
+		return -errno;
+	close_range(MONITOR_FD + 1, report - 1, 0);
+	close_range(report + 1, ~0u, 0);
+	signal(SIGPIPE, SIG_DFL);
+	sigprocmask(SIG_SETMASK, interrupt_original_mask(), NULL);
+	execv(cmd->binary, argv);
+	return -errno;
+}
+
+/* Returns the pid once QEMU's program runs. */
+static pid_t spawn(const struct qemu_command *cmd, int monitor, int log, struct err *err)
+{
+	_cleanup_strv_ struct strv argv = { 0 };
+	_cleanup_close_ int report_in = -1, report_out = -1;
+	int pipefd[2], code = 0;
+	pid_t pid, parent = getpid();
+
+	complete_argv(cmd, &argv);
+	for (size_t i = 0; i < argv.n; i++)
+		detail("QEMU: %s", argv.v[i]);
+	if (pipe2(pipefd, O_CLOEXEC) < 0)
+		return fail(err, -errno, .what = "cannot start", .value = cmd->binary);
+	report_in = pipefd[0];
+	report_out = fcntl(pipefd[1], F_DUPFD_CLOEXEC, 64);	/* out of MONITOR_FD's way */
+	close(pipefd[1]);
+	pid = report_out < 0 ? -1 : fork();
+	if (pid == 0) {
+		code = become_qemu(cmd, argv.v, monitor, log, report_out, parent);
+		write_all(report_out, &code, sizeof(code));
+		_exit(127);
+	}
+	if (pid < 0)
+		return fail(err, -errno, .what = "cannot start", .value = cmd->binary,
+			    .why = strerror(errno));
+	close(report_out);
+	report_out = -1;
+	if (read(report_in, &code, sizeof(code)) != sizeof(code))
+		return pid;
+	waitpid(pid, NULL, 0);
+	return fail(err, code, .what = "cannot start", .value = cmd->binary,
+		    .why = strerror(-code));
+}
+
+/* A child has to be reaped; of others the pidfd tells when they are gone. */
+static int wait_exit(struct qemu *q, deadline_t deadline, int *status)
+{
+	struct pollfd pfd = { .fd = q->pidfd, .events = POLLIN };
+	int r;
+
+	*status = 0;
+	if (q->pid <= 0 || q->pidfd < 0)
+		return 0;
+	while ((r = poll(&pfd, 1, deadline_left(deadline))) < 0 && errno == EINTR)
+		;
+	if (r <= 0)
+		return -ETIMEDOUT;
+	if (q->child)
+		waitpid(q->pid, status, 0);
+	return 0;
+}
+
+bool qemu_has_ended(const struct qemu *q)
+{
+	struct pollfd pfd = { .fd = q->pidfd, .events = POLLIN };
+
+	return q->pidfd >= 0 && poll(&pfd, 1, 0) == 1;
+}
+
+void qemu_release(struct qemu *q)
+{
+	qmp_close(q->qmp);
+	if (q->pidfd >= 0)
+		close(q->pidfd);
+	if (q->words >= 0)
+		close(q->words);
+	*q = QEMU_NONE;
+}
+
+void qemu_kill(struct qemu *q)
+{
+	int status;
+
+	if (q->pid > 0 && q->pidfd >= 0) {
+		pidfd_send_signal(q->pidfd, SIGKILL, NULL, 0);
+		wait_exit(q, deadline_in(QEMU_EXIT_S), &status);
+	}
+	qemu_release(q);
+}
+
+static const char *exit_text(int status)
+{
+	if (WIFSIGNALED(status))
+		return fmt("QEMU was ended by signal %d (%s)", WTERMSIG(status),
+			   strsignal(WTERMSIG(status)));
+	return fmt("QEMU ended with status %d", WEXITSTATUS(status));
+}
+
+/* Whatever is wrong with its monitor: if it has ended, say how. */
+static int explain_end(const struct qemu_command *cmd, struct qemu *q, int code,
+		       struct err *monitor, struct err *err)
+{
+	int status = 0;
+
+	if (wait_exit(q, deadline_in(code == -ETIMEDOUT || code == -EINTR ? 0 : 5), &status) == 0) {
+		q->pid = 0;
+		fail(err, code, .what = "QEMU", .value = cmd->binary, .why = exit_text(status),
+		     .remedy = "its own words above tell why; correct its options");
+	} else {
+		fail(err, code, .what = "QEMU", .value = cmd->binary,
+		     .why = fmt("its monitor: %s", monitor->why ? monitor->why : strerror(-code)));
+	}
+	if (cmd->trial)
+		qemu_trial_words(q, err);
+	else
+		qemu_words(cmd->vm, q->log_from, err);
+	qemu_kill(q);
+	return code;
+}
+
+static struct qmp *greet(const struct qemu_command *cmd, const char *path, int *code,
+			 struct err *err)
+{
+	deadline_t deadline = cmd->until ? cmd->until : deadline_in(QEMU_START_S);
+	struct jsonsock *js = jsonsock_connect(path, code, err);
+
+	if (!js)
+		return NULL;
+	js->interruptible = cmd->trial;
+	return qmp_start(js, deadline, code, err);
+}
+
+int qemu_start(const struct qemu_command *cmd, struct qemu *q, struct err *err)
+{
+	/* No other file of a VM, of whatever name, ends like this. */
+	_cleanup_free_ char *path = runtime_path(cmd->vm, cmd->trial ? "trial" : "qmp");
+	_cleanup_err_ struct err monitor_err = { 0 };
+	_cleanup_close_ int monitor = -1, log = -1;
+	int r = runtime_dir(err);
+
+	*q = QEMU_NONE;
+	if (r == 0)
+		r = log = open_log(cmd, q, err);
+	if (r >= 0)
+		r = monitor = monitor_socket(path, err);
+	if (r >= 0)
+		r = spawn(cmd, monitor, log, err);
+	if (r < 0) {
+		qemu_release(q);
+		return r;
+	}
+	q->pid = r;
+	q->child = true;
+	q->pidfd = pidfd_open(q->pid, 0);
+	close(monitor);		/* else it would stay connectable after QEMU's end */
+	monitor = -1;
+	q->qmp = greet(cmd, path, &r, &monitor_err);
+	if (cmd->trial)
+		unlink(path);
+	if (!q->qmp)
+		return explain_end(cmd, q, r, &monitor_err, err);
+	return 0;
+}
+
+static int write_identity(const char *vm, pid_t pid)
+{
+	_cleanup_free_ char *path = runtime_path(vm, "pid"), *text = process_identity(pid);
+	_cleanup_close_ int fd = text ? open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600) :
+				 -1;
+
+	if (!text)
+		return -ESRCH;
+	return fd < 0 ? -errno : write_all(fd, text, strlen(text));
+}
+
+int qemu_adopt(const char *vm, const char *socket, pid_t pid, struct err *err)
+{
+	_cleanup_free_ char *path = runtime_path(vm, "qmp");
+	int r = runtime_dir(err);
+
+	if (r < 0)
+		return r;
+	r = write_identity(vm, pid);
+	unlink(path);
+	if (r == 0 && symlink(socket, path) < 0)
+		r = -errno;
+	return r < 0 ? fail(err, r, .what = "cannot create", .value = path,
+			    .why = strerror(-r)) : 0;
+}
+
+char *qemu_adopted_as(pid_t pid)
+{
+	_cleanup_free_ char *now = process_identity(pid);
+	glob_t found = { 0 };
+	char *vm = NULL;
+
+	if (!now || glob(RUNTIME_DIR "/*.pid", 0, NULL, &found) != 0)
+		return NULL;
+	for (size_t i = 0; !vm && i < found.gl_pathc; i++) {
+		_cleanup_free_ char *known = read_text(found.gl_pathv[i], 64);
+		const char *name = found.gl_pathv[i] + strlen(RUNTIME_DIR "/");
+
+		if (known && streq(known, now))
+			vm = xasprintf("%.*s", (int)(strlen(name) - strlen(".pid")), name);
+	}
+	globfree(&found);
+	return vm;
+}
+
+/* Whoever listens on a socket that was not made here may be another one by now. */
+static bool is_another(const char *vm, const char *path, pid_t pid)
+{
+	_cleanup_free_ char *adopted = runtime_path(vm, "pid"), *known = NULL, *now = NULL;
+	struct stat st;
+
+	if (lstat(path, &st) < 0 || !S_ISLNK(st.st_mode))
+		return false;
+	known = read_text(adopted, 64);
+	now = process_identity(pid);
+	return !known || !now || !streq(known, now);
+}
+
+/* Connected, but nothing was said yet; so it is known who listens, also if that hangs. */
+static int connect_to(const char *vm, struct qemu *q, struct jsonsock **js, struct err *err)
+{
+	_cleanup_free_ char *path = runtime_path(vm, "qmp");
+	int r;
+
+	*q = QEMU_NONE;
+	*js = jsonsock_connect(path, &r, err);
+	if (!*js)
+		return r;
+	q->pid = jsonsock_pid(*js);
+	if (is_another(vm, path, q->pid)) {
+		jsonsock_free(*js);
+		*q = QEMU_NONE;
+		return -ENOENT;
+	}
+	q->pidfd = q->pid > 0 ? pidfd_open(q->pid, 0) : -1;
+	q->log_from = qemu_log_size(vm);
+	return 0;
+}
+
+int qemu_attach(const char *vm, double seconds, struct qemu *q, struct err *err)
+{
+	_cleanup_free_ char *path = runtime_path(vm, "qmp");
+	deadline_t deadline = deadline_in(seconds);
+	_cleanup_err_ struct err why = { 0 };
+	struct jsonsock *js;
+	int r = connect_to(vm, q, &js, &why);
+
+	if (r == 0)
+		q->qmp = qmp_start(js, deadline, &r, &why);
+	if (q->qmp)
+		return 0;
+	qemu_release(q);
+	if (r == -ENOENT || r == -ECONNREFUSED || r == -ECONNRESET)
+		return -ESRCH;
+	return fail(err, r, .what = "QEMU's monitor", .value = path, .why = why.why,
+		    .remedy = r == -ETIMEDOUT ? "end other programs that are connected to it" :
+		    r == -EACCES ? "run it with sudo" : NULL);
+}
+
+void qemu_end(const char *vm)
+{
+	struct jsonsock *js;
+	struct qemu q;
+
+	if (connect_to(vm, &q, &js, NULL) < 0)
+		return;
+	jsonsock_free(js);
+	qemu_kill(&q);
+}
+
+int qemu_check_version(int major, int minor, const char *text, struct err *err)
+{
+	if (major > QEMU_MIN_MAJOR || (major == QEMU_MIN_MAJOR && minor >= QEMU_MIN_MINOR))
+		return 0;
+	return fail(err, -EOPNOTSUPP, .exit = CPR_EXIT_REFUSED, .what = "QEMU", .value = text,
+		    .why = "it cannot hand its guest over",
+		    .remedy = fmt("use QEMU %d.%d or newer", QEMU_MIN_MAJOR, QEMU_MIN_MINOR));
+}
+
+int qemu_version(struct qmp *qmp, char **text, struct err *err)
+{
+	_cleanup_json_ struct json_object *ret = NULL;
+	struct json_object *v;
+	int major, minor, r = qmp_run(qmp, "query-version", NULL, &ret, err);
+	const char *package = jstr(ret, "package");
+	bool has_package = package && *package;
+
+	if (r < 0)
+		return r;
+	v = jget(ret, "qemu");
+	major = jint(v, "major", 0);
+	minor = jint(v, "minor", 0);
+	*text = xasprintf("%d.%d.%d%s%s%s", major, minor, (int)jint(v, "micro", 0),
+			  has_package ? " (" : "", has_package ? package : "",
+			  has_package ? ")" : "");
+	return qemu_check_version(major, minor, *text, err);
+}
+
+int qemu_quit(struct qemu *q, struct err *err)
+{
+	int status, r = qmp_run(q->qmp, "quit", NULL, NULL, err);
+
+	/* It may be gone before the reply is out. */
+	if (r < 0 && r != -ECONNRESET)
+		return r;
+	r = wait_exit(q, deadline_in(QEMU_EXIT_S), &status);
+	if (r < 0)
+		return fail(err, r, .what = "QEMU", .value = fmt("%d", (int)q->pid),
+			    .why = "it does not end after quit");
+	qemu_release(q);
+	return 0;
+}

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#define _GNU_SOURCE
+#include <errno.h>
+#include <time.h>
+
+#include "qemu/qga.h"
+
+static struct json_object *request(const char *command, const char *key, int64_t value)
+{
+	struct json_object *msg = json_object_new_object();
+	struct json_object *args = json_object_new_object();
+
+	jset_int(args, key, value);
+	jset_str(msg, "execute", command);
+	jset(msg, "arguments", args);
+	return msg;
+}
+
+/*
+ * The channel may still hold the reply to a command of before the kernel
+ * changed, or half of one: whatever is not the reply to this sync is skipped.
+ */
+static int await_sync(struct jsonsock *js, int64_t id, deadline_t deadline, struct err *err)
+{
+	for (;;) {
+		_cleanup_json_ struct json_object *msg = NULL;
+		int r = jsonsock_read(js, deadline, &msg, NULL);
+
+		if (r == -EPROTO) {
+			jsonsock_resync(js);
+			continue;
+		}
+		if (r < 0)
+			return fail(err, r, .what = "guest agent", .value = js->peer,
+				    .why = r == -ETIMEDOUT ? "does not answer" : strerror(-r));
+		if (jint(msg, "return", -1) == id)
+			return 0;
+	}
+}
+
+static int sync_agent(struct jsonsock *js, deadline_t deadline, struct err *err)
+{
+	int64_t id = now_ms() & 0x3fffffff;
+	_cleanup_json_ struct json_object *msg = request("guest-sync", "id", id);
+	int r = jsonsock_write(js, msg, err);
+
+	return r < 0 ? r : await_sync(js, id, deadline, err);
+}
+
+static int refused(struct json_object *reply, const char *command, struct err *err)
+{
+	const char *desc = jstr(jget(reply, "error"), "desc");
+
+	return fail(err, -EREMOTEIO, .what = "guest agent refuses", .value = command,
+		    .why = desc ? desc : "it gives no reason");
+}
+
+int qga_set_time_on(struct jsonsock *js, deadline_t deadline, struct err *err)
+{
+	_cleanup_json_ struct json_object *msg = NULL, *reply = NULL;
+	struct timespec ts;
+	int r = sync_agent(js, deadline, err);
+
+	if (r < 0)
+		return r;
+	clock_gettime(CLOCK_REALTIME, &ts);
+	msg = request("guest-set-time", "time", (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec);
+	r = jsonsock_write(js, msg, err);
+	if (r == 0)
+		r = jsonsock_read(js, deadline, &reply, err);
+	if (r == 0 && jget(reply, "error"))
+		r = refused(reply, "guest-set-time", err);
+	return r;
+}
+
+int qga_set_time(const char *path, deadline_t deadline, struct err *err)
+{
+	int r;
+	struct jsonsock *js = jsonsock_connect(path, &r, err);
+
+	if (!js)
+		return r;
+	r = qga_set_time_on(js, deadline, err);
+	jsonsock_free(js);
+	return r;
+}
+
+int qga_suspend(struct jsonsock *js, deadline_t deadline, struct err *err)
+{
+	_cleanup_json_ struct json_object *msg = NULL;
+	int r = sync_agent(js, deadline, err);
+
+	if (r < 0)
+		return r;
+	msg = json_object_new_object();
+	jset_str(msg, "execute", "guest-suspend-ram");
+	return jsonsock_write(js, msg, err);
+}
+
+int qga_refusal(struct jsonsock *js, deadline_t deadline, struct err *err)
+{
+	_cleanup_json_ struct json_object *reply = NULL;
+	_cleanup_err_ struct err why = { 0 };
+	int r = jsonsock_read(js, deadline, &reply, &why);
+
+	if (r == -ETIMEDOUT)
+		return 0;
+	if (r < 0)
+		return fail(err, r, .what = "guest agent", .value = js->peer, .why = why.why);
+	return jget(reply, "error") ? refused(reply, "guest-suspend-ram", err) : 0;
+}

@@ -1,0 +1,731 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdio.h>
+
+#include "stream/stream.h"
+#include "stream/stream_walk.h"
+
+#define MAGIC 0x5145564d
+#define VERSION 3
+
+enum {
+	TYPE_EOF = 0x00,
+	TYPE_START = 0x01,
+	TYPE_PART = 0x02,
+	TYPE_END = 0x03,
+	TYPE_FULL = 0x04,
+	TYPE_CONFIGURATION = 0x07,
+	TYPE_COMMAND = 0x08,
+	TYPE_FOOTER = 0x7e,
+};
+
+#define COMMAND_SWITCHOVER 11
+
+/* What may come next only grows. */
+enum { PHASE_SETUP, PHASE_PARTS, PHASE_SWITCHOVER, PHASE_ENDS, PHASE_DEVICES };
+
+static const char *const phases[] = {
+	[PHASE_SETUP] = "the list of RAM blocks", [PHASE_PARTS] = "pages",
+	[PHASE_SWITCHOVER] = "the command SWITCHOVER_START", [PHASE_ENDS] = "the last pages",
+	[PHASE_DEVICES] = "devices",
+};
+
+/* Sections that come in several pieces; others cannot be told where they end. */
+struct stream_iterable {
+	const char *name;
+	uint32_t version;
+	int (*start)(struct stream_ram *ram, struct source *src);
+	int (*part)(struct stream_ram *ram, struct source *src);
+	int (*finish)(struct stream_ram *ram, struct source *src, uint64_t offset);
+};
+
+static const struct stream_iterable iterables[] = {
+	{ "ram", RAM_VERSION, stream_ram_start, stream_ram_part, stream_ram_finish },
+};
+
+/* Every guest has these, however few devices it has. */
+static const char *const required[] = { "timer", "globalstate", "cpu_common", "cpu" };
+
+static const struct { const char *prefix; bool numbered; } machines[] = {
+	{ "pc-q35-", true }, { "pc-i440fx-", true }, { "microvm", false },
+};
+
+static const char *const runstates[] = {
+	"debug", "inmigrate", "internal-error", "io-error", "paused", "postmigrate", "prelaunch",
+	"finish-migrate", "restore-vm", "running", "save-vm", "shutdown", "suspended", "watchdog",
+	"guest-panicked", "colo",
+};
+
+#define LOST "the file is damaged, or a part of it is lost or doubled"
+
+static bool in(const char *const *list, size_t n, const char *s)
+{
+	for (size_t i = 0; i < n; i++)
+		if (streq(list[i], s))
+			return true;
+	return false;
+}
+
+static const char *byte(uint8_t b)
+{
+	return fmt("0x%02x", b);
+}
+
+static int read_header(struct stream *st)
+{
+	struct source *src = &st->src;
+	uint32_t magic, version;
+
+	if (source_be32(src, "magic", &magic) < 0)
+		return -EUCLEAN;
+	if (magic != MAGIC)
+		return damaged(src, 0, .expected = "'QEVM'", .found = fmt("0x%08x", magic),
+			       .meaning = magic ? "this is no state file of QEMU" :
+			       "the file begins with zeros: it never reached the disk");
+	if (source_be32(src, "version", &version) < 0)
+		return -EUCLEAN;
+	if (version == VERSION)
+		return 0;
+	return damaged(src, 4, .expected = "version 3", .found = fmt("%u", version),
+		       .meaning = "QEMU has written no other for many years");
+}
+
+static int read_machine(struct stream *st)
+{
+	struct source *src = &st->src;
+	uint64_t at = src->pos;
+	const uint8_t *p;
+	uint32_t len;
+
+	if (source_be32(src, "length of the machine type", &len) < 0)
+		return -EUCLEAN;
+	if (len == 0 || len >= SOURCE_NAME)
+		return damaged(src, at, .expected = "the length of the machine type",
+			       .found = fmt("%u", len), .meaning = LOST);
+	p = source_need(src, len, "machine type");
+	if (!p)
+		return -EUCLEAN;
+	memcpy(st->machine, p, len);
+	src->pos += len;
+	for (size_t i = 0; i < ARRAY_SIZE(machines); i++)
+		if (memchr(st->machine, 0, len) == NULL &&
+		    startswith(st->machine, machines[i].prefix))
+			return 0;
+	return unproven(src, at + 4, .expected = "a machine type pc-q35, pc-i440fx or microvm",
+			.found = fmt("'%s'", printable(st->machine, len)),
+			.meaning = "what other machines save is not known");
+}
+
+static int read_capability(struct stream *st)
+{
+	struct source *src = &st->src;
+	uint64_t at = src->pos;
+	char name[SOURCE_NAME];
+	bool *known;
+
+	if (source_name(src, "name of a capability", name) < 0)
+		return -EUCLEAN;
+	known = streq(name, "x-ignore-shared") ? &st->ram.shared :
+		streq(name, "mapped-ram") ? &st->ram.mapped : NULL;
+	if (known && *known)
+		return damaged(src, at, .expected = "each capability once",
+			       .found = fmt("'%s' twice", name), .meaning = LOST);
+	if (!known)
+		return unproven(src, at, .expected = "x-ignore-shared or mapped-ram",
+				.found = fmt("capability '%s'", name),
+				.meaning = "what it changes in the file is not known");
+	*known = true;
+	return 0;
+}
+
+static int read_capabilities(struct stream *st)
+{
+	struct source *src = &st->src;
+	uint64_t at = src->pos;
+	uint32_t n;
+
+	if (source_be32(src, "number of capabilities", &n) < 0)
+		return -EUCLEAN;
+	if (n == 0 || n > 2)
+		return damaged(src, at, .expected = "one or two capabilities",
+			       .found = fmt("%u", n), .meaning = LOST);
+	while (n--)
+		if (read_capability(st) < 0)
+			return -EUCLEAN;
+	if (!st->ram.shared || !st->ram.mapped)
+		return 0;
+	return damaged(src, at, .expected = "one of x-ignore-shared and mapped-ram",
+		       .found = "both", .meaning = "no QEMU up to 11.1 can load what it saves so");
+}
+
+static int skip_uuid(struct stream *st)
+{
+	return source_skip(&st->src, 16, "UUID");
+}
+
+/* In this order. */
+static const struct {
+	const char *name;
+	int (*read)(struct stream *st);
+} subsections[] = {
+	{ "configuration/capabilities", read_capabilities },
+	{ "configuration/uuid", skip_uuid },
+};
+
+/* Returns how many of the table are done with then. */
+static int read_subsection(struct stream *st, size_t from)
+{
+	struct source *src = &st->src;
+	uint64_t at = src->pos++;
+	char name[SOURCE_NAME];
+	uint32_t version;
+
+	if (source_name(src, "name of a subsection", name) < 0 ||
+	    source_be32(src, "version of a subsection", &version) < 0)
+		return -EUCLEAN;
+	for (size_t i = from; i < ARRAY_SIZE(subsections); i++)
+		if (streq(name, subsections[i].name) && version == 1)
+			return subsections[i].read(st) < 0 ? -EUCLEAN : (int)i + 1;
+	return damaged(src, at, .expected = "capabilities, then a UUID, of version 1, or neither",
+		       .found = fmt("'%s' of version %u", name, version), .meaning = LOST);
+}
+
+static int read_configuration(struct stream *st)
+{
+	struct source *src = &st->src;
+	const uint8_t *p;
+	uint8_t type;
+	int done = 0;
+
+	source_in(src, "configuration");
+	if (source_u8(src, "configuration", &type) < 0)
+		return -EUCLEAN;
+	if (type != TYPE_CONFIGURATION)
+		return damaged(src, src->pos - 1, .expected = "the configuration, 0x07",
+			       .found = byte(type), .meaning = LOST);
+	if (read_machine(st) < 0)
+		return -EUCLEAN;
+	while (done >= 0 && (p = source_need(src, 1, "section")) && *p == SUBSECTION_TYPE)
+		done = read_subsection(st, done);
+	return src->fault.kind ? -EUCLEAN : 0;
+}
+
+/* The same bytes once more, as the description has them. */
+static int check_configuration(struct stream *st, uint64_t start)
+{
+	struct source *src = &st->src;
+	const char *name = jstr(st->desc.configuration, "vmsd_name");
+	uint64_t end = src->pos;
+	int r;
+
+	if (!name || !streq(name, "configuration") || jint(st->desc.configuration, "version", 0) != 1)
+		return damaged(src, st->desc.at, .expected = "a description of the configuration",
+			       .found = name ? fmt("'%s'", printable(name, strlen(name))) : "none",
+			       .meaning = "the description is damaged");
+	source_back(src, start);
+	r = walk_fields(src, st->desc.configuration);
+	if (r == 0 && src->pos != end)
+		r = damaged(src, start, .expected = fmt("%llu bytes", (unsigned long long)(end - start)),
+			    .found = fmt("%llu by the description",
+					 (unsigned long long)(src->pos - start)),
+			    .meaning = "the configuration and its description do not agree");
+	return r;
+}
+
+static int enter_phase(struct stream *st, uint64_t at, int phase, int until)
+{
+	if (st->phase <= until) {
+		if (st->phase < phase)
+			st->phase = phase;
+		return 0;
+	}
+	return damaged(&st->src, at, .expected = fmt("%s or what comes after", phases[st->phase]),
+		       .found = phases[phase], .meaning = "sections are not in their order: " LOST);
+}
+
+static struct stream_section *find_section(struct stream *st, uint32_t id)
+{
+	for (size_t i = 0; i < st->nsections; i++)
+		if (st->sections[i].id == id)
+			return &st->sections[i];
+	return NULL;
+}
+
+static struct stream_section *find_name(struct stream *st, uint64_t name, uint32_t instance)
+{
+	for (size_t i = 0; i < st->nsections; i++)
+		if (st->sections[i].name == name && st->sections[i].instance == instance)
+			return &st->sections[i];
+	return NULL;
+}
+
+/* What a START and a FULL begin with. */
+struct head {
+	uint64_t at;
+	uint32_t id, instance, version;
+	char name[SOURCE_NAME];
+};
+
+static int read_head(struct stream *st, struct head *head)
+{
+	struct source *src = &st->src;
+
+	head->at = src->pos - 1;
+	if (source_be32(src, "id of a section", &head->id) < 0 ||
+	    source_name(src, "name of a section", head->name) < 0 ||
+	    source_be32(src, "instance of a section", &head->instance) < 0 ||
+	    source_be32(src, "version of a section", &head->version) < 0)
+		return -EUCLEAN;
+	source_in(src, "section %u '%s' instance %u", head->id, head->name, head->instance);
+	return 0;
+}
+
+static struct stream_section *add_section(struct stream *st, const struct head *head)
+{
+	struct source *src = &st->src;
+	uint64_t name = XXH3_64bits(head->name, strlen(head->name));
+	const char *twice = find_section(st, head->id) ? fmt("id %u", head->id) :
+			    find_name(st, name, head->instance) ?
+			    fmt("'%s' instance %u", head->name, head->instance) : NULL;
+
+	if (twice) {
+		damaged(src, head->at, .expected = "a section that has not been yet",
+			.found = fmt("%s again", twice), .meaning = "a section is doubled");
+		return NULL;
+	}
+	if (st->nsections == STREAM_MAX_SECTIONS) {
+		unproven(src, head->at, .expected = fmt("at most %d sections", STREAM_MAX_SECTIONS),
+			 .found = "more", .meaning = "no guest has as many");
+		return NULL;
+	}
+	if ((st->nsections & (st->nsections - 1)) == 0)
+		st->sections = xrealloc(st->sections, st->nsections ? 2 * st->nsections : 1,
+					sizeof(*st->sections));
+	st->sections[st->nsections] = (struct stream_section){
+		.id = head->id, .instance = head->instance, .name = name,
+	};
+	return &st->sections[st->nsections++];
+}
+
+static int read_footer(struct stream *st, uint32_t id)
+{
+	struct source *src = &st->src;
+	uint64_t at = src->pos;
+	uint8_t type;
+	uint32_t got;
+
+	if (source_u8(src, "footer", &type) < 0)
+		return -EUCLEAN;
+	if (type != TYPE_FOOTER)
+		return damaged(src, at, .expected = "the footer of the section, 0x7e",
+			       .found = byte(type), .meaning = type ? LOST :
+			       "zeros, as of pages that never reached the disk, or " LOST);
+	if (source_be32(src, "footer", &got) < 0)
+		return -EUCLEAN;
+	if (got == id)
+		return 0;
+	return damaged(src, at + 1, .expected = fmt("the id %u in the footer", id),
+		       .found = fmt("%u", got), .meaning = LOST);
+}
+
+static const struct stream_iterable *find_iterable(struct stream *st, const struct head *head)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(iterables); i++)
+		if (streq(iterables[i].name, head->name) && head->instance == 0 &&
+		    iterables[i].version == head->version)
+			return &iterables[i];
+	unproven(&st->src, head->at, .expected = "'ram' instance 0 of version 4",
+		 .found = fmt("'%s' instance %u of version %u", head->name, head->instance,
+			      head->version),
+		 .meaning = "how much data this device has cannot be told");
+	return NULL;
+}
+
+static int read_start(struct stream *st)
+{
+	const struct stream_iterable *iterable;
+	struct stream_section *section;
+	struct head head;
+
+	if (read_head(st, &head) < 0 || enter_phase(st, head.at, PHASE_SETUP, PHASE_SETUP) < 0)
+		return -EUCLEAN;
+	section = add_section(st, &head);
+	iterable = section ? find_iterable(st, &head) : NULL;
+	if (!iterable)
+		return -EUCLEAN;
+	section->iterable = iterable;
+	return iterable->start(&st->ram, &st->src) < 0 ? -EUCLEAN : read_footer(st, head.id);
+}
+
+static struct stream_section *find_started(struct stream *st, uint64_t at)
+{
+	struct stream_section *section;
+	uint32_t id;
+
+	if (source_be32(&st->src, "id of a section", &id) < 0)
+		return NULL;
+	section = find_section(st, id);
+	if (section && section->iterable && !section->ended)
+		return section;
+	damaged(&st->src, at + 1, .expected = "a section that was begun and has not ended",
+		.found = fmt("id %u", id), .meaning = LOST);
+	return NULL;
+}
+
+static int read_part(struct stream *st, bool end)
+{
+	struct source *src = &st->src;
+	struct stream_section *section;
+	uint64_t at = src->pos - 1;
+
+	if (enter_phase(st, at, end ? PHASE_ENDS : PHASE_PARTS, end ? PHASE_ENDS : PHASE_PARTS) < 0)
+		return -EUCLEAN;
+	section = find_started(st, at);
+	if (!section)
+		return -EUCLEAN;
+	source_in(src, "section %u '%s', %s", section->id, section->iterable->name,
+		  end ? "its end" : "a part");
+	if (end && !section->parted)
+		return damaged(src, at, .expected = "a part of the section before its end",
+			       .found = "its end", .meaning = "sections are missing");
+	section->parted = true;
+	if (section->iterable->part(&st->ram, src) < 0)
+		return -EUCLEAN;
+	section->ended = end;
+	if (end && section->iterable->finish(&st->ram, src, src->pos) < 0)
+		return -EUCLEAN;
+	return read_footer(st, section->id);
+}
+
+/*
+ * Machine types of QEMU 10.0 and later send it, others do not. Those of distributions
+ * may have names instead of numbers, which do not tell.
+ */
+static bool switchover_ok(const struct stream *st)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(machines); i++) {
+		const char *prefix = machines[i].prefix;
+		unsigned int major = 10;
+
+		if (!startswith(st->machine, prefix))
+			continue;
+		if (machines[i].numbered && sscanf(st->machine + strlen(prefix), "%u", &major) != 1)
+			return true;
+		return st->switchover == (major >= 10);
+	}
+	return true;
+}
+
+static int read_command(struct stream *st)
+{
+	struct source *src = &st->src;
+	uint64_t at = src->pos - 1;
+	uint16_t command, len;
+
+	source_in(src, "command");
+	if (source_be16(src, "command", &command) < 0 ||
+	    source_be16(src, "length of a command", &len) < 0)
+		return -EUCLEAN;
+	if (command != COMMAND_SWITCHOVER)
+		return unproven(src, at + 1, .expected = "the command SWITCHOVER_START, 11",
+				.found = fmt("command %u", command),
+				.meaning = "a file has no use for others");
+	if (len)
+		return damaged(src, at + 3, .expected = "no data for SWITCHOVER_START",
+			       .found = fmt("%u bytes", len), .meaning = LOST);
+	if (enter_phase(st, at, PHASE_SWITCHOVER, PHASE_PARTS) < 0)
+		return -EUCLEAN;
+	st->switchover = true;
+	return 0;
+}
+
+/* Of the device that this section must be of; the caller owns it. */
+static int next_described(struct stream *st, const struct head *head, struct json_object **out)
+{
+	struct source *src = &st->src;
+	const char *name;
+	int r;
+
+	if (!st->desc.found)
+		return damaged(src, src->size, .expected = "the description of the devices",
+			       .found = "the end of the file", .meaning = "the file is cut short, "
+			       "was written over at its end, or was saved with suppress-vmdesc");
+	r = desc_next(&st->desc, out);
+	if (r < 0)
+		return r;
+	name = *out ? jstr(*out, "name") : NULL;
+	if (name && streq(name, head->name) &&
+	    jint(*out, "instance_id", -1) == (int64_t)head->instance)
+		return 0;
+	return damaged(src, head->at, .expected = name ? fmt("device '%s' instance %lld",
+		       printable(name, strlen(name)), (long long)jint(*out, "instance_id", -1)) :
+		       *out ? "a device with a name" : "no more devices",
+		       .found = fmt("'%s' instance %u", head->name, head->instance),
+		       .meaning = "devices are missing, doubled, damaged or not in their order");
+}
+
+/* Its version, and that its name ends as that of its fields. */
+static int check_described(struct stream *st, const struct head *head, struct json_object *device)
+{
+	const char *vmsd = jstr(device, "vmsd_name");
+	size_t len = vmsd ? strlen(vmsd) : 0, all = strlen(head->name);
+	int64_t version = jint(device, "version", -1);
+
+	/* A device of the old kind has neither. */
+	if (!vmsd && version == -1 && jget(device, "size"))
+		return 0;
+	if (vmsd && (streq(vmsd, head->name) ||
+		     (len < all && head->name[all - len - 1] == '/' &&
+		      streq(vmsd, head->name + all - len))) && version == (int64_t)head->version)
+		return 0;
+	return damaged(&st->src, head->at,
+		       .expected = fmt("'%s' of version %lld", vmsd ? printable(vmsd, len) : "",
+				       (long long)version),
+		       .found = fmt("'%s' of version %u", head->name, head->version),
+		       .meaning = "the device and its description do not agree");
+}
+
+/* The one device whose bytes say something of the file. */
+static int check_runstate(struct stream *st)
+{
+	struct source *src = &st->src;
+	uint64_t at = src->pos;
+	const uint8_t *p = source_need(src, 4 + sizeof(st->runstate), "run state of the guest");
+	uint32_t len;
+
+	if (!p)
+		return -EUCLEAN;
+	len = get_be32(p);
+	memcpy(st->runstate, p + 4, sizeof(st->runstate));
+	st->runstate[sizeof(st->runstate) - 1] = '\0';
+	if (len == strlen(st->runstate) + 1 &&
+	    all_zero(p + 4 + len, sizeof(st->runstate) - len) &&
+	    in(runstates, ARRAY_SIZE(runstates), st->runstate))
+		return 0;
+	return damaged(src, at, .expected = "the run state of the guest",
+		       .found = fmt("'%s'", printable(p + 4, sizeof(st->runstate))),
+		       .meaning = "the device's data is damaged");
+}
+
+static void note_device(struct stream *st, const char *name)
+{
+	st->devices++;
+	st->cpus += streq(name, "cpu");
+	for (size_t i = 0; i < ARRAY_SIZE(required); i++)
+		if (streq(name, required[i]))
+			st->seen |= 1u << i;
+}
+
+static int read_device(struct stream *st, const struct head *head, struct json_object *device)
+{
+	int r = check_described(st, head, device);
+
+	if (r == 0 && streq(head->name, "globalstate"))
+		r = check_runstate(st);
+	if (r == 0)
+		r = walk_fields(&st->src, device);
+	note_device(st, head->name);
+	return r < 0 ? r : read_footer(st, head->id);
+}
+
+static int read_full(struct stream *st)
+{
+	_cleanup_json_ struct json_object *device = NULL;
+	struct head head;
+	int r = read_head(st, &head);
+
+	/* A few devices are saved before the memory, and nothing hinders others. */
+	if (r == 0 && st->phase != PHASE_SETUP)
+		r = enter_phase(st, head.at, PHASE_DEVICES, PHASE_DEVICES);
+	if (r == 0)
+		r = add_section(st, &head) ? 0 : -EUCLEAN;
+	if (r == 0)
+		r = next_described(st, &head, &device);
+	return r < 0 ? r : read_device(st, &head, device);
+}
+
+static int missing(struct stream *st, uint64_t at, const char *what)
+{
+	return damaged(&st->src, at, .expected = what, .found = "the end of the stream, 0x00",
+		       .meaning = "zeros, as of pages that never reached the disk, or sections "
+		       "are missing");
+}
+
+/* Nothing may be left open or out. */
+static int check_complete(struct stream *st, uint64_t at)
+{
+	_cleanup_json_ struct json_object *device = NULL;
+	bool ram = false;
+
+	for (size_t i = 0; i < st->nsections; i++) {
+		if (st->sections[i].iterable && !st->sections[i].ended)
+			return missing(st, at, fmt("the end of section %u", st->sections[i].id));
+		ram |= !!st->sections[i].iterable;
+	}
+	if (!ram)
+		return missing(st, at, "a section 'ram'");
+	if (!st->desc.found)
+		return missing(st, at, "devices");
+	if (desc_next(&st->desc, &device) < 0)
+		return -EUCLEAN;
+	if (device)
+		return missing(st, at, fmt("device '%s'", jstr(device, "name") ?
+			       printable(jstr(device, "name"), strlen(jstr(device, "name"))) : ""));
+	for (size_t i = 0; i < ARRAY_SIZE(required); i++)
+		if (!(st->seen & 1u << i))
+			return missing(st, at, fmt("device '%s', which every guest has", required[i]));
+	if (!switchover_ok(st))
+		return missing(st, at, fmt("%s SWITCHOVER_START, with a machine '%s'",
+					   st->switchover ? "no command" : "a command",
+					   printable(st->machine, strlen(st->machine))));
+	return 0;
+}
+
+static int read_description(struct stream *st)
+{
+	struct source *src = &st->src;
+	uint64_t at = src->pos;
+	uint8_t type;
+	uint32_t len;
+
+	source_in(src, "description");
+	if (source_u8(src, "description", &type) < 0)
+		return -EUCLEAN;
+	if (type != DESC_TYPE || !st->desc.found || st->desc.at != at)
+		return damaged(src, at, .expected = "the description, 0x06", .found = byte(type),
+			       .meaning = LOST);
+	if (source_be32(src, "length of the description", &len) < 0)
+		return -EUCLEAN;
+	if (len == src->size - src->pos)
+		return source_skip(src, len, "description");
+	return damaged(src, at + 1, .expected = fmt("a description of %llu bytes, to the end of "
+						    "the file",
+						    (unsigned long long)(src->size - src->pos)),
+		       .found = fmt("%u", len), .meaning = len > src->size - src->pos ?
+		       "the file is cut short" : "something was appended to the file");
+}
+
+static int read_item(struct stream *st)
+{
+	struct source *src = &st->src;
+	uint64_t at = src->pos;
+	uint8_t type;
+
+	source_in(src, "between sections");
+	if (source_u8(src, "section", &type) < 0)
+		return -EUCLEAN;
+	switch (type) {
+	case TYPE_START:
+		return read_start(st);
+	case TYPE_PART:
+	case TYPE_END:
+		return read_part(st, type == TYPE_END);
+	case TYPE_FULL:
+		return read_full(st);
+	case TYPE_COMMAND:
+		return read_command(st);
+	case TYPE_EOF:
+		return check_complete(st, at) < 0 ? -EUCLEAN : 1;
+	default:
+		return damaged(src, at, .expected = "a section, a command or the end of the stream",
+			       .found = byte(type), .meaning = LOST);
+	}
+}
+
+static int check_machine(struct stream *st)
+{
+	const char *machine = st->expect->machine;
+
+	if (!machine || streq(machine, st->machine))
+		return 0;
+	return damaged(&st->src, 13, .expected = fmt("machine type '%s', as the manifest has it",
+						      machine),
+		       .found = fmt("'%s'", printable(st->machine, strlen(st->machine))),
+		       .meaning = "this is the state of another guest");
+}
+
+static int check_digest(struct stream *st)
+{
+	const struct digest *want = st->expect->digest;
+	struct source *src = &st->src;
+	struct digest got;
+
+	source_in(src, "file");
+	if (want) {
+		source_digest(src, &got);
+		st->proven = streq(got.text, want->text);
+	}
+	if (want && !st->proven)
+		return damaged(src, src->size, .expected = fmt("digest %s", want->text),
+			       .found = got.text, .meaning = "bits of a device's data, or of memory, "
+			       "are not those that were saved");
+	if (st->proven || !src->doubt.kind)
+		return 0;
+	src->fault = src->doubt;
+	return -EUCLEAN;
+}
+
+static int check_size(struct stream *st)
+{
+	const struct digest *want = st->expect->digest;
+	uint64_t size = st->src.size;
+
+	if (!want || want->size == size)
+		return 0;
+	return damaged(&st->src, want->size < size ? want->size : size,
+		       .expected = fmt("a file of %llu bytes, as it was saved",
+				       (unsigned long long)want->size),
+		       .found = fmt("%llu bytes", (unsigned long long)size),
+		       .meaning = want->size < size ? "something was appended to the file" :
+		       "the file is cut short");
+}
+
+static int read_all(struct stream *st)
+{
+	uint64_t configuration;
+	int r = read_header(st);
+
+	if (r == 0)
+		r = desc_find(&st->desc, &st->src);
+	configuration = st->src.pos + 1;
+	if (r == 0)
+		r = read_configuration(st);
+	if (r == 0)
+		r = check_machine(st);
+	if (r == 0 && st->desc.found) {
+		source_in(&st->src, "description");
+		r = desc_begin(&st->desc);
+		if (r == 0)
+			r = check_configuration(st, configuration);
+	}
+	while (r == 0)
+		r = read_item(st);
+	if (r > 0)
+		r = read_description(st);
+	/* Where a file that is too short or too long goes wrong is told first. */
+	if (r == 0)
+		r = check_size(st);
+	return r < 0 ? r : check_digest(st);
+}
+
+int stream_check(struct stream *st, int fd, const struct stream_expect *expect)
+{
+	int r;
+
+	*st = (struct stream){ .expect = expect };
+	st->ram.files = expect->files;
+	st->ram.nfiles = expect->nfiles;
+	r = source_open(&st->src, fd, expect->digest);
+	if (r == 0)
+		r = read_all(st);
+	return st->src.fault.kind ? -EUCLEAN : r;
+}
+
+void stream_free(struct stream *st)
+{
+	source_close(&st->src);
+	desc_free(&st->desc);
+	stream_ram_free(&st->ram);
+	free(st->sections);
+}

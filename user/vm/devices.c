@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#define _GNU_SOURCE
+#include <errno.h>
+
+#include "base/out.h"
+#include "base/paths.h"
+#include "host/pci.h"
+#include "vm/devices.h"
+#include "vm/manifest.h"
+
+bool has_devices(const struct vm *vm)
+{
+	struct json_object *devices = jget(vm->manifest, "devices");
+
+	return devices && json_object_array_length(devices) > 0;
+}
+
+static int owned(const char *address, const char *owner, const char *theirs, struct err *err)
+{
+	return fail(err, -EBUSY, .exit = CPR_EXIT_BUSY, .what = "device", .value = address,
+		    .why = streq(address, theirs) ? fmt("VM '%s' has it", owner) :
+		    fmt("VM '%s' has %s, of the same IOMMU group", owner, theirs),
+		    .remedy = fmt("'cpr-helper delete %s' gives its devices back", owner));
+}
+
+static int check_owner(const char *owner, const struct strv *theirs, const struct strv *addresses,
+		       struct err *err)
+{
+	for (size_t i = 0; i < addresses->n; i++) {
+		_cleanup_strv_ struct strv members = { 0 };
+
+		pci_members(addresses->v[i], &members);
+		for (size_t k = 0; k < theirs->n; k++)
+			if (streq(theirs->v[k], addresses->v[i]) || strv_has(&members, theirs->v[k]))
+				return owned(addresses->v[i], owner, theirs->v[k], err);
+	}
+	return 0;
+}
+
+/* The manifest of a VM that runs, and what the module keeps should that be damaged. */
+static void devices_of(const char *vm, const struct cpr_devices *snapshots, struct strv *theirs)
+{
+	_cleanup_json_ struct json_object *manifest = NULL;
+	_cleanup_free_ char *dir = vm_path(vm, NULL);
+
+	if (manifest_read(dir, &manifest, NULL) == 0)
+		manifest_devices(manifest, theirs);
+	for (size_t i = 0; i < snapshots->n; i++)
+		if (streq(snapshots->v[i].vm, vm))
+			strv_push(theirs, snapshots->v[i].address);
+}
+
+int devices_check_owners(struct genl *genl, const struct strv *addresses, struct err *err)
+{
+	_cleanup_devices_ struct cpr_devices snapshots = { 0 };
+	_cleanup_strv_ struct strv vms = { 0 };
+	int r = 0;
+
+	if (!addresses->n)
+		return 0;
+	r = vm_names(genl, NULL, &vms, err);
+	if (r == 0)
+		r = genl_devices(genl, NULL, &snapshots, err);
+	for (size_t i = 0; r == 0 && i < vms.n; i++) {
+		_cleanup_strv_ struct strv theirs = { 0 };
+
+		devices_of(vms.v[i], &snapshots, &theirs);
+		r = check_owner(vms.v[i], &theirs, addresses, err);
+	}
+	return r;
+}
+
+int devices_take(const struct strv *addresses, struct json_object *taken, struct err *err)
+{
+	for (size_t i = 0; i < addresses->n; i++) {
+		const char *address = addresses->v[i];
+		_cleanup_free_ char *driver = pci_driver(address), *group = pci_group(address);
+		struct json_object *device;
+		int r = pci_bind_vfio(address, err);
+
+		if (r < 0)
+			return r;
+		device = json_object_new_object();
+		jset_str(device, "address", address);
+		if (driver)
+			jset_str(device, "driver", driver);
+		jset_str(device, "group", group);
+		json_object_array_add(taken, device);
+	}
+	return 0;
+}
+
+void devices_give_back(struct json_object *devices)
+{
+	for (size_t i = 0; devices && i < json_object_array_length(devices); i++) {
+		struct json_object *device = json_object_array_get_idx(devices, i);
+		const char *address = jstr(device, "address"), *driver = jstr(device, "driver");
+		_cleanup_err_ struct err why = { 0 };
+
+		if (driver && streq(driver, "vfio-pci"))
+			continue;
+		if (pci_give_back(address, driver, &why) < 0)
+			note("device '%s': it stays with vfio-pci: %s", address, why.why);
+	}
+}
+
+/*
+ * What keeps a device from its guest. A driver that has it is no obstacle before
+ * it was given to vfio-pci.
+ */
+static const struct {
+	enum cpr_device_hold hold;
+	enum cpr_exit exit;
+	const char *why, *remedy;
+} obstacles[] = {
+	{ CPR_DEVICE_HOLD_MISSING, CPR_EXIT_REFUSED, "it is not there", "put it back into its slot" },
+	{ CPR_DEVICE_HOLD_CHANGED, CPR_EXIT_REFUSED, "another device is in its place",
+	  "put the old one back" },
+	{ CPR_DEVICE_HOLD_GROUP, CPR_EXIT_REFUSED, "its IOMMU group has other members than it had",
+	  "boot with the kernel options and the firmware settings of before" },
+	{ CPR_DEVICE_HOLD_FAILED, CPR_EXIT_REFUSED, "the IOMMU could not be set up for it",
+	  "find the reason with 'dmesg'" },
+	{ CPR_DEVICE_HOLD_BUSY, CPR_EXIT_BUSY, "a driver of the host has it, or its group",
+	  "unbind it from that driver" },
+};
+
+static int check_hold(const struct cpr_device *device, bool bound, struct err *err)
+{
+	if (device->hold == CPR_DEVICE_HOLD_BUSY && !bound)
+		return 0;
+	for (size_t i = 0; i < ARRAY_SIZE(obstacles); i++)
+		if (device->hold == obstacles[i].hold)
+			return fail(err, -ENODEV, .exit = obstacles[i].exit, .what = "device",
+				    .value = device->address, .why = *device->reason ?
+				    fmt("it is %s: %s", cpr_hold_name(device->hold), device->reason) :
+				    obstacles[i].why,
+				    .remedy = fmt("%s, then restore the VM; its memory is untouched",
+						  obstacles[i].remedy));
+	return 0;
+}
+
+static int check_holds(struct vm *vm, bool bound, struct err *err)
+{
+	_cleanup_devices_ struct cpr_devices devices = { 0 };
+	int r = genl_devices(vm->genl, vm->name, &devices, err);
+
+	for (size_t i = 0; r == 0 && i < devices.n; i++)
+		r = check_hold(&devices.v[i], bound, err);
+	return r;
+}
+
+int devices_ready(struct vm *vm, struct err *err)
+{
+	_cleanup_strv_ struct strv addresses = { 0 };
+	int r;
+
+	if (!has_devices(vm))
+		return 0;
+	manifest_devices(vm->manifest, &addresses);
+	r = check_holds(vm, false, err);
+	if (r == 0)
+		r = pci_check(&addresses, err);
+	for (size_t i = 0; r == 0 && i < addresses.n; i++)
+		r = pci_bind_vfio(addresses.v[i], err);
+	return r < 0 ? r : check_holds(vm, true, err);
+}
+
+static void add_snapshot(struct json_object *obj, const struct cpr_device *device)
+{
+	jset_str(obj, "model", fmt("%04x:%04x", device->vendor & 0xffff, device->vendor >> 16));
+	jset_str(obj, "hold", cpr_hold_name(device->hold));
+	jset_str(obj, "reason", *device->reason ? device->reason : NULL);
+	jset_int(obj, "extents", device->extents);
+	jset_int(obj, "bytes", device->bytes);
+	jset(obj, "members", manifest_strings(&device->group));
+}
+
+/* As the machine has it, and as the snapshot does if there is one. */
+static struct json_object *device_json(const char *address, const struct cpr_devices *snapshot)
+{
+	struct json_object *obj = json_object_new_object();
+	_cleanup_free_ char *model = pci_model(address), *group = pci_group(address);
+	_cleanup_free_ char *driver = pci_driver(address);
+
+	jset_str(obj, "address", address);
+	jset_str(obj, "model", model);
+	jset_str(obj, "group", group);
+	jset_str(obj, "driver", driver);
+	jset_str(obj, "hold", cpr_hold_name(CPR_DEVICE_HOLD_NONE));
+	for (size_t i = 0; i < snapshot->n; i++)
+		if (streq(snapshot->v[i].address, address))
+			add_snapshot(obj, &snapshot->v[i]);
+	return obj;
+}
+
+struct json_object *devices_json(struct genl *genl, const char *vm, struct json_object *manifest)
+{
+	_cleanup_devices_ struct cpr_devices snapshot = { 0 };
+	struct json_object *array = json_object_new_array();
+	_cleanup_strv_ struct strv addresses = { 0 };
+
+	genl_devices(genl, vm, &snapshot, NULL);
+	manifest_devices(manifest, &addresses);
+	for (size_t i = 0; i < snapshot.n; i++)
+		if (!strv_has(&addresses, snapshot.v[i].address))
+			strv_push(&addresses, snapshot.v[i].address);
+	for (size_t i = 0; i < addresses.n; i++)
+		json_object_array_add(array, device_json(addresses.v[i], &snapshot));
+	return array;
+}

@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "base/pci_address.h"
+#include "vm/manifest.h"
+
+#define MAX_BYTES (4 * MIB)
+
+static const struct { const char *key; enum json_type type; } required[] = {
+	{ "name", json_type_string },
+	{ "binary", json_type_string },
+	{ "machine", json_type_string },
+	{ "cwd", json_type_string },
+	{ "argv", json_type_array },
+	{ "memory", json_type_array },
+};
+
+static int damaged(struct err *err, const char *why)
+{
+	return fail(err, -EINVAL, .what = "manifest", .value = MANIFEST_FILE, .why = why,
+		    .remedy = "the VM cannot be restored from it; its memory is untouched");
+}
+
+static bool all_strings(struct json_object *array)
+{
+	for (size_t i = 0; i < json_object_array_length(array); i++)
+		if (!json_object_is_type(json_object_array_get_idx(array, i), json_type_string))
+			return false;
+	return true;
+}
+
+static bool names_ok(struct json_object *names)
+{
+	return !names || (json_object_is_type(names, json_type_array) && all_strings(names));
+}
+
+bool manifest_copied(struct json_object *manifest)
+{
+	const char *mode = jstr(manifest, "ram_mode");
+
+	return mode && streq(mode, RAM_MODE_COPY);
+}
+
+/* Files, or none at all in copy mode. */
+static bool memory_ok(struct json_object *memory, bool copy)
+{
+	size_t n = json_object_array_length(memory);
+
+	for (size_t i = 0; i < n; i++) {
+		struct json_object *m = json_object_array_get_idx(memory, i);
+		const char *file = jstr(m, "file");
+
+		if (!file || !*file || *file == '.' || strchr(file, '/') || jint(m, "size", 0) <= 0)
+			return false;
+	}
+	return copy == (n == 0);
+}
+
+static bool device_ok(struct json_object *device)
+{
+	const char *address = jstr(device, "address"), *driver = jstr(device, "driver");
+	char same[PCI_ADDRESS_SIZE];
+
+	return address && pci_address(address, same) && streq(address, same) &&
+	       (!jget(device, "driver") || (driver && *driver && !strchr(driver, '/')));
+}
+
+static bool devices_ok(struct json_object *devices)
+{
+	if (!devices)
+		return true;
+	if (!json_object_is_type(devices, json_type_array))
+		return false;
+	for (size_t i = 0; i < json_object_array_length(devices); i++)
+		if (!device_ok(json_object_array_get_idx(devices, i)))
+			return false;
+	return true;
+}
+
+static bool disk_ok(struct json_object *disk)
+{
+	const char *path = jstr(disk, "path");
+
+	if (!jstr(disk, "name"))
+		return false;
+	return path ? *path == '/' && jstr(disk, "kind") : jstr(disk, "unchecked") != NULL;
+}
+
+static bool disks_ok(struct json_object *disks)
+{
+	if (!disks)
+		return true;
+	if (!json_object_is_type(disks, json_type_array))
+		return false;
+	for (size_t i = 0; i < json_object_array_length(disks); i++)
+		if (!disk_ok(json_object_array_get_idx(disks, i)))
+			return false;
+	return true;
+}
+
+static bool is_command(const char *uri)
+{
+	return uri && startswith(uri, TARGET_EXEC);
+}
+
+static bool target_ok(struct json_object *target)
+{
+	const char *file = jstr(target, "file");
+
+	if (!target || file)
+		return !target || *file == '/';
+	return is_command(jstr(target, "uri")) && is_command(jstr(target, "restore_uri"));
+}
+
+/* What a command took nobody has a digest of. */
+static bool saved_ok(struct json_object *saved, bool stream)
+{
+	struct json_object *qemu = jget(saved, "qemu");
+
+	return !saved || (jstr(saved, "runstate") && (!qemu || jstr(qemu, "binary")) &&
+			  (stream || (jstr(saved, "digest") && jint(saved, "size", -1) >= 0)));
+}
+
+int manifest_check(struct json_object *manifest, struct err *err)
+{
+	if (!json_object_is_type(manifest, json_type_object))
+		return damaged(err, "not a JSON object");
+	if (jint(manifest, "version", 0) != MANIFEST_VERSION)
+		return damaged(err, fmt("version %lld, and this cpr-helper knows version %d",
+					(long long)jint(manifest, "version", 0), MANIFEST_VERSION));
+	for (size_t i = 0; i < ARRAY_SIZE(required); i++)
+		if (!json_object_is_type(jget(manifest, required[i].key), required[i].type))
+			return damaged(err, fmt("'%s' is missing or of the wrong type",
+						required[i].key));
+	if (!all_strings(jget(manifest, "argv")))
+		return damaged(err, "'argv' holds something else than strings");
+	if (!memory_ok(jget(manifest, "memory"), manifest_copied(manifest)))
+		return damaged(err, "'memory' is not a list of files");
+	if (!devices_ok(jget(manifest, "devices")))
+		return damaged(err, "'devices' is not a list of PCI devices");
+	if (!names_ok(jget(manifest, "disks")))
+		return damaged(err, "'disks' is not a list of paths");
+	if (!target_ok(jget(manifest, "target")))
+		return damaged(err, "'target' is neither a file nor a stream");
+	if (!saved_ok(jget(manifest, "saved"), jstr(jget(manifest, "target"), "uri")))
+		return damaged(err, "'saved' is incomplete");
+	if (!disks_ok(jget(jget(manifest, "saved"), "disks")))
+		return damaged(err, "'saved.disks' is not a list of disks");
+	return 0;
+}
+
+int manifest_read(const char *dir, struct json_object **out, struct err *err)
+{
+	_cleanup_free_ char *path = xasprintf("%s/%s", dir, MANIFEST_FILE);
+	_cleanup_free_ char *text = read_text(path, MAX_BYTES);
+	enum json_tokener_error why;
+	int r;
+
+	*out = NULL;
+	if (!text)
+		return fail(err, -errno, .what = "cannot read", .value = path,
+			    .why = strerror(errno));
+	*out = json_tokener_parse_verbose(text, &why);
+	r = *out ? manifest_check(*out, err) : damaged(err, json_tokener_error_desc(why));
+	if (r < 0) {
+		json_object_put(*out);
+		*out = NULL;
+	}
+	return r;
+}
+
+static int write_new(const char *path, const char *text)
+{
+	_cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	r = write_all(fd, text, strlen(text));
+	if (r == 0 && fsync(fd) < 0)
+		r = -errno;
+	return r;
+}
+
+int json_replace(const char *dir, const char *file, struct json_object *obj, struct err *err)
+{
+	_cleanup_free_ char *path = xasprintf("%s/%s", dir, file);
+	_cleanup_free_ char *next = xasprintf("%s.new", path);
+	_cleanup_free_ char *text = NULL;
+	int r;
+
+	text = xasprintf("%s\n", json_object_to_json_string_ext(obj,
+			 JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE));
+	r = write_new(next, text);
+	if (r == 0 && rename(next, path) < 0)
+		r = -errno;
+	if (r == 0)
+		r = sync_dir(dir);
+	if (r == 0)
+		return 0;
+	unlink(next);
+	return fail(err, r, .what = "cannot write", .value = path, .why = strerror(-r));
+}
+
+int manifest_write(const char *dir, struct json_object *manifest, struct err *err)
+{
+	return json_replace(dir, MANIFEST_FILE, manifest, err);
+}
+
+void manifest_argv(struct json_object *manifest, struct strv *argv)
+{
+	struct json_object *array = jget(manifest, "argv");
+
+	for (size_t i = 0; i < json_object_array_length(array); i++)
+		strv_push(argv, json_object_get_string(json_object_array_get_idx(array, i)));
+}
+
+void manifest_files(struct json_object *manifest, struct strv *files)
+{
+	struct json_object *memory = jget(manifest, "memory");
+
+	for (size_t i = 0; i < json_object_array_length(memory); i++)
+		strv_push(files, jstr(json_object_array_get_idx(memory, i), "file"));
+}
+
+void manifest_devices(struct json_object *manifest, struct strv *addresses)
+{
+	struct json_object *devices = jget(manifest, "devices");
+
+	for (size_t i = 0; devices && i < json_object_array_length(devices); i++)
+		strv_push(addresses, jstr(json_object_array_get_idx(devices, i), "address"));
+}
+
+bool manifest_suspended(struct json_object *record)
+{
+	return jbool(record, "suspended", false);
+}
+
+bool manifest_asleep(struct json_object *record)
+{
+	const char *runstate = jstr(record, "runstate");
+
+	return manifest_suspended(record) || (runstate && streq(runstate, "suspended"));
+}
+
+struct json_object *manifest_strings(const struct strv *sv)
+{
+	struct json_object *array = json_object_new_array();
+
+	for (size_t i = 0; i < sv->n; i++)
+		json_object_array_add(array, json_object_new_string(sv->v[i]));
+	return array;
+}
+
+struct json_object *manifest_memory(const struct ram_file *files, size_t n)
+{
+	struct json_object *array = json_object_new_array();
+
+	for (size_t i = 0; i < n; i++) {
+		struct json_object *m = json_object_new_object();
+
+		jset_str(m, "file", files[i].name);
+		jset_str(m, "id", files[i].id);
+		jset_int(m, "size", files[i].size);
+		json_object_array_add(array, m);
+	}
+	return array;
+}
