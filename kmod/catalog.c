@@ -2,18 +2,17 @@
 /**
  * DOC: The persistent tables of a region
  *
- * Superblock and catalog, encoded, decoded, checked and committed. The file is
- * pure C: it is compiled into the module, which trusts nothing that an earlier
- * kernel left; into cpr-helper, which shows images offline; and into the unit
- * tests, which damage them.
+ * Encoding, decoding, checking and committing of superblock and catalog. The file is
+ * pure C. It is compiled into the module, which does not trust what an earlier kernel
+ * left; into cpr-helper, which shows images offline; and into the unit tests, which
+ * damage images.
  *
- * A reader checks everything once, in the order magic, version, checksum,
- * bounds, cross-references, and then walks the records without further doubt.
- * The writer encodes straight into the slot that is not current and makes it
- * current by its header alone, so a crash at any instruction leaves the last
- * committed catalog in force.
+ * A reader checks everything once, in the order magic, version, checksum, bounds,
+ * cross-references. Afterwards it walks the records without further checks. The writer
+ * encodes into the slot that is not current and makes that slot current by writing its
+ * header. So after a crash at any instruction, the last committed catalog is current.
  *
- * Locking: none here. A writer must be alone with its region; the module
+ * Locking: none here. Nobody else may write to the region during a commit; the module
  * serialises commits with cpr->lock.
  */
 #include "catalog.h"
@@ -30,10 +29,10 @@ _Static_assert(sizeof(struct cpr_image_dma_extent) == 32, "");
 _Static_assert(sizeof(struct cpr_image_device) == 48, "");
 _Static_assert(sizeof(struct cpr_image_pci) == 8, "");
 
-static const u8 zeros[CPR_IMAGE_DIGEST_LEN];
+static const u8 catalog_zeros[CPR_IMAGE_DIGEST_LEN];
 
 __printf(3, 4)
-static int refuse(struct cpr_reason *why, int err, const char *fmt, ...)
+static int catalog_refuse(struct cpr_reason *why, int err, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -43,7 +42,7 @@ static int refuse(struct cpr_reason *why, int err, const char *fmt, ...)
 	return err;
 }
 
-static u64 pad8(u64 n)
+static u64 catalog_pad8(u64 n)
 {
 	return ALIGN(n, (u64)8);
 }
@@ -52,32 +51,32 @@ static u64 pad8(u64 n)
 
 /**
  * cpr_image_layout - divide a region into tables and frames
- * @geo: filled in; identity, label and time are left to the caller
+ * @geo: filled in; the caller adds identity, label and time
  * @start: physical address, 2 MiB aligned
  * @size: bytes, a multiple of 2 MiB
  * @why: reason of a refusal
  *
- * Return: 0, or -EINVAL if such a region cannot bear an image.
+ * Return: 0, or -EINVAL if such a region cannot have an image.
  */
 int cpr_image_layout(struct cpr_geometry *geo, u64 start, u64 size,
 		     struct cpr_reason *why)
 {
 	u64 frames = size >> CPR_IMAGE_FRAME_SHIFT;
-	/* For names, and then for every frame being an extent of its own. */
+	/* Frames for names, plus room for an extent for each frame. */
 	u64 slot_frames = min(1 + frames / 512, (u64)CPR_IMAGE_SLOT_NAME_FRAMES) +
 			  frames * sizeof(struct cpr_image_extent) / CPR_IMAGE_FRAME_SIZE;
 
 	if (!IS_ALIGNED(start | size, (u64)CPR_IMAGE_FRAME_SIZE))
-		return refuse(why, -EINVAL,
-			      "region %#llx bytes at %#llx is not aligned to 2 MiB",
-			      (unsigned long long)size, (unsigned long long)start);
+		return catalog_refuse(why, -EINVAL,
+				      "region %#llx bytes at %#llx is not aligned to 2 MiB",
+				      (unsigned long long)size, (unsigned long long)start);
 	if (frames < CPR_IMAGE_MIN_FRAMES || frames > CPR_IMAGE_MAX_FRAMES)
-		return refuse(why, -EINVAL,
-			      "region of %llu MiB is outside of 16 MiB to 256 TiB",
-			      (unsigned long long)(size >> 20));
+		return catalog_refuse(why, -EINVAL,
+				      "region of %llu MiB is outside of 16 MiB to 256 TiB",
+				      (unsigned long long)(size >> 20));
 	if (start + size < start)
-		return refuse(why, -EINVAL, "region at %#llx wraps around",
-			      (unsigned long long)start);
+		return catalog_refuse(why, -EINVAL, "region at %#llx wraps around",
+				      (unsigned long long)start);
 
 	memset(geo, 0, sizeof(*geo));
 	geo->start = start;
@@ -92,8 +91,8 @@ int cpr_image_layout(struct cpr_geometry *geo, u64 start, u64 size,
 	return 0;
 }
 
-static void super_encode(struct cpr_image_super *sb,
-			 const struct cpr_geometry *geo)
+static void catalog_encode_super(struct cpr_image_super *sb,
+				 const struct cpr_geometry *geo)
 {
 	memset(sb, 0, sizeof(*sb));
 	memcpy(sb->magic, CPR_IMAGE_SUPER_MAGIC, CPR_IMAGE_MAGIC_LEN);
@@ -113,16 +112,16 @@ static void super_encode(struct cpr_image_super *sb,
 	sb->crc = cpu_to_le32(cpr_port_crc32c(sb, offsetof(struct cpr_image_super, crc)));
 }
 
-static void super_write(void *dst, const struct cpr_geometry *geo)
+static void catalog_write_super(void *dst, const struct cpr_geometry *geo)
 {
 	struct cpr_image_super *sb = cpr_port_zalloc(sizeof(*sb));
 	struct cpr_image_super *to = dst;
 
-	/* Without memory to stage it, encode in place: the CRC comes last. */
+	/* Without memory for a copy, encode in place: the CRC is written last. */
 	if (!sb) {
-		super_encode(to, geo);
+		catalog_encode_super(to, geo);
 	} else {
-		super_encode(sb, geo);
+		catalog_encode_super(sb, geo);
 		cpr_port_write(to, sb, sizeof(*sb));
 		cpr_port_free(sb);
 	}
@@ -133,10 +132,10 @@ static void super_write(void *dst, const struct cpr_geometry *geo)
  * cpr_image_format - write an empty image
  * @base: the region, mapped
  * @geo: from cpr_image_layout(), with identity, label and time added
- * @stamp: who formats, and when
+ * @stamp: kernel and time of the format
  *
- * An earlier image is invalidated first and the superblock is written last, so
- * what a crash leaves is either the whole image or none.
+ * An earlier image is invalidated first, and the superblock is written last. So a
+ * crash leaves either the whole image or none.
  */
 void cpr_image_format(void *base, const struct cpr_geometry *geo,
 		      const struct cpr_stamp *stamp)
@@ -162,16 +161,16 @@ void cpr_image_format(void *base, const struct cpr_geometry *geo,
 	cpr_catalog_put_node(&w, &root);
 	cpr_catalog_commit(&w, 1, CPR_IMAGE_ROOT_INO + 1, stamp);
 
-	super_write((u8 *)base + CPR_IMAGE_SUPER_COPY, geo);
-	super_write(base, geo);
+	catalog_write_super((u8 *)base + CPR_IMAGE_SUPER_COPY, geo);
+	catalog_write_super(base, geo);
 }
 
 /**
- * cpr_image_repair - write the superblock that did not verify anew
+ * cpr_image_repair - rewrite the superblock that did not verify
  * @base: the region, mapped
- * @geo: from cpr_image_load(); one of its copies is bad
+ * @geo: from cpr_image_load(); one of the two superblocks is bad
  *
- * The good one is copied as it is: it may have fields that this code does not
+ * The good superblock is copied as it is: it may have fields that this code does not
  * know.
  */
 void cpr_image_repair(void *base, const struct cpr_geometry *geo)
@@ -183,53 +182,53 @@ void cpr_image_repair(void *base, const struct cpr_geometry *geo)
 	cpr_port_persist(bad, CPR_IMAGE_BLOCK_SIZE);
 }
 
-static int super_decode(const struct cpr_image_super *sb, u64 avail,
-			struct cpr_geometry *geo, struct cpr_reason *why)
+static int catalog_decode_super(const struct cpr_image_super *sb, u64 avail,
+				struct cpr_geometry *geo, struct cpr_reason *why)
 {
 	struct cpr_reason discard;
 	struct cpr_geometry expect;
 	u64 unknown;
 
 	if (memcmp(sb->magic, CPR_IMAGE_SUPER_MAGIC, CPR_IMAGE_MAGIC_LEN))
-		return refuse(why, -ENODATA, "no superblock");
+		return catalog_refuse(why, -ENODATA, "no superblock");
 	if (le16_to_cpu(sb->major) != CPR_IMAGE_VERSION_MAJOR)
-		return refuse(why, -EPROTONOSUPPORT,
-			      "image version %u.%u, this code reads %u.x",
-			      le16_to_cpu(sb->major), le16_to_cpu(sb->minor),
-			      CPR_IMAGE_VERSION_MAJOR);
+		return catalog_refuse(why, -EPROTONOSUPPORT,
+				      "image version %u.%u, this code reads %u.x",
+				      le16_to_cpu(sb->major), le16_to_cpu(sb->minor),
+				      CPR_IMAGE_VERSION_MAJOR);
 	if (le32_to_cpu(sb->crc) !=
 	    cpr_port_crc32c(sb, offsetof(struct cpr_image_super, crc)))
-		return refuse(why, -EUCLEAN, "superblock checksum is wrong");
+		return catalog_refuse(why, -EUCLEAN, "superblock checksum is wrong");
 	unknown = le64_to_cpu(sb->incompat) & ~(u64)CPR_IMAGE_INCOMPAT_KNOWN;
 	if (unknown)
-		return refuse(why, -EPROTONOSUPPORT,
-			      "image has unknown incompatible features %#llx",
-			      (unsigned long long)unknown);
+		return catalog_refuse(why, -EPROTONOSUPPORT,
+				      "image has unknown incompatible features %#llx",
+				      (unsigned long long)unknown);
 	if (le32_to_cpu(sb->frame_shift) != CPR_IMAGE_FRAME_SHIFT)
-		return refuse(why, -EPROTONOSUPPORT,
-			      "image has frames of 2^%u bytes, this code knows 2^%u",
-			      le32_to_cpu(sb->frame_shift), CPR_IMAGE_FRAME_SHIFT);
+		return catalog_refuse(why, -EPROTONOSUPPORT,
+				      "image has frames of 2^%u bytes, this code knows 2^%u",
+				      le32_to_cpu(sb->frame_shift), CPR_IMAGE_FRAME_SHIFT);
 	if (le64_to_cpu(sb->region_size) > avail)
-		return refuse(why, -EUCLEAN,
-			      "image is of %llu bytes, only %llu are there",
-			      (unsigned long long)le64_to_cpu(sb->region_size),
-			      (unsigned long long)avail);
-	/* The layout follows from the size, so it is compared, not believed. */
+		return catalog_refuse(why, -EUCLEAN,
+				      "image is of %llu bytes, only %llu are there",
+				      (unsigned long long)le64_to_cpu(sb->region_size),
+				      (unsigned long long)avail);
+	/* The layout follows from the size, so compare it instead of trusting it. */
 	if (cpr_image_layout(&expect, le64_to_cpu(sb->region_start),
 			     le64_to_cpu(sb->region_size), &discard))
-		return refuse(why, -EUCLEAN, "superblock: %.160s", discard.text);
+		return catalog_refuse(why, -EUCLEAN, "superblock: %.160s", discard.text);
 	for (int i = 0; i < CPR_IMAGE_SLOTS; i++)
 		if (le64_to_cpu(sb->slot_offset[i]) != expect.slot_offset[i])
-			return refuse(why, -EUCLEAN,
-				      "superblock puts slot %d at %#llx, not %#llx", i,
-				      (unsigned long long)le64_to_cpu(sb->slot_offset[i]),
-				      (unsigned long long)expect.slot_offset[i]);
+			return catalog_refuse(why, -EUCLEAN,
+					      "superblock puts slot %d at %#llx, not %#llx", i,
+					      (unsigned long long)le64_to_cpu(sb->slot_offset[i]),
+					      (unsigned long long)expect.slot_offset[i]);
 	if (le64_to_cpu(sb->slot_size) != expect.slot_size ||
 	    le64_to_cpu(sb->data_offset) >> CPR_IMAGE_FRAME_SHIFT != expect.first_frame)
-		return refuse(why, -EUCLEAN,
-			      "superblock has slots of %#llx bytes and data at %#llx",
-			      (unsigned long long)le64_to_cpu(sb->slot_size),
-			      (unsigned long long)le64_to_cpu(sb->data_offset));
+		return catalog_refuse(why, -EUCLEAN,
+				      "superblock has slots of %#llx bytes and data at %#llx",
+				      (unsigned long long)le64_to_cpu(sb->slot_size),
+				      (unsigned long long)le64_to_cpu(sb->data_offset));
 
 	*geo = expect;
 	geo->minor = le16_to_cpu(sb->minor);
@@ -244,11 +243,11 @@ static int super_decode(const struct cpr_image_super *sb, u64 avail,
  * cpr_image_load - find and check the superblock
  * @base: the region, or the image of one
  * @avail: bytes readable at @base
- * @geo: filled in; @geo->copies_bad tells which superblocks did not verify
+ * @geo: filled in; @geo->copies_bad has the superblocks that did not verify
  * @why: reason of a refusal
  *
- * Nothing is written. A newer version in the first copy is final: the second
- * may be left over from an older image.
+ * Nothing is written. If the first superblock is of a newer version, the second is
+ * not tried: it may be left over from an older image.
  *
  * Return: 0, -ENODATA if there is no image, -EPROTONOSUPPORT if this code does
  * not know its version or features, -EUCLEAN if it is damaged.
@@ -262,25 +261,25 @@ int cpr_image_load(const void *base, u64 avail, struct cpr_geometry *geo,
 	int err, other_err;
 
 	if (avail < CPR_IMAGE_MIN_FRAMES * (u64)CPR_IMAGE_FRAME_SIZE)
-		return refuse(why, -ENODATA, "%llu bytes are too few for an image",
-			      (unsigned long long)avail);
+		return catalog_refuse(why, -ENODATA, "%llu bytes are too few for an image",
+				      (unsigned long long)avail);
 
-	err = super_decode((const void *)((const u8 *)base + at[0]), avail, geo, why);
+	err = catalog_decode_super((const void *)((const u8 *)base + at[0]), avail, geo, why);
 	if (err == -EPROTONOSUPPORT)
 		return err;
 	if (!err) {
-		if (super_decode((const void *)((const u8 *)base + at[1]), avail,
-				 &other, &discard))
+		if (catalog_decode_super((const void *)((const u8 *)base + at[1]), avail,
+					 &other, &discard))
 			geo->copies_bad = 2;
 		return 0;
 	}
-	other_err = super_decode((const void *)((const u8 *)base + at[1]), avail, geo,
-				 &discard);
+	other_err = catalog_decode_super((const void *)((const u8 *)base + at[1]), avail, geo,
+					 &discard);
 	if (!other_err) {
 		geo->copies_bad = 1;
 		return 0;
 	}
-	/* What is not known must not look as if there was nothing. */
+	/* Do not report an unsupported version as "no image". */
 	if (other_err == -EPROTONOSUPPORT) {
 		*why = discard;
 		return other_err;
@@ -290,8 +289,8 @@ int cpr_image_load(const void *base, u64 avail, struct cpr_geometry *geo,
 
 /* ---- reading the catalog ---- */
 
-static void node_decode(const struct cpr_image_node *n,
-			struct cpr_catalog_node *node)
+static void catalog_decode_node(const struct cpr_image_node *n,
+				struct cpr_catalog_node *node)
 {
 	node->ino = le64_to_cpu(n->ino);
 	node->size = le64_to_cpu(n->size);
@@ -309,10 +308,10 @@ static void node_decode(const struct cpr_image_node *n,
 	node->extents = le32_to_cpu(n->extents);
 	node->name_len = le16_to_cpu(n->name_len);
 	node->name = (const char *)n->name;
-	node->extent_table = (const void *)(n->name + pad8(node->name_len));
+	node->extent_table = (const void *)(n->name + catalog_pad8(node->name_len));
 }
 
-static void vm_decode(const struct cpr_image_vm *v, struct cpr_catalog_vm *vm)
+static void catalog_decode_vm(const struct cpr_image_vm *v, struct cpr_catalog_vm *vm)
 {
 	vm->node = le32_to_cpu(v->node);
 	vm->state = le32_to_cpu(v->state);
@@ -324,13 +323,13 @@ static void vm_decode(const struct cpr_image_vm *v, struct cpr_catalog_vm *vm)
 	memcpy(vm->digests.ram, v->ram_digest, sizeof(v->ram_digest));
 }
 
-static void dma_decode(const struct cpr_image_dma *d, struct cpr_catalog_dma *dma)
+static void catalog_decode_dma(const struct cpr_image_dma *d, struct cpr_catalog_dma *dma)
 {
 	dma->extents = le32_to_cpu(d->extents);
 	dma->table = d->extent;
 }
 
-static struct cpr_pci pci_decode(const struct cpr_image_pci *p)
+static struct cpr_pci catalog_decode_pci(const struct cpr_image_pci *p)
 {
 	return (struct cpr_pci){
 		.segment = le32_to_cpu(p->segment),
@@ -339,10 +338,10 @@ static struct cpr_pci pci_decode(const struct cpr_image_pci *p)
 	};
 }
 
-static void device_decode(const struct cpr_image_device *d,
-			  struct cpr_catalog_device *dev)
+static void catalog_decode_device(const struct cpr_image_device *d,
+				  struct cpr_catalog_device *dev)
 {
-	dev->address = pci_decode(&d->address);
+	dev->address = catalog_decode_pci(&d->address);
 	dev->vendor = le16_to_cpu(d->vendor);
 	dev->device = le16_to_cpu(d->device);
 	dev->subsystem_vendor = le16_to_cpu(d->subsystem_vendor);
@@ -355,21 +354,21 @@ static void device_decode(const struct cpr_image_device *d,
 	dev->table = d->member;
 }
 
-/* False for a record of a type that is not known. */
-static bool entry_decode(const void *rec, struct cpr_catalog_entry *entry)
+/* Return: false for a record of an unknown type. */
+static bool catalog_decode_entry(const void *rec, struct cpr_catalog_entry *entry)
 {
 	switch (entry->type) {
 	case CPR_IMAGE_REC_NODE:
-		node_decode(rec, &entry->node);
+		catalog_decode_node(rec, &entry->node);
 		return true;
 	case CPR_IMAGE_REC_VM:
-		vm_decode(rec, &entry->vm);
+		catalog_decode_vm(rec, &entry->vm);
 		return true;
 	case CPR_IMAGE_REC_DMA:
-		dma_decode(rec, &entry->dma);
+		catalog_decode_dma(rec, &entry->dma);
 		return true;
 	case CPR_IMAGE_REC_DEVICE:
-		device_decode(rec, &entry->device);
+		catalog_decode_device(rec, &entry->device);
 		return true;
 	default:
 		return false;
@@ -377,12 +376,12 @@ static bool entry_decode(const void *rec, struct cpr_catalog_entry *entry)
 }
 
 /**
- * cpr_catalog_next - step to the next record
+ * cpr_catalog_next - read the next record
  * @cat: a catalog that was checked
- * @cursor: 0 to begin; moved on
- * @entry: the record
+ * @cursor: 0 to begin; updated
+ * @entry: filled in
  *
- * Records of unknown types are passed over.
+ * Records of unknown types are skipped.
  *
  * Return: false at the end.
  */
@@ -394,7 +393,7 @@ bool cpr_catalog_next(const struct cpr_catalog *cat, u64 *cursor,
 
 		*cursor += le32_to_cpu(rec->size);
 		entry->type = le16_to_cpu(rec->type);
-		if (entry_decode(rec, entry))
+		if (catalog_decode_entry(rec, entry))
 			return true;
 	}
 	return false;
@@ -440,18 +439,18 @@ struct cpr_dma_extent cpr_catalog_dma_extent(const struct cpr_catalog_dma *dma, 
  */
 struct cpr_pci cpr_catalog_member(const struct cpr_catalog_device *dev, u32 i)
 {
-	return pci_decode(&dev->table[i]);
+	return catalog_decode_pci(&dev->table[i]);
 }
 
 /* ---- checking the catalog ---- */
 
 /**
- * struct checker - a check under way
- * @geo: of the region
+ * struct catalog_checker - state of a check
+ * @geo: geometry of the region
  * @why: reason of a refusal
- * @used: bit a frame: it belongs to a file
- * @dirs: bit a node: it is a directory
- * @top: bit a node: it is a directory of the root
+ * @used: bitmap of the frames that belong to a file
+ * @dirs: bitmap of the nodes that are directories
+ * @top: bitmap of the nodes that are directories of the root
  * @inos: of the nodes so far
  * @max_nodes: bits in @dirs and @top, entries in @inos
  * @nodes: node records so far
@@ -460,10 +459,10 @@ struct cpr_pci cpr_catalog_member(const struct cpr_catalog_device *dev, u32 i)
  * @devices: device records of the last VM so far
  * @addresses: of these devices
  * @max_devices: entries in @addresses
- * @prev: the last node
- * @prev_vm: node of the last VM
+ * @prev: the previous node
+ * @prev_vm: node of the previous VM
  */
-struct checker {
+struct catalog_checker {
 	const struct cpr_geometry *geo;
 	struct cpr_reason *why;
 	unsigned long *used;
@@ -481,9 +480,9 @@ struct checker {
 	u32 prev_vm;
 };
 
-#define BAD(c, fmt, ...) refuse((c)->why, -EUCLEAN, fmt, ##__VA_ARGS__)
+#define BAD(c, fmt, ...) catalog_refuse((c)->why, -EUCLEAN, fmt, ##__VA_ARGS__)
 
-static bool name_is_good(const struct cpr_catalog_node *n)
+static bool catalog_name_is_valid(const struct cpr_catalog_node *n)
 {
 	if (!n->name_len || n->name_len > CPR_IMAGE_NAME_MAX)
 		return false;
@@ -493,8 +492,8 @@ static bool name_is_good(const struct cpr_catalog_node *n)
 	return !memchr(n->name, '/', n->name_len) && !memchr(n->name, 0, n->name_len);
 }
 
-static bool comes_after(const struct cpr_catalog_node *a,
-			const struct cpr_catalog_node *b)
+static bool catalog_comes_after(const struct cpr_catalog_node *a,
+				const struct cpr_catalog_node *b)
 {
 	int cmp;
 
@@ -504,7 +503,7 @@ static bool comes_after(const struct cpr_catalog_node *a,
 	return cmp > 0 || (cmp == 0 && a->name_len > b->name_len);
 }
 
-static int check_extents(struct checker *c, const struct cpr_catalog_node *n)
+static int catalog_check_extents(struct catalog_checker *c, const struct cpr_catalog_node *n)
 {
 	u64 end = 0;
 
@@ -529,7 +528,7 @@ static int check_extents(struct checker *c, const struct cpr_catalog_node *n)
 	return 0;
 }
 
-static int check_place(struct checker *c, const struct cpr_catalog_node *n)
+static int catalog_check_place(struct catalog_checker *c, const struct cpr_catalog_node *n)
 {
 	u32 i = c->nodes;
 
@@ -542,14 +541,14 @@ static int check_place(struct checker *c, const struct cpr_catalog_node *n)
 	if (n->parent >= i || !test_bit(n->parent, c->dirs))
 		return BAD(c, "node %u: its parent %u is not a directory before it",
 			   i, n->parent);
-	if (!name_is_good(n))
+	if (!catalog_name_is_valid(n))
 		return BAD(c, "node %u: bad name of %u bytes", i, n->name_len);
-	if (i > 1 && !comes_after(n, &c->prev))
+	if (i > 1 && !catalog_comes_after(n, &c->prev))
 		return BAD(c, "node %u: out of order or of a name that was there before", i);
 	return 0;
 }
 
-static int check_attributes(struct checker *c, const struct cpr_catalog_node *n)
+static int catalog_check_attributes(struct catalog_checker *c, const struct cpr_catalog_node *n)
 {
 	u32 i = c->nodes, type = n->mode & ~CPR_MODE_PERMS;
 
@@ -566,7 +565,8 @@ static int check_attributes(struct checker *c, const struct cpr_catalog_node *n)
 	return 0;
 }
 
-static int check_node(struct checker *c, const struct cpr_image_node *rec, u32 size)
+static int catalog_check_node(struct catalog_checker *c,
+			      const struct cpr_image_node *rec, u32 size)
 {
 	struct cpr_catalog_node n;
 	int err;
@@ -575,17 +575,17 @@ static int check_node(struct checker *c, const struct cpr_image_node *rec, u32 s
 		return BAD(c, "node %u comes after a VM", c->nodes);
 	if (size < sizeof(*rec) || c->nodes == c->max_nodes)
 		return BAD(c, "node %u: record of %u bytes", c->nodes, size);
-	node_decode(rec, &n);
-	if (size != pad8(sizeof(*rec) + pad8(n.name_len) +
-			 (u64)n.extents * sizeof(struct cpr_image_extent)))
+	catalog_decode_node(rec, &n);
+	if (size != catalog_pad8(sizeof(*rec) + catalog_pad8(n.name_len) +
+				 (u64)n.extents * sizeof(struct cpr_image_extent)))
 		return BAD(c, "node %u: record of %u bytes for a name of %u and %u extents",
 			   c->nodes, size, n.name_len, n.extents);
 
-	err = check_place(c, &n);
+	err = catalog_check_place(c, &n);
 	if (!err)
-		err = check_attributes(c, &n);
+		err = catalog_check_attributes(c, &n);
 	if (!err)
-		err = check_extents(c, &n);
+		err = catalog_check_extents(c, &n);
 	if (err)
 		return err;
 
@@ -599,17 +599,17 @@ static int check_node(struct checker *c, const struct cpr_image_node *rec, u32 s
 	return 0;
 }
 
-static int compare_u64(const void *a, const void *b)
+static int catalog_compare_u64(const void *a, const void *b)
 {
 	u64 x = *(const u64 *)a, y = *(const u64 *)b;
 
 	return x < y ? -1 : x > y;
 }
 
-/* No device of the last VM may be there twice. */
-static int check_addresses(struct checker *c)
+/* The last VM must not have a device twice. */
+static int catalog_check_addresses(struct catalog_checker *c)
 {
-	sort(c->addresses, c->devices, sizeof(*c->addresses), compare_u64, NULL);
+	sort(c->addresses, c->devices, sizeof(*c->addresses), catalog_compare_u64, NULL);
 	for (u32 i = 1; i < c->devices; i++) {
 		u64 at = c->addresses[i];
 
@@ -621,23 +621,23 @@ static int check_addresses(struct checker *c)
 	return 0;
 }
 
-static bool digest_fits(const u8 *digest, bool claimed)
+static bool catalog_digest_fits(const u8 *digest, bool claimed)
 {
-	return claimed == !!memcmp(digest, zeros, CPR_IMAGE_DIGEST_LEN);
+	return claimed == !!memcmp(digest, catalog_zeros, CPR_IMAGE_DIGEST_LEN);
 }
 
-/* What was sealed, and only that, can be known by its digests. */
-static int check_digests(struct checker *c, const struct cpr_catalog_vm *vm)
+/* Only a VM whose files cannot change may have digests of them. */
+static int catalog_check_digests(struct catalog_checker *c, const struct cpr_catalog_vm *vm)
 {
 	const struct cpr_digests *d = &vm->digests;
 
 	if (d->flags & ~CPR_IMAGE_VM_FLAGS_KNOWN)
 		return BAD(c, "VM %u: unknown flags %#x", c->vms,
 			   d->flags & ~CPR_IMAGE_VM_FLAGS_KNOWN);
-	if (!digest_fits(d->manifest, d->flags & CPR_IMAGE_VM_MANIFEST_DIGEST))
+	if (!catalog_digest_fits(d->manifest, d->flags & CPR_IMAGE_VM_MANIFEST_DIGEST))
 		return BAD(c, "VM %u: flags %#x do not fit the digest of its manifest",
 			   c->vms, d->flags);
-	if (!digest_fits(d->ram, d->flags & CPR_IMAGE_VM_RAM_DIGEST))
+	if (!catalog_digest_fits(d->ram, d->flags & CPR_IMAGE_VM_RAM_DIGEST))
 		return BAD(c, "VM %u: flags %#x do not fit the digest of its memory",
 			   c->vms, d->flags);
 	if (d->flags && vm->state != CPR_IMAGE_VM_SEALED &&
@@ -646,16 +646,16 @@ static int check_digests(struct checker *c, const struct cpr_catalog_vm *vm)
 	return 0;
 }
 
-static int check_vm(struct checker *c, const struct cpr_image_vm *rec, u32 size)
+static int catalog_check_vm(struct catalog_checker *c, const struct cpr_image_vm *rec, u32 size)
 {
-	int err = check_addresses(c);
+	int err = catalog_check_addresses(c);
 	struct cpr_catalog_vm vm;
 
 	if (err)
 		return err;
 	if (size != sizeof(*rec))
 		return BAD(c, "VM %u: record of %u bytes", c->vms, size);
-	vm_decode(rec, &vm);
+	catalog_decode_vm(rec, &vm);
 	if (vm.node >= c->nodes || !test_bit(vm.node, c->top))
 		return BAD(c, "VM %u: node %u is not a directory of the root",
 			   c->vms, vm.node);
@@ -665,7 +665,7 @@ static int check_vm(struct checker *c, const struct cpr_image_vm *rec, u32 size)
 		return BAD(c, "VM %u: unknown state %u", c->vms, vm.state);
 	if (vm.since.nsec >= NSEC_PER_SEC || rec->kernel[CPR_IMAGE_KERNEL_LEN - 1])
 		return BAD(c, "VM %u: malformed time or kernel release", c->vms);
-	err = check_digests(c, &vm);
+	err = catalog_check_digests(c, &vm);
 	if (err)
 		return err;
 	c->prev_vm = vm.node;
@@ -675,8 +675,9 @@ static int check_vm(struct checker *c, const struct cpr_image_vm *rec, u32 size)
 	return 0;
 }
 
-/* @end is where the last extent ended; moved on. */
-static int check_dma_extent(struct checker *c, const struct cpr_dma_extent *e, u64 *end)
+/* @end: end of the previous extent; updated. */
+static int catalog_check_dma_extent(struct catalog_checker *c,
+				    const struct cpr_dma_extent *e, u64 *end)
 {
 	const struct cpr_geometry *geo = c->geo;
 	u64 data = geo->start + ((u64)geo->first_frame << CPR_IMAGE_FRAME_SHIFT);
@@ -700,7 +701,7 @@ static int check_dma_extent(struct checker *c, const struct cpr_dma_extent *e, u
 	return 0;
 }
 
-static int check_dma(struct checker *c, const struct cpr_image_dma *rec, u32 size)
+static int catalog_check_dma(struct catalog_checker *c, const struct cpr_image_dma *rec, u32 size)
 {
 	struct cpr_catalog_dma dma;
 	u64 end = 0;
@@ -712,33 +713,36 @@ static int check_dma(struct checker *c, const struct cpr_image_dma *rec, u32 siz
 		return BAD(c, "VM %u: a DMA record after a device", c->vms - 1);
 	if (size < sizeof(*rec))
 		return BAD(c, "VM %u: DMA record of %u bytes", c->vms - 1, size);
-	dma_decode(rec, &dma);
+	catalog_decode_dma(rec, &dma);
 	if (size != cpr_catalog_dma_size(dma.extents))
 		return BAD(c, "VM %u: DMA record of %u bytes for %u extents",
 			   c->vms - 1, size, dma.extents);
 	for (u32 i = 0; i < dma.extents && !err; i++) {
 		struct cpr_dma_extent e = cpr_catalog_dma_extent(&dma, i);
 
-		err = check_dma_extent(c, &e, &end);
+		err = catalog_check_dma_extent(c, &e, &end);
 	}
 	c->dmas++;
 	return err;
 }
 
-static u64 pci_number(struct cpr_pci p)
+static u64 catalog_pci_number(struct cpr_pci p)
 {
 	return (u64)p.segment << 16 | p.bus << 8 | p.devfn;
 }
 
-static bool is_its_member(const struct cpr_catalog_device *dev)
+static bool catalog_is_own_member(const struct cpr_catalog_device *dev)
 {
+	u64 own = catalog_pci_number(dev->address);
+
 	for (u32 i = 0; i < dev->members; i++)
-		if (pci_number(cpr_catalog_member(dev, i)) == pci_number(dev->address))
+		if (catalog_pci_number(cpr_catalog_member(dev, i)) == own)
 			return true;
 	return false;
 }
 
-static int check_device(struct checker *c, const struct cpr_image_device *rec, u32 size)
+static int catalog_check_device(struct catalog_checker *c,
+				const struct cpr_image_device *rec, u32 size)
 {
 	struct cpr_catalog_device dev;
 
@@ -746,7 +750,7 @@ static int check_device(struct checker *c, const struct cpr_image_device *rec, u
 		return BAD(c, "a device record that follows no VM");
 	if (size < sizeof(*rec) || c->devices == c->max_devices)
 		return BAD(c, "VM %u: device record of %u bytes", c->vms - 1, size);
-	device_decode(rec, &dev);
+	catalog_decode_device(rec, &dev);
 	if (size != cpr_catalog_device_size(dev.members))
 		return BAD(c, "VM %u: device record of %u bytes for a group of %u",
 			   c->vms - 1, size, dev.members);
@@ -759,30 +763,30 @@ static int check_device(struct checker *c, const struct cpr_image_device *rec, u
 	if (dev.dma >= c->dmas)
 		return BAD(c, "VM %u: a device has DMA record %u of %u", c->vms - 1,
 			   dev.dma, c->dmas);
-	if (!is_its_member(&dev))
+	if (!catalog_is_own_member(&dev))
 		return BAD(c, "VM %u: a device is not in its own IOMMU group of %u",
 			   c->vms - 1, dev.members);
-	c->addresses[c->devices++] = pci_number(dev.address);
+	c->addresses[c->devices++] = catalog_pci_number(dev.address);
 	return 0;
 }
 
-static int check_record(struct checker *c, const void *rec, u32 size)
+static int catalog_check_record(struct catalog_checker *c, const void *rec, u32 size)
 {
 	switch (le16_to_cpu(((const struct cpr_image_rec *)rec)->type)) {
 	case CPR_IMAGE_REC_NODE:
-		return check_node(c, rec, size);
+		return catalog_check_node(c, rec, size);
 	case CPR_IMAGE_REC_VM:
-		return check_vm(c, rec, size);
+		return catalog_check_vm(c, rec, size);
 	case CPR_IMAGE_REC_DMA:
-		return check_dma(c, rec, size);
+		return catalog_check_dma(c, rec, size);
 	case CPR_IMAGE_REC_DEVICE:
-		return check_device(c, rec, size);
+		return catalog_check_device(c, rec, size);
 	default:
 		return 0;
 	}
 }
 
-static int check_records(struct checker *c, const u8 *records, u64 length)
+static int catalog_check_records(struct catalog_checker *c, const u8 *records, u64 length)
 {
 	int err = 0;
 
@@ -797,20 +801,20 @@ static int check_records(struct checker *c, const u8 *records, u64 length)
 		if (size < sizeof(*rec) || size > left || !IS_ALIGNED(size, 8u))
 			return BAD(c, "record at %llu has size %u, %llu bytes are left",
 				   (unsigned long long)at, size, (unsigned long long)left);
-		err = check_record(c, rec, size);
+		err = catalog_check_record(c, rec, size);
 		at += size;
 	}
 	return err;
 }
 
-static int check_inos(struct checker *c, u64 next_ino)
+static int catalog_check_inos(struct catalog_checker *c, u64 next_ino)
 {
-	sort(c->inos, c->nodes, sizeof(*c->inos), compare_u64, NULL);
+	sort(c->inos, c->nodes, sizeof(*c->inos), catalog_compare_u64, NULL);
 	for (u32 i = 1; i < c->nodes; i++)
 		if (c->inos[i] == c->inos[i - 1])
 			return BAD(c, "inode number %llu is used twice",
 				   (unsigned long long)c->inos[i]);
-	/* The root is the first: no number is below its own. */
+	/* The root has the lowest number. */
 	if (c->inos[0] != CPR_IMAGE_ROOT_INO || c->inos[c->nodes - 1] >= next_ino)
 		return BAD(c, "inode numbers from %llu to %llu, the next is %llu",
 			   (unsigned long long)c->inos[0],
@@ -819,21 +823,21 @@ static int check_inos(struct checker *c, u64 next_ino)
 	return 0;
 }
 
-static int check_catalog(struct checker *c, const struct cpr_catalog *cat)
+static int catalog_check_all(struct catalog_checker *c, const struct cpr_catalog *cat)
 {
-	int err = check_records(c, cat->records, cat->length);
+	int err = catalog_check_records(c, cat->records, cat->length);
 
 	if (!err)
-		err = check_addresses(c);
+		err = catalog_check_addresses(c);
 	if (err)
 		return err;
 	if (!c->nodes || c->nodes != cat->nodes || c->vms != cat->vms)
 		return BAD(c, "%u nodes and %u VMs, the header says %u and %u",
 			   c->nodes, c->vms, cat->nodes, cat->vms);
-	return check_inos(c, cat->next_ino);
+	return catalog_check_inos(c, cat->next_ino);
 }
 
-static int check_with_scratch(struct checker *c, const struct cpr_catalog *cat)
+static int catalog_check_with_scratch(struct catalog_checker *c, const struct cpr_catalog *cat)
 {
 	int err = -ENOMEM;
 
@@ -845,9 +849,9 @@ static int check_with_scratch(struct checker *c, const struct cpr_catalog *cat)
 	c->max_devices = cat->length / sizeof(struct cpr_image_device) + 1;
 	c->addresses = cpr_port_zalloc(c->max_devices * sizeof(u64));
 	if (c->used && c->dirs && c->top && c->inos && c->addresses)
-		err = check_catalog(c, cat);
+		err = catalog_check_all(c, cat);
 	else
-		refuse(c->why, err, "no memory to check the catalog");
+		catalog_refuse(c->why, err, "no memory to check the catalog");
 	cpr_port_free(c->addresses);
 	cpr_port_free(c->inos);
 	cpr_port_free(c->top);
@@ -856,15 +860,15 @@ static int check_with_scratch(struct checker *c, const struct cpr_catalog *cat)
 	return err;
 }
 
-static int slot_decode(const struct cpr_image_slot *h,
-		       const struct cpr_geometry *geo, struct cpr_catalog *cat,
-		       struct cpr_reason *why)
+static int catalog_decode_slot(const struct cpr_image_slot *h,
+			       const struct cpr_geometry *geo, struct cpr_catalog *cat,
+			       struct cpr_reason *why)
 {
 	if (memcmp(h->magic, CPR_IMAGE_SLOT_MAGIC, CPR_IMAGE_MAGIC_LEN))
-		return refuse(why, -ENODATA, "never written");
+		return catalog_refuse(why, -ENODATA, "never written");
 	if (le32_to_cpu(h->crc) !=
 	    cpr_port_crc32c(h, offsetof(struct cpr_image_slot, crc)))
-		return refuse(why, -EUCLEAN, "header checksum is wrong");
+		return catalog_refuse(why, -EUCLEAN, "header checksum is wrong");
 	cat->generation = le64_to_cpu(h->generation);
 	cat->length = le64_to_cpu(h->length);
 	cat->nodes = le32_to_cpu(h->nodes);
@@ -875,15 +879,15 @@ static int slot_decode(const struct cpr_image_slot *h,
 	cat->kernel[CPR_IMAGE_KERNEL_LEN] = 0;
 	cat->records = (const u8 *)h + CPR_IMAGE_BLOCK_SIZE;
 	if (cat->length > geo->slot_size - CPR_IMAGE_BLOCK_SIZE)
-		return refuse(why, -EUCLEAN, "%llu bytes of records do not fit",
-			      (unsigned long long)cat->length);
+		return catalog_refuse(why, -EUCLEAN, "%llu bytes of records do not fit",
+				      (unsigned long long)cat->length);
 	if (le32_to_cpu(h->records_crc) != cpr_port_crc32c(cat->records, cat->length))
-		return refuse(why, -EUCLEAN, "checksum of the records is wrong");
+		return catalog_refuse(why, -EUCLEAN, "checksum of the records is wrong");
 	return 0;
 }
 
 /**
- * cpr_catalog_check - check one slot to the last byte
+ * cpr_catalog_check - check all bytes of a slot
  * @base: the region, or the image of one
  * @geo: from cpr_image_load()
  * @slot: below CPR_IMAGE_SLOTS
@@ -897,18 +901,18 @@ int cpr_catalog_check(const void *base, const struct cpr_geometry *geo,
 		      unsigned int slot, struct cpr_catalog *cat,
 		      struct cpr_reason *why)
 {
-	struct checker c = { .geo = geo, .why = why };
+	struct catalog_checker c = { .geo = geo, .why = why };
 	int err;
 
 	memset(cat, 0, sizeof(*cat));
 	cat->slot = slot;
-	err = slot_decode((const void *)((const u8 *)base + geo->slot_offset[slot]),
-			  geo, cat, why);
-	return err ?: check_with_scratch(&c, cat);
+	err = catalog_decode_slot((const void *)((const u8 *)base + geo->slot_offset[slot]),
+				  geo, cat, why);
+	return err ?: catalog_check_with_scratch(&c, cat);
 }
 
 /**
- * cpr_catalog_open - find the catalog that is in force
+ * cpr_catalog_open - find the current catalog
  * @base: the region, or the image of one
  * @geo: from cpr_image_load()
  * @cat: filled in
@@ -931,12 +935,12 @@ int cpr_catalog_open(const void *base, const struct cpr_geometry *geo,
 		}
 	}
 	if (err[0] && err[1])
-		return refuse(why, -EUCLEAN,
-			      "no catalog verifies: slot 0: %.92s; slot 1: %.92s",
-			      reason[0].text, reason[1].text);
+		return catalog_refuse(why, -EUCLEAN,
+				      "no catalog verifies: slot 0: %.92s; slot 1: %.92s",
+				      reason[0].text, reason[1].text);
 	if (!err[0] && !err[1] && slot[0].generation == slot[1].generation)
-		return refuse(why, -EUCLEAN, "both catalogs claim generation %llu",
-			      (unsigned long long)slot[0].generation);
+		return catalog_refuse(why, -EUCLEAN, "both catalogs claim generation %llu",
+				      (unsigned long long)slot[0].generation);
 	if (err[0] || (!err[1] && slot[1].generation > slot[0].generation))
 		*cat = slot[1];
 	else
@@ -947,18 +951,18 @@ int cpr_catalog_open(const void *base, const struct cpr_geometry *geo,
 /* ---- writing the catalog ---- */
 
 /**
- * cpr_catalog_node_size - bytes that a node takes, without its extents
+ * cpr_catalog_node_size - bytes of a node record without its extents
  * @name_len: bytes of its name
  */
 u64 cpr_catalog_node_size(u16 name_len)
 {
-	/* The extents that follow may need padding. */
-	return sizeof(struct cpr_image_node) + pad8(name_len) + 8;
+	/* With the padding that may follow the extents. */
+	return sizeof(struct cpr_image_node) + catalog_pad8(name_len) + 8;
 }
 
 /**
  * cpr_catalog_dma_size - bytes of a DMA record
- * @extents: how many it has
+ * @extents: number of extents
  */
 u64 cpr_catalog_dma_size(u32 extents)
 {
@@ -977,11 +981,11 @@ u64 cpr_catalog_device_size(u32 members)
 }
 
 /**
- * cpr_catalog_capacity - bytes for nodes, VMs and their devices
- * @geo: of the region
+ * cpr_catalog_capacity - bytes of a slot for nodes, VMs and their devices
+ * @geo: geometry of the region
  *
- * What is left of a slot when every frame is an extent of its own. Whoever
- * stays within it can always commit.
+ * The rest of the slot has room for an extent for each frame. So a catalog within the
+ * capacity can always be committed.
  */
 u64 cpr_catalog_capacity(const struct cpr_geometry *geo)
 {
@@ -994,9 +998,9 @@ u64 cpr_catalog_capacity(const struct cpr_geometry *geo)
  * @w: the writer
  * @base: the region, mapped
  * @geo: its geometry
- * @slot: the slot that is not in force
+ * @slot: the slot that is not current
  *
- * Errors are kept in the writer and reported by cpr_catalog_commit().
+ * The writer keeps the first error, and cpr_catalog_commit() returns it.
  */
 void cpr_catalog_begin(struct cpr_catalog_writer *w, void *base,
 		       const struct cpr_geometry *geo, unsigned int slot)
@@ -1007,22 +1011,22 @@ void cpr_catalog_begin(struct cpr_catalog_writer *w, void *base,
 	w->open = U64_MAX;
 }
 
-static void *record_at(struct cpr_catalog_writer *w, u64 at)
+static void *catalog_record_at(struct cpr_catalog_writer *w, u64 at)
 {
 	return w->slot + CPR_IMAGE_BLOCK_SIZE + at;
 }
 
-static void append(struct cpr_catalog_writer *w, const void *data, u64 len)
+static void catalog_append(struct cpr_catalog_writer *w, const void *data, u64 len)
 {
 	if (!w->error && len > w->capacity - w->length)
 		w->error = -ENOSPC;
 	if (w->error || !len)
 		return;
-	cpr_port_write(record_at(w, w->length), data, len);
+	cpr_port_write(catalog_record_at(w, w->length), data, len);
 	w->length += len;
 }
 
-static void flush_extent(struct cpr_catalog_writer *w)
+static void catalog_flush_extent(struct cpr_catalog_writer *w)
 {
 	struct cpr_image_extent e = {
 		.file_frame = cpu_to_le32(w->last.file_frame),
@@ -1032,25 +1036,25 @@ static void flush_extent(struct cpr_catalog_writer *w)
 
 	if (!w->last.count)
 		return;
-	append(w, &e, sizeof(e));
+	catalog_append(w, &e, sizeof(e));
 	w->node.extents = cpu_to_le32(le32_to_cpu(w->node.extents) + 1);
 	w->last.count = 0;
 }
 
-static void close_node(struct cpr_catalog_writer *w)
+static void catalog_close_node(struct cpr_catalog_writer *w)
 {
 	if (w->open == U64_MAX)
 		return;
-	flush_extent(w);
-	append(w, zeros, pad8(w->length) - w->length);
+	catalog_flush_extent(w);
+	catalog_append(w, catalog_zeros, catalog_pad8(w->length) - w->length);
 	if (w->error)
 		return;
 	w->node.rec.size = cpu_to_le32(w->length - w->open);
-	cpr_port_write(record_at(w, w->open), &w->node, sizeof(w->node));
+	cpr_port_write(catalog_record_at(w, w->open), &w->node, sizeof(w->node));
 	w->open = U64_MAX;
 }
 
-static struct cpr_image_time encode_time(struct cpr_time t)
+static struct cpr_image_time catalog_encode_time(struct cpr_time t)
 {
 	return (struct cpr_image_time){
 		.sec = cpu_to_le64(t.sec),
@@ -1061,13 +1065,13 @@ static struct cpr_image_time encode_time(struct cpr_time t)
 /**
  * cpr_catalog_put_node - add a node
  * @w: the writer
- * @node: in the order that struct cpr_image_node asks for; its extents follow
+ * @node: in the order that struct cpr_image_node requires; its extents follow
  *	by cpr_catalog_put_frames()
  */
 void cpr_catalog_put_node(struct cpr_catalog_writer *w,
 			  const struct cpr_catalog_node *node)
 {
-	close_node(w);
+	catalog_close_node(w);
 	memset(&w->node, 0, sizeof(w->node));
 	w->node.rec.type = cpu_to_le16(CPR_IMAGE_REC_NODE);
 	w->node.rec.flags = cpu_to_le16(node->flags);
@@ -1077,21 +1081,21 @@ void cpr_catalog_put_node(struct cpr_catalog_writer *w,
 	w->node.gid = cpu_to_le32(node->gid);
 	w->node.ino = cpu_to_le64(node->ino);
 	w->node.size = cpu_to_le64(node->size);
-	w->node.atime = encode_time(node->atime);
-	w->node.mtime = encode_time(node->mtime);
-	w->node.ctime = encode_time(node->ctime);
+	w->node.atime = catalog_encode_time(node->atime);
+	w->node.mtime = catalog_encode_time(node->mtime);
+	w->node.ctime = catalog_encode_time(node->ctime);
 	w->node.name_len = cpu_to_le16(node->name_len);
 	w->open = w->length;
 	w->nodes++;
-	append(w, &w->node, sizeof(w->node));
-	append(w, node->name, node->name_len);
-	append(w, zeros, pad8(node->name_len) - node->name_len);
+	catalog_append(w, &w->node, sizeof(w->node));
+	catalog_append(w, node->name, node->name_len);
+	catalog_append(w, catalog_zeros, catalog_pad8(node->name_len) - node->name_len);
 }
 
 /**
- * cpr_catalog_put_frames - add frames to the node that was put last
+ * cpr_catalog_put_frames - add frames to the last node
  * @w: the writer
- * @ext: a run; one that continues the last is merged with it
+ * @ext: a run; merged with the last run if it continues that
  */
 void cpr_catalog_put_frames(struct cpr_catalog_writer *w,
 			    const struct cpr_extent *ext)
@@ -1102,7 +1106,7 @@ void cpr_catalog_put_frames(struct cpr_catalog_writer *w,
 		w->last.count += ext->count;
 		return;
 	}
-	flush_extent(w);
+	catalog_flush_extent(w);
 	w->last = *ext;
 }
 
@@ -1120,23 +1124,23 @@ void cpr_catalog_put_vm(struct cpr_catalog_writer *w,
 		.rec.size = cpu_to_le32(sizeof(rec)),
 		.node = cpu_to_le32(vm->node),
 		.state = cpu_to_le32(vm->state),
-		.since = encode_time(vm->since),
+		.since = catalog_encode_time(vm->since),
 	};
 
-	close_node(w);
+	catalog_close_node(w);
 	memcpy(rec.kernel, vm->kernel,
 	       min(strlen(vm->kernel), sizeof(rec.kernel) - 1));
 	memcpy(rec.manifest_digest, vm->digests.manifest, sizeof(rec.manifest_digest));
 	memcpy(rec.ram_digest, vm->digests.ram, sizeof(rec.ram_digest));
-	append(w, &rec, sizeof(rec));
+	catalog_append(w, &rec, sizeof(rec));
 	w->vms++;
 }
 
 /**
- * cpr_catalog_put_dma - add what devices of the VM that was put last can reach
+ * cpr_catalog_put_dma - add a table to the last VM
  * @w: the writer
- * @extents: in ascending order of iova
- * @nr: how many
+ * @extents: what devices can reach, in ascending order of iova
+ * @nr: number of extents
  */
 void cpr_catalog_put_dma(struct cpr_catalog_writer *w,
 			 const struct cpr_dma_extent *extents, u32 nr)
@@ -1147,7 +1151,7 @@ void cpr_catalog_put_dma(struct cpr_catalog_writer *w,
 		.extents = cpu_to_le32(nr),
 	};
 
-	append(w, &rec, sizeof(rec));
+	catalog_append(w, &rec, sizeof(rec));
 	for (u32 i = 0; i < nr; i++) {
 		const struct cpr_image_dma_extent e = {
 			.iova = cpu_to_le64(extents[i].iova),
@@ -1156,11 +1160,11 @@ void cpr_catalog_put_dma(struct cpr_catalog_writer *w,
 			.class = cpu_to_le32(extents[i].class),
 		};
 
-		append(w, &e, sizeof(e));
+		catalog_append(w, &e, sizeof(e));
 	}
 }
 
-static struct cpr_image_pci encode_pci(struct cpr_pci p)
+static struct cpr_image_pci catalog_encode_pci(struct cpr_pci p)
 {
 	return (struct cpr_image_pci){
 		.segment = cpu_to_le32(p.segment),
@@ -1170,10 +1174,10 @@ static struct cpr_image_pci encode_pci(struct cpr_pci p)
 }
 
 /**
- * cpr_catalog_put_device - add a device of the VM that was put last
+ * cpr_catalog_put_device - add a device to the last VM
  * @w: the writer
  * @dev: the device; after all DMA records of the VM
- * @members: @dev->members of them
+ * @members: devices of its IOMMU group, @dev->members of them
  */
 void cpr_catalog_put_device(struct cpr_catalog_writer *w,
 			    const struct cpr_catalog_device *dev,
@@ -1183,7 +1187,7 @@ void cpr_catalog_put_device(struct cpr_catalog_writer *w,
 		.rec.type = cpu_to_le16(CPR_IMAGE_REC_DEVICE),
 		.rec.flags = cpu_to_le16(dev->has_serial ? CPR_IMAGE_DEVICE_SERIAL : 0),
 		.rec.size = cpu_to_le32(cpr_catalog_device_size(dev->members)),
-		.address = encode_pci(dev->address),
+		.address = catalog_encode_pci(dev->address),
 		.vendor = cpu_to_le16(dev->vendor),
 		.device = cpu_to_le16(dev->device),
 		.subsystem_vendor = cpu_to_le16(dev->subsystem_vendor),
@@ -1194,30 +1198,30 @@ void cpr_catalog_put_device(struct cpr_catalog_writer *w,
 		.serial = cpu_to_le64(dev->serial),
 	};
 
-	append(w, &rec, sizeof(rec));
+	catalog_append(w, &rec, sizeof(rec));
 	for (u32 i = 0; i < dev->members; i++) {
-		const struct cpr_image_pci p = encode_pci(members[i]);
+		const struct cpr_image_pci p = catalog_encode_pci(members[i]);
 
-		append(w, &p, sizeof(p));
+		catalog_append(w, &p, sizeof(p));
 	}
 }
 
 /**
- * cpr_catalog_commit - make the slot the one in force
+ * cpr_catalog_commit - make the slot current
  * @w: the writer
- * @generation: greater than that of the catalog in force
+ * @generation: greater than that of the current catalog
  * @next_ino: above every inode number
- * @stamp: who commits, and when
+ * @stamp: kernel and time of the commit
  *
- * Return: 0, or the first error of the writer; then the catalog in force is
- * what it was.
+ * Return: 0, or the first error of the writer; then the current catalog stays
+ * current.
  */
 int cpr_catalog_commit(struct cpr_catalog_writer *w, u64 generation,
 		       u64 next_ino, const struct cpr_stamp *stamp)
 {
 	struct cpr_image_slot *h;
 
-	close_node(w);
+	catalog_close_node(w);
 	if (w->error)
 		return w->error;
 	h = cpr_port_zalloc(sizeof(*h));
@@ -1232,10 +1236,10 @@ int cpr_catalog_commit(struct cpr_catalog_writer *w, u64 generation,
 	h->commit_time = cpu_to_le64(stamp->time);
 	memcpy(h->kernel, stamp->kernel,
 	       min(strlen(stamp->kernel), sizeof(h->kernel) - 1));
-	h->records_crc = cpu_to_le32(cpr_port_crc32c(record_at(w, 0), w->length));
+	h->records_crc = cpu_to_le32(cpr_port_crc32c(catalog_record_at(w, 0), w->length));
 	h->crc = cpu_to_le32(cpr_port_crc32c(h, offsetof(struct cpr_image_slot, crc)));
 
-	cpr_port_persist(record_at(w, 0), w->length);
+	cpr_port_persist(catalog_record_at(w, 0), w->length);
 	cpr_port_write(w->slot, h, sizeof(*h));
 	cpr_port_persist(w->slot, sizeof(*h));
 	cpr_port_free(h);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The persistent tables of a region: layout, superblock and catalog. Pure C.
- * The format itself is described in <linux/cpr_image.h>.
+ * <linux/cpr_image.h> describes the format.
  */
 #ifndef CPR_CATALOG_H
 #define CPR_CATALOG_H
@@ -10,15 +10,15 @@
 #include <linux/cpr_image.h>
 
 /**
- * struct cpr_reason - why something was refused, in words
- * @text: one sentence without a final period, with the values in it
+ * struct cpr_reason - reason of a refusal, as text
+ * @text: a sentence without a final period, with the values
  */
 struct cpr_reason {
 	char text[224];
 };
 
 /**
- * struct cpr_stamp - who writes, and when
+ * struct cpr_stamp - origin of a commit
  * @time: seconds since the epoch
  * @kernel: release of the running kernel
  */
@@ -84,7 +84,7 @@ struct cpr_extent {
  * @uid: owner
  * @gid: group
  * @flags: enum cpr_image_node_flags
- * @extents: how many; see cpr_catalog_extent()
+ * @extents: number of extents; see cpr_catalog_extent()
  * @name_len: bytes of @name
  * @name: points into the record (or the caller's string); not NUL-terminated
  * @extent_table: points into the record; unused when writing
@@ -107,8 +107,8 @@ struct cpr_catalog_node {
 };
 
 /**
- * struct cpr_digests - what the files of a sealed VM were
- * @flags: enum cpr_image_vm_flags; one that is not there is all zeros
+ * struct cpr_digests - digests of the files of a sealed VM
+ * @flags: enum cpr_image_vm_flags; a digest without its flag is all zeros
  * @manifest: see struct cpr_image_vm
  * @ram: see struct cpr_image_vm
  */
@@ -134,7 +134,7 @@ struct cpr_catalog_vm {
 	struct cpr_digests digests;
 };
 
-/* Where a PCI device is; see struct cpr_image_pci. */
+/* A PCI address; see struct cpr_image_pci. */
 struct cpr_pci {
 	u32 segment;
 	u8 bus;
@@ -157,7 +157,7 @@ struct cpr_dma_extent {
 
 /**
  * struct cpr_catalog_dma - a DMA record in native form
- * @extents: how many; see cpr_catalog_dma_extent()
+ * @extents: number of extents; see cpr_catalog_dma_extent()
  * @table: points into the record
  */
 struct cpr_catalog_dma {
@@ -167,16 +167,16 @@ struct cpr_catalog_dma {
 
 /**
  * struct cpr_catalog_device - a device record in native form
- * @address: where it was
- * @vendor: from configuration space, as the next four
- * @device: and vendor tell the model
- * @subsystem_vendor: of the board
- * @subsystem_device: of the board
+ * @address: address of the device
+ * @vendor: from configuration space
+ * @device: from configuration space
+ * @subsystem_vendor: from configuration space
+ * @subsystem_device: from configuration space
  * @class: class code << 8 | revision
  * @has_serial: @serial is valid
  * @serial: from the device serial number capability
- * @dma: number of the VM's DMA record that is the device's
- * @members: how many; see cpr_catalog_member()
+ * @dma: number of the device's record among the DMA records of the VM
+ * @members: devices of its IOMMU group; see cpr_catalog_member()
  * @table: points into the record; unused when writing
  */
 struct cpr_catalog_device {
@@ -194,14 +194,14 @@ struct cpr_catalog_device {
 };
 
 /**
- * struct cpr_catalog - a slot that was checked
+ * struct cpr_catalog - a checked slot
  * @generation: of the commit
  * @next_ino: above every inode number
  * @commit_time: seconds since the epoch
  * @length: bytes of @records
  * @nodes: number of node records
  * @vms: number of VM records
- * @slot: which slot
+ * @slot: number of the slot
  * @kernel: release of the kernel that committed, NUL-terminated
  * @records: the records
  */
@@ -218,8 +218,8 @@ struct cpr_catalog {
 };
 
 /**
- * struct cpr_catalog_entry - what a cursor points at
- * @type: enum cpr_image_rec_type; tells which member is valid
+ * struct cpr_catalog_entry - a record of any type
+ * @type: enum cpr_image_rec_type; selects the valid member
  * @node: a node
  * @vm: a VM
  * @dma: what devices of the last VM can reach
@@ -236,16 +236,16 @@ struct cpr_catalog_entry {
 };
 
 /**
- * struct cpr_catalog_writer - a commit under way
+ * struct cpr_catalog_writer - state of a commit
  * @slot: memory of the slot that is written
- * @capacity: bytes of records that fit
+ * @capacity: room for records, in bytes
  * @length: bytes of records so far
- * @open: offset of the node record that still takes extents, or U64_MAX
+ * @open: offset of the node record that extents are added to, or U64_MAX
  * @node: copy of that record's fixed part
  * @last: the last extent of that node
  * @nodes: node records so far
  * @vms: VM records so far
- * @error: first error; later calls do nothing
+ * @error: first error; further calls do nothing
  */
 struct cpr_catalog_writer {
 	u8 *slot;

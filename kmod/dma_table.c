@@ -2,31 +2,34 @@
 /**
  * DOC: Tables of what a device can reach
  *
- * How such a table is built, whose memory it leads to, whether it reaches all of
- * a range, and what differs between two of them. Where the translations come
- * from is the business of dma.c; the file is pure C.
+ * How a table is built, whether it leads only to the memory of one VM, whether it
+ * leads to all of that memory, and how two tables differ. probe.c reads tables from
+ * the IOMMU. The file is pure C.
  *
  * Addresses and lengths are in bytes. An extent leads to consecutive physical
  * addresses of one class.
  *
- * Locking: none; a table belongs to who has it.
+ * Locking: none here; a table belongs to its caller.
  */
 #include "dma_table.h"
 
 #define FIRST_ROOM 16u
 
-/* How often a device may reach the same memory, and in how many pieces a small VM. */
+/*
+ * Limits for a table: how often a device may reach the same memory, and how many
+ * extents even the table of a small VM may have.
+ */
 #define MAX_ALIASES 4u
 #define FEW_EXTENTS 1024u
 
-static u64 end_of(const struct cpr_dma_extent *e)
+static u64 dma_extent_end(const struct cpr_dma_extent *e)
 {
 	return e->iova + e->length;
 }
 
 /* ---- building ---- */
 
-static int grow(struct cpr_dma_table *t)
+static int dma_table_grow(struct cpr_dma_table *t)
 {
 	u32 room = t->room ? 2 * t->room : FIRST_ROOM;
 	struct cpr_dma_extent *bigger;
@@ -44,16 +47,16 @@ static int grow(struct cpr_dma_table *t)
 	return 0;
 }
 
-static bool continues(const struct cpr_dma_extent *last, const struct cpr_dma_extent *e)
+static bool dma_extent_continues(const struct cpr_dma_extent *last, const struct cpr_dma_extent *e)
 {
-	return last->class == e->class && end_of(last) == e->iova &&
+	return last->class == e->class && dma_extent_end(last) == e->iova &&
 	       last->phys + last->length == e->phys;
 }
 
 /**
  * cpr_dma_table_add - add an extent
- * @t: the table; all zeros when it is empty
- * @e: above all that is in it; merged with the last if it continues that
+ * @t: the table; all zeros means empty
+ * @e: above all extents in @t; merged with the last extent if it continues that
  *
  * Return: 0, -ENOMEM or -E2BIG.
  */
@@ -61,12 +64,12 @@ int cpr_dma_table_add(struct cpr_dma_table *t, const struct cpr_dma_extent *e)
 {
 	int err = 0;
 
-	if (t->nr && continues(&t->extents[t->nr - 1], e)) {
+	if (t->nr && dma_extent_continues(&t->extents[t->nr - 1], e)) {
 		t->extents[t->nr - 1].length += e->length;
 		return 0;
 	}
 	if (t->nr == t->room)
-		err = grow(t);
+		err = dma_table_grow(t);
 	if (!err)
 		t->extents[t->nr++] = *e;
 	return err;
@@ -83,7 +86,7 @@ void cpr_dma_table_free(struct cpr_dma_table *t)
 }
 
 /**
- * cpr_dma_table_sum - add a table up
+ * cpr_dma_table_sum - add up a table
  * @t: the table
  * @sum: filled in
  */
@@ -96,7 +99,7 @@ void cpr_dma_table_sum(const struct cpr_dma_table *t, struct cpr_dma_sum *sum)
 	}
 }
 
-/* ---- whose memory ---- */
+/* ---- memory of the VM ---- */
 
 /**
  * cpr_dma_in_region - does an address lie in the region?
@@ -109,10 +112,10 @@ bool cpr_dma_in_region(const struct cpr_geometry *geo, u64 phys)
 }
 
 /**
- * cpr_dma_owned - is a range all the VM's memory?
- * @owner: the VM
+ * cpr_dma_owned - does all of a range belong to the VM?
+ * @owner: memory of the VM
  * @phys: physical address in the region
- * @length: bytes, more than none
+ * @length: bytes, at least one
  */
 bool cpr_dma_owned(const struct cpr_dma_owner *owner, u64 phys, u64 length)
 {
@@ -128,12 +131,12 @@ bool cpr_dma_owned(const struct cpr_dma_owner *owner, u64 phys, u64 length)
 }
 
 /**
- * cpr_dma_table_fits - is a table no larger than one of such a VM can be?
+ * cpr_dma_table_fits - is a table small enough for the VM?
  * @t: the table
- * @owner: the VM
+ * @owner: memory of the VM
  *
- * Only what leads to the region counts. What it costs to look at such a table and
- * to map it is in proportion to the VM's memory.
+ * Only extents that lead to the region count. The limit keeps the cost of reading and
+ * mapping a table in proportion to the VM's memory.
  */
 bool cpr_dma_table_fits(const struct cpr_dma_table *t, const struct cpr_dma_owner *owner)
 {
@@ -154,11 +157,12 @@ bool cpr_dma_table_fits(const struct cpr_dma_table *t, const struct cpr_dma_owne
 }
 
 /**
- * cpr_dma_table_foreign - what leads to memory of the region that is not the VM's
+ * cpr_dma_table_foreign - find an extent that leads to memory of another VM
  * @t: the table
- * @owner: the VM
+ * @owner: memory of the VM
  *
- * Return: the first such extent, or NULL.
+ * Return: the first extent that leads into the region, but not to the VM's memory; or
+ * NULL.
  */
 const struct cpr_dma_extent *cpr_dma_table_foreign(const struct cpr_dma_table *t,
 						   const struct cpr_dma_owner *owner)
@@ -175,57 +179,57 @@ const struct cpr_dma_extent *cpr_dma_table_foreign(const struct cpr_dma_table *t
 
 /* ---- comparing ---- */
 
-/* Walks a table in step with another. */
-struct cursor {
+/* A position in a table that is walked in step with another table. */
+struct dma_cursor {
 	const struct cpr_dma_extent *at;
 	const struct cpr_dma_extent *end;
 };
 
-static struct cursor cursor_of(const struct cpr_dma_table *t)
+static struct dma_cursor dma_cursor_of(const struct cpr_dma_table *t)
 {
-	return (struct cursor){ t->extents, t->extents + t->nr };
+	return (struct dma_cursor){ t->extents, t->extents + t->nr };
 }
 
 /* The next address at which the table changes, at or after @iova. */
-static u64 next_change(struct cursor *c, u64 iova)
+static u64 dma_next_change(struct dma_cursor *c, u64 iova)
 {
-	while (c->at < c->end && end_of(c->at) <= iova)
+	while (c->at < c->end && dma_extent_end(c->at) <= iova)
 		c->at++;
 	if (c->at == c->end)
 		return U64_MAX;
-	return c->at->iova > iova ? c->at->iova : end_of(c->at);
+	return c->at->iova > iova ? c->at->iova : dma_extent_end(c->at);
 }
 
-/* The extent at @iova, to which next_change() has moved on, or NULL. */
-static const struct cpr_dma_extent *extent_at(const struct cursor *c, u64 iova)
+/* The extent at @iova or NULL; dma_next_change() has moved the cursor there. */
+static const struct cpr_dma_extent *dma_extent_at(const struct dma_cursor *c, u64 iova)
 {
 	return c->at < c->end && c->at->iova <= iova ? c->at : NULL;
 }
 
-static u64 phys_at(const struct cpr_dma_extent *e, u64 iova)
+static u64 dma_extent_phys(const struct cpr_dma_extent *e, u64 iova)
 {
 	return e->phys + (iova - e->iova);
 }
 
-static bool is_region(const struct cpr_dma_extent *e)
+static bool dma_is_region(const struct cpr_dma_extent *e)
 {
 	return e && e->class == CPR_IMAGE_DMA_REGION;
 }
 
-/* Fills in what is wrong with @diff's range, if anything is. */
-static bool judge(const struct cpr_dma_extent *before, const struct cpr_dma_extent *now,
-		  const struct cpr_dma_owner *owner, struct cpr_dma_diff *diff)
+/* Does the range of @diff differ? Then fill in how. */
+static bool dma_judge(const struct cpr_dma_extent *before, const struct cpr_dma_extent *now,
+		      const struct cpr_dma_owner *owner, struct cpr_dma_diff *diff)
 {
-	diff->expected = is_region(before) ? phys_at(before, diff->iova) : 0;
-	diff->found = now ? phys_at(now, diff->iova) : 0;
+	diff->expected = dma_is_region(before) ? dma_extent_phys(before, diff->iova) : 0;
+	diff->found = now ? dma_extent_phys(now, diff->iova) : 0;
 
-	if (is_region(now) && !cpr_dma_owned(owner, diff->found, diff->length))
+	if (dma_is_region(now) && !cpr_dma_owned(owner, diff->found, diff->length))
 		diff->kind = CPR_DIFFERENCE_KIND_FOREIGN;
-	else if (is_region(before) && !now)
+	else if (dma_is_region(before) && !now)
 		diff->kind = CPR_DIFFERENCE_KIND_MISSING;
-	else if (is_region(before) && diff->found != diff->expected)
+	else if (dma_is_region(before) && diff->found != diff->expected)
 		diff->kind = CPR_DIFFERENCE_KIND_MOVED;
-	else if (!is_region(before) && is_region(now))
+	else if (!dma_is_region(before) && dma_is_region(now))
 		diff->kind = CPR_DIFFERENCE_KIND_EXTRA;
 	else
 		return false;
@@ -234,31 +238,31 @@ static bool judge(const struct cpr_dma_extent *before, const struct cpr_dma_exte
 
 /**
  * cpr_dma_compare - what differs between two tables
- * @before: what was
- * @now: what is
- * @owner: the VM
+ * @before: the recorded table
+ * @now: the current table
+ * @owner: memory of the VM
  * @report: called for each range that differs, in ascending order
  * @data: for @report
  *
- * Only what leads, or led, to the region is compared; and nothing may lead to
- * memory of the region that is not the VM's, whether it did before or not.
+ * Only extents that lead to the region, before or now, are compared. An extent that
+ * now leads to memory of another VM is a difference, even if it did so before.
  *
- * Return: how many ranges differ.
+ * Return: number of ranges that differ.
  */
 u32 cpr_dma_compare(const struct cpr_dma_table *before, const struct cpr_dma_table *now,
 		    const struct cpr_dma_owner *owner,
 		    void (*report)(void *data, const struct cpr_dma_diff *diff), void *data)
 {
-	struct cursor b = cursor_of(before), n = cursor_of(now);
+	struct dma_cursor b = dma_cursor_of(before), n = dma_cursor_of(now);
 	struct cpr_dma_diff diff = { 0 };
 	u64 iova = 0, next;
 	u32 count = 0;
 
-	for (; (next = min(next_change(&b, iova), next_change(&n, iova))) != U64_MAX;
+	for (; (next = min(dma_next_change(&b, iova), dma_next_change(&n, iova))) != U64_MAX;
 	     iova = next) {
 		diff.iova = iova;
 		diff.length = next - iova;
-		if (!judge(extent_at(&b, iova), extent_at(&n, iova), owner, &diff))
+		if (!dma_judge(dma_extent_at(&b, iova), dma_extent_at(&n, iova), owner, &diff))
 			continue;
 		report(data, &diff);
 		count++;
@@ -268,15 +272,15 @@ u32 cpr_dma_compare(const struct cpr_dma_table *before, const struct cpr_dma_tab
 
 /* ---- coverage ---- */
 
-static int compare_phys(const void *a, const void *b)
+static int dma_compare_phys(const void *a, const void *b)
 {
 	const struct cpr_dma_extent *x = a, *y = b;
 
 	return x->phys < y->phys ? -1 : x->phys > y->phys;
 }
 
-/* Ranges that touch or overlap become one. */
-static void merge_phys(struct cpr_dma_table *t)
+/* Merge ranges that touch or overlap. */
+static void dma_merge_phys(struct cpr_dma_table *t)
 {
 	u32 n = 0;
 
@@ -294,10 +298,10 @@ static void merge_phys(struct cpr_dma_table *t)
 }
 
 /**
- * cpr_dma_reached - memory of the region that a table leads to
+ * cpr_dma_reached - list the memory of the region that a table leads to
  * @t: the table
- * @reached: filled in: in ascending order of phys, not overlapping; iova means
- *	nothing. The caller frees it
+ * @reached: filled in: in ascending order of phys, not overlapping; iova is unused.
+ *	The caller frees it
  *
  * Return: 0, -ENOMEM or -E2BIG.
  */
@@ -307,7 +311,7 @@ int cpr_dma_reached(const struct cpr_dma_table *t, struct cpr_dma_table *reached
 	for (u32 i = 0; i < t->nr; i++) {
 		int err = 0;
 
-		if (is_region(&t->extents[i]))
+		if (dma_is_region(&t->extents[i]))
 			err = cpr_dma_table_add(reached, &t->extents[i]);
 		if (err) {
 			cpr_dma_table_free(reached);
@@ -316,13 +320,13 @@ int cpr_dma_reached(const struct cpr_dma_table *t, struct cpr_dma_table *reached
 	}
 	if (reached->nr)
 		sort(reached->extents, reached->nr, sizeof(*reached->extents),
-		     compare_phys, NULL);
-	merge_phys(reached);
+		     dma_compare_phys, NULL);
+	dma_merge_phys(reached);
 	return 0;
 }
 
-/* The first range that ends after @phys. */
-static u32 first_after(const struct cpr_dma_table *reached, u64 phys)
+/* The number of the first range that ends after @phys. */
+static u32 dma_first_after(const struct cpr_dma_table *reached, u64 phys)
 {
 	u32 low = 0, high = reached->nr;
 
@@ -339,17 +343,17 @@ static u32 first_after(const struct cpr_dma_table *reached, u64 phys)
 }
 
 /**
- * cpr_dma_gap - the first part of a range that is not reached
+ * cpr_dma_gap - find the first part of a range that is not reached
  * @reached: from cpr_dma_reached()
- * @phys: where the range begins
- * @end: where it ends
- * @gap: where the part begins
+ * @phys: start of the range
+ * @end: end of the range, exclusive
+ * @gap: start of the part
  *
- * Return: bytes of the part, 0 if there is none.
+ * Return: bytes of the part; 0 if all of the range is reached.
  */
 u64 cpr_dma_gap(const struct cpr_dma_table *reached, u64 phys, u64 end, u64 *gap)
 {
-	for (u32 i = first_after(reached, phys); phys < end; i++) {
+	for (u32 i = dma_first_after(reached, phys); phys < end; i++) {
 		const struct cpr_dma_extent *e = &reached->extents[i];
 
 		*gap = phys;

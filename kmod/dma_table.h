@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * What a device can reach, as a table of extents. Pure C.
- */
+/* Tables of what a device can reach. Pure C. */
 #ifndef CPR_DMA_TABLE_H
 #define CPR_DMA_TABLE_H
 
@@ -11,7 +9,7 @@
 /**
  * struct cpr_dma_table - extents, in ascending order of iova
  * @extents: the extents
- * @nr: how many
+ * @nr: extents in use
  * @room: entries in @extents
  */
 struct cpr_dma_table {
@@ -21,9 +19,9 @@ struct cpr_dma_table {
 };
 
 /**
- * struct cpr_dma_sum - a table, added up
- * @extents: how many are of a class, by enum cpr_image_dma_class
- * @bytes: their bytes
+ * struct cpr_dma_sum - sums over a table
+ * @extents: number of extents of each class, by enum cpr_image_dma_class
+ * @bytes: bytes of these extents
  */
 struct cpr_dma_sum {
 	u32 extents[CPR_IMAGE_DMA_RAM + 1];
@@ -31,13 +29,13 @@ struct cpr_dma_sum {
 };
 
 /**
- * struct cpr_dma_diff - a range that is not as it was
- * @kind: what is wrong
+ * struct cpr_dma_diff - a range that differs between two tables
+ * @kind: how it differs
  * @iova: first I/O virtual address
  * @length: bytes
- * @expected: physical address that it led to; valid unless @kind is EXTRA, or
- *	FOREIGN and zero
- * @found: physical address that it leads to; valid unless @kind is MISSING
+ * @expected: recorded physical address; valid unless @kind is EXTRA, or FOREIGN and
+ *	zero
+ * @found: current physical address; valid unless @kind is MISSING
  */
 struct cpr_dma_diff {
 	enum cpr_difference_kind kind;
@@ -48,9 +46,9 @@ struct cpr_dma_diff {
 };
 
 /**
- * struct cpr_dma_owner - whose memory is where
- * @geo: of the region
- * @frames: bit a frame: it is the VM's memory
+ * struct cpr_dma_owner - memory of a VM
+ * @geo: geometry of the region
+ * @frames: bitmap of the frames of the VM's memory
  * @bytes: of these frames
  */
 struct cpr_dma_owner {

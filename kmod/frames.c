@@ -2,27 +2,26 @@
 /**
  * DOC: Frames
  *
- * A region is given out in frames of 2 MiB. One byte a frame says what it is;
- * the catalog says whose it is. Only clean frames reach a file: a frame that is
- * freed waits until the catalog that frees it is committed (FREED), until
- * nothing pins it (BUSY), and until it is scrubbed (DIRTY, SCRUBBING), and only
- * then is CLEAN. Whether a frame is clean is never written down: a kernel that
- * finds a region takes every free frame for dirty. That costs a pass over the
- * free memory and buys that no crash, stray write or forged image can make one
- * VM's bytes another's.
+ * A region is allocated in frames of 2 MiB. One byte for each frame has its state;
+ * the catalog has its owner. Only clean frames are given to files. A freed frame waits
+ * until the catalog without it is committed (FREED), until nothing pins it (BUSY), and
+ * until it is scrubbed (DIRTY, SCRUBBING); then it is CLEAN. The image does not record
+ * which frames are clean: when the module is loaded, it takes every free frame for
+ * dirty. That costs a pass over the free memory. In return, no crash, stray write or
+ * forged image can show the bytes of one VM to another.
  *
- * Large files are laid at physical GiB boundaries from the bottom of the
- * region, so that they can be mapped with GiB entries; small ones come from the
- * top, so that they do not break up the GiBs.
+ * Large files are allocated at physical GiB boundaries from the bottom of the region,
+ * so that they can be mapped with GiB entries. Small files are allocated from the top,
+ * so that they do not break up the GiBs.
  *
- * Locking: none here; the module holds cpr->lock.
+ * Locking: none here; the module calls with cpr->lock held.
  */
 #include "frames.h"
 
 /**
- * cpr_frames_init - take all frames for free and dirty
+ * cpr_frames_init - mark all frames as free and dirty
  * @f: the frames
- * @geo: of the region
+ * @geo: geometry of the region
  *
  * Return: 0 or -ENOMEM.
  */
@@ -55,8 +54,8 @@ void cpr_frames_exit(struct cpr_frames *f)
 /**
  * cpr_frames_set - change the state of a run
  * @f: the frames
- * @frame: the first
- * @count: how many
+ * @frame: first frame of the run
+ * @count: frames in the run
  * @state: the new state
  */
 void cpr_frames_set(struct cpr_frames *f, u32 frame, u32 count,
@@ -69,7 +68,7 @@ void cpr_frames_set(struct cpr_frames *f, u32 frame, u32 count,
 }
 
 /**
- * cpr_frames_free - frames that can be had at once
+ * cpr_frames_free - number of frames that can be taken at once
  * @f: the frames
  */
 u32 cpr_frames_free(const struct cpr_frames *f)
@@ -78,7 +77,7 @@ u32 cpr_frames_free(const struct cpr_frames *f)
 }
 
 /**
- * cpr_frames_total - frames that files can have, used or not
+ * cpr_frames_total - number of frames for files, used or not
  * @f: the frames
  */
 u32 cpr_frames_total(const struct cpr_frames *f)
@@ -86,7 +85,7 @@ u32 cpr_frames_total(const struct cpr_frames *f)
 	return f->nr - f->count[CPR_FRAME_TABLE];
 }
 
-static u32 run_length(const struct cpr_frames *f, u32 frame, u32 most, u8 state)
+static u32 frames_run_length(const struct cpr_frames *f, u32 frame, u32 most, u8 state)
 {
 	u32 n = 0;
 
@@ -95,11 +94,11 @@ static u32 run_length(const struct cpr_frames *f, u32 frame, u32 most, u8 state)
 	return n;
 }
 
-/* A whole GiB for a part of a file that begins at one. */
-static bool find_gib(const struct cpr_frames *f, u8 state, struct cpr_run *run)
+/* Find a whole GiB, for a part of a file that begins at a GiB boundary. */
+static bool frames_find_gib(const struct cpr_frames *f, u8 state, struct cpr_run *run)
 {
 	for (u32 i = f->align; i + CPR_FRAMES_PER_GIB <= f->nr; i += CPR_FRAMES_PER_GIB) {
-		if (run_length(f, i, CPR_FRAMES_PER_GIB, state) < CPR_FRAMES_PER_GIB)
+		if (frames_run_length(f, i, CPR_FRAMES_PER_GIB, state) < CPR_FRAMES_PER_GIB)
 			continue;
 		run->frame = i;
 		run->count = CPR_FRAMES_PER_GIB;
@@ -108,9 +107,9 @@ static bool find_gib(const struct cpr_frames *f, u8 state, struct cpr_run *run)
 	return false;
 }
 
-/* The topmost run that is long enough, or else the longest. */
-static bool find_run(const struct cpr_frames *f, u8 state, u32 want,
-		     struct cpr_run *run)
+/* Find the topmost run that is long enough, or else the longest run. */
+static bool frames_find_run(const struct cpr_frames *f, u8 state, u32 want,
+			    struct cpr_run *run)
 {
 	u32 n = 0;
 
@@ -125,28 +124,28 @@ static bool find_run(const struct cpr_frames *f, u8 state, u32 want,
 	return run->count;
 }
 
-/* Frames to the next GiB of the file: what comes before must not eat into it. */
-static u32 to_next_gib(u32 file_frame)
+/* Frames up to the next GiB boundary of the file; a run must not cross it. */
+static u32 frames_to_next_gib(u32 file_frame)
 {
 	return CPR_FRAMES_PER_GIB - file_frame % CPR_FRAMES_PER_GIB;
 }
 
-static bool find_free(const struct cpr_frames *f, u32 file_frame, u32 want,
-		      struct cpr_run *run)
+static bool frames_find_free(const struct cpr_frames *f, u32 file_frame, u32 want,
+			     struct cpr_run *run)
 {
 	static const u8 states[] = { CPR_FRAME_CLEAN, CPR_FRAME_DIRTY };
-	u32 most = min(want, to_next_gib(file_frame));
+	u32 most = min(want, frames_to_next_gib(file_frame));
 
 	if (most == CPR_FRAMES_PER_GIB) {
 		for (int i = 0; i < 2; i++) {
 			run->dirty = states[i] == CPR_FRAME_DIRTY;
-			if (f->count[states[i]] >= most && find_gib(f, states[i], run))
+			if (f->count[states[i]] >= most && frames_find_gib(f, states[i], run))
 				return true;
 		}
 	}
 	for (int i = 0; i < 2; i++) {
 		run->dirty = states[i] == CPR_FRAME_DIRTY;
-		if (f->count[states[i]] && find_run(f, states[i], most, run))
+		if (f->count[states[i]] && frames_find_run(f, states[i], most, run))
 			return true;
 	}
 	return false;
@@ -155,19 +154,20 @@ static bool find_free(const struct cpr_frames *f, u32 file_frame, u32 want,
 /**
  * cpr_frames_take - take a run of free frames
  * @f: the frames
- * @file_frame: where in the file the run will lie
- * @want: frames that are wanted from there on
- * @run: what was taken, at most @want; if @run->dirty it is not scrubbed yet
+ * @file_frame: first frame of the run in the file
+ * @want: number of frames that are wanted there
+ * @run: the run that was taken, at most @want frames; if @run->dirty, it must be
+ *	scrubbed
  *
- * A whole GiB is preferred where one fits, and clean frames to dirty ones. The
- * run is marked as used.
+ * A whole GiB is preferred where it fits, and clean frames are preferred to dirty
+ * ones. The run is marked as used.
  *
  * Return: false if no frame is free.
  */
 bool cpr_frames_take(struct cpr_frames *f, u32 file_frame, u32 want,
 		     struct cpr_run *run)
 {
-	if (!find_free(f, file_frame, want, run))
+	if (!frames_find_free(f, file_frame, want, run))
 		return false;
 	cpr_frames_set(f, run->frame, run->count, CPR_FRAME_USED);
 	return true;
@@ -177,9 +177,9 @@ bool cpr_frames_take(struct cpr_frames *f, u32 file_frame, u32 want,
  * cpr_frames_find - find the next frame in a state
  * @f: the frames
  * @state: the state
- * @from: where to begin; moved to what was found
+ * @from: frame to begin with; set to the frame that was found
  *
- * Return: false if there is none.
+ * Return: false if no frame was found.
  */
 bool cpr_frames_find(const struct cpr_frames *f, enum cpr_frame_state state,
 		     u32 *from)

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * Which frame is whose: the allocator's policy. Pure C.
- */
+/* The allocator of frames. Pure C. */
 #ifndef CPR_FRAMES_H
 #define CPR_FRAMES_H
 
@@ -9,13 +7,13 @@
 #include "catalog.h"
 
 /**
- * enum cpr_frame_state - what a frame is
+ * enum cpr_frame_state - state of a frame
  * @CPR_FRAME_TABLE: holds the superblock or the catalog
- * @CPR_FRAME_USED: belongs to a file, or is about to
- * @CPR_FRAME_FREED: belongs to no file, but the catalog in force still says so;
- *	a crash would bring the old owner back
- * @CPR_FRAME_BUSY: belongs to no file, but something may still pin it
- * @CPR_FRAME_DIRTY: free, may hold what its last owner wrote
+ * @CPR_FRAME_USED: belongs to a file, or is being added to one
+ * @CPR_FRAME_FREED: belongs to no file any more, but to one in the current catalog,
+ *	which a crash would bring back
+ * @CPR_FRAME_BUSY: belongs to no file, but is still pinned
+ * @CPR_FRAME_DIRTY: free, may hold bytes that its last owner wrote
  * @CPR_FRAME_SCRUBBING: free, being scrubbed
  * @CPR_FRAME_CLEAN: free, all zeros
  * @CPR_FRAME_STATES: number of states
@@ -35,8 +33,8 @@ enum cpr_frame_state {
  * struct cpr_frames - the state of every frame
  * @state: enum cpr_frame_state of each frame of the region
  * @nr: frames in the region
- * @align: number that a frame must have, modulo CPR_FRAMES_PER_GIB, to lie at
- *	a physical GiB
+ * @align: number, modulo CPR_FRAMES_PER_GIB, of the frames that begin at a physical
+ *	GiB boundary
  * @count: frames in each state
  */
 struct cpr_frames {
@@ -48,7 +46,7 @@ struct cpr_frames {
 
 #define CPR_FRAMES_PER_GIB	(SZ_1G >> CPR_IMAGE_FRAME_SHIFT)
 
-/* A run of free frames that were taken; all clean or all dirty. */
+/* A run of frames that was taken; all of them are clean, or all are dirty. */
 struct cpr_run {
 	u32 frame;
 	u32 count;

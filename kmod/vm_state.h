@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What a VM's state is called, in the messages of module and helper alike. */
+/* Names of the states of a VM, in messages of the module and of cpr-helper. */
 #ifndef CPR_VM_STATE_H
 #define CPR_VM_STATE_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The module is written for the newest kernel it supports; what older ones lack
- * is here, and only here. Kbuild.include finds out what is needed.
+ * The module is written for the newest kernel that it supports. This file, and no
+ * other, provides what older kernels lack. Kbuild.include finds out what is needed.
  */
 #ifndef CPR_COMPAT_H
 #define CPR_COMPAT_H
@@ -13,7 +13,7 @@
 #include <linux/version.h>
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0)
-#error "cpr-handover needs Linux 6.12 or newer: older ones have no QEMU with cpr-reboot"
+#error "cpr-handover needs Linux 6.12 or newer"
 #endif
 
 /* ->mkdir returned an int. */
@@ -33,7 +33,7 @@ static struct dentry *_op(struct mnt_idmap *idmap, struct inode *dir,		\
 }
 #endif
 
-/* ->create was told whether the file must be new, which the VFS sees to. */
+/* ->create had an argument for O_EXCL, which the VFS takes care of. */
 #ifdef CPR_COMPAT_CREATE_EXCL
 #define CPR_COMPAT_CREATE_OP(_op, _fn)						\
 static int _op(struct mnt_idmap *idmap, struct inode *dir,			\
@@ -58,13 +58,13 @@ static inline unsigned int inode_state_read_once(const struct inode *inode)
 }
 #endif
 
-/* The default workqueue was known by what it is not bound to. */
+/* The default workqueue was named system_unbound_wq. */
 #ifdef CPR_COMPAT_UNBOUND_WQ
 #include <linux/workqueue.h>
 #define system_dfl_wq	system_unbound_wq
 #endif
 
-/* Flags of a page were a plain word. */
+/* The flags of a page were a plain word. */
 #ifdef CPR_COMPAT_PAGE_FLAGS_WORD
 static inline void cpr_compat_clear_reserved(struct page *page)
 {
@@ -78,8 +78,8 @@ static inline void cpr_compat_clear_reserved(struct page *page)
 #endif
 
 /*
- * Device memory was mapped by page frame number, without a reference on the
- * folio; now it is mapped like any other.
+ * Device memory was mapped by page frame number, without a reference on the folio.
+ * Newer kernels map it like other memory.
  */
 #ifdef CPR_COMPAT_INSERT_PFN
 #include <linux/pfn_t.h>

@@ -10,12 +10,12 @@
  * region unless a comment says otherwise. Any change to a structure, a constant
  * or a rule stated here is a change of the format:
  *
- *  - fields may be taken from reserved space, and record types and flags may be
- *    added that an old reader can ignore without harm, and an old writer can
- *    drop at its next commit: raise CPR_IMAGE_VERSION_MINOR;
- *  - anything that an old reader must not ignore: define a bit in
- *    enum cpr_image_incompat;
- *  - anything else: raise CPR_IMAGE_VERSION_MAJOR.
+ *  - raise CPR_IMAGE_VERSION_MINOR for a field in reserved space, a record type or a
+ *    flag, if an old reader can ignore it without harm and an old writer can drop it
+ *    at its next commit;
+ *  - define a bit in enum cpr_image_incompat for anything that an old reader must
+ *    not ignore;
+ *  - raise CPR_IMAGE_VERSION_MAJOR for any other change.
  *
  * A reader refuses a newer major version and any incompatible bit that it does
  * not know. It accepts every minor version of its own major version.
@@ -26,8 +26,8 @@
  *	slot_offset[1]   catalog slot 1                    slot_size
  *	data_offset      frames, CPR_IMAGE_FRAME_SIZE each, to the region's end
  *
- * A slot has min(1 + frames / 512, CPR_IMAGE_SLOT_NAME_FRAMES) frames for names,
- * and besides as many whole frames as an extent for every frame takes.
+ * A slot has min(1 + frames / 512, CPR_IMAGE_SLOT_NAME_FRAMES) frames for names, plus
+ * as many whole frames as hold one extent for each frame of the region.
  *
  * Frames are numbered from the region's start, so frame N lies at
  * N * CPR_IMAGE_FRAME_SIZE; the first data frame is
@@ -76,14 +76,14 @@ enum cpr_image_incompat {
  * @frame_shift: log2 of the frame size; CPR_IMAGE_FRAME_SHIFT
  * @incompat: enum cpr_image_incompat
  * @uuid: random identity of the region
- * @region_start: physical address of the region; a region that moved would
- *	betray every recorded DMA mapping, so it is refused
+ * @region_start: physical address of the region; an image at another address is
+ *	refused, because all recorded DMA mappings would be wrong
  * @region_size: bytes
  * @slot_offset: of the catalog slots, frame-aligned
  * @slot_size: bytes of one slot, a multiple of the frame size
  * @data_offset: of the first data frame
  * @format_time: seconds since the epoch
- * @label: operator's name of the region, NUL-padded
+ * @label: name that the operator gave the region, NUL-padded
  * @reserved: zero
  * @crc: CRC32C of the block up to this field
  */
@@ -108,7 +108,7 @@ struct cpr_image_super {
 /**
  * struct cpr_image_slot - header of a catalog slot
  * @magic: CPR_IMAGE_SLOT_MAGIC
- * @generation: of the commit; the valid slot with the higher one is current
+ * @generation: of the commit; the valid slot with the higher generation is current
  * @length: bytes of records that follow the header block
  * @nodes: number of CPR_IMAGE_REC_NODE records
  * @vms: number of CPR_IMAGE_REC_VM records
@@ -119,9 +119,9 @@ struct cpr_image_super {
  * @reserved: zero
  * @crc: CRC32C of the block up to this field
  *
- * The records begin one block after the header. A commit writes them into the
- * slot that is not current, makes them durable, and then writes this header:
- * until that is done the slot does not verify and the other one is current.
+ * The records begin one block after the header. A commit writes the records into the
+ * slot that is not current, makes them durable, and then writes the header. Until the
+ * header is written, the slot does not verify and the other slot is current.
  */
 struct cpr_image_slot {
 	__u8	magic[CPR_IMAGE_MAGIC_LEN];
@@ -187,7 +187,7 @@ struct cpr_image_extent {
 
 /**
  * enum cpr_image_node_flags - flags of a node record
- * @CPR_IMAGE_NODE_MEMORY: a VM's memory; frozen while the VM is pinned
+ * @CPR_IMAGE_NODE_MEMORY: memory of a VM; frozen while the VM is pinned
  */
 enum cpr_image_node_flags {
 	CPR_IMAGE_NODE_MEMORY	= 1,
@@ -241,8 +241,8 @@ struct cpr_image_node {
  * @CPR_IMAGE_VM_SEALED: QEMU has quit; memory and state belong together
  * @CPR_IMAGE_VM_RESTORING: a QEMU is loading the state; the guest has not run
  *
- * A VM that a new kernel finds RUNNING or SAVED is lost: its memory is there,
- * its state is not.
+ * A VM that a new kernel finds RUNNING or SAVED is lost: the image has its memory, but
+ * no state that fits the memory.
  */
 enum cpr_image_vm_state {
 	CPR_IMAGE_VM_RUNNING	= 1,
@@ -253,12 +253,12 @@ enum cpr_image_vm_state {
 
 /**
  * enum cpr_image_vm_flags - flags of a VM record
- * @CPR_IMAGE_VM_MANIFEST_DIGEST: @manifest_digest is there
- * @CPR_IMAGE_VM_RAM_DIGEST: @ram_digest is there
+ * @CPR_IMAGE_VM_MANIFEST_DIGEST: the record has @manifest_digest
+ * @CPR_IMAGE_VM_RAM_DIGEST: the record has @ram_digest
  * @CPR_IMAGE_VM_FLAGS_KNOWN: mask of the bits that this header defines
  *
- * A VM record with another flag is refused: it would promise something of the
- * VM that this reader cannot hold.
+ * A VM record with another flag is refused: the flag would promise something about
+ * the VM that this reader cannot keep.
  */
 enum cpr_image_vm_flags {
 	CPR_IMAGE_VM_MANIFEST_DIGEST	= 1,
@@ -273,16 +273,16 @@ enum cpr_image_vm_flags {
  * @state: enum cpr_image_vm_state
  * @since: when it entered @state
  * @pad: zero
- * @kernel: release of the kernel that ran when it did, NUL-padded
+ * @kernel: release of the kernel that ran then, NUL-padded
  * @manifest_digest: XXH3-128 of the bytes of its manifest.json
- * @ram_digest: of what is in its memory files, see image-format.md
+ * @ram_digest: of the content of its memory files, see image-format.md
  *
  * Digests are in XXH128's canonical byte order. Only a VM that is
- * CPR_IMAGE_VM_SEALED or CPR_IMAGE_VM_RESTORING has any. One that is not there
- * is all zeros, and one that is there is not.
+ * CPR_IMAGE_VM_SEALED or CPR_IMAGE_VM_RESTORING has digests. A digest without its flag
+ * is all zeros; a digest with its flag is not.
  *
- * VM records follow all node records. What a VM's devices can reach follows its
- * record: first all CPR_IMAGE_REC_DMA, then all CPR_IMAGE_REC_DEVICE.
+ * VM records follow all node records. The records of a VM's devices follow the record
+ * of the VM: first all CPR_IMAGE_REC_DMA, then all CPR_IMAGE_REC_DEVICE.
  */
 struct cpr_image_vm {
 	struct cpr_image_rec rec;
@@ -300,8 +300,8 @@ struct cpr_image_vm {
 #define CPR_IMAGE_GROUP_MAX	128u	/* devices of an IOMMU group */
 
 /**
- * enum cpr_image_dma_class - where an I/O virtual address leads
- * @CPR_IMAGE_DMA_REGION: memory of the region: the VM's
+ * enum cpr_image_dma_class - what an I/O virtual address leads to
+ * @CPR_IMAGE_DMA_REGION: memory in the region, which is the VM's
  * @CPR_IMAGE_DMA_MMIO: device memory; recorded only
  * @CPR_IMAGE_DMA_RAM: ordinary memory of the host, such as firmware images;
  *	recorded only
@@ -314,8 +314,8 @@ enum cpr_image_dma_class {
 
 /**
  * struct cpr_image_dma_extent - a run of I/O virtual addresses
- * @iova: first address
- * @phys: physical address that it leads to
+ * @iova: first I/O virtual address
+ * @phys: physical address that @iova leads to
  * @length: bytes
  * @class: enum cpr_image_dma_class
  * @pad: zero
@@ -333,13 +333,13 @@ struct cpr_image_dma_extent {
 /**
  * struct cpr_image_dma - what the devices of an IOMMU domain can reach
  * @rec: type CPR_IMAGE_REC_DMA, flags 0
- * @extents: how many follow
+ * @extents: entries in @extent
  * @pad: zero
  * @extent: in strictly ascending order of iova, not overlapping
  *
- * An extent of class CPR_IMAGE_DMA_REGION lies in the region's data frames, one
- * of another class outside of the region. Whether the frames are the VM's own
- * is for the reader to see before it lets a device reach them.
+ * An extent of class CPR_IMAGE_DMA_REGION is in the data frames of the region; an
+ * extent of another class is outside of the region. Before a reader lets a device
+ * reach frames, it must check that they belong to the VM.
  */
 struct cpr_image_dma {
 	struct cpr_image_rec rec;
@@ -373,20 +373,20 @@ enum cpr_image_device_flags {
 /**
  * struct cpr_image_device - a device that was passed through to a VM
  * @rec: type CPR_IMAGE_REC_DEVICE, flags enum cpr_image_device_flags
- * @address: where it was
- * @vendor: from configuration space, as the next four
- * @device: and vendor tell the model
- * @subsystem_vendor: of the board
- * @subsystem_device: of the board
+ * @address: address of the device
+ * @vendor: from configuration space
+ * @device: from configuration space
+ * @subsystem_vendor: from configuration space
+ * @subsystem_device: from configuration space
  * @class: class code << 8 | revision
- * @dma: number of the VM's struct cpr_image_dma that is the device's
- * @members: how many addresses follow
+ * @dma: number of the device's record among the VM's struct cpr_image_dma
+ * @members: entries in @member
  * @pad: zero
  * @serial: from the device serial number capability, or zero
- * @member: devices of its IOMMU group, itself among them, in no order
+ * @member: devices of its IOMMU group, including the device itself, in no order
  *
- * A VM has no device twice. Another VM may have the same one: when a VM is lost,
- * its device can be given away.
+ * A VM does not have a device twice. Another VM may have the same device: when a VM is
+ * lost, the operator can give its device to another VM.
  */
 struct cpr_image_device {
 	struct cpr_image_rec rec;

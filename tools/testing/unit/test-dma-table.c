@@ -129,7 +129,7 @@ TEST(a_table_that_cannot_grow)
 	CHECK_EQ(now.extents[15].length, 2 * PAGE);
 	/* No more than can be counted. */
 	now.nr = now.room = 1u << 31;
-	CHECK_EQ(grow(&now), -E2BIG);
+	CHECK_EQ(dma_table_grow(&now), -E2BIG);
 	now.nr = now.room = 16;
 }
 
