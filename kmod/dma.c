@@ -2,90 +2,67 @@
 /**
  * DOC: What the devices of a VM can reach
  *
- * Read from the IOMMU itself, not from what anyone says was mapped: VFIO's two
- * ways of mapping, and whatever comes, look alike. A snapshot is taken before a
- * VM is sealed and kept in the image; after it was restored under another
- * kernel, the same is read again and compared.
+ * A snapshot is read from the IOMMU itself, not from what a process says it has
+ * mapped, so mappings by VFIO's type 1 driver, by iommufd or by a later interface
+ * look alike. The snapshot is taken before a VM is sealed and is kept in the image.
+ * After the VM was restored under another kernel, the same is read again and
+ * compared with the snapshot.
  *
- * Locking: probing takes long and holds no lock; the VM's memory is frozen
- * meanwhile, and its state is looked at again before a snapshot is kept. A
- * snapshot is counted, and does not change but for who has its devices, which
- * is under cpr->lock, see hold.c.
+ * Locking: probing takes long and holds none of the module's locks. The VM's memory
+ * is frozen meanwhile, and the VM's state is checked again before a snapshot is kept.
  */
 #include <linux/iommu.h>
 #include <linux/netlink.h>
 #include <linux/pci.h>
 #include <linux/slab.h>
 
-#include "cpr_internal.h"
+#include "dma.h"
+#include "memory.h"
+#include "pci.h"
+#include "probe.h"
+#include "vfio.h"
+#include "vm.h"
 
-/* ---- a snapshot's life ---- */
-
-static void destroy(struct cpr_dma *dma)
-{
-	for (u32 i = 0; i < dma->nr_tables; i++)
-		cpr_dma_table_free(&dma->tables[i]);
-	for (u32 i = 0; i < dma->nr_devices; i++)
-		kvfree(dma->devices[i].members);
-	kvfree(dma->tables);
-	kvfree(dma->devices);
-	kfree(dma);
-}
+#define MAY_SNAPSHOT	(BIT(CPR_VM_STATE_RUNNING) | BIT(CPR_VM_STATE_SAVED))
+#define MAY_VERIFY	BIT(CPR_VM_STATE_RESTORING)
 
 /**
- * cpr_dma_put - let go of a snapshot
- * @dma: the snapshot, or NULL
+ * struct dma_job - a request that is being carried out
+ * @c: the region
+ * @ask: the request
+ * @memory: the VM's memory
+ * @extack: reason of a refusal
  */
-void cpr_dma_put(struct cpr_dma *dma)
+struct dma_job {
+	struct cpr *c;
+	const struct cpr_dma_request *ask;
+	struct cpr_memory memory;
+	struct netlink_ext_ack *extack;
+};
+
+/* @dma, if not NULL, gets the VM's snapshot, and a VM without one is refused. */
+static int dma_begin(struct dma_job *job, u32 states, struct cpr_dma **dma)
 {
-	if (dma && refcount_dec_and_test(&dma->refs))
-		destroy(dma);
+	struct cpr *c = job->c;
+	struct cpr_node *dir;
+	int err;
+
+	guard(cpr)(c);
+
+	dir = cpr_vm_in(c, job->ask->name, states, job->extack);
+	if (IS_ERR(dir))
+		return PTR_ERR(dir);
+	if (dma && !dir->vm->dma) {
+		NL_SET_ERR_MSG(job->extack, "the VM has no snapshot to compare with");
+		return -ENODATA;
+	}
+	err = cpr_memory_get(c, dir, &job->memory);
+	if (!err && dma)
+		*dma = cpr_dma_get(dir->vm->dma);
+	return err;
 }
 
-DEFINE_FREE(cpr_dma, struct cpr_dma *, cpr_dma_put(_T))
-
-/**
- * cpr_dma_new - an empty snapshot
- * @tables: how many there can be
- * @devices: how many there can be
- *
- * Return: the snapshot, or NULL without memory.
- */
-struct cpr_dma *cpr_dma_new(u32 tables, u32 devices)
-{
-	struct cpr_dma *dma = kzalloc(sizeof(*dma), GFP_KERNEL);
-
-	if (!dma)
-		return NULL;
-	refcount_set(&dma->refs, 1);
-	dma->tables = kvcalloc(tables, sizeof(*dma->tables), GFP_KERNEL);
-	dma->devices = kvcalloc(devices, sizeof(*dma->devices), GFP_KERNEL);
-	if (dma->tables && dma->devices)
-		return dma;
-	cpr_dma_put(dma);
-	return NULL;
-}
-
-/**
- * cpr_dma_catalog_size - bytes that a snapshot takes in the catalog
- * @dma: the snapshot, or NULL
- */
-u64 cpr_dma_catalog_size(const struct cpr_dma *dma)
-{
-	u64 bytes = 0;
-
-	if (!dma)
-		return 0;
-	for (u32 i = 0; i < dma->nr_tables; i++)
-		bytes += cpr_catalog_dma_size(dma->tables[i].nr);
-	for (u32 i = 0; i < dma->nr_devices; i++)
-		bytes += cpr_catalog_device_size(dma->devices[i].id.members);
-	return bytes;
-}
-
-/* ---- snapshot ---- */
-
-static struct pci_dev *find_pci(const char *address, struct netlink_ext_ack *extack)
+static struct pci_dev *dma_find_pci(const char *address, struct netlink_ext_ack *extack)
 {
 	struct device *dev = bus_find_device_by_name(&pci_bus_type, NULL, address);
 
@@ -95,14 +72,39 @@ static struct pci_dev *find_pci(const char *address, struct netlink_ext_ack *ext
 	return NULL;
 }
 
-static int add_group(struct cpr_device *d, struct device *dev, struct netlink_ext_ack *extack)
+/* The gap has the number of the file, so look up its name. */
+static int dma_refuse_gap(struct dma_job *job, const char *address, const struct cpr_gap *gap)
+{
+	const struct cpr_node *dir, *node = NULL;
+	struct cpr *c = job->c;
+	u32 file = 0;
+
+	guard(cpr)(c);
+
+	dir = cpr_vm_find(c, job->ask->name, NULL);
+	if (!IS_ERR(dir))
+		cpr_for_each_child(node, dir)
+			if (file++ == gap->file)
+				break;
+	NL_SET_ERR_MSG_FMT(job->extack, "%s misses %llu KiB at %#llx of %.*s", address,
+			   gap->length >> 10, gap->offset,
+			   node ? min_t(int, node->name_len, 23) : 1,
+			   node ? node->name : "?");
+	return -ENXIO;
+}
+
+/* ---- snapshot ---- */
+
+static int dma_add_group(struct cpr_device *d, struct device *dev,
+			 struct netlink_ext_ack *extack)
 {
 	struct iommu_group *group = iommu_group_get(dev);
-	struct cpr_pci *members = group ? cpr_group_members(group, &d->id.members) :
-					  ERR_PTR(-ENODEV);
+	struct cpr_pci *members = ERR_PTR(-ENODEV);
 
-	if (group)
+	if (group) {
+		members = cpr_pci_group_members(group, &d->id.members);
 		iommu_group_put(group);
+	}
 	if (IS_ERR(members)) {
 		NL_SET_ERR_MSG_FMT(extack, "the IOMMU group of %s cannot be recorded",
 				   dev_name(dev));
@@ -121,44 +123,14 @@ static int add_group(struct cpr_device *d, struct device *dev, struct netlink_ex
 	return -EAGAIN;
 }
 
-static const char *file_name(const struct cpr_node *dir, u32 file, char *buf, size_t len)
-{
-	struct rb_node *rb = rb_first(&dir->children);
-
-	while (rb && file--)
-		rb = rb_next(rb);
-	if (rb) {
-		const struct cpr_node *node = rb_entry(rb, struct cpr_node, rb);
-
-		snprintf(buf, len, "%.*s", node->name_len, node->name);
-	}
-	return buf;
-}
-
-static int refuse_gap(struct cpr *c, const struct cpr_dma_request *ask, const char *address,
-		      const struct cpr_gap *gap, struct netlink_ext_ack *extack)
-{
-	char name[24] = "?";
-	struct cpr_node *dir;
-
-	guard(cpr)(c);
-
-	dir = cpr_vm_find(c, ask->name);
-	if (dir)
-		file_name(dir, gap->file, name, sizeof(name));
-	NL_SET_ERR_MSG_FMT(extack, "%s misses %llu KiB at %#llx of %s", address,
-			   gap->length >> 10, gap->offset, name);
-	return -ENXIO;
-}
-
-/* The next kernel refuses an image in which a VM has a device twice. */
-static int check_first(const struct cpr_dma *dma, const struct cpr_pci *at,
-		       struct netlink_ext_ack *extack)
+/* The next kernel refuses an image in which a VM has the same device twice. */
+static int dma_check_first(const struct cpr_dma *dma, const struct cpr_pci *at,
+			   struct netlink_ext_ack *extack)
 {
 	char name[CPR_DEVICE_ADDRESS_MAX + 1];
 
 	for (u32 i = 0; i < dma->nr_devices; i++) {
-		if (!cpr_pci_among(at, &dma->devices[i].id.address, 1))
+		if (!cpr_pci_same(at, &dma->devices[i].id.address))
 			continue;
 		cpr_pci_name(at, name);
 		NL_SET_ERR_MSG_FMT(extack, "%s is named twice", name);
@@ -167,54 +139,49 @@ static int check_first(const struct cpr_dma *dma, const struct cpr_pci *at,
 	return 0;
 }
 
-static int read_table(struct cpr *c, const struct cpr_dma_request *ask, const char *address,
-		      struct iommu_domain *domain, const struct cpr_memory *m,
-		      struct cpr_dma_table *table, struct netlink_ext_ack *extack)
+static int dma_read_table(struct dma_job *job, const char *address,
+			  struct iommu_domain *domain, struct cpr_dma_table *table)
 {
+	const struct cpr_dma_owner *owner = &job->memory.owner;
 	const struct cpr_dma_extent *foreign;
 	struct cpr_gap gap;
-	int err = cpr_probe(domain, m, ask->full, table, &gap);
+	int err = cpr_probe(domain, &job->memory, job->ask->full, table, &gap);
 
 	if (err) {
-		NL_SET_ERR_MSG_FMT(extack, "the mappings of %s could not be read", address);
+		NL_SET_ERR_MSG_FMT(job->extack, "the mappings of %s could not be read", address);
 		return err;
 	}
-	foreign = cpr_dma_table_foreign(table, &m->owner);
+	foreign = cpr_dma_table_foreign(table, owner);
 	if (foreign) {
-		NL_SET_ERR_MSG_FMT(extack, "%s reaches memory that is not the VM's, at iova %#llx",
+		NL_SET_ERR_MSG_FMT(job->extack, "%s reaches memory that is not the VM's, at iova %#llx",
 				   address, foreign->iova);
 		return -EPERM;
 	}
 	if (gap.length)
-		return refuse_gap(c, ask, address, &gap, extack);
-	if (cpr_dma_table_fits(table, &m->owner))
+		return dma_refuse_gap(job, address, &gap);
+	if (cpr_dma_table_fits(table, owner))
 		return 0;
-	NL_SET_ERR_MSG_FMT(extack, "%s has more mappings than the VM's memory can need",
+	NL_SET_ERR_MSG_FMT(job->extack, "%s has more mappings than the VM's memory can need",
 			   address);
 	return -E2BIG;
 }
 
-/* The table of the device's domain, which it may share with an earlier one. */
-static int add_table(struct cpr *c, const struct cpr_dma_request *ask, const char *address,
-		     struct iommu_domain *domain, const struct cpr_memory *m,
-		     struct iommu_domain **domains, struct cpr_dma *dma, u32 *table,
-		     struct netlink_ext_ack *extack)
+/* Devices that share a domain share a table. */
+static int dma_add_table(struct dma_job *job, const char *address,
+			 struct iommu_domain *domain, struct iommu_domain **domains,
+			 struct cpr_dma *dma, u32 *table)
 {
-	*table = 0;
-	while (*table < dma->nr_tables && domains[*table] != domain)
-		++*table;
-	if (*table < dma->nr_tables)
-		return 0;
+	for (*table = 0; *table < dma->nr_tables; ++*table)
+		if (domains[*table] == domain)
+			return 0;
 	domains[dma->nr_tables++] = domain;
-	return read_table(c, ask, address, domain, m, &dma->tables[*table], extack);
+	return dma_read_table(job, address, domain, &dma->tables[*table]);
 }
 
-static int snapshot_device(struct cpr *c, const struct cpr_dma_request *ask,
-			   const char *address, const struct cpr_memory *m,
-			   struct iommu_domain **domains, struct cpr_dma *dma,
-			   struct netlink_ext_ack *extack)
+static int dma_add_device(struct dma_job *job, const char *address,
+			  struct iommu_domain **domains, struct cpr_dma *dma)
 {
-	struct pci_dev *pdev __free(pci_dev_put) = find_pci(address, extack);
+	struct pci_dev *pdev __free(pci_dev_put) = dma_find_pci(address, job->extack);
 	struct cpr_device *d = &dma->devices[dma->nr_devices];
 	struct cpr_vfio v;
 	int err;
@@ -222,26 +189,25 @@ static int snapshot_device(struct cpr *c, const struct cpr_dma_request *ask,
 	if (!pdev)
 		return -ENODEV;
 	cpr_pci_identify(pdev, &d->id);
-	err = check_first(dma, &d->id.address, extack);
+	err = dma_check_first(dma, &d->id.address, job->extack);
 	if (err)
 		return err;
-	/* From here on it is freed with the snapshot. */
+	/* From here on the device is freed with the snapshot. */
 	dma->nr_devices++;
-	err = add_group(d, &pdev->dev, extack);
+	err = dma_add_group(d, &pdev->dev, job->extack);
 	if (err)
 		return err;
-	err = cpr_vfio_get(&pdev->dev, ask, &v, extack);
+	err = cpr_vfio_get(&pdev->dev, job->ask->files, job->ask->nr_files, &v, job->extack);
 	if (err)
 		return err;
-	err = add_table(c, ask, address, v.domain, m, domains, dma, &d->id.dma, extack);
+	err = dma_add_table(job, address, v.domain, domains, dma, &d->id.dma);
 	cpr_vfio_put(&v);
 	return err;
 }
 
-static struct cpr_dma *read_devices(struct cpr *c, const struct cpr_dma_request *ask,
-				    const struct cpr_memory *m,
-				    struct netlink_ext_ack *extack)
+static struct cpr_dma *dma_read_devices(struct dma_job *job)
 {
+	const struct cpr_dma_request *ask = job->ask;
 	struct cpr_dma *dma __free(cpr_dma) = cpr_dma_new(ask->nr_devices, ask->nr_devices);
 	struct iommu_domain **domains __free(kvfree) =
 		kvcalloc(ask->nr_devices, sizeof(struct iommu_domain *), GFP_KERNEL);
@@ -249,7 +215,7 @@ static struct cpr_dma *read_devices(struct cpr *c, const struct cpr_dma_request 
 	if (!dma || !domains)
 		return ERR_PTR(-ENOMEM);
 	for (u32 i = 0; i < ask->nr_devices; i++) {
-		int err = snapshot_device(c, ask, ask->devices[i], m, domains, dma, extack);
+		int err = dma_add_device(job, ask->devices[i], domains, dma);
 
 		if (err)
 			return ERR_PTR(err);
@@ -257,61 +223,34 @@ static struct cpr_dma *read_devices(struct cpr *c, const struct cpr_dma_request 
 	return_ptr(dma);
 }
 
-/* Begins a request: the VM's memory, if its state allows to look at it. */
-static int begin(struct cpr *c, const char *name, u32 states, struct cpr_memory *m,
-		 struct cpr_dma **dma, struct netlink_ext_ack *extack)
+static int dma_keep(struct dma_job *job, struct cpr_dma *dma)
 {
 	struct cpr_node *dir;
-	int err;
 
-	guard(cpr)(c);
+	guard(cpr)(job->c);
 
-	dir = cpr_vm_in(c, name, states, extack);
+	dir = cpr_vm_in(job->c, job->ask->name, MAY_SNAPSHOT, job->extack);
 	if (IS_ERR(dir))
 		return PTR_ERR(dir);
-	if (dma && !dir->vm->dma) {
-		NL_SET_ERR_MSG(extack, "the VM has no snapshot to compare with");
-		return -ENODATA;
-	}
-	err = cpr_memory_get(c, dir, m);
-	if (!err && dma) {
-		*dma = dir->vm->dma;
-		refcount_inc(&(*dma)->refs);
-	}
-	return err;
-}
-
-#define MAY_SNAPSHOT	(BIT(CPR_VM_STATE_RUNNING) | BIT(CPR_VM_STATE_SAVED))
-#define MAY_VERIFY	BIT(CPR_VM_STATE_RESTORING)
-
-/* Keeps the snapshot, or what was before. */
-static int keep(struct cpr *c, const char *name, struct cpr_dma *dma,
-		struct netlink_ext_ack *extack)
-{
-	struct cpr_node *dir;
-
-	guard(cpr)(c);
-
-	dir = cpr_vm_in(c, name, MAY_SNAPSHOT, extack);
-	return IS_ERR(dir) ? PTR_ERR(dir) : cpr_vm_set_dma(c, dir, dma, extack);
+	return cpr_vm_set_dma(job->c, dir, dma, job->extack);
 }
 
 /**
  * cpr_dma_snapshot - record what devices of a VM can reach
  * @c: the region
- * @ask: the VM, its devices, and files that keep them open
- * @report: filled in: what was found
+ * @ask: the VM, its devices, and files that show that the caller has them
+ * @report: filled in
  * @extack: reason of a refusal
  *
- * Return: 0; -ENOENT, -EBUSY for a VM that is not there or not running; -ENODEV,
- * -EOPNOTSUPP, -EPERM, -EINVAL for a device; -ENXIO if memory of the VM is not
- * reached, -E2BIG if there is more than may be recorded; -ENOSPC, -ENOMEM,
- * -EINTR. Then the snapshot is what it was.
+ * Return: 0; -ENOENT or -EBUSY if the VM does not exist or is not running; -ENODEV,
+ * -EOPNOTSUPP, -EPERM, -EINVAL for a device; -ENXIO if a device does not reach all
+ * of the VM's memory, -E2BIG if there is more than can be recorded; -ENOSPC, -ENOMEM,
+ * -EINTR. On an error the VM keeps its old snapshot.
  */
 int cpr_dma_snapshot(struct cpr *c, const struct cpr_dma_request *ask,
 		     struct cpr_dma_report *report, struct netlink_ext_ack *extack)
 {
-	struct cpr_memory m;
+	struct dma_job job = { .c = c, .ask = ask, .extack = extack };
 	struct cpr_dma *dma;
 	int err;
 
@@ -319,21 +258,21 @@ int cpr_dma_snapshot(struct cpr *c, const struct cpr_dma_request *ask,
 		NL_SET_ERR_MSG_FMT(extack, "a VM can have %u devices", CPR_IMAGE_DEVICES_MAX);
 		return -E2BIG;
 	}
-	err = begin(c, ask->name, MAY_SNAPSHOT, &m, NULL, extack);
+	err = dma_begin(&job, MAY_SNAPSHOT, NULL);
 	if (err)
 		return err;
-	dma = read_devices(c, ask, &m, extack);
-	cpr_memory_free(&m);
+	dma = dma_read_devices(&job);
+	cpr_memory_free(&job.memory);
 	if (IS_ERR(dma))
 		return PTR_ERR(dma);
 	cpr_dma_sum(dma, report);
-	err = keep(c, ask->name, dma, extack);
+	err = dma_keep(&job, dma);
 	cpr_dma_put(dma);
 	return err;
 }
 
 /**
- * cpr_dma_sum - how much the devices of a snapshot can reach
+ * cpr_dma_sum - add up what the devices of a snapshot can reach
  * @dma: the snapshot
  * @report: filled in, without differences
  */
@@ -352,14 +291,14 @@ void cpr_dma_sum(const struct cpr_dma *dma, struct cpr_dma_report *report)
 
 /* ---- verify ---- */
 
-struct compare {
+struct dma_compare {
 	struct cpr_dma_report *report;
 	struct cpr_pci device;
 };
 
-static void note_difference(void *data, const struct cpr_dma_diff *diff)
+static void dma_note_difference(void *data, const struct cpr_dma_diff *diff)
 {
-	struct compare *cmp = data;
+	struct dma_compare *cmp = data;
 	struct cpr_dma_report *r = cmp->report;
 
 	if (r->differences < ARRAY_SIZE(r->first)) {
@@ -369,45 +308,43 @@ static void note_difference(void *data, const struct cpr_dma_diff *diff)
 	r->differences++;
 }
 
-static int compare(struct cpr *c, const struct cpr_dma_request *ask, const char *address,
-		   struct iommu_domain *domain, const struct cpr_dma_table *before,
-		   const struct cpr_memory *m, struct compare *cmp,
-		   struct netlink_ext_ack *extack)
+static int dma_compare_table(struct dma_job *job, const char *address,
+			     struct iommu_domain *domain,
+			     const struct cpr_dma_table *before, struct dma_compare *cmp)
 {
 	struct cpr_dma_table now = { 0 };
 	struct cpr_gap gap;
 	u32 differences = 0;
-	int err = cpr_probe(domain, m, ask->full, &now, &gap);
+	int err = cpr_probe(domain, &job->memory, job->ask->full, &now, &gap);
 
-	if (!err)
-		differences = cpr_dma_compare(before, &now, &m->owner, note_difference, cmp);
+	if (err)
+		NL_SET_ERR_MSG_FMT(job->extack, "the mappings of %s could not be read", address);
 	else
-		NL_SET_ERR_MSG_FMT(extack, "the mappings of %s could not be read", address);
+		differences = cpr_dma_compare(before, &now, &job->memory.owner,
+					      dma_note_difference, cmp);
 	cpr_dma_table_free(&now);
-	/* The image may know of no mapping where there should be one. */
+	/* A forged image may lack the mapping as well, so that no difference shows. */
 	if (!err && !differences && gap.length)
-		err = refuse_gap(c, ask, address, &gap, extack);
+		err = dma_refuse_gap(job, address, &gap);
 	return err;
 }
 
-static int verify_device(struct cpr *c, const struct cpr_dma_request *ask,
-			 const struct cpr_dma *dma, const struct cpr_device *d,
-			 const struct cpr_memory *m, struct cpr_dma_report *report,
-			 struct netlink_ext_ack *extack)
+static int dma_verify_device(struct dma_job *job, const struct cpr_dma *dma,
+			     const struct cpr_device *d, struct cpr_dma_report *report)
 {
-	struct compare cmp = { .report = report, .device = d->id.address };
+	struct dma_compare cmp = { .report = report, .device = d->id.address };
 	char address[CPR_DEVICE_ADDRESS_MAX + 1];
 	struct cpr_vfio v;
 	int err;
 
 	cpr_pci_name(&d->id.address, address);
-	struct pci_dev *pdev __free(pci_dev_put) = find_pci(address, extack);
+	struct pci_dev *pdev __free(pci_dev_put) = dma_find_pci(address, job->extack);
 	if (!pdev)
 		return -ENODEV;
-	err = cpr_vfio_get(&pdev->dev, ask, &v, extack);
+	err = cpr_vfio_get(&pdev->dev, job->ask->files, job->ask->nr_files, &v, job->extack);
 	if (err)
 		return err;
-	err = compare(c, ask, address, v.domain, &dma->tables[d->id.dma], m, &cmp, extack);
+	err = dma_compare_table(job, address, v.domain, &dma->tables[d->id.dma], &cmp);
 	cpr_vfio_put(&v);
 	return err;
 }
@@ -415,28 +352,28 @@ static int verify_device(struct cpr *c, const struct cpr_dma_request *ask,
 /**
  * cpr_dma_verify - compare what devices of a VM can reach with its snapshot
  * @c: the region
- * @ask: the VM, and files that keep its devices open
- * @report: filled in; differences are no error
+ * @ask: the VM, and files that show that the caller has its devices
+ * @report: filled in; differences are not an error
  * @extack: reason of a refusal
  *
- * Return: 0; -ENOENT, -EBUSY for a VM that is not there or not restoring;
+ * Return: 0; -ENOENT or -EBUSY if the VM does not exist or is not being restored;
  * -ENODATA if it has no snapshot; -ENODEV, -EOPNOTSUPP, -EPERM, -EINVAL for a
- * device; -ENXIO if memory of the VM is reached neither now nor in the snapshot;
- * -ENOMEM, -EINTR.
+ * device; -ENXIO if a device reaches a part of the VM's memory neither now nor in
+ * the snapshot; -ENOMEM, -EINTR.
  */
 int cpr_dma_verify(struct cpr *c, const struct cpr_dma_request *ask,
 		   struct cpr_dma_report *report, struct netlink_ext_ack *extack)
 {
-	struct cpr_memory m;
+	struct dma_job job = { .c = c, .ask = ask, .extack = extack };
 	struct cpr_dma *dma;
-	int err = begin(c, ask->name, MAY_VERIFY, &m, &dma, extack);
+	int err = dma_begin(&job, MAY_VERIFY, &dma);
 
 	if (err)
 		return err;
 	cpr_dma_sum(dma, report);
 	for (u32 i = 0; i < dma->nr_devices && !err; i++)
-		err = verify_device(c, ask, dma, &dma->devices[i], &m, report, extack);
-	cpr_memory_free(&m);
+		err = dma_verify_device(&job, dma, &dma->devices[i], report);
+	cpr_memory_free(&job.memory);
 	cpr_dma_put(dma);
 	return err;
 }

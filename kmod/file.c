@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /**
- * DOC: Files, without mapping them
+ * DOC: File operations other than mapping
  *
- * read, write, seek, truncate, fallocate. Data is copied straight to and from
- * the frames: there is no page cache, so fsync has only the catalog to commit.
- * What a file does not have frames for reads as zeros. Bytes of a frame that
- * lie beyond the end of the file are zero, but for those of the last page,
- * which a mapping can write to; they are zeroed when the file grows.
+ * read, write, seek, truncate, fallocate. Data is copied directly to and from the
+ * frames: there is no page cache, so fsync only commits the catalog. Holes read as
+ * zeros. The bytes of a frame beyond the end of the file are zero, except in the last
+ * page, which a mapping can write to; those bytes are zeroed when the file grows.
  *
- * A write that finds no room fails whole, before its first byte.
+ * A write that finds too few frames fails as a whole, before its first byte.
  *
- * Locking: the inode lock, for shared to read; the invalidate lock for writing
- * where frames leave the file, against faults. Order as in space.c.
+ * Locking: the inode lock, shared for reading; the invalidate lock exclusively where
+ * frames leave the file, against page faults. The order is that of space.c.
  */
 #include <linux/fs.h>
 #include <linux/falloc.h>
@@ -20,37 +19,41 @@
 #include <linux/splice.h>
 #include <linux/uio.h>
 
-#include "cpr_internal.h"
+#include "file.h"
+#include "mapping.h"
+#include "space.h"
+#include "store.h"
+#include "vm.h"
 
 #define FRAME_MASK	((loff_t)CPR_IMAGE_FRAME_SIZE - 1)
 
-static u32 frame_of(loff_t pos)
+static u32 file_frame_of(loff_t pos)
 {
 	return pos >> CPR_IMAGE_FRAME_SHIFT;
 }
 
 /* Bytes from @pos to the end of its frame, but not past @end. */
-static size_t within_frame(loff_t pos, loff_t end)
+static size_t file_within_frame(loff_t pos, loff_t end)
 {
 	return min(end - pos, (loff_t)CPR_IMAGE_FRAME_SIZE - (pos & FRAME_MASK));
 }
 
-/* Where a byte lies, or NULL in a hole. */
-static void *address_of(struct inode *inode, loff_t pos)
+/* The address of a byte, or NULL in a hole. */
+static void *file_address(struct inode *inode, loff_t pos)
 {
-	void *entry = xa_load(&cpr_node(inode)->frames, frame_of(pos));
+	void *entry = xa_load(&inode_node(inode)->frames, file_frame_of(pos));
 
 	if (!entry)
 		return NULL;
-	return cpr_frame_address(inode_cpr(inode), xa_to_value(entry)) +
+	return cpr_region_address(&inode_cpr(inode)->region, xa_to_value(entry)) +
 	       (pos & FRAME_MASK);
 }
 
-static void zero_range(struct inode *inode, loff_t pos, loff_t end)
+static void file_zero_range(struct inode *inode, loff_t pos, loff_t end)
 {
 	while (pos < end) {
-		size_t len = within_frame(pos, end);
-		void *at = address_of(inode, pos);
+		size_t len = file_within_frame(pos, end);
+		void *at = file_address(inode, pos);
 
 		if (at)
 			memset(at, 0, len);
@@ -58,39 +61,39 @@ static void zero_range(struct inode *inode, loff_t pos, loff_t end)
 	}
 }
 
-static int fill_range(struct inode *inode, loff_t pos, loff_t end)
+static int file_fill(struct inode *inode, loff_t pos, loff_t end)
 {
-	u32 first = frame_of(pos);
+	u32 first = file_frame_of(pos);
 
-	return cpr_space_fill(inode_cpr(inode), cpr_node(inode), first,
-			      frame_of(end - 1) - first + 1);
+	return cpr_store_fill(inode_cpr(inode), inode_node(inode), first,
+			      file_frame_of(end - 1) - first + 1);
 }
 
-static int may(struct inode *inode, enum cpr_act act)
+static int file_may(struct inode *inode, enum cpr_act act)
 {
 	guard(cpr)(inode_cpr(inode));
 
-	return cpr_vm_may(cpr_node(inode), act);
+	return cpr_vm_may(inode_node(inode), act);
 }
 
-static void grow(struct inode *inode, loff_t size)
+static void file_grow(struct inode *inode, loff_t size)
 {
 	loff_t old = i_size_read(inode);
 
-	zero_range(inode, old, min(round_up(old, PAGE_SIZE), size));
+	file_zero_range(inode, old, min(round_up(old, PAGE_SIZE), size));
 	i_size_write(inode, size);
 }
 
-static void shrink(struct inode *inode, loff_t size)
+static void file_shrink(struct inode *inode, loff_t size)
 {
 	struct cpr *c = inode_cpr(inode);
 
 	filemap_invalidate_lock(inode->i_mapping);
 	i_size_write(inode, size);
-	cpr_mapping_unmap(c, cpr_node(inode), round_up(size, PAGE_SIZE), 0, true);
-	zero_range(inode, size, round_up(size, (loff_t)CPR_IMAGE_FRAME_SIZE));
-	cpr_space_drop(c, cpr_node(inode),
-		       frame_of(size + CPR_IMAGE_FRAME_SIZE - 1), U32_MAX);
+	cpr_mapping_unmap(inode_node(inode), round_up(size, PAGE_SIZE), 0, true);
+	file_zero_range(inode, size, round_up(size, (loff_t)CPR_IMAGE_FRAME_SIZE));
+	cpr_space_drop(c, inode_node(inode),
+		       file_frame_of(size + CPR_IMAGE_FRAME_SIZE - 1), U32_MAX);
 	filemap_invalidate_unlock(inode->i_mapping);
 }
 
@@ -108,15 +111,15 @@ int cpr_file_resize(struct inode *inode, loff_t size)
 	if (err)
 		return err;
 	if (size > i_size_read(inode))
-		grow(inode, size);
+		file_grow(inode, size);
 	else
-		shrink(inode, size);
+		file_shrink(inode, size);
 	inode_set_mtime_to_ts(inode, inode_set_ctime_current(inode));
 	mark_inode_dirty(inode);
 	return 0;
 }
 
-static ssize_t cpr_read_iter(struct kiocb *iocb, struct iov_iter *to)
+static ssize_t file_read_iter(struct kiocb *iocb, struct iov_iter *to)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
 	loff_t begin = iocb->ki_pos, end;
@@ -125,8 +128,8 @@ static ssize_t cpr_read_iter(struct kiocb *iocb, struct iov_iter *to)
 	inode_lock_shared(inode);
 	end = min(begin + (loff_t)iov_iter_count(to), i_size_read(inode));
 	while (iocb->ki_pos < end && !fault) {
-		size_t len = within_frame(iocb->ki_pos, end);
-		void *at = address_of(inode, iocb->ki_pos);
+		size_t len = file_within_frame(iocb->ki_pos, end);
+		void *at = file_address(inode, iocb->ki_pos);
 		size_t done = at ? copy_to_iter(at, len, to) : iov_iter_zero(len, to);
 
 		iocb->ki_pos += done;
@@ -137,7 +140,7 @@ static ssize_t cpr_read_iter(struct kiocb *iocb, struct iov_iter *to)
 	return iocb->ki_pos == begin && fault ? -EFAULT : iocb->ki_pos - begin;
 }
 
-static ssize_t write_locked(struct kiocb *iocb, struct iov_iter *from)
+static ssize_t file_write_locked(struct kiocb *iocb, struct iov_iter *from)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
 	loff_t begin, end;
@@ -149,21 +152,21 @@ static ssize_t write_locked(struct kiocb *iocb, struct iov_iter *from)
 		return n;
 	begin = iocb->ki_pos;
 	end = begin + n;
-	err = end > i_size_read(inode) ? may(inode, CPR_ACT_RESIZE) : 0;
+	err = end > i_size_read(inode) ? file_may(inode, CPR_ACT_RESIZE) : 0;
 	if (!err)
 		err = file_remove_privs(iocb->ki_filp);
 	if (!err)
-		err = fill_range(inode, begin, end);
+		err = file_fill(inode, begin, end);
 	if (!err)
 		err = file_update_time(iocb->ki_filp);
 	if (err)
 		return err;
-	/* What lies between the old end and the new data reads as zeros. */
+	/* The bytes between the old end and the new data read as zeros. */
 	if (begin > i_size_read(inode))
-		grow(inode, begin);
+		file_grow(inode, begin);
 	while (iocb->ki_pos < end) {
-		size_t len = within_frame(iocb->ki_pos, end);
-		size_t done = copy_from_iter(address_of(inode, iocb->ki_pos), len, from);
+		size_t len = file_within_frame(iocb->ki_pos, end);
+		size_t done = copy_from_iter(file_address(inode, iocb->ki_pos), len, from);
 
 		iocb->ki_pos += done;
 		if (done < len)
@@ -176,36 +179,36 @@ static ssize_t write_locked(struct kiocb *iocb, struct iov_iter *from)
 	return iocb->ki_pos > begin ? iocb->ki_pos - begin : -EFAULT;
 }
 
-static ssize_t cpr_write_iter(struct kiocb *iocb, struct iov_iter *from)
+static ssize_t file_write_iter(struct kiocb *iocb, struct iov_iter *from)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
 	ssize_t n;
 
 	inode_lock(inode);
-	n = write_locked(iocb, from);
+	n = file_write_locked(iocb, from);
 	inode_unlock(inode);
 	return n > 0 ? generic_write_sync(iocb, n) : n;
 }
 
-/* A frame that is there counts as data, one that is not as a hole. */
-static loff_t seek_data(struct inode *inode, loff_t pos, loff_t size)
+/* Every frame of the file counts as data, whatever is in it. */
+static loff_t file_seek_data(struct inode *inode, loff_t pos, loff_t size)
 {
-	unsigned long i = frame_of(pos);
+	unsigned long i = file_frame_of(pos);
 
-	if (!xa_find(&cpr_node(inode)->frames, &i, U32_MAX, XA_PRESENT))
+	if (!xa_find(&inode_node(inode)->frames, &i, U32_MAX, XA_PRESENT))
 		return -ENXIO;
 	pos = max(pos, (loff_t)i << CPR_IMAGE_FRAME_SHIFT);
 	return pos < size ? pos : -ENXIO;
 }
 
-static loff_t seek_hole(struct inode *inode, loff_t pos, loff_t size)
+static loff_t file_seek_hole(struct inode *inode, loff_t pos, loff_t size)
 {
-	while (pos < size && address_of(inode, pos))
-		pos += within_frame(pos, LLONG_MAX);
+	while (pos < size && file_address(inode, pos))
+		pos += file_within_frame(pos, LLONG_MAX);
 	return min(pos, size);
 }
 
-static loff_t cpr_llseek(struct file *file, loff_t offset, int whence)
+static loff_t file_llseek(struct file *file, loff_t offset, int whence)
 {
 	struct inode *inode = file_inode(file);
 	loff_t size;
@@ -217,47 +220,51 @@ static loff_t cpr_llseek(struct file *file, loff_t offset, int whence)
 	if (offset < 0 || offset >= size)
 		offset = -ENXIO;
 	else if (whence == SEEK_DATA)
-		offset = seek_data(inode, offset, size);
+		offset = file_seek_data(inode, offset, size);
 	else
-		offset = seek_hole(inode, offset, size);
+		offset = file_seek_hole(inode, offset, size);
 	inode_unlock_shared(inode);
 	return offset < 0 ? offset : vfs_setpos(file, offset, inode->i_sb->s_maxbytes);
 }
 
-static int allocate(struct inode *inode, int mode, loff_t start, loff_t end)
+static int file_allocate(struct inode *inode, int mode, loff_t start, loff_t end)
 {
 	bool larger = !(mode & FALLOC_FL_KEEP_SIZE) && end > i_size_read(inode);
 	int err = larger ? inode_newsize_ok(inode, end) : 0;
 
 	if (!err && larger)
-		err = may(inode, CPR_ACT_RESIZE);
+		err = file_may(inode, CPR_ACT_RESIZE);
 	if (!err)
-		err = fill_range(inode, start, end);
+		err = file_fill(inode, start, end);
 	if (!err && larger)
-		grow(inode, end);
+		file_grow(inode, end);
 	return err;
 }
 
-static int punch(struct inode *inode, loff_t start, loff_t end)
+/* Punching a hole takes memory from a VM, so it needs the same permission as a resize. */
+static int file_punch(struct inode *inode, loff_t start, loff_t end)
 {
 	loff_t first = round_up(start, (loff_t)CPR_IMAGE_FRAME_SIZE);
 	loff_t last = round_down(end, (loff_t)CPR_IMAGE_FRAME_SIZE);
 	struct cpr *c = inode_cpr(inode);
+	int err = file_may(inode, CPR_ACT_RESIZE);
 
+	if (err)
+		return err;
 	if (first >= last) {
-		zero_range(inode, start, end);
+		file_zero_range(inode, start, end);
 		return 0;
 	}
-	zero_range(inode, start, first);
-	zero_range(inode, last, end);
+	file_zero_range(inode, start, first);
+	file_zero_range(inode, last, end);
 	filemap_invalidate_lock(inode->i_mapping);
-	cpr_mapping_unmap(c, cpr_node(inode), first, last - first, false);
-	cpr_space_drop(c, cpr_node(inode), frame_of(first), frame_of(last) - 1);
+	cpr_mapping_unmap(inode_node(inode), first, last - first, false);
+	cpr_space_drop(c, inode_node(inode), file_frame_of(first), file_frame_of(last) - 1);
 	filemap_invalidate_unlock(inode->i_mapping);
 	return 0;
 }
 
-static long cpr_fallocate(struct file *file, int mode, loff_t start, loff_t len)
+static long file_fallocate(struct file *file, int mode, loff_t start, loff_t len)
 {
 	struct inode *inode = file_inode(file);
 	int err = 0;
@@ -266,10 +273,9 @@ static long cpr_fallocate(struct file *file, int mode, loff_t start, loff_t len)
 		return -EOPNOTSUPP;
 	inode_lock(inode);
 	if (mode & FALLOC_FL_PUNCH_HOLE)
-		/* To take memory from a VM changes its size, in effect. */
-		err = may(inode, CPR_ACT_RESIZE) ?: punch(inode, start, start + len);
+		err = file_punch(inode, start, start + len);
 	else
-		err = allocate(inode, mode, start, start + len);
+		err = file_allocate(inode, mode, start, start + len);
 	if (!err)
 		err = file_modified(file);
 	if (!err)
@@ -278,30 +284,13 @@ static long cpr_fallocate(struct file *file, int mode, loff_t start, loff_t len)
 	return err;
 }
 
-/**
- * cpr_file_fsync - commit the catalog
- * @file: any file of cprfs
- * @start: unused, data needs no writeback
- * @end: unused
- * @datasync: unused
- *
- * Return: 0 or a negative errno.
- */
-int cpr_file_fsync(struct file *file, loff_t start, loff_t end, int datasync)
-{
-	return cpr_commit(inode_cpr(file_inode(file)));
-}
-
-static int cpr_open(struct inode *inode, struct file *file)
+static int file_open(struct inode *inode, struct file *file)
 {
 	int err = generic_file_open(inode, file);
 
-	/*
-	 * The write count was raised before this, and sealing looks at the
-	 * count under the same lock: one of the two sees the other.
-	 */
+	/* The write count is raised already, see vm.c. */
 	if (!err && file->f_mode & FMODE_WRITE)
-		err = may(inode, CPR_ACT_WRITE);
+		err = file_may(inode, CPR_ACT_WRITE);
 	if (!err)
 		file->f_mode |= FMODE_CAN_ODIRECT;
 	return err;
@@ -309,14 +298,14 @@ static int cpr_open(struct inode *inode, struct file *file)
 
 const struct file_operations cpr_file_fops = {
 	.owner			= THIS_MODULE,
-	.open			= cpr_open,
-	.llseek			= cpr_llseek,
-	.read_iter		= cpr_read_iter,
-	.write_iter		= cpr_write_iter,
+	.open			= file_open,
+	.llseek			= file_llseek,
+	.read_iter		= file_read_iter,
+	.write_iter		= file_write_iter,
 	.splice_read		= copy_splice_read,
 	.splice_write		= iter_file_splice_write,
-	.fallocate		= cpr_fallocate,
-	.fsync			= cpr_file_fsync,
+	.fallocate		= file_fallocate,
+	.fsync			= cpr_store_fsync,
 	.mmap			= cpr_mmap,
 	.get_unmapped_area	= thp_get_unmapped_area,
 };

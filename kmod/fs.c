@@ -2,11 +2,16 @@
 /**
  * DOC: cprfs
  *
- * The file system on the region. There is one region, so there is one
- * superblock, however often it is mounted. The names are in tree.c whether
- * cprfs is mounted or not; mounting only gives them inodes.
+ * The file system on the region. The module has one region, so there is one
+ * superblock, however often cprfs is mounted. The tree of names exists whether cprfs
+ * is mounted or not; mounting only gives it inodes.
  *
- * Locking: the superblock comes and goes under cpr->lock.
+ * Locking: cpr->lock protects cpr->sb. Two operations of the superblock are reached
+ * from direct reclaim and must not take cpr->lock. One is ->dirty_inode, by the last
+ * iput() of an inode with lazytime. The other is ->evict_inode, when the inode cache
+ * shrinks: such an inode has a name. An inode whose name is gone is evicted by its last
+ * iput(), which is a task's own; only a removed directory may be put by reclaim, with
+ * a negative dentry that was left in it, and a directory has no frames to free.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -14,16 +19,27 @@
 #include <linux/module.h>
 #include <linux/statfs.h>
 
-#include "cpr_internal.h"
+#include "events.h"
+#include "fs.h"
+#include "inode.h"
+#include "mapping.h"
+#include "scrub.h"
+#include "space.h"
+#include "store.h"
 
-static struct cpr *sb_cpr(const struct super_block *sb)
+#define CPRFS_MAGIC	0x43505246	/* "CPRF" */
+
+/* Set by cpr_fs_init(): the VFS passes no region to ->init_fs_context. */
+static struct cpr *fs_region;
+
+static struct cpr *fs_cpr(const struct super_block *sb)
 {
 	return sb->s_fs_info;
 }
 
-static int cpr_statfs(struct dentry *dentry, struct kstatfs *st)
+static int fs_statfs(struct dentry *dentry, struct kstatfs *st)
 {
-	struct cpr *c = sb_cpr(dentry->d_sb);
+	struct cpr *c = fs_cpr(dentry->d_sb);
 	const u64 per_frame = CPR_IMAGE_FRAME_SIZE / PAGE_SIZE;
 
 	guard(cpr)(c);
@@ -31,7 +47,7 @@ static int cpr_statfs(struct dentry *dentry, struct kstatfs *st)
 	st->f_type = CPRFS_MAGIC;
 	st->f_bsize = PAGE_SIZE;
 	st->f_blocks = cpr_frames_total(&c->frames) * per_frame;
-	/* Frames on their way to be free are had by whoever waits for them. */
+	/* A file that needs space waits for frames that are freed or being scrubbed. */
 	st->f_bfree = (cpr_frames_free(&c->frames) +
 		       c->frames.count[CPR_FRAME_FREED] +
 		       c->frames.count[CPR_FRAME_SCRUBBING]) * per_frame;
@@ -44,73 +60,66 @@ static int cpr_statfs(struct dentry *dentry, struct kstatfs *st)
 	return 0;
 }
 
-static int cpr_sync_fs(struct super_block *sb, int wait)
+static int fs_sync(struct super_block *sb, int wait)
 {
-	return cpr_commit(sb_cpr(sb));
+	return cpr_commit(fs_cpr(sb));
 }
 
-/* Times and the like: there is no writeback, the catalog takes it all. */
-static void cpr_dirty_inode(struct inode *inode, int flags)
+/* There is no writeback of inodes: the next commit saves their attributes. */
+static void fs_dirty_inode(struct inode *inode, int flags)
 {
-	struct cpr *c = sb_cpr(inode->i_sb);
-
-	guard(cpr)(c);
-	cpr_dirty(c);
+	cpr_dirty(inode_cpr(inode));
 }
 
-static void cpr_evict_inode(struct inode *inode)
+static void fs_evict_inode(struct inode *inode)
 {
-	struct cpr *c = sb_cpr(inode->i_sb);
-	struct cpr_node *node = cpr_node(inode);
-	bool gone;
+	struct cpr_node *node = inode_node(inode);
+	struct cpr *c = inode_cpr(inode);
 
 	truncate_inode_pages_final(&inode->i_data);
 	clear_inode(inode);
-	/* Neither the inode behind a mapping nor one that never came to life. */
+	/* The inode behind a mapping has no node, nor has an inode that failed early. */
 	if (!node)
 		return;
 	cpr_mapping_evict(c, node);
-	scoped_guard(cpr, c) {
-		cpr_node_pull(node);
-		node->inode = NULL;
-		gone = !node->parent;
-	}
-	if (!gone)
+	if (node->parent)
 		return;
-	cpr_space_drop(c, node, 0, U32_MAX);
+	if (node->nr_frames)
+		cpr_space_drop(c, node, 0, U32_MAX);
 	cpr_node_free(node);
 }
 
-static const struct super_operations cpr_super_ops = {
-	.statfs		= cpr_statfs,
-	.sync_fs	= cpr_sync_fs,
-	.dirty_inode	= cpr_dirty_inode,
-	.evict_inode	= cpr_evict_inode,
+static const struct super_operations fs_super_ops = {
+	.statfs		= fs_statfs,
+	.sync_fs	= fs_sync,
+	.dirty_inode	= fs_dirty_inode,
+	.evict_inode	= fs_evict_inode,
 };
 
-/* Once it is claimed for a superblock, the region cannot be formatted. */
-static int claim_region(struct super_block *sb, struct fs_context *fc)
+/* While cpr->sb is set, the region cannot be formatted. */
+static int fs_claim_region(struct super_block *sb, struct fs_context *fc)
 {
-	guard(cpr)(&cpr);
+	struct cpr *c = fs_cpr(sb);
 
-	if (!cpr.formatted) {
+	guard(cpr)(c);
+
+	if (!c->formatted) {
 		errorf(fc, "cprfs: the region is not formatted; run 'cpr-helper format'");
 		return -ENODATA;
 	}
-	cpr.sb = sb;
+	c->sb = sb;
 	return 0;
 }
 
-static int fill_super(struct super_block *sb, struct fs_context *fc)
+static int fs_fill_super(struct super_block *sb, struct fs_context *fc)
 {
 	struct inode *root;
 	int err;
 
-	err = claim_region(sb, fc);
+	err = fs_claim_region(sb, fc);
 	if (err)
 		return err;
-	sb->s_fs_info = &cpr;
-	sb->s_op = &cpr_super_ops;
+	sb->s_op = &fs_super_ops;
 	sb->s_magic = CPRFS_MAGIC;
 	sb->s_maxbytes = min_t(loff_t, MAX_LFS_FILESIZE,
 			       (loff_t)U32_MAX << CPR_IMAGE_FRAME_SHIFT);
@@ -119,51 +128,77 @@ static int fill_super(struct super_block *sb, struct fs_context *fc)
 	sb->s_time_gran = 1;
 	sb->s_iflags |= SB_I_NODEV | SB_I_NOEXEC;
 
-	root = cpr_inode_get(sb, cpr.root);
+	root = cpr_inode_get(sb, fs_cpr(sb)->root);
 	if (IS_ERR(root))
 		return PTR_ERR(root);
 	sb->s_root = d_make_root(root);
 	return sb->s_root ? 0 : -ENOMEM;
 }
 
-static int get_tree(struct fs_context *fc)
+static int fs_get_tree(struct fs_context *fc)
 {
-	int err = get_tree_single(fc, fill_super);
+	int err = get_tree_single(fc, fs_fill_super);
 
-	if (!err)
-		cpr_netlink_notify_region(&cpr);
-	return err;
-}
-
-static const struct fs_context_operations context_ops = {
-	.get_tree	= get_tree,
-};
-
-static int init_fs_context(struct fs_context *fc)
-{
-	fc->ops = &context_ops;
+	if (err)
+		return err;
+	scoped_guard(cpr, fs_region)
+		cpr_event_region(fs_region);
 	return 0;
 }
 
-static void kill_sb(struct super_block *sb)
+static const struct fs_context_operations fs_context_ops = {
+	.get_tree	= fs_get_tree,
+};
+
+static int fs_init_context(struct fs_context *fc)
 {
-	kill_anon_super(sb);
-	scoped_guard(cpr, &cpr) {
-		if (cpr.sb != sb)
-			return;
-		cpr_commit_locked(&cpr);
-		cpr.sb = NULL;
-		/* Before the module's reference goes that the mount had. */
-		cpr_scrub_pins_locked(&cpr);
-	}
-	cpr_netlink_notify_region(&cpr);
-	cpr_scrub_kick(&cpr);
+	fc->ops = &fs_context_ops;
+	fc->s_fs_info = fs_region;
+	return 0;
 }
 
-struct file_system_type cprfs_type = {
+static void fs_kill_sb(struct super_block *sb)
+{
+	struct cpr *c = fs_region;
+
+	kill_anon_super(sb);
+	scoped_guard(cpr, c) {
+		/* Not so if the region was not formatted. */
+		if (c->sb != sb)
+			return;
+		cpr_commit_locked(c);
+		c->sb = NULL;
+		/* Before the mount's reference on the module is dropped. */
+		cpr_scrub_pins_locked(c);
+		cpr_event_region(c);
+	}
+	cpr_scrub_kick(c);
+}
+
+static struct file_system_type fs_type = {
 	.owner			= THIS_MODULE,
 	.name			= "cprfs",
-	.init_fs_context	= init_fs_context,
-	.kill_sb		= kill_sb,
+	.init_fs_context	= fs_init_context,
+	.kill_sb		= fs_kill_sb,
 };
 MODULE_ALIAS_FS("cprfs");
+
+/**
+ * cpr_fs_init - offer the region to mount
+ * @c: the region
+ *
+ * Return: 0 or a negative errno.
+ */
+int cpr_fs_init(struct cpr *c)
+{
+	fs_region = c;
+	return register_filesystem(&fs_type);
+}
+
+/**
+ * cpr_fs_exit - undo cpr_fs_init()
+ */
+void cpr_fs_exit(void)
+{
+	unregister_filesystem(&fs_type);
+}

@@ -2,39 +2,46 @@
 /**
  * DOC: Inodes and names
  *
- * The VFS' view of the tree: an inode takes its attributes from the node when
- * it comes to life and gives them back when it is committed or evicted. Hard
- * links, symbolic links and special files have no use for guests' memory and
- * are refused with EPERM, as the VFS does for a file system without them.
+ * The tree as the VFS sees it. A new inode takes its attributes from the node; the
+ * node gets them back when the inode is evicted. Memory of guests needs no hard
+ * links, symbolic links or special files, so the VFS refuses these with EPERM.
  *
- * Locking: the VFS holds the directories' inode locks; cpr->lock is taken
- * inside for whatever touches the tree. A name cannot go while its directory is
- * locked, so a node that was looked up stays.
+ * Locking: the VFS holds the inode locks of the directories; cpr->lock is taken inside
+ * to read or change the tree. While a directory is locked, no name of it is removed,
+ * so a node that was looked up stays.
  */
 #include <linux/fs.h>
 
-#include "cpr_internal.h"
+#include "dir.h"
+#include "file.h"
+#include "inode.h"
+#include "tree.h"
+#include "vm.h"
 
-static void init_inode(struct inode *inode, struct cpr_node *node)
+static const struct inode_operations inode_file_iops;
+static const struct inode_operations inode_dir_iops;
+
+static void inode_from_node(struct inode *inode, struct cpr_node *node)
 {
-	inode->i_mode = node->mode;
-	inode->i_uid = node->uid;
-	inode->i_gid = node->gid;
-	inode_set_atime_to_ts(inode, node->atime);
-	inode_set_mtime_to_ts(inode, node->mtime);
-	inode_set_ctime_to_ts(inode, node->ctime);
+	const struct cpr_attr *attr = &node->attr;
+
+	inode->i_mode = attr->mode;
+	inode->i_uid = attr->uid;
+	inode->i_gid = attr->gid;
+	inode_set_atime_to_ts(inode, attr->atime);
+	inode_set_mtime_to_ts(inode, attr->mtime);
+	inode_set_ctime_to_ts(inode, attr->ctime);
 	inode->i_private = node;
-	if (S_ISDIR(node->mode)) {
+	if (S_ISDIR(node->type)) {
 		set_nlink(inode, 2 + node->subdirs);
-		inode->i_op = &cpr_dir_iops;
+		inode->i_op = &inode_dir_iops;
 		inode->i_fop = &cpr_dir_fops;
 	} else {
 		set_nlink(inode, 1);
-		inode->i_size = node->size;
-		inode->i_op = &cpr_file_iops;
+		inode->i_size = attr->size;
+		inode->i_op = &inode_file_iops;
 		inode->i_fop = &cpr_file_fops;
 	}
-	node->inode = inode;
 }
 
 /**
@@ -51,14 +58,18 @@ struct inode *cpr_inode_get(struct super_block *sb, struct cpr_node *node)
 	if (!inode)
 		return ERR_PTR(-ENOMEM);
 	if (inode_state_read_once(inode) & I_NEW) {
-		scoped_guard(cpr, inode_cpr(inode))
-			init_inode(inode, node);
+		struct cpr *c = inode_cpr(inode);
+
+		scoped_guard(cpr, c) {
+			inode_from_node(inode, node);
+			cpr_node_set_inode(c, node, inode);
+		}
 		unlock_new_inode(inode);
 	}
 	return inode;
 }
 
-static struct dentry *cpr_lookup(struct inode *dir, struct dentry *dentry,
+static struct dentry *inode_lookup(struct inode *dir, struct dentry *dentry,
 				 unsigned int flags)
 {
 	struct inode *inode = NULL;
@@ -67,14 +78,14 @@ static struct dentry *cpr_lookup(struct inode *dir, struct dentry *dentry,
 	if (dentry->d_name.len > CPR_IMAGE_NAME_MAX)
 		return ERR_PTR(-ENAMETOOLONG);
 	scoped_guard(cpr, inode_cpr(dir))
-		node = cpr_node_find(cpr_node(dir), dentry->d_name.name,
+		node = cpr_node_find(inode_node(dir), dentry->d_name.name,
 				     dentry->d_name.len);
 	if (node)
 		inode = cpr_inode_get(dir->i_sb, node);
 	return d_splice_alias(inode, dentry);
 }
 
-static struct cpr_node *make_node(struct inode *dir, const struct qstr *name,
+static struct cpr_node *inode_make_node(struct inode *dir, const struct qstr *name,
 				  umode_t mode)
 {
 	struct cpr *c = inode_cpr(dir);
@@ -82,20 +93,20 @@ static struct cpr_node *make_node(struct inode *dir, const struct qstr *name,
 
 	guard(cpr)(c);
 
-	err = cpr_vm_may(cpr_node(dir), CPR_ACT_WRITE);
+	err = cpr_vm_may(inode_node(dir), CPR_ACT_WRITE);
 	if (err)
 		return ERR_PTR(err);
-	return cpr_node_new(c, cpr_node(dir), name->name, name->len, mode);
+	return cpr_node_new(c, inode_node(dir), name->name, name->len, mode);
 }
 
-static int make(struct mnt_idmap *idmap, struct inode *dir,
+static int inode_make(struct mnt_idmap *idmap, struct inode *dir,
 		struct dentry *dentry, umode_t mode)
 {
 	struct cpr *c = inode_cpr(dir);
 	struct cpr_node *node;
 	struct inode *inode;
 
-	node = make_node(dir, &dentry->d_name, mode);
+	node = inode_make_node(dir, &dentry->d_name, mode);
 	if (IS_ERR(node))
 		return PTR_ERR(node);
 	inode = cpr_inode_get(dir->i_sb, node);
@@ -114,19 +125,19 @@ static int make(struct mnt_idmap *idmap, struct inode *dir,
 	return 0;
 }
 
-static int cpr_create(struct mnt_idmap *idmap, struct inode *dir,
+static int inode_create(struct mnt_idmap *idmap, struct inode *dir,
 		      struct dentry *dentry, umode_t mode)
 {
-	return make(idmap, dir, dentry, mode | S_IFREG);
+	return inode_make(idmap, dir, dentry, mode | S_IFREG);
 }
 
-static struct dentry *cpr_mkdir(struct mnt_idmap *idmap, struct inode *dir,
+static struct dentry *inode_mkdir(struct mnt_idmap *idmap, struct inode *dir,
 				struct dentry *dentry, umode_t mode)
 {
-	return ERR_PTR(make(idmap, dir, dentry, mode | S_IFDIR));
+	return ERR_PTR(inode_make(idmap, dir, dentry, mode | S_IFDIR));
 }
 
-static void unlinked(struct inode *dir, struct inode *inode)
+static void inode_unlinked(struct inode *dir, struct inode *inode)
 {
 	if (S_ISDIR(inode->i_mode)) {
 		drop_nlink(inode);
@@ -137,38 +148,38 @@ static void unlinked(struct inode *dir, struct inode *inode)
 	inode_set_ctime_current(inode);
 }
 
-static int cpr_unlink(struct inode *dir, struct dentry *dentry)
+static int inode_unlink(struct inode *dir, struct dentry *dentry)
 {
 	struct inode *inode = d_inode(dentry);
 	struct cpr *c = inode_cpr(dir);
 	int err;
 
 	scoped_guard(cpr, c) {
-		err = cpr_vm_may(cpr_node(inode), CPR_ACT_REMOVE);
-		if (!err && !RB_EMPTY_ROOT(&cpr_node(inode)->children))
+		err = cpr_vm_may(inode_node(inode), CPR_ACT_REMOVE);
+		if (!err && !RB_EMPTY_ROOT(&inode_node(inode)->children))
 			err = -ENOTEMPTY;
 		if (err)
 			return err;
-		cpr_node_remove(c, cpr_node(inode));
+		cpr_node_remove(c, inode_node(inode));
 	}
-	unlinked(dir, inode);
+	inode_unlinked(dir, inode);
 	return 0;
 }
 
-static int may_rename(struct inode *inode, struct inode *dir, struct inode *replaced)
+static int inode_may_rename(struct inode *inode, struct inode *dir, struct inode *replaced)
 {
-	int err = cpr_vm_may(cpr_node(inode), CPR_ACT_REMOVE);
+	int err = cpr_vm_may(inode_node(inode), CPR_ACT_REMOVE);
 
 	if (!err)
-		err = cpr_vm_may(cpr_node(dir), CPR_ACT_WRITE);
+		err = cpr_vm_may(inode_node(dir), CPR_ACT_WRITE);
 	if (!err && replaced)
-		err = cpr_vm_may(cpr_node(replaced), CPR_ACT_REMOVE);
-	if (!err && replaced && !RB_EMPTY_ROOT(&cpr_node(replaced)->children))
+		err = cpr_vm_may(inode_node(replaced), CPR_ACT_REMOVE);
+	if (!err && replaced && !RB_EMPTY_ROOT(&inode_node(replaced)->children))
 		err = -ENOTEMPTY;
 	return err;
 }
 
-static int cpr_rename(struct mnt_idmap *idmap, struct inode *old_dir,
+static int inode_rename(struct mnt_idmap *idmap, struct inode *old_dir,
 		      struct dentry *old_dentry, struct inode *new_dir,
 		      struct dentry *new_dentry, unsigned int flags)
 {
@@ -180,16 +191,16 @@ static int cpr_rename(struct mnt_idmap *idmap, struct inode *old_dir,
 	if (flags & ~RENAME_NOREPLACE)
 		return -EINVAL;
 	scoped_guard(cpr, c) {
-		err = may_rename(inode, new_dir, replaced);
+		err = inode_may_rename(inode, new_dir, replaced);
 		if (!err)
-			err = cpr_node_rename(c, cpr_node(inode), cpr_node(new_dir),
+			err = cpr_node_rename(c, inode_node(inode), inode_node(new_dir),
 					      new_dentry->d_name.name,
 					      new_dentry->d_name.len);
 		if (err)
 			return err;
 	}
 	if (replaced)
-		unlinked(new_dir, replaced);
+		inode_unlinked(new_dir, replaced);
 	if (S_ISDIR(inode->i_mode) && old_dir != new_dir) {
 		drop_nlink(old_dir);
 		inc_nlink(new_dir);
@@ -200,7 +211,7 @@ static int cpr_rename(struct mnt_idmap *idmap, struct inode *old_dir,
 	return 0;
 }
 
-static int cpr_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
+static int inode_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
 		       struct iattr *attr)
 {
 	struct inode *inode = d_inode(dentry);
@@ -211,7 +222,7 @@ static int cpr_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
 	if (err)
 		return err;
 	scoped_guard(cpr, inode_cpr(inode)) {
-		err = cpr_vm_may(cpr_node(inode),
+		err = cpr_vm_may(inode_node(inode),
 				 resize ? CPR_ACT_RESIZE : CPR_ACT_WRITE);
 		if (err)
 			return err;
@@ -226,32 +237,32 @@ static int cpr_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
 	return 0;
 }
 
-static int cpr_getattr(struct mnt_idmap *idmap, const struct path *path,
+static int inode_getattr(struct mnt_idmap *idmap, const struct path *path,
 		       struct kstat *stat, u32 request_mask, unsigned int flags)
 {
 	struct inode *inode = d_inode(path->dentry);
 
 	generic_fillattr(idmap, request_mask, inode, stat);
 	stat->blksize = CPR_IMAGE_FRAME_SIZE;
-	stat->blocks = (u64)cpr_node(inode)->nr_frames << (CPR_IMAGE_FRAME_SHIFT - 9);
+	stat->blocks = (u64)inode_node(inode)->nr_frames << (CPR_IMAGE_FRAME_SHIFT - 9);
 	return 0;
 }
 
-const struct inode_operations cpr_file_iops = {
-	.setattr	= cpr_setattr,
-	.getattr	= cpr_getattr,
+static const struct inode_operations inode_file_iops = {
+	.setattr	= inode_setattr,
+	.getattr	= inode_getattr,
 };
 
-CPR_COMPAT_CREATE_OP(cpr_create_op, cpr_create)
-CPR_COMPAT_MKDIR_OP(cpr_mkdir_op, cpr_mkdir)
+CPR_COMPAT_CREATE_OP(inode_create_op, inode_create)
+CPR_COMPAT_MKDIR_OP(inode_mkdir_op, inode_mkdir)
 
-const struct inode_operations cpr_dir_iops = {
-	.lookup		= cpr_lookup,
-	.create		= cpr_create_op,
-	.mkdir		= cpr_mkdir_op,
-	.unlink		= cpr_unlink,
-	.rmdir		= cpr_unlink,
-	.rename		= cpr_rename,
-	.setattr	= cpr_setattr,
-	.getattr	= cpr_getattr,
+static const struct inode_operations inode_dir_iops = {
+	.lookup		= inode_lookup,
+	.create		= inode_create_op,
+	.mkdir		= inode_mkdir_op,
+	.unlink		= inode_unlink,
+	.rmdir		= inode_unlink,
+	.rename		= inode_rename,
+	.setattr	= inode_setattr,
+	.getattr	= inode_getattr,
 };

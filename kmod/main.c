@@ -2,9 +2,10 @@
 /**
  * DOC: The module
  *
- * Claim the region, open its image, hold the devices of its VMs, and offer it:
- * as cprfs, and to netlink. On the way to another kernel the last changes are
- * committed by the reboot notifier, for file systems are not unmounted by a kexec.
+ * Loading claims the region, opens its image, holds the devices of its VMs, and then
+ * offers the region to userspace, by netlink and as cprfs. Unloading does the reverse.
+ * File systems are not unmounted by a kexec, so the reboot notifier commits the last
+ * changes.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -12,77 +13,88 @@
 #include <linux/reboot.h>
 
 #include "cpr_internal.h"
+#include "fs.h"
+#include "hold.h"
+#include "image.h"
+#include "netlink.h"
+#include "scrub.h"
+#include "store.h"
 
 #ifndef CPR_VERSION
 #define CPR_VERSION "0"
 #endif
 
-struct cpr cpr = {
+static struct cpr cpr = {
 	.lock = __MUTEX_INITIALIZER(cpr.lock),
+	.inode_lock = __SPIN_LOCK_UNLOCKED(cpr.inode_lock),
 	.scrubbed = __WAIT_QUEUE_HEAD_INITIALIZER(cpr.scrubbed),
+	.listeners = BLOCKING_NOTIFIER_INIT(cpr.listeners),
+	.committer = __DELAYED_WORK_INITIALIZER(cpr.committer, cpr_committer, 0),
+	.scrubber = __DELAYED_WORK_INITIALIZER(cpr.scrubber, cpr_scrubber, 0),
 };
 
 static char *region;
 module_param(region, charp, 0444);
-MODULE_PARM_DESC(region, "handover region as SIZE!START, spelled as for memmap=; without it, the first persistent range that bears an image");
+MODULE_PARM_DESC(region, "handover region as SIZE!START, spelled as for memmap=; without it, the first persistent range that has an image");
 
-static int on_reboot(struct notifier_block *nb, unsigned long action, void *data)
+static int main_on_reboot(struct notifier_block *nb, unsigned long action, void *data)
 {
-	/* It cannot veto; a commit that fails leaves the last one in force. */
-	if (cpr.formatted)
-		cpr_commit(&cpr);
+	/* A reboot notifier cannot veto; if the commit fails, the last commit counts. */
+	cpr_commit(&cpr);
 	return NOTIFY_DONE;
 }
 
-static struct notifier_block reboot_notifier = {
-	.notifier_call = on_reboot,
+static struct notifier_block main_reboot_notifier = {
+	.notifier_call = main_on_reboot,
 };
 
-static int claim(void)
+static int __init main_claim(void)
 {
 	u64 start, size;
 	int err;
 
-	err = region ? cpr_region_parse(region, &start, &size) :
-		       cpr_region_find(&start, &size);
-	return err ?: cpr_region_claim(&cpr.region, start, size);
+	if (region)
+		err = cpr_region_parse(region, &start, &size);
+	else
+		err = cpr_region_find(&start, &size);
+	if (!err)
+		err = cpr_region_claim(&cpr.region, start, size);
+	return err;
 }
 
 static int __init cpr_init(void)
 {
 	int err;
 
-	INIT_DELAYED_WORK(&cpr.committer, cpr_committer);
-	INIT_DELAYED_WORK(&cpr.scrubber, cpr_scrubber);
-
-	err = claim();
+	err = main_claim();
 	if (err)
 		return err;
-	err = cpr_netlink_init();
-	if (err)
-		goto err_release;
 	err = cpr_image_open(&cpr);
 	if (err)
-		goto err_netlink;
-	err = register_reboot_notifier(&reboot_notifier);
+		goto err_release;
+	err = register_reboot_notifier(&main_reboot_notifier);
 	if (err)
 		goto err_close;
 	err = cpr_hold_init(&cpr);
 	if (err)
 		goto err_notifier;
-	err = register_filesystem(&cprfs_type);
+	err = cpr_netlink_init(&cpr);
 	if (err)
 		goto err_hold;
+	/* Last: a mount uses the module, so nothing may fail after this. */
+	err = cpr_fs_init(&cpr);
+	if (err)
+		goto err_netlink;
 	return 0;
 
+err_netlink:
+	cpr_netlink_exit();
 err_hold:
 	cpr_hold_exit();
 err_notifier:
-	unregister_reboot_notifier(&reboot_notifier);
+	unregister_reboot_notifier(&main_reboot_notifier);
 err_close:
 	cpr_image_close(&cpr);
-err_netlink:
-	cpr_netlink_exit();
 err_release:
 	cpr_region_release(&cpr.region);
 	return err;
@@ -91,10 +103,10 @@ module_init(cpr_init);
 
 static void __exit cpr_exit(void)
 {
-	unregister_filesystem(&cprfs_type);
-	cpr_hold_exit();
-	unregister_reboot_notifier(&reboot_notifier);
+	cpr_fs_exit();
 	cpr_netlink_exit();
+	cpr_hold_exit();
+	unregister_reboot_notifier(&main_reboot_notifier);
 	cpr_image_close(&cpr);
 	cpr_region_release(&cpr.region);
 }

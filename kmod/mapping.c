@@ -2,82 +2,88 @@
 /**
  * DOC: Mapping files
  *
- * Guests' memory is mapped from regular files, yet like device-dax: with entries
- * of 2 MiB whatever the setting of transparent huge pages, and so that VFIO may
- * pin it for long. For the core of mm a mapping is of that kind if its file's
- * inode is a character device with S_DAX. So each file that is mapped gets a
- * second inode of that kind, without a name, and ->mmap puts an open file of it
- * in the place of the one that was mapped (vma_set_file()). That file pins the
- * first inode, so frames outlive the last mapping of them, and the mount.
+ * The memory of guests is mapped from regular files, yet like device-dax: with entries
+ * of 2 MiB whatever the setting of transparent huge pages, and so that VFIO may pin
+ * it for long. The core of mm treats a mapping so if its file's inode is a character
+ * device with S_DAX. So each file that is mapped gets a second inode of that kind,
+ * without a name, and ->mmap replaces the mapped file by an open file of the second
+ * inode (vma_set_file()). That file pins the first inode, so the frames outlive their
+ * last mapping, and the mount stays.
  *
- * Shared mappings show the frames themselves. Private ones show them until they
- * are written to; then the core copies the page, and the file is untouched.
+ * Shared mappings show the frames themselves. Private mappings show them until the
+ * first write; then the core of mm copies the page, and the file does not change.
  *
- * A folio's mapping points at the second inode from the first fault until that
- * inode is evicted or the frame leaves the file, see region.c.
+ * The mapping of a folio points to the second inode from the first page fault until
+ * the first inode is evicted or the frame leaves the file, see region.c.
  *
- * Locking: mmap_lock -> invalidate lock of the first inode, for shared in a
- * fault, against truncation -> cpr->lock.
+ * Locking: mmap_lock -> invalidate lock of the first inode, shared in a page fault,
+ * against truncation -> cpr->lock -> cpr->inode_lock.
  */
 #include <linux/file.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/pagemap.h>
 
-#include "cpr_internal.h"
+#include "mapping.h"
+#include "store.h"
 
 static_assert(S_DAX, "without CONFIG_FS_DAX no file is mapped like device-dax");
+static_assert(PMD_SIZE == CPR_IMAGE_FRAME_SIZE, "an entry of a PMD must map one frame");
 
 #define PAGES_PER_FRAME	(CPR_IMAGE_FRAME_SIZE / PAGE_SIZE)
 
-const struct address_space_operations cpr_aops = {
-	.dirty_folio	= noop_dirty_folio,
-};
+/* ---- page faults ---- */
 
-/* ---- faults ---- */
-
-static struct inode *vma_inode(const struct vm_area_struct *vma)
+static struct inode *mapping_vma_inode(const struct vm_area_struct *vma)
 {
 	return vma->vm_file->private_data;
 }
 
-static vm_fault_t error_to_fault(int err)
+static vm_fault_t mapping_fault_error(int err)
 {
 	return err == -ENOMEM ? VM_FAULT_OOM : VM_FAULT_SIGBUS;
 }
 
-/* The frame that holds page @pgoff of the file, which has @pages there. */
-static int frame_at(struct inode *inode, pgoff_t pgoff, unsigned long pages,
-		    u32 *frame)
+/* Get the frame with @pages pages at @pgoff of the file; fill it if it is a hole. */
+static int mapping_get_frame(struct inode *inode, pgoff_t pgoff, unsigned long pages,
+			     u32 *frame)
 {
 	pgoff_t end = DIV_ROUND_UP(i_size_read(inode), PAGE_SIZE);
+	struct cpr_node *node = inode_node(inode);
+	u32 file_frame = pgoff / PAGES_PER_FRAME;
+	struct cpr *c = inode_cpr(inode);
+	void *entry;
 	int err;
 
 	if (pgoff + pages > end)
 		return -ENXIO;
-	err = cpr_space_frame(inode_cpr(inode), cpr_node(inode),
-			      pgoff / PAGES_PER_FRAME, frame);
-	if (!err)
-		cpr_region_set_mapping(inode_cpr(inode), *frame,
-				       cpr_node(inode)->dax->i_mapping,
-				       round_down(pgoff, PAGES_PER_FRAME));
-	return err;
+	entry = xa_load(&node->frames, file_frame);
+	if (!entry) {
+		err = cpr_store_fill(c, node, file_frame, 1);
+		if (err)
+			return err;
+		entry = xa_load(&node->frames, file_frame);
+	}
+	*frame = xa_to_value(entry);
+	cpr_region_set_mapping(&c->region, *frame, node->dax->i_mapping,
+			       round_down(pgoff, PAGES_PER_FRAME));
+	return 0;
 }
 
-static vm_fault_t map_page(struct vm_fault *vmf)
+static vm_fault_t mapping_map_page(struct vm_fault *vmf)
 {
-	struct inode *inode = vma_inode(vmf->vma);
+	struct inode *inode = mapping_vma_inode(vmf->vma);
 	struct page *page;
 	u32 frame;
 	int err;
 
-	err = frame_at(inode, vmf->pgoff, 1, &frame);
+	err = mapping_get_frame(inode, vmf->pgoff, 1, &frame);
 	if (err)
-		return error_to_fault(err);
-	page = pfn_to_page(cpr_frame_pfn(inode_cpr(inode), frame) +
+		return mapping_fault_error(err);
+	page = pfn_to_page(cpr_region_pfn(&inode_cpr(inode)->region, frame) +
 			   vmf->pgoff % PAGES_PER_FRAME);
 	if (vmf->cow_page) {
-		/* The first touch of a private mapping is a write: lend it. */
+		/* The first access of a private mapping is a write: mm copies the page. */
 		get_page(page);
 		vmf->page = page;
 		return 0;
@@ -86,10 +92,10 @@ static vm_fault_t map_page(struct vm_fault *vmf)
 				     vmf->vma->vm_flags & VM_SHARED);
 }
 
-static vm_fault_t map_frame(struct vm_fault *vmf)
+static vm_fault_t mapping_map_frame(struct vm_fault *vmf)
 {
 	unsigned long address = vmf->address & PMD_MASK;
-	struct inode *inode = vma_inode(vmf->vma);
+	struct inode *inode = mapping_vma_inode(vmf->vma);
 	pgoff_t pgoff = linear_page_index(vmf->vma, address);
 	u32 frame;
 	int err;
@@ -97,59 +103,59 @@ static vm_fault_t map_frame(struct vm_fault *vmf)
 	if (address < vmf->vma->vm_start || address + PMD_SIZE > vmf->vma->vm_end ||
 	    pgoff % PAGES_PER_FRAME)
 		return VM_FAULT_FALLBACK;
-	/* A write to a private mapping copies single pages. */
+	/* A write to a private mapping copies a single page. */
 	if (vmf->flags & FAULT_FLAG_WRITE && !(vmf->vma->vm_flags & VM_SHARED))
 		return VM_FAULT_FALLBACK;
-	err = frame_at(inode, pgoff, PAGES_PER_FRAME, &frame);
-	/* The last frame of a file may be beyond its end in part. */
+	err = mapping_get_frame(inode, pgoff, PAGES_PER_FRAME, &frame);
+	/* The end of the file may be within its last frame. */
 	if (err == -ENXIO)
 		return VM_FAULT_FALLBACK;
 	if (err)
-		return error_to_fault(err);
-	return cpr_compat_insert_pmd(vmf, cpr_frame_pfn(inode_cpr(inode), frame),
+		return mapping_fault_error(err);
+	return cpr_compat_insert_pmd(vmf, cpr_region_pfn(&inode_cpr(inode)->region, frame),
 				     vmf->flags & FAULT_FLAG_WRITE);
 }
 
-static vm_fault_t cpr_huge_fault(struct vm_fault *vmf, unsigned int order)
+static vm_fault_t mapping_huge_fault(struct vm_fault *vmf, unsigned int order)
 {
-	struct inode *inode = vma_inode(vmf->vma);
+	struct inode *inode = mapping_vma_inode(vmf->vma);
 	vm_fault_t ret = VM_FAULT_FALLBACK;
 
 	filemap_invalidate_lock_shared(inode->i_mapping);
 	if (order == 0)
-		ret = map_page(vmf);
+		ret = mapping_map_page(vmf);
 	else if (order == PMD_ORDER)
-		ret = map_frame(vmf);
+		ret = mapping_map_frame(vmf);
 	filemap_invalidate_unlock_shared(inode->i_mapping);
 	return ret;
 }
 
-static vm_fault_t cpr_fault(struct vm_fault *vmf)
+static vm_fault_t mapping_fault(struct vm_fault *vmf)
 {
-	return cpr_huge_fault(vmf, 0);
+	return mapping_huge_fault(vmf, 0);
 }
 
-static const struct vm_operations_struct cpr_vm_ops = {
-	.fault		= cpr_fault,
-	.huge_fault	= cpr_huge_fault,
+static const struct vm_operations_struct mapping_vm_ops = {
+	.fault		= mapping_fault,
+	.huge_fault	= mapping_huge_fault,
 };
 
 /* ---- the second inode and its files ---- */
 
-static int dax_release(struct inode *dax, struct file *file)
+static int mapping_release_dax(struct inode *dax, struct file *file)
 {
 	iput(file->private_data);
 	return 0;
 }
 
-static const struct file_operations dax_fops = {
+static const struct file_operations mapping_dax_fops = {
 	.owner			= THIS_MODULE,
-	.release		= dax_release,
-	.fsync			= cpr_file_fsync,
+	.release		= mapping_release_dax,
+	.fsync			= cpr_store_fsync,
 	.get_unmapped_area	= thp_get_unmapped_area,
 };
 
-static struct inode *new_dax(struct super_block *sb)
+static struct inode *mapping_new_dax(struct super_block *sb)
 {
 	struct inode *dax = new_inode(sb);
 
@@ -158,22 +164,23 @@ static struct inode *new_dax(struct super_block *sb)
 	dax->i_ino = get_next_ino();
 	dax->i_mode = S_IFCHR;
 	dax->i_flags = S_DAX | S_NOATIME | S_NOCMTIME | S_PRIVATE;
-	dax->i_mapping->a_ops = &cpr_aops;
+	dax->i_mapping->a_ops = &cpr_region_aops;
 	return dax;
 }
 
-/* The inode behind the mappings of a file, made on the first. */
-static struct inode *get_dax(struct inode *inode)
+/* Get the second inode of a file; the first mapping of the file makes it. */
+static struct inode *mapping_get_dax(struct inode *inode)
 {
-	struct cpr_node *node = cpr_node(inode);
+	struct cpr_node *node = inode_node(inode);
+	struct cpr *c = inode_cpr(inode);
 	struct inode *fresh = NULL;
 
 	if (!READ_ONCE(node->dax)) {
-		fresh = new_dax(inode->i_sb);
+		fresh = mapping_new_dax(inode->i_sb);
 		if (!fresh)
 			return NULL;
 	}
-	scoped_guard(cpr, inode_cpr(inode)) {
+	scoped_guard(spinlock, &c->inode_lock) {
 		if (!node->dax)
 			swap(node->dax, fresh);
 		ihold(node->dax);
@@ -182,22 +189,22 @@ static struct inode *get_dax(struct inode *inode)
 	return node->dax;
 }
 
-static struct file *open_dax(struct file *file)
+static struct file *mapping_open_dax(struct file *file)
 {
 	struct inode *inode = file_inode(file);
-	struct inode *dax = get_dax(inode);
+	struct inode *dax = mapping_get_dax(inode);
 	struct file *to;
 
 	if (!dax)
 		return ERR_PTR(-ENOMEM);
 	to = alloc_file_pseudo(dax, file->f_path.mnt, file->f_path.dentry->d_name.name,
-			       O_RDWR, &dax_fops);
+			       O_RDWR, &mapping_dax_fops);
 	if (IS_ERR(to)) {
 		iput(dax);
 		return to;
 	}
-	/* A file puts its owner when it is released, but does not get it. */
-	__module_get(dax_fops.owner);
+	/* fput() drops a reference on the owner that alloc_file_pseudo() does not take. */
+	__module_get(mapping_dax_fops.owner);
 	ihold(inode);
 	to->private_data = inode;
 	return to;
@@ -210,62 +217,52 @@ static struct file *open_dax(struct file *file)
  */
 int cpr_mmap(struct file *file, struct vm_area_struct *vma)
 {
-	struct file *dax = open_dax(file);
+	struct file *dax = mapping_open_dax(file);
 
 	if (IS_ERR(dax))
 		return PTR_ERR(dax);
 	file_accessed(file);
 	vma_set_file(vma, dax);
-	/* The mapping has a reference of its own now. */
+	/* The mapping holds its own reference. */
 	fput(dax);
-	vma->vm_ops = &cpr_vm_ops;
+	vma->vm_ops = &mapping_vm_ops;
 	vm_flags_set(vma, VM_HUGEPAGE);
 	return 0;
 }
 
 /**
- * cpr_mapping_evict - an inode goes, and what was behind its mappings
+ * cpr_mapping_evict - an inode is being evicted
  * @c: the region
- * @node: of the inode; nothing maps it
+ * @node: of the inode; not mapped
+ *
+ * Direct reclaim may call this, so cpr->lock is not taken. The frames of the file
+ * cannot change: that takes the inode.
  */
 void cpr_mapping_evict(struct cpr *c, struct cpr_node *node)
 {
-	struct inode *dax;
+	struct inode *dax = cpr_node_clear_inode(c, node);
 	unsigned long i;
 	void *entry;
 
-	/* Others look at it under the lock, so it must be gone before it goes. */
-	scoped_guard(cpr, c) {
-		dax = node->dax;
-		node->dax = NULL;
-		if (!dax)
-			return;
-		xa_for_each(&node->frames, i, entry)
-			cpr_region_set_mapping(c, xa_to_value(entry), NULL, 0);
-	}
+	if (!dax)
+		return;
+	xa_for_each(&node->frames, i, entry)
+		cpr_region_set_mapping(&c->region, xa_to_value(entry), NULL, 0);
 	iput(dax);
 }
 
 /**
- * cpr_mapping_unmap - take a range of a file out of all mappings
- * @c: the region
- * @node: of the file
+ * cpr_mapping_unmap - remove a range of a file from all mappings
+ * @node: of the file, whose inode is referenced
  * @start: bytes
- * @len: bytes; 0 for all that follows
- * @even_private: private copies as well, as for truncation
+ * @len: bytes; 0 for everything after @start
+ * @even_private: remove private copies as well, as truncation does
  */
-void cpr_mapping_unmap(struct cpr *c, struct cpr_node *node, loff_t start,
-		       loff_t len, bool even_private)
+void cpr_mapping_unmap(struct cpr_node *node, loff_t start, loff_t len,
+		       bool even_private)
 {
-	if (READ_ONCE(node->dax))
-		unmap_mapping_range(node->dax->i_mapping, start, len, even_private);
-}
+	struct inode *dax = READ_ONCE(node->dax);
 
-/**
- * cpr_mapping_mapped - is a file mapped?
- * @node: of the file
- */
-bool cpr_mapping_mapped(const struct cpr_node *node)
-{
-	return node->dax && mapping_mapped(node->dax->i_mapping);
+	if (dax)
+		unmap_mapping_range(dax->i_mapping, start, len, even_private);
 }

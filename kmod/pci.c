@@ -1,22 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /**
- * DOC: PCI devices, and how to know one again
+ * DOC: Identity of PCI devices
  *
- * A device is known by its address and by what its configuration space says of
- * it; and by the other devices of its IOMMU group, from which nothing keeps it
- * apart.
+ * A device is identified by its address, by identifiers in its configuration
+ * space, and by the other devices of its IOMMU group: the IOMMU cannot isolate the
+ * device from those.
  *
- * Locking: the IOMMU group's own.
+ * Locking: that of the IOMMU group, which the IOMMU core takes.
  */
 #include <linux/iommu.h>
-#include <linux/netlink.h>
 #include <linux/pci.h>
 #include <linux/slab.h>
 
-#include "cpr_internal.h"
+#include "pci.h"
 
 /**
- * cpr_pci_name - a PCI address as sysfs spells it
+ * cpr_pci_name - print a PCI address as sysfs does
  * @p: the address
  * @name: at least CPR_DEVICE_ADDRESS_MAX + 1 bytes
  */
@@ -28,8 +27,8 @@ void cpr_pci_name(const struct cpr_pci *p, char *name)
 
 /**
  * cpr_pci_same - do two addresses name the same device?
- * @a: one
- * @b: the other
+ * @a: an address
+ * @b: another address
  */
 bool cpr_pci_same(const struct cpr_pci *a, const struct cpr_pci *b)
 {
@@ -51,15 +50,26 @@ bool cpr_pci_among(const struct cpr_pci *p, const struct cpr_pci *list, u32 nr)
 }
 
 /**
- * cpr_pci_identify - what tells a device from others
+ * cpr_pci_address - the address of a device
  * @pdev: the device
- * @id: filled in, but for its group and its table
+ */
+struct cpr_pci cpr_pci_address(struct pci_dev *pdev)
+{
+	return (struct cpr_pci){
+		.segment = pci_domain_nr(pdev->bus),
+		.bus = pdev->bus->number,
+		.devfn = pdev->devfn,
+	};
+}
+
+/**
+ * cpr_pci_identify - read the identity of a device
+ * @pdev: the device
+ * @id: filled in, except for @id->members and @id->dma
  */
 void cpr_pci_identify(struct pci_dev *pdev, struct cpr_catalog_device *id)
 {
-	id->address.segment = pci_domain_nr(pdev->bus);
-	id->address.bus = pdev->bus->number;
-	id->address.devfn = pdev->devfn;
+	id->address = cpr_pci_address(pdev);
 	id->vendor = pdev->vendor;
 	id->device = pdev->device;
 	id->subsystem_vendor = pdev->subsystem_vendor;
@@ -69,41 +79,38 @@ void cpr_pci_identify(struct pci_dev *pdev, struct cpr_catalog_device *id)
 	id->has_serial = id->serial;
 }
 
-struct members {
+struct pci_members {
 	struct cpr_pci *v;
 	u32 nr;
 	u32 room;
 };
 
-static int count_member(struct device *dev, void *data)
+/* Without an array, count only. */
+static int pci_add_member(struct device *dev, void *data)
 {
-	struct members *m = data;
+	struct pci_members *m = data;
 
 	if (!dev_is_pci(dev))
 		return -EOPNOTSUPP;
-	if (m->v && m->nr < m->room) {
-		struct pci_dev *pdev = to_pci_dev(dev);
-
-		m->v[m->nr].segment = pci_domain_nr(pdev->bus);
-		m->v[m->nr].bus = pdev->bus->number;
-		m->v[m->nr].devfn = pdev->devfn;
-	}
+	if (m->v && m->nr < m->room)
+		m->v[m->nr] = cpr_pci_address(to_pci_dev(dev));
 	m->nr++;
 	return 0;
 }
 
 /**
- * cpr_group_members - the PCI devices of an IOMMU group
+ * cpr_pci_group_members - list the PCI devices of an IOMMU group
  * @group: the group
- * @nr: how many
+ * @nr: number of devices
  *
- * Return: their addresses, to be freed with kfree(); or ERR_PTR of -EOPNOTSUPP
- * if there is another device in it, -EAGAIN if it just changed, -ENOMEM.
+ * Return: their addresses, to be freed with kfree(); or ERR_PTR of -EOPNOTSUPP if
+ * the group has a device that is not PCI, -EAGAIN if the group has changed
+ * meanwhile, -ENOMEM.
  */
-struct cpr_pci *cpr_group_members(struct iommu_group *group, u32 *nr)
+struct cpr_pci *cpr_pci_group_members(struct iommu_group *group, u32 *nr)
 {
-	struct members m = { 0 };
-	int err = iommu_group_for_each_dev(group, &m, count_member);
+	struct pci_members m = { 0 };
+	int err = iommu_group_for_each_dev(group, &m, pci_add_member);
 
 	if (err)
 		return ERR_PTR(err);
@@ -112,7 +119,7 @@ struct cpr_pci *cpr_group_members(struct iommu_group *group, u32 *nr)
 	m.v = kcalloc(m.room, sizeof(*m.v), GFP_KERNEL);
 	if (!m.v)
 		return ERR_PTR(-ENOMEM);
-	err = iommu_group_for_each_dev(group, &m, count_member);
+	err = iommu_group_for_each_dev(group, &m, pci_add_member);
 	if (!err && m.nr == m.room) {
 		*nr = m.nr;
 		return m.v;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the pure parts (catalog.c, frames.c, dma_table.c) need of their
- * surroundings, so that the same files are compiled into the module, cpr-helper
- * and the unit tests.
+ * What the pure C files (catalog.c, frames.c, dma_table.c) need from the kernel or
+ * from libc. The same files are compiled into the module, cpr-helper and the unit
+ * tests.
  */
 #ifndef CPR_PORT_H
 #define CPR_PORT_H
@@ -13,6 +13,7 @@
 #include <linux/bitmap.h>
 #include <linux/crc32c.h>
 #include <linux/errno.h>
+#include <linux/libnvdimm.h>
 #include <linux/limits.h>
 #include <linux/minmax.h>
 #include <linux/slab.h>
@@ -40,14 +41,21 @@ static inline void cpr_port_free(void *p)
 	kvfree(p);
 }
 
-/* Store into the image: what is written must be there after kexec. */
+/* Every store into the image goes through cpr_port_write(). */
 static inline void cpr_port_write(void *dst, const void *src, size_t len)
 {
 	memcpy(dst, src, len);
 }
 
-/* All stores into @dst come before any store that follows, also in DRAM. */
-void cpr_port_persist(void *dst, size_t len);
+/*
+ * Order all stores into @dst before every later store, in memory as well: a kexec
+ * does not write the caches back.
+ */
+static inline void cpr_port_persist(void *dst, size_t len)
+{
+	arch_wb_cache_pmem(dst, len);
+	wmb();
+}
 
 #else /* !__KERNEL__ */
 
@@ -138,7 +146,7 @@ static inline void cpr_port_free(void *p)
 	free(p);
 }
 
-/* A test that cuts a commit short replaces these two. */
+/* A unit test that interrupts a commit declares and defines these two itself. */
 #ifndef CPR_PORT_OWN_WRITE
 static inline void cpr_port_write(void *dst, const void *src, size_t len)
 {
@@ -151,9 +159,6 @@ static inline void cpr_port_persist(void *dst, size_t len)
 	(void)len;
 	__sync_synchronize();
 }
-#else
-void cpr_port_write(void *dst, const void *src, size_t len);
-void cpr_port_persist(void *dst, size_t len);
 #endif
 
 #endif /* __KERNEL__ */

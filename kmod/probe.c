@@ -1,41 +1,41 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /**
- * DOC: What an IOMMU domain translates
+ * DOC: The translations of an IOMMU domain
  *
- * There is no list of what a domain maps, so it is probed, at both ends of every
- * 2 MiB, and page by page where these do not continue each other, as in the first
- * 2 MiB, where a PC has its hole. What differs in the midst of others is seen only
- * when every page is asked for. Whether the VM's memory is reached is looked at
- * afterwards, from the memory's side.
+ * A domain has no list of its mappings, so it is probed: at both ends of every
+ * 2 MiB, and page by page where the two ends do not continue each other. The first
+ * 2 MiB are always probed page by page, because a PC has a hole there. A page that
+ * differs in the middle of 2 MiB is found only if every page is asked for. When the
+ * domain has been read, the result is compared with the list of the VM's memory.
  *
- * Probed is where QEMU puts the memory of a PC: the first 8 GiB and twice the
- * VM's memory; and if that did not lead to all of it, as much from 1 TiB on,
- * where it goes on AMD's machines.
+ * The probed range is where QEMU puts the memory of a PC: the first 8 GiB plus twice
+ * the VM's memory. If that does not lead to all of the memory, a range of the same
+ * size from 1 TiB on is probed too, because QEMU puts memory there on AMD hosts.
  *
- * Locking: none. Who asks keeps the domain, see vfio.c.
+ * Locking: none here. The caller makes sure that the domain stays, see vfio.c.
  */
 #include <linux/ioport.h>
 #include <linux/iommu.h>
 #include <linux/sched/signal.h>
 #include <linux/sizes.h>
 
-#include "cpr_internal.h"
+#include "probe.h"
 
-/* What a PC hides of the RAM at address 0: VGA and firmware. */
+/* VGA memory and firmware hide this part of the RAM at address 0 of a PC. */
 #define PC_HOLE_START	(640 * SZ_1K)
 #define PC_HOLE_END	SZ_1M
 
 /* Room above the guest's RAM for windows to devices. */
 #define ABOVE_RAM	(8ull * SZ_1G)
-/* Where AMD's machines put the RAM that would lie above it. */
+/* Where QEMU puts RAM that would overlap the HyperTransport range of an AMD host. */
 #define AMD_RAM_START	SZ_1T
 
 /**
  * struct probe - a domain that is being read
  * @domain: the domain
- * @geo: of the region
- * @full: look at every page
- * @table: what was found so far
+ * @geo: geometry of the region
+ * @full: probe every page
+ * @table: translations found so far
  */
 struct probe {
 	struct iommu_domain *domain;
@@ -44,22 +44,23 @@ struct probe {
 	struct cpr_dma_table *table;
 };
 
-static u32 class_of(const struct cpr_geometry *geo, u64 phys)
+static u32 probe_class(const struct cpr_geometry *geo, u64 phys)
 {
 	if (cpr_dma_in_region(geo, phys))
 		return CPR_IMAGE_DMA_REGION;
-	return region_intersects(phys, PAGE_SIZE, IORESOURCE_SYSTEM_RAM,
-				 IORES_DESC_NONE) == REGION_DISJOINT ?
-	       CPR_IMAGE_DMA_MMIO : CPR_IMAGE_DMA_RAM;
+	if (region_intersects(phys, PAGE_SIZE, IORESOURCE_SYSTEM_RAM,
+			      IORES_DESC_NONE) == REGION_DISJOINT)
+		return CPR_IMAGE_DMA_MMIO;
+	return CPR_IMAGE_DMA_RAM;
 }
 
-static int add(struct probe *p, u64 iova, u64 phys, u64 length)
+static int probe_add(struct probe *p, u64 iova, u64 phys, u64 length)
 {
 	const struct cpr_dma_extent e = {
 		.iova = iova,
 		.phys = phys,
 		.length = length,
-		.class = class_of(p->geo, phys),
+		.class = probe_class(p->geo, phys),
 	};
 
 	return cpr_dma_table_add(p->table, &e);
@@ -74,7 +75,7 @@ static int probe_pages(struct probe *p, u64 iova)
 		u64 phys = iommu_iova_to_phys(p->domain, iova);
 
 		if (phys)
-			err = add(p, iova, phys & PAGE_MASK, PAGE_SIZE);
+			err = probe_add(p, iova, phys & PAGE_MASK, PAGE_SIZE);
 	}
 	return err;
 }
@@ -92,7 +93,7 @@ static int probe_block(struct probe *p, u64 iova)
 		return 0;
 	if (first && last == first + span &&
 	    cpr_dma_in_region(p->geo, first) == cpr_dma_in_region(p->geo, last))
-		return add(p, iova, first, CPR_IMAGE_FRAME_SIZE);
+		return probe_add(p, iova, first, CPR_IMAGE_FRAME_SIZE);
 	return probe_pages(p, iova);
 }
 
@@ -112,7 +113,7 @@ static int probe_range(struct probe *p, u64 iova, u64 end)
 	return err;
 }
 
-static bool is_pc_hole(const struct cpr_dma_table *t, u64 phys, u64 length)
+static bool probe_is_pc_hole(const struct cpr_dma_table *t, u64 phys, u64 length)
 {
 	const struct cpr_dma_extent *zero = t->extents;
 
@@ -121,8 +122,9 @@ static bool is_pc_hole(const struct cpr_dma_table *t, u64 phys, u64 length)
 	       phys + length <= zero->phys + PC_HOLE_END;
 }
 
-static void find_gap(const struct cpr_dma_table *t, const struct cpr_dma_table *reached,
-		     const struct cpr_memory *m, struct cpr_gap *gap)
+static void probe_find_gap(const struct cpr_dma_table *t,
+			   const struct cpr_dma_table *reached,
+			   const struct cpr_memory *m, struct cpr_gap *gap)
 {
 	for (u32 i = 0; i < m->runs.nr; i++) {
 		const struct cpr_dma_extent *run = &m->runs.extents[i];
@@ -130,7 +132,7 @@ static void find_gap(const struct cpr_dma_table *t, const struct cpr_dma_table *
 		u64 length;
 
 		for (; (length = cpr_dma_gap(reached, phys, end, &at)); phys = at + length) {
-			if (is_pc_hole(t, at, length))
+			if (probe_is_pc_hole(t, at, length))
 				continue;
 			gap->file = run->class;
 			gap->offset = run->iova + (at - run->phys);
@@ -140,9 +142,9 @@ static void find_gap(const struct cpr_dma_table *t, const struct cpr_dma_table *
 	}
 }
 
-/* Does a table lead to all of the VM's memory? */
-static int check_coverage(const struct cpr_dma_table *t, const struct cpr_memory *m,
-			  struct cpr_gap *gap)
+/* Find the first part of the VM's memory that a table does not lead to. */
+static int probe_check_coverage(const struct cpr_dma_table *t,
+				const struct cpr_memory *m, struct cpr_gap *gap)
 {
 	struct cpr_dma_table reached;
 	int err = cpr_dma_reached(t, &reached);
@@ -150,37 +152,23 @@ static int check_coverage(const struct cpr_dma_table *t, const struct cpr_memory
 	memset(gap, 0, sizeof(*gap));
 	if (err)
 		return err;
-	find_gap(t, &reached, m, gap);
+	probe_find_gap(t, &reached, m, gap);
 	cpr_dma_table_free(&reached);
 	return 0;
 }
 
-static int probe_all(struct probe *p, const struct cpr_memory *m, struct cpr_gap *gap)
-{
-	u64 near = ABOVE_RAM + 2 * m->bytes;
-	int err = probe_range(p, 0, near);
-
-	if (!err)
-		err = check_coverage(p->table, m, gap);
-	if (err || !gap->length)
-		return err;
-	/* It may be where RAM goes that would lie over AMD's HyperTransport. */
-	p->full = false;
-	err = probe_range(p, max(near, AMD_RAM_START), AMD_RAM_START + near);
-	return err ?: check_coverage(p->table, m, gap);
-}
-
 /**
- * cpr_probe - read what a domain translates
+ * cpr_probe - read the translations of a domain
  * @domain: the domain
  * @m: the VM's memory
- * @full: look at every page
+ * @full: probe every page
  * @table: empty; filled in
- * @gap: filled in: the first part of @m that is not reached
+ * @gap: filled in: the first part of @m that the domain does not lead to
  *
- * What a PC hides of its first MiB is no gap.
+ * The hole in the first MiB of a PC is no gap.
  *
- * Return: 0; -ENOMEM, -E2BIG, -EINTR. Then @table has what was found up to there.
+ * Return: 0; -ENOMEM, -E2BIG, -EINTR. On an error @table has the translations found
+ * so far.
  */
 int cpr_probe(struct iommu_domain *domain, const struct cpr_memory *m, bool full,
 	      struct cpr_dma_table *table, struct cpr_gap *gap)
@@ -188,6 +176,17 @@ int cpr_probe(struct iommu_domain *domain, const struct cpr_memory *m, bool full
 	struct probe p = {
 		.domain = domain, .geo = m->owner.geo, .full = full, .table = table,
 	};
+	u64 near = ABOVE_RAM + 2 * m->bytes;
+	int err = probe_range(&p, 0, near);
 
-	return probe_all(&p, m, gap);
+	if (!err)
+		err = probe_check_coverage(table, m, gap);
+	if (err || !gap->length)
+		return err;
+	/* The rest may be where QEMU avoids AMD's HyperTransport range. */
+	p.full = false;
+	err = probe_range(&p, max(near, AMD_RAM_START), AMD_RAM_START + near);
+	if (!err)
+		err = probe_check_coverage(table, m, gap);
+	return err;
 }

@@ -3,48 +3,48 @@
  * DOC: The region
  *
  * A handover region is a physical range that no kernel's page allocator ever
- * touches. Its carrier here is a range that the command line keeps out of RAM
- * (memmap=SIZE!START) or a persistent DIMM; only this file knows that. Above it
- * there are only frames: an address in the kernel, a page frame number, a folio.
+ * touches. The range is reserved on the kernel command line (memmap=SIZE!START) or
+ * is a persistent DIMM; only this file knows which. All other files see frames: a
+ * kernel address, a page frame number, a folio.
  *
- * The range is claimed while the module is loaded and gets struct pages, one
- * folio of 2 MiB a frame, so that GUP, O_DIRECT and VFIO can pin what is mapped
- * from it. Each folio keeps a reference of its own, so one with more than that
- * reference is in use by somebody.
+ * The module claims the range for as long as it is loaded and gives it struct
+ * pages, one folio of 2 MiB a frame, so that GUP, O_DIRECT and VFIO can pin pages
+ * that are mapped from it. Each folio holds one reference of its own. A folio with
+ * more references is in use.
  *
- * A folio's mapping is looked at whenever somebody marks it dirty, which a pin
- * may do long after the file is gone. It therefore always points at something
- * that lives: the inode that maps it, or else @mapping of the region.
+ * The kernel reads folio->mapping whenever a folio is marked dirty, and a pin may
+ * do that long after the file is gone. So the mapping always points to a live
+ * object: the inode that maps the frame, or else @mapping of the region.
  *
- * Locking: a region does not change between claim and release.
+ * Locking: a region does not change between claim and release. The folio lock
+ * protects folio->mapping. Nobody allocates memory while holding the lock of such
+ * a folio, so the lock may be taken in direct reclaim.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/ioport.h>
 #include <linux/io.h>
 #include <linux/kernel.h>
-#include <linux/libnvdimm.h>
 #include <linux/mm.h>
 #include <linux/numa.h>
 #include <linux/pagemap.h>
-#include <linux/seq_file.h>
 
-#include "cpr_internal.h"
+#include "catalog.h"
+#include "compat/compat.h"
+#include "region.h"
 
-static const int persistent_descs[] = {
+static const int region_descs[] = {
 	IORES_DESC_PERSISTENT_MEMORY_LEGACY,
 	IORES_DESC_PERSISTENT_MEMORY,
 };
 
-void cpr_port_persist(void *dst, size_t len)
-{
-	arch_wb_cache_pmem(dst, len);
-	/* Whatever follows is written after this. */
-	wmb();
-}
+/* Of the region's own mapping, and of the inodes that map its frames. */
+const struct address_space_operations cpr_region_aops = {
+	.dirty_folio	= noop_dirty_folio,
+};
 
 /**
- * cpr_region_parse - parse the region= option
+ * cpr_region_parse - parse the region= parameter
  * @option: SIZE!START, spelled as for memmap=
  * @start: physical address
  * @size: bytes
@@ -68,16 +68,16 @@ int cpr_region_parse(const char *option, u64 *start, u64 *size)
 	return -EINVAL;
 }
 
-struct found {
+struct region_found {
 	u64 start;
 	u64 size;
 	int err;
 };
 
-/* Look at the superblocks only: the rest may be terabytes. */
-static int look_for_image(struct resource *res, void *arg)
+/* Map the superblocks only: the range may have terabytes. */
+static int region_look_for_image(struct resource *res, void *arg)
 {
-	struct found *found = arg;
+	struct region_found *found = arg;
 	struct cpr_geometry geo;
 	struct cpr_reason why;
 	void *tables;
@@ -93,7 +93,7 @@ static int look_for_image(struct resource *res, void *arg)
 	if (found->err == -ENODATA)
 		return 0;
 	if (found->err) {
-		pr_err("refusing the region at %pa: %s; if nothing in it is needed, format it anew with 'cpr-helper format --force /dev/pmemN'\n",
+		pr_err("refusing the region at %pa: %s; if nothing in the region is needed, format it with 'cpr-helper format --force /dev/pmemN'\n",
 		       &res->start, why.text);
 		return 1;
 	}
@@ -103,23 +103,24 @@ static int look_for_image(struct resource *res, void *arg)
 }
 
 /**
- * cpr_region_find - find the first persistent range that bears an image
+ * cpr_region_find - find the first persistent range that has an image
  * @start: physical address
  * @size: bytes
  *
- * Return: 0, -ENODEV if there is none, or why the first one is unusable.
+ * Return: 0; -ENODEV if no range has an image; or the reason why the first image
+ * cannot be used.
  */
 int cpr_region_find(u64 *start, u64 *size)
 {
-	struct found found = { .err = -ENODATA };
+	struct region_found found = { .err = -ENODATA };
 
-	for (int i = 0; i < ARRAY_SIZE(persistent_descs); i++) {
-		if (walk_iomem_res_desc(persistent_descs[i], IORESOURCE_MEM, 0,
-					U64_MAX, &found, look_for_image) == 1)
+	for (int i = 0; i < ARRAY_SIZE(region_descs); i++) {
+		if (walk_iomem_res_desc(region_descs[i], IORESOURCE_MEM, 0, U64_MAX,
+					&found, region_look_for_image) == 1)
 			break;
 	}
 	if (found.err == -ENODATA) {
-		pr_err("no persistent range bears a handover image; reserve one with memmap=SIZE!START on the kernel command line, load with region=SIZE!START and run 'cpr-helper format'\n");
+		pr_err("no persistent range has a handover image; reserve a range with memmap=SIZE!START on the kernel command line, load the module with region=SIZE!START and run 'cpr-helper format'\n");
 		return -ENODEV;
 	}
 	*start = found.start;
@@ -127,16 +128,16 @@ int cpr_region_find(u64 *start, u64 *size)
 	return found.err;
 }
 
-static bool is_persistent(u64 start, u64 size)
+static bool region_is_persistent(u64 start, u64 size)
 {
-	for (int i = 0; i < ARRAY_SIZE(persistent_descs); i++)
+	for (int i = 0; i < ARRAY_SIZE(region_descs); i++)
 		if (region_intersects(start, size, IORESOURCE_MEM,
-				      persistent_descs[i]) == REGION_INTERSECTS)
+				      region_descs[i]) == REGION_INTERSECTS)
 			return true;
 	return false;
 }
 
-static int check_range(u64 start, u64 size)
+static int region_check_range(u64 start, u64 size)
 {
 	struct cpr_geometry geo;
 	struct cpr_reason why;
@@ -148,12 +149,12 @@ static int check_range(u64 start, u64 size)
 	}
 	if (region_intersects(start, size, IORESOURCE_SYSTEM_RAM,
 			      IORES_DESC_NONE) != REGION_DISJOINT) {
-		pr_err("refusing the region [%#llx-%#llx]: it is System RAM that this kernel gives out; boot with memmap=%#llx!%#llx\n",
+		pr_err("refusing the region [%#llx-%#llx]: it is System RAM, which this kernel allocates from; boot with memmap=%#llx!%#llx\n",
 		       start, end, size, start);
 		return -EBUSY;
 	}
-	if (!is_persistent(start, size)) {
-		pr_err("refusing the region [%#llx-%#llx]: not a persistent range of the firmware map; reserve it with memmap=%#llx!%#llx, and see /proc/iomem\n",
+	if (!region_is_persistent(start, size)) {
+		pr_err("refusing the region [%#llx-%#llx]: not a persistent range of the firmware map; reserve the range with memmap=%#llx!%#llx, and see /proc/iomem\n",
 		       start, end, size, start);
 		return -ENXIO;
 	}
@@ -161,84 +162,44 @@ static int check_range(u64 start, u64 size)
 }
 
 /*
- * Who holds a range is known to /proc/iomem only: the resource tree's lock is
- * private, and a holder may vanish while one looks. Nothing depends on the
- * answer but the wording of a refusal.
+ * Prepare the struct pages of all frames. Device memory is marked as reserved at
+ * first: VFIO's type 1 driver pins such a page, takes it for device registers and
+ * never unpins it.
  */
-static void name_holder(u64 start, u64 end, char *name, size_t len)
+static void region_prepare_pages(struct cpr_region *r)
 {
-	struct file *file = filp_open("/proc/iomem", O_RDONLY, 0);
-	char *text = kvzalloc(SZ_64K, GFP_KERNEL), *line, *rest = text;
-	loff_t pos = 0;
-	ssize_t n = 0;
-	size_t got = 0;
+	unsigned long pfn = PHYS_PFN(r->start), end = PHYS_PFN(r->start + r->size);
 
-	strscpy(name, "another driver", len);
-	if (IS_ERR(file) || !text)
-		goto out;
-	while (got < SZ_64K - 1 &&
-	       (n = kernel_read(file, text + got, SZ_64K - 1 - got, &pos)) > 0)
-		got += n;
-	/* The last match is the innermost one. */
-	while ((line = strsep(&rest, "\n"))) {
-		unsigned long long from, to;
-		char who[32];
-
-		if (sscanf(line, " %llx-%llx : %31[^\n]", &from, &to, who) == 3 &&
-		    from <= end && to >= start && !strstarts(who, "Persistent Memory"))
-			strscpy(name, who, len);
-	}
-out:
-	kvfree(text);
-	if (!IS_ERR(file))
-		filp_close(file, NULL);
-}
-
-static int report_busy(u64 start, u64 size)
-{
-	char holder[32];
-
-	name_holder(start, start + size - 1, holder, sizeof(holder));
-	if (strstarts(holder, "namespace"))
-		pr_err("refusing the region [%#llx-%#llx]: nd_pmem holds it as %s; run 'echo %s > /sys/bus/nd/drivers/nd_pmem/unbind' or load cpr_handover before nd_e820\n",
-		       start, start + size - 1, holder, holder);
-	else
-		pr_err("refusing the region [%#llx-%#llx]: '%s' holds it, see /proc/iomem; unbind or unload that driver first\n",
-		       start, start + size - 1, holder);
-	return -EBUSY;
-}
-
-/*
- * Device memory comes marked as reserved. VFIO's type 1 pins such a page and
- * then, taking it for device registers, never unpins it.
- */
-static void unreserve_pages(u64 start, u64 size)
-{
-	unsigned long end = PHYS_PFN(start + size);
-
-	for (unsigned long pfn = PHYS_PFN(start); pfn < end; pfn++)
+	address_space_init_once(&r->mapping);
+	r->mapping.a_ops = &cpr_region_aops;
+	for (; pfn < end; pfn++)
 		cpr_compat_clear_reserved(pfn_to_page(pfn));
+	for (u32 i = 0; i < r->size >> CPR_IMAGE_FRAME_SHIFT; i++)
+		pfn_folio(cpr_region_pfn(r, i))->mapping = &r->mapping;
 }
 
 /**
- * cpr_region_claim - take the range and give it struct pages
+ * cpr_region_claim - claim the range and give it struct pages
  * @r: the region
  * @start: physical address
  * @size: bytes
  *
- * Nothing is written to the range. A refusal is reported to the kernel log.
+ * Nothing is written to the range. The reason of a refusal is in the kernel log.
  *
- * Return: 0, -EINVAL for a range that cannot be a region, -EBUSY for one that
- * somebody uses, -ENXIO for one that is not persistent, -ENOMEM.
+ * Return: 0; -EINVAL if the range cannot be a region, -EBUSY if it is in use,
+ * -ENXIO if it is not persistent; -ENOMEM.
  */
 int cpr_region_claim(struct cpr_region *r, u64 start, u64 size)
 {
-	int err = check_range(start, size);
+	int err = region_check_range(start, size);
 
 	if (err)
 		return err;
-	if (!request_mem_region(start, size, KBUILD_MODNAME))
-		return report_busy(start, size);
+	if (!request_mem_region(start, size, KBUILD_MODNAME)) {
+		pr_err("refusing the region [%#llx-%#llx]: another driver has claimed it, see /proc/iomem; if that is namespaceN.M of nd_pmem, run 'echo namespaceN.M > /sys/bus/nd/drivers/nd_pmem/unbind' or load cpr_handover before nd_e820; else unload that driver\n",
+		       start, start + size - 1);
+		return -EBUSY;
+	}
 
 	r->start = start;
 	r->size = size;
@@ -255,52 +216,52 @@ int cpr_region_claim(struct cpr_region *r, u64 start, u64 size)
 		release_mem_region(start, size);
 		return err;
 	}
-	unreserve_pages(start, size);
-	address_space_init_once(&r->mapping);
-	r->mapping.a_ops = &cpr_aops;
+	region_prepare_pages(r);
 	return 0;
 }
 
 /**
  * cpr_region_release - undo cpr_region_claim()
- * @r: the region; nothing of it may be mapped or pinned
+ * @r: the region; nothing in it may be mapped or pinned
  */
 void cpr_region_release(struct cpr_region *r)
 {
+	for (u32 i = 0; i < r->size >> CPR_IMAGE_FRAME_SHIFT; i++)
+		pfn_folio(cpr_region_pfn(r, i))->mapping = NULL;
 	memunmap_pages(&r->pgmap);
 	release_mem_region(r->start, r->size);
 }
 
 /**
- * cpr_region_frame_pinned - does somebody hold a reference on a frame?
- * @c: the region
+ * cpr_region_frame_pinned - does anything hold a reference on a frame?
+ * @r: the region
  * @frame: a frame that is not mapped
  *
- * Where nothing maps the frame, nobody can pin it anew, so a frame that was
- * found free stays free.
+ * A frame that is not mapped cannot be pinned anew. So a frame that was not
+ * pinned stays so.
  */
-bool cpr_region_frame_pinned(const struct cpr *c, u32 frame)
+bool cpr_region_frame_pinned(const struct cpr_region *r, u32 frame)
 {
-	return folio_ref_count(pfn_folio(cpr_frame_pfn(c, frame))) > 1;
+	return folio_ref_count(pfn_folio(cpr_region_pfn(r, frame))) > 1;
 }
 
 /**
- * cpr_region_set_mapping - tell who maps a frame
- * @c: the region
+ * cpr_region_set_mapping - set the mapping of a frame's folio
+ * @r: the region
  * @frame: the frame
- * @mapping: of an inode, or NULL for nobody
- * @index: page offset within it
+ * @mapping: of the inode that maps the frame; NULL for the region's own
+ * @index: page offset within @mapping
  */
-void cpr_region_set_mapping(const struct cpr *c, u32 frame,
+void cpr_region_set_mapping(struct cpr_region *r, u32 frame,
 			    struct address_space *mapping, pgoff_t index)
 {
-	struct folio *folio = pfn_folio(cpr_frame_pfn(c, frame));
+	struct folio *folio = pfn_folio(cpr_region_pfn(r, frame));
 
 	if (!mapping)
-		mapping = (struct address_space *)&c->region.mapping;
+		mapping = &r->mapping;
 	if (READ_ONCE(folio->mapping) == mapping)
 		return;
-	/* Whoever marks the folio dirty holds its lock while it looks. */
+	/* A pin that marks the folio dirty reads the mapping under the folio lock. */
 	folio_lock(folio);
 	folio->mapping = mapping;
 	folio->index = index;

@@ -2,16 +2,17 @@
 /**
  * DOC: Scrubbing
  *
- * Free frames are zeroed in the background, so that a byte of one VM is never
- * shown to another and a new file need not wait. A kernel that finds a region
- * begins with all free frames dirty, which is how scrubbing survives kexec.
+ * Free frames are zeroed in the background, so that no byte of a VM is ever shown
+ * to another VM and a new file need not wait. The module takes all free frames for
+ * dirty when it is loaded, so scrubbing goes on after a kexec.
  *
- * The same worker looks after frames that outlive their file because somebody
- * still pins them: they stay BUSY, and the module stays loaded, until the last
- * pin is gone. The same holds for frames of files once cprfs is unmounted.
+ * The same work item looks after frames that are still pinned although their file
+ * is gone. Such a frame stays BUSY, and the module stays loaded, until the last pin
+ * is gone. The module also stays loaded while frames of files are pinned after
+ * cprfs was unmounted.
  *
- * Locking: cpr->lock, not held while a frame is zeroed; SCRUBBING keeps
- * everybody else off it.
+ * Locking: cpr->lock, which is not held while a frame is zeroed; the state SCRUBBING
+ * keeps everybody else off the frame.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -19,9 +20,10 @@
 #include <linux/jiffies.h>
 #include <linux/module.h>
 
-#include "cpr_internal.h"
+#include "events.h"
+#include "scrub.h"
 
-/* Pins have no event that tells when they go. */
+/* The kernel does not report when a pin is gone. */
 #define PIN_POLL	HZ
 
 /**
@@ -31,7 +33,7 @@
  */
 void cpr_scrub_frame(struct cpr *c, u32 frame)
 {
-	void *at = cpr_frame_address(c, frame);
+	void *at = cpr_region_address(&c->region, frame);
 
 	for (size_t i = 0; i < CPR_IMAGE_FRAME_SIZE; i += PAGE_SIZE)
 		clear_page(at + i);
@@ -39,7 +41,7 @@ void cpr_scrub_frame(struct cpr *c, u32 frame)
 	cond_resched();
 }
 
-static bool begin_scrub(struct cpr *c, u32 *frame)
+static bool scrub_begin(struct cpr *c, u32 *frame)
 {
 	guard(cpr)(c);
 
@@ -51,49 +53,42 @@ static bool begin_scrub(struct cpr *c, u32 *frame)
 	return true;
 }
 
-static void end_scrub(struct cpr *c, u32 frame)
+static void scrub_end(struct cpr *c, u32 frame)
 {
-	bool done;
-
 	scoped_guard(cpr, c) {
 		cpr_frames_set(&c->frames, frame, 1, CPR_FRAME_CLEAN);
-		done = !c->frames.count[CPR_FRAME_DIRTY];
 		WRITE_ONCE(c->scrubs, c->scrubs + 1);
+		if (!c->frames.count[CPR_FRAME_DIRTY])
+			cpr_event_region(c);
 	}
 	wake_up_all(&c->scrubbed);
-	if (done)
-		cpr_netlink_notify_region(c);
 }
 
-static void release_unpinned(struct cpr *c)
+static void scrub_release_unpinned(struct cpr *c)
 {
-	lockdep_assert_held(&c->lock);
-
 	for (u32 i = 0; cpr_frames_find(&c->frames, CPR_FRAME_BUSY, &i); i++)
-		if (!cpr_region_frame_pinned(c, i))
+		if (!cpr_region_frame_pinned(&c->region, i))
 			cpr_frames_set(&c->frames, i, 1, CPR_FRAME_DIRTY);
 }
 
-/* Files cannot be mapped without a mount, but what they were may be pinned. */
-static bool files_pinned(struct cpr *c)
+/* Without a mount no file can be mapped, but pages mapped earlier may be pinned. */
+static bool scrub_files_pinned(struct cpr *c)
 {
-	lockdep_assert_held(&c->lock);
-
 	if (c->sb)
 		return false;
 	for (u32 i = 0; cpr_frames_find(&c->frames, CPR_FRAME_USED, &i); i++)
-		if (cpr_region_frame_pinned(c, i))
+		if (cpr_region_frame_pinned(&c->region, i))
 			return true;
 	return false;
 }
 
 /**
- * cpr_scrub_pins_locked - look after frames that somebody pins
+ * cpr_scrub_pins_locked - look after pinned frames
  * @c: the region
  *
- * While there are some that no mount keeps the module for, this does.
+ * Keep the module loaded while frames are pinned that no mount keeps it loaded for.
  *
- * Return: whether they must be looked at again.
+ * Return: whether there are such frames, so that the caller must look again.
  */
 bool cpr_scrub_pins_locked(struct cpr *c)
 {
@@ -103,13 +98,13 @@ bool cpr_scrub_pins_locked(struct cpr *c)
 
 	if (!c->formatted)
 		return false;
-	release_unpinned(c);
-	pinned = c->frames.count[CPR_FRAME_BUSY] || files_pinned(c);
+	scrub_release_unpinned(c);
+	pinned = c->frames.count[CPR_FRAME_BUSY] || scrub_files_pinned(c);
 	if (pinned && !c->keeps_module) {
 		__module_get(THIS_MODULE);
 		c->keeps_module = true;
 	} else if (!pinned && c->keeps_module) {
-		/* cpr_image_close() waits for this worker. */
+		/* The module's exit waits for this work item. */
 		c->keeps_module = false;
 		module_put(THIS_MODULE);
 	}
@@ -117,7 +112,7 @@ bool cpr_scrub_pins_locked(struct cpr *c)
 }
 
 /**
- * cpr_scrubber - scrub all there is
+ * cpr_scrubber - scrub all dirty frames
  * @work: cpr->scrubber
  */
 void cpr_scrubber(struct work_struct *work)
@@ -128,16 +123,16 @@ void cpr_scrubber(struct work_struct *work)
 
 	scoped_guard(cpr, c)
 		again = cpr_scrub_pins_locked(c);
-	while (begin_scrub(c, &frame)) {
+	while (scrub_begin(c, &frame)) {
 		cpr_scrub_frame(c, frame);
-		end_scrub(c, frame);
+		scrub_end(c, frame);
 	}
 	if (again)
 		queue_delayed_work(system_dfl_wq, &c->scrubber, PIN_POLL);
 }
 
 /**
- * cpr_scrub_kick - there may be something to scrub, or to look after
+ * cpr_scrub_kick - have dirty frames scrubbed and pinned frames looked after
  * @c: the region
  */
 void cpr_scrub_kick(struct cpr *c)

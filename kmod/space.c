@@ -2,33 +2,34 @@
 /**
  * DOC: Frames of files
  *
- * The one place where frames come to files and leave them. A frame that comes
- * is all zeros. One that leaves is unmapped already and goes the way that
- * frames.c describes.
+ * The one place where frames are added to files and taken from them. A frame that
+ * is added is all zeros. A frame that is taken is already unmapped; frames.c
+ * describes what happens to it.
  *
  * Filling is all or nothing: everything that can fail happens before the first
- * frame is put in. Frames that are not scrubbed yet are scrubbed without the
- * lock, for that takes long.
+ * frame is added. Frames that are not scrubbed yet are scrubbed without the lock,
+ * because that takes long.
  *
- * Locking: a node's @frames change under cpr->lock. They are read under it, or
- * with the inode's lock or invalidate lock held, for shared at least; whoever
- * drops frames of a file holds both for writing. Order: inode lock ->
- * invalidate lock -> cpr->lock.
+ * Locking: @frames of a node change under cpr->lock. They are read under it, or with
+ * the inode lock or the invalidate lock held, at least shared; a function that takes
+ * frames from a file holds both exclusively. The order is inode lock -> invalidate
+ * lock -> cpr->lock.
  */
 #include <linux/mm.h>
 #include <linux/slab.h>
 #include <linux/wait.h>
 
-#include "cpr_internal.h"
+#include "scrub.h"
+#include "space.h"
 
-/* A run that was taken for a place in a file and is not there yet. */
-struct taken {
+/* A run that is allocated for a place in a file, but not added to the file yet. */
+struct space_run {
 	struct list_head list;
 	u32 file_frame;
 	struct cpr_run run;
 };
 
-static u32 hole_length(struct cpr_node *node, u32 first, u32 most)
+static u32 space_hole_length(struct cpr_node *node, u32 first, u32 most)
 {
 	u32 n = 0;
 
@@ -37,7 +38,7 @@ static u32 hole_length(struct cpr_node *node, u32 first, u32 most)
 	return n;
 }
 
-static u32 count_holes(struct cpr_node *node, u32 first, u32 count)
+static u32 space_count_holes(struct cpr_node *node, u32 first, u32 count)
 {
 	u32 holes = 0;
 
@@ -46,8 +47,8 @@ static u32 count_holes(struct cpr_node *node, u32 first, u32 count)
 	return holes;
 }
 
-/* Room for the entries, so that putting them in cannot fail. */
-static int reserve_entries(struct cpr_node *node, u32 first, u32 count)
+/* Allocate the xarray entries, so that storing to them cannot fail. */
+static int space_reserve_entries(struct cpr_node *node, u32 first, u32 count)
 {
 	for (u32 i = first; i < first + count; i++) {
 		int err = xa_reserve(&node->frames, i, GFP_KERNEL);
@@ -61,60 +62,61 @@ static int reserve_entries(struct cpr_node *node, u32 first, u32 count)
 	return 0;
 }
 
-static int have_room(struct cpr *c, u32 frames)
+/*
+ * Return: 0; -EAGAIN if a commit would free frames, -EINPROGRESS if the frames that
+ * are being scrubbed are enough, -ENOSPC.
+ */
+static int space_check_free(const struct cpr_frames *f, u32 frames)
 {
-	lockdep_assert_held(&c->lock);
-
-	/* What was freed a moment ago only waits for a commit. */
-	if (frames > cpr_frames_free(&c->frames) && c->frames.count[CPR_FRAME_FREED])
-		cpr_commit_locked(c);
-	if (frames <= cpr_frames_free(&c->frames))
+	if (frames <= cpr_frames_free(f))
 		return 0;
-	/* And what is being scrubbed will be free in a moment. */
-	return frames <= cpr_frames_free(&c->frames) + c->frames.count[CPR_FRAME_SCRUBBING] ?
-		-EAGAIN : -ENOSPC;
+	if (f->count[CPR_FRAME_FREED])
+		return -EAGAIN;
+	if (frames <= cpr_frames_free(f) + f->count[CPR_FRAME_SCRUBBING])
+		return -EINPROGRESS;
+	return -ENOSPC;
 }
 
-static void return_all(struct cpr *c, struct list_head *all)
+static void space_return_runs(struct cpr *c, struct list_head *runs)
 {
-	struct taken *t, *next;
+	struct space_run *r, *next;
 
-	list_for_each_entry_safe(t, next, all, list) {
-		cpr_frames_set(&c->frames, t->run.frame, t->run.count,
+	list_for_each_entry_safe(r, next, runs, list) {
+		cpr_frames_set(&c->frames, r->run.frame, r->run.count,
 			       CPR_FRAME_DIRTY);
-		kfree(t);
+		kfree(r);
 	}
 }
 
-static int take_for_holes(struct cpr *c, struct cpr_node *node, u32 first,
-			  u32 count, struct list_head *all)
+static int space_take_runs(struct cpr *c, struct cpr_node *node, u32 first,
+			   u32 count, struct list_head *runs)
 {
 	u32 i = first, end = first + count;
 
 	while (i < end) {
-		u32 hole = hole_length(node, i, end - i);
-		struct taken *t;
+		u32 hole = space_hole_length(node, i, end - i);
+		struct space_run *r;
 
 		if (!hole) {
 			i++;
 			continue;
 		}
-		t = kmalloc(sizeof(*t), GFP_KERNEL);
-		if (!t) {
-			return_all(c, all);
+		r = kmalloc(sizeof(*r), GFP_KERNEL);
+		if (!r) {
+			space_return_runs(c, runs);
 			return -ENOMEM;
 		}
-		cpr_frames_take(&c->frames, i, hole, &t->run);
-		t->file_frame = i;
-		list_add_tail(&t->list, all);
-		i += t->run.count;
+		cpr_frames_take(&c->frames, i, hole, &r->run);
+		r->file_frame = i;
+		list_add_tail(&r->list, runs);
+		i += r->run.count;
 	}
 	return 0;
 }
 
-/* -EAGAIN if it could be had once a frame more than @scrubs is scrubbed. */
-static int take_all(struct cpr *c, struct cpr_node *node, u32 first, u32 count,
-		    struct list_head *all, u64 *scrubs)
+/* @scrubs is the value of cpr->scrubs to wait for a change of, after -EINPROGRESS. */
+static int space_take(struct cpr *c, struct cpr_node *node, u32 first, u32 count,
+		      struct list_head *runs, u64 *scrubs)
 {
 	int err;
 
@@ -122,37 +124,37 @@ static int take_all(struct cpr *c, struct cpr_node *node, u32 first, u32 count,
 
 	*scrubs = c->scrubs;
 
-	/* However large the range: at most this much of it is not holes. */
+	/* A range may be huge, but no more of it than this can be holes to fill. */
 	if (count > (u64)node->nr_frames + cpr_frames_total(&c->frames))
 		return -ENOSPC;
-	err = have_room(c, count_holes(node, first, count));
+	err = space_check_free(&c->frames, space_count_holes(node, first, count));
 	if (!err)
-		err = reserve_entries(node, first, count);
+		err = space_reserve_entries(node, first, count);
 	if (!err)
-		err = take_for_holes(c, node, first, count, all);
+		err = space_take_runs(c, node, first, count, runs);
 	return err;
 }
 
-static void scrub_all(struct cpr *c, struct list_head *all)
+static void space_scrub_runs(struct cpr *c, struct list_head *runs)
 {
-	struct taken *t;
+	struct space_run *r;
 
-	list_for_each_entry(t, all, list)
-		for (u32 i = 0; t->run.dirty && i < t->run.count; i++)
-			cpr_scrub_frame(c, t->run.frame + i);
+	list_for_each_entry(r, runs, list)
+		for (u32 i = 0; r->run.dirty && i < r->run.count; i++)
+			cpr_scrub_frame(c, r->run.frame + i);
 }
 
-static int put_frame(struct cpr *c, struct cpr_node *node, u32 file_frame,
-		     u32 frame)
+static int space_add_frame(struct cpr *c, struct cpr_node *node, u32 file_frame,
+			   u32 frame)
 {
 	int err;
 
-	/* A fault may have been faster. */
+	/* A page fault may have filled the hole meanwhile. */
 	if (xa_load(&node->frames, file_frame)) {
 		cpr_frames_set(&c->frames, frame, 1, CPR_FRAME_CLEAN);
 		return 0;
 	}
-	/* It may also have found no memory, and taken our reservation back. */
+	/* Or a page fault ran out of memory and released our reserved entry. */
 	err = xa_err(xa_store(&node->frames, file_frame, xa_mk_value(frame), GFP_KERNEL));
 	if (err)
 		cpr_frames_set(&c->frames, frame, 1, CPR_FRAME_CLEAN);
@@ -161,51 +163,57 @@ static int put_frame(struct cpr *c, struct cpr_node *node, u32 file_frame,
 	return err;
 }
 
-static int put_all(struct cpr *c, struct cpr_node *node, struct list_head *all)
+static int space_add_runs(struct cpr *c, struct cpr_node *node, struct list_head *runs)
 {
-	struct taken *t, *next;
+	struct space_run *r, *next;
 	int err = 0;
 
 	guard(cpr)(c);
 
-	list_for_each_entry_safe(t, next, all, list) {
-		for (u32 i = 0; i < t->run.count; i++)
-			err = put_frame(c, node, t->file_frame + i, t->run.frame + i) ?: err;
-		kfree(t);
+	list_for_each_entry_safe(r, next, runs, list) {
+		for (u32 i = 0; i < r->run.count; i++) {
+			int ret = space_add_frame(c, node, r->file_frame + i,
+						  r->run.frame + i);
+
+			if (ret)
+				err = ret;
+		}
+		kfree(r);
 	}
 	cpr_dirty(c);
 	return err;
 }
 
 /**
- * cpr_space_fill - fill a file's holes
+ * cpr_space_fill - fill a file's holes with frames that are free
  * @c: the region
  * @node: of the file
- * @first: frame of the file
- * @count: how many
+ * @first: first frame of the range in the file
+ * @count: number of frames
  *
- * Return: 0, -ENOSPC or -ENOMEM; then the file is as it was.
+ * Return: 0; -EAGAIN if the caller must commit first, because freed frames wait for
+ * a commit; -ENOSPC, -ENOMEM. On an error the file has not changed.
  */
 int cpr_space_fill(struct cpr *c, struct cpr_node *node, u32 first, u32 count)
 {
-	LIST_HEAD(all);
+	LIST_HEAD(runs);
 	u64 scrubs;
 	int err;
 
-	while ((err = take_all(c, node, first, count, &all, &scrubs)) == -EAGAIN)
+	while ((err = space_take(c, node, first, count, &runs, &scrubs)) == -EINPROGRESS)
 		wait_event(c->scrubbed, READ_ONCE(c->scrubs) != scrubs);
-	if (err || list_empty(&all))
+	if (err || list_empty(&runs))
 		return err;
-	scrub_all(c, &all);
-	return put_all(c, node, &all);
+	space_scrub_runs(c, &runs);
+	return space_add_runs(c, node, &runs);
 }
 
 /**
  * cpr_space_drop - take frames from a file
  * @c: the region
- * @node: of the file; nothing maps the frames
- * @first: frame of the file
- * @last: frame of the file
+ * @node: of the file; the frames are not mapped
+ * @first: first frame of the range in the file
+ * @last: last frame of the range
  */
 void cpr_space_drop(struct cpr *c, struct cpr_node *node, u32 first, u32 last)
 {
@@ -219,33 +227,8 @@ void cpr_space_drop(struct cpr *c, struct cpr_node *node, u32 first, u32 last)
 
 		xa_erase(&node->frames, i);
 		node->nr_frames--;
-		cpr_region_set_mapping(c, frame, NULL, 0);
+		cpr_region_set_mapping(&c->region, frame, NULL, 0);
 		cpr_frames_set(&c->frames, frame, 1, CPR_FRAME_FREED);
 	}
 	cpr_dirty(c);
-}
-
-/**
- * cpr_space_frame - the frame at a place of a file
- * @c: the region
- * @node: of the file
- * @file_frame: frame of the file; a hole is filled
- * @frame: frame of the region
- *
- * Return: 0, -ENOSPC or -ENOMEM.
- */
-int cpr_space_frame(struct cpr *c, struct cpr_node *node, u32 file_frame,
-		    u32 *frame)
-{
-	void *entry = xa_load(&node->frames, file_frame);
-	int err;
-
-	if (!entry) {
-		err = cpr_space_fill(c, node, file_frame, 1);
-		if (err)
-			return err;
-		entry = xa_load(&node->frames, file_frame);
-	}
-	*frame = xa_to_value(entry);
-	return 0;
 }

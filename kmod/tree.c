@@ -2,43 +2,50 @@
 /**
  * DOC: The tree of names
  *
- * All directories and files of the region, in memory from the moment the module
- * has its region, mounted or not. The tree is read from the catalog once and
- * written back by commit.c. Children hang in a red-black tree by name, for
- * look-ups and for the order of the catalog, and in an xarray by inode number,
- * for readdir.
+ * All directories and files of the region. The tree is in memory while the region
+ * has an image, whether cprfs is mounted or not; store.c reads it from the catalog
+ * and writes it back. Children are in a red-black tree by name, for lookups and for
+ * the order of the catalog, and in an xarray by inode number, for readdir.
  *
- * Room in the catalog is reserved when a name comes and given back when it
- * goes, so that a commit never finds the slot too small.
+ * Each name reserves its room in the catalog, so that a commit never finds the slot
+ * too small.
  *
- * Locking: cpr->lock. A node whose inode is in memory lives as long as that.
+ * A node whose inode is in memory lives at least as long as the inode. Meanwhile
+ * the inode has the attributes; when it is evicted, the node takes them over.
+ *
+ * Locking: cpr->lock, but for @attr, @inode and @dax of a node: cpr->inode_lock
+ * protects these, because direct reclaim evicts inodes and must not take cpr->lock.
+ * The order is cpr->lock -> cpr->inode_lock. A caller that holds a reference on the
+ * inode may read @dax without either: it is set once and cleared by eviction.
  */
 #include <linux/slab.h>
 
-#include "cpr_internal.h"
+#include "tree.h"
 
-static int compare(const char *name, u16 len, const struct cpr_node *node)
+static int tree_compare(const char *name, u16 len, const struct cpr_node *node)
 {
 	int cmp = memcmp(name, node->name, min(len, node->name_len));
 
 	return cmp ?: (int)len - node->name_len;
 }
 
+/* ---- walking ---- */
+
 /**
- * cpr_node_find - look a name up
+ * cpr_node_find - look up a name
  * @dir: a directory
  * @name: not NUL-terminated
- * @len: its bytes
+ * @len: bytes of @name
  *
  * Return: the child or NULL.
  */
-struct cpr_node *cpr_node_find(struct cpr_node *dir, const char *name, u16 len)
+struct cpr_node *cpr_node_find(const struct cpr_node *dir, const char *name, u16 len)
 {
 	struct rb_node *rb = dir->children.rb_node;
 
 	while (rb) {
 		struct cpr_node *node = rb_entry(rb, struct cpr_node, rb);
-		int cmp = compare(name, len, node);
+		int cmp = tree_compare(name, len, node);
 
 		if (!cmp)
 			return node;
@@ -47,57 +54,79 @@ struct cpr_node *cpr_node_find(struct cpr_node *dir, const char *name, u16 len)
 	return NULL;
 }
 
-static void link_name(struct cpr_node *dir, struct cpr_node *node)
+/**
+ * cpr_node_next_below - walk everything below a directory
+ * @dir: the directory
+ * @node: a node below @dir; or @dir to begin
+ *
+ * There is no recursion, because a tree may be deep.
+ *
+ * Return: the node after @node, or NULL at the end.
+ */
+struct cpr_node *cpr_node_next_below(const struct cpr_node *dir, const struct cpr_node *node)
 {
-	struct rb_node **at = &dir->children.rb_node, *above = NULL;
+	struct rb_node *rb = rb_first(&node->children);
 
-	while (*at) {
-		above = *at;
-		at = compare(node->name, node->name_len,
-			     rb_entry(above, struct cpr_node, rb)) < 0 ?
-			     &above->rb_left : &above->rb_right;
+	while (!rb && node != dir) {
+		rb = rb_next(&node->rb);
+		node = node->parent;
 	}
-	rb_link_node(&node->rb, above, at);
-	rb_insert_color(&node->rb, &dir->children);
-	node->parent = dir;
-	if (S_ISDIR(node->mode))
-		dir->subdirs++;
+	return rb_entry_safe(rb, struct cpr_node, rb);
 }
 
-static void unlink_name(struct cpr_node *node)
+/**
+ * cpr_node_vm_dir - find the directory of the root that a node is in
+ * @node: a node that has a name
+ *
+ * Return: the directory, which may be @node itself; or NULL for the root and for
+ * files directly in the root.
+ */
+struct cpr_node *cpr_node_vm_dir(struct cpr_node *node)
 {
-	struct cpr_node *dir = node->parent;
-
-	rb_erase(&node->rb, &dir->children);
-	if (S_ISDIR(node->mode))
-		dir->subdirs--;
-	node->parent = NULL;
+	while (node->parent && node->parent->parent != node->parent)
+		node = node->parent;
+	if (!node->parent || node->parent == node || !S_ISDIR(node->type))
+		return NULL;
+	return node;
 }
 
-/* The caller knows that the name is not there. */
-static int link_child(struct cpr_node *dir, struct cpr_node *node)
+/**
+ * cpr_node_name - copy the name of a node as a string
+ * @node: the node
+ * @name: at least CPR_IMAGE_NAME_MAX + 1 bytes
+ */
+void cpr_node_name(const struct cpr_node *node, char *name)
 {
-	int err = xa_insert(&dir->by_ino, node->ino, node, GFP_KERNEL);
-
-	if (!err)
-		link_name(dir, node);
-	return err;
+	memcpy(name, node->name, node->name_len);
+	name[node->name_len] = 0;
 }
 
-static struct cpr_node *alloc_node(u64 ino, umode_t mode, const char *name, u16 len)
+/* ---- nodes and their names ---- */
+
+/**
+ * cpr_node_alloc - allocate a node that is in no tree
+ * @ino: inode number
+ * @mode: type and permission bits
+ * @name: not NUL-terminated
+ * @len: bytes of @name
+ *
+ * Return: the node, or NULL without memory.
+ */
+struct cpr_node *cpr_node_alloc(u64 ino, umode_t mode, const char *name, u16 len)
 {
 	struct cpr_node *node = kzalloc(sizeof(*node), GFP_KERNEL);
 
 	if (!node)
 		return NULL;
-	node->name = kmemdup(name ?: "", len + 1, GFP_KERNEL);
+	node->name = kmemdup(name, len, GFP_KERNEL);
 	if (!node->name) {
 		kfree(node);
 		return NULL;
 	}
 	node->name_len = len;
 	node->ino = ino;
-	node->mode = mode;
+	node->type = mode & S_IFMT;
+	node->attr.mode = mode;
 	node->children = RB_ROOT;
 	xa_init(&node->by_ino);
 	xa_init(&node->frames);
@@ -107,52 +136,68 @@ static struct cpr_node *alloc_node(u64 ino, umode_t mode, const char *name, u16 
 
 /**
  * cpr_node_free - free a node that is in no tree
- * @node: the node; its frames are somebody else's business
+ * @node: the node; the caller has taken care of its frames and its VM
  */
 void cpr_node_free(struct cpr_node *node)
 {
 	xa_destroy(&node->by_ino);
 	xa_destroy(&node->frames);
-	cpr_vm_free(node->vm);
 	kfree(node->name);
 	kfree(node);
 }
 
-/**
- * cpr_tree_reserve - reserve room in the catalog
- * @c: the region
- * @bytes: of records
- *
- * Return: 0 or -ENOSPC.
- */
-int cpr_tree_reserve(struct cpr *c, u64 bytes)
+static void tree_link_name(struct cpr_node *dir, struct cpr_node *node)
 {
-	u64 room = cpr_catalog_capacity(&c->geo);
+	struct rb_node **at = &dir->children.rb_node, *above = NULL;
 
-	/* An image that was not written by us may have used more than there is. */
-	if (c->catalog_used > room || bytes > room - c->catalog_used)
-		return -ENOSPC;
-	c->catalog_used += bytes;
-	return 0;
+	while (*at) {
+		above = *at;
+		if (tree_compare(node->name, node->name_len,
+				 rb_entry(above, struct cpr_node, rb)) < 0)
+			at = &above->rb_left;
+		else
+			at = &above->rb_right;
+	}
+	rb_link_node(&node->rb, above, at);
+	rb_insert_color(&node->rb, &dir->children);
+	node->parent = dir;
+	if (S_ISDIR(node->type))
+		dir->subdirs++;
+}
+
+static void tree_unlink_name(struct cpr_node *node)
+{
+	struct cpr_node *dir = node->parent;
+
+	rb_erase(&node->rb, &dir->children);
+	if (S_ISDIR(node->type))
+		dir->subdirs--;
+	node->parent = NULL;
 }
 
 /**
- * cpr_tree_unreserve - give room in the catalog back
- * @c: the region
- * @bytes: of records
+ * cpr_node_link - put a node into a directory
+ * @dir: a directory that does not have the name
+ * @node: from cpr_node_alloc()
+ *
+ * Return: 0 or -ENOMEM.
  */
-void cpr_tree_unreserve(struct cpr *c, u64 bytes)
+int cpr_node_link(struct cpr_node *dir, struct cpr_node *node)
 {
-	c->catalog_used -= bytes;
+	int err = xa_insert(&dir->by_ino, node->ino, node, GFP_KERNEL);
+
+	if (!err)
+		tree_link_name(dir, node);
+	return err;
 }
 
 /**
  * cpr_node_new - add a name
  * @c: the region
- * @dir: a directory that does not have it
+ * @dir: a directory that does not have the name
  * @name: not NUL-terminated
- * @len: its bytes
- * @mode: type and permissions
+ * @len: bytes of @name
+ * @mode: type and permission bits
  *
  * Return: the node, or ERR_PTR of -ENOSPC or -ENOMEM.
  */
@@ -167,23 +212,29 @@ struct cpr_node *cpr_node_new(struct cpr *c, struct cpr_node *dir,
 	err = cpr_tree_reserve(c, cpr_catalog_node_size(len));
 	if (err)
 		return ERR_PTR(err);
-	node = alloc_node(c->next_ino, mode, name, len);
-	err = node ? link_child(dir, node) : -ENOMEM;
-	if (err) {
-		cpr_tree_unreserve(c, cpr_catalog_node_size(len));
-		if (node)
-			cpr_node_free(node);
-		return ERR_PTR(err);
+	node = cpr_node_alloc(c->next_ino, mode, name, len);
+	if (!node) {
+		err = -ENOMEM;
+		goto err_unreserve;
 	}
+	err = cpr_node_link(dir, node);
+	if (err)
+		goto err_free;
 	c->next_ino++;
 	cpr_dirty(c);
 	return node;
+
+err_free:
+	cpr_node_free(node);
+err_unreserve:
+	cpr_tree_unreserve(c, cpr_catalog_node_size(len));
+	return ERR_PTR(err);
 }
 
 /**
- * cpr_node_remove - take a name away
+ * cpr_node_remove - remove a name
  * @c: the region
- * @node: the node; it is freed with its inode
+ * @node: the node; it is freed when its inode is evicted
  */
 void cpr_node_remove(struct cpr *c, struct cpr_node *node)
 {
@@ -191,7 +242,7 @@ void cpr_node_remove(struct cpr *c, struct cpr_node *node)
 
 	cpr_tree_unreserve(c, cpr_catalog_node_size(node->name_len));
 	xa_erase(&node->parent->by_ino, node->ino);
-	unlink_name(node);
+	tree_unlink_name(node);
 	cpr_dirty(c);
 }
 
@@ -199,11 +250,11 @@ void cpr_node_remove(struct cpr *c, struct cpr_node *node)
  * cpr_node_rename - change a node's name, directory or both
  * @c: the region
  * @node: the node
- * @dir: its new directory; whatever has the name there is removed
+ * @dir: its new directory; a node that has the name there is removed
  * @name: not NUL-terminated
- * @len: its bytes
+ * @len: bytes of @name
  *
- * Return: 0, -ENOSPC or -ENOMEM; then nothing has changed.
+ * Return: 0, -ENOSPC or -ENOMEM; on an error nothing has changed.
  */
 int cpr_node_rename(struct cpr *c, struct cpr_node *node, struct cpr_node *dir,
 		    const char *name, u16 len)
@@ -228,238 +279,191 @@ int cpr_node_rename(struct cpr *c, struct cpr_node *node, struct cpr_node *dir,
 		cpr_tree_unreserve(c, need);
 		return err;
 	}
-	/* From here on nothing fails. */
+	/* Nothing below fails. */
 	if (replaced)
 		cpr_node_remove(c, replaced);
 	cpr_tree_unreserve(c, cpr_catalog_node_size(node->name_len));
 	if (dir != old_dir)
 		xa_erase(&old_dir->by_ino, node->ino);
-	unlink_name(node);
+	tree_unlink_name(node);
 	kfree(node->name);
 	node->name = copy;
 	node->name_len = len;
-	link_name(dir, node);
+	tree_link_name(dir, node);
 	cpr_dirty(c);
 	return 0;
 }
 
-/**
- * cpr_node_pull - bring a node's attributes up to date
- * @node: the node; nothing to do if its inode is not in memory
- */
-void cpr_node_pull(struct cpr_node *node)
+/* ---- inodes of nodes ---- */
+
+static void tree_read_attr(const struct cpr_node *node, struct cpr_attr *attr)
 {
 	const struct inode *inode = node->inode;
 
-	if (!inode)
+	if (!inode) {
+		*attr = node->attr;
 		return;
-	node->mode = inode->i_mode;
-	node->uid = inode->i_uid;
-	node->gid = inode->i_gid;
-	node->size = S_ISREG(inode->i_mode) ? i_size_read(inode) : 0;
-	node->atime = inode_get_atime(inode);
-	node->mtime = inode_get_mtime(inode);
-	node->ctime = inode_get_ctime(inode);
+	}
+	attr->mode = inode->i_mode;
+	attr->uid = inode->i_uid;
+	attr->gid = inode->i_gid;
+	attr->size = S_ISREG(inode->i_mode) ? i_size_read(inode) : 0;
+	attr->atime = inode_get_atime(inode);
+	attr->mtime = inode_get_mtime(inode);
+	attr->ctime = inode_get_ctime(inode);
 }
 
 /**
- * cpr_node_vm_dir - the directory of the root that a node is in
- * @node: a node that has a name
- *
- * Return: the directory, perhaps @node itself, or NULL for the root and what
- * lies directly in it and is a file.
+ * cpr_node_set_inode - the inode of a node is in memory from now on
+ * @c: the region
+ * @node: the node
+ * @inode: the inode, which has the node's attributes
  */
-struct cpr_node *cpr_node_vm_dir(struct cpr_node *node)
+void cpr_node_set_inode(struct cpr *c, struct cpr_node *node, struct inode *inode)
 {
-	while (node->parent && node->parent->parent != node->parent)
-		node = node->parent;
-	return node->parent && node->parent != node && S_ISDIR(node->mode) ?
-		node : NULL;
-}
+	guard(spinlock)(&c->inode_lock);
 
-/* ---- from and to nothing ---- */
-
-static struct timespec64 from_time(struct cpr_time t)
-{
-	return (struct timespec64){ .tv_sec = t.sec, .tv_nsec = t.nsec };
-}
-
-static int load_frames(struct cpr *c, struct cpr_node *node,
-		       const struct cpr_catalog_node *rec)
-{
-	for (u32 i = 0; i < rec->extents; i++) {
-		struct cpr_extent e = cpr_catalog_extent(rec, i);
-
-		for (u32 n = 0; n < e.count; n++) {
-			int err = xa_err(xa_store(&node->frames, e.file_frame + n,
-						  xa_mk_value(e.frame + n), GFP_KERNEL));
-
-			if (err)
-				return err;
-		}
-		cpr_frames_set(&c->frames, e.frame, e.count, CPR_FRAME_USED);
-		node->nr_frames += e.count;
-	}
-	return 0;
-}
-
-static struct cpr_node *load_node(struct cpr *c, struct cpr_node **nodes,
-				  const struct cpr_catalog_node *rec)
-{
-	struct cpr_node *node = alloc_node(rec->ino, rec->mode, rec->name,
-					   rec->name_len);
-	int err;
-
-	if (!node)
-		return ERR_PTR(-ENOMEM);
-	node->uid = make_kuid(&init_user_ns, rec->uid);
-	node->gid = make_kgid(&init_user_ns, rec->gid);
-	node->size = rec->size;
-	node->atime = from_time(rec->atime);
-	node->mtime = from_time(rec->mtime);
-	node->ctime = from_time(rec->ctime);
-	node->flags = rec->flags;
-	if (!c->root) {
-		node->parent = node;
-		c->root = node;
-	} else {
-		err = link_child(nodes[rec->parent], node);
-		if (err) {
-			cpr_node_free(node);
-			return ERR_PTR(err);
-		}
-	}
-	c->catalog_used += cpr_catalog_node_size(rec->name_len);
-	err = load_frames(c, node, rec);
-	/* Now it is in the tree: whoever frees that frees it. */
-	return err ? ERR_PTR(err) : node;
-}
-
-/* What follows a VM's record and belongs to it. */
-static bool next_of_vm(const struct cpr_catalog *cat, u64 *cursor,
-		       struct cpr_catalog_entry *entry)
-{
-	return cpr_catalog_next(cat, cursor, entry) &&
-	       (entry->type == CPR_IMAGE_REC_DMA || entry->type == CPR_IMAGE_REC_DEVICE);
-}
-
-static int load_table(struct cpr_dma_table *t, const struct cpr_catalog_dma *rec)
-{
-	int err = 0;
-
-	for (u32 i = 0; i < rec->extents && !err; i++) {
-		const struct cpr_dma_extent e = cpr_catalog_dma_extent(rec, i);
-
-		err = cpr_dma_table_add(t, &e);
-	}
-	return err;
-}
-
-static int load_device(struct cpr_device *d, const struct cpr_catalog_device *rec)
-{
-	d->id = *rec;
-	d->members = kvcalloc(rec->members ?: 1, sizeof(*d->members), GFP_KERNEL);
-	if (!d->members)
-		return -ENOMEM;
-	for (u32 i = 0; i < rec->members; i++)
-		d->members[i] = cpr_catalog_member(rec, i);
-	return 0;
-}
-
-static int load_dma(const struct cpr_catalog *cat, u64 cursor, struct cpr_dma *dma)
-{
-	struct cpr_catalog_entry entry;
-	int err = 0;
-
-	while (!err && next_of_vm(cat, &cursor, &entry)) {
-		if (entry.type == CPR_IMAGE_REC_DMA)
-			err = load_table(&dma->tables[dma->nr_tables++], &entry.dma);
-		else
-			err = load_device(&dma->devices[dma->nr_devices++], &entry.device);
-	}
-	return err;
-}
-
-/* The snapshot of the VM whose record ends at @cursor, if it has one. */
-static struct cpr_dma *load_snapshot(const struct cpr_catalog *cat, u64 cursor)
-{
-	struct cpr_catalog_entry entry;
-	u32 tables = 0, devices = 0;
-	struct cpr_dma *dma;
-	u64 at = cursor;
-	int err;
-
-	while (next_of_vm(cat, &at, &entry))
-		*(entry.type == CPR_IMAGE_REC_DMA ? &tables : &devices) += 1;
-	if (!devices)
-		return NULL;
-	dma = cpr_dma_new(tables, devices);
-	if (!dma)
-		return ERR_PTR(-ENOMEM);
-	err = load_dma(cat, cursor, dma);
-	if (!err)
-		return dma;
-	cpr_dma_put(dma);
-	return ERR_PTR(err);
-}
-
-static int load_vm(struct cpr *c, struct cpr_node **nodes, const struct cpr_catalog *cat,
-		   u64 cursor, const struct cpr_catalog_vm *rec)
-{
-	struct cpr_dma *dma = load_snapshot(cat, cursor);
-	struct cpr_vm *vm;
-
-	if (IS_ERR(dma))
-		return PTR_ERR(dma);
-	vm = kzalloc(sizeof(*vm), GFP_KERNEL);
-	if (!vm) {
-		cpr_dma_put(dma);
-		return -ENOMEM;
-	}
-	vm->dma = dma;
-	cpr_vm_load(nodes[rec->node], rec, vm);
-	c->catalog_used += sizeof(struct cpr_image_vm) + cpr_dma_catalog_size(dma);
-	return 0;
+	node->inode = inode;
 }
 
 /**
- * cpr_tree_load - build the tree from the catalog
- * @c: the region, with its frames all free
- * @cat: the catalog in force, checked
+ * cpr_node_clear_inode - the inode of a node is being evicted
+ * @c: the region
+ * @node: the node; it takes over the attributes of the inode
  *
- * Return: 0 or -ENOMEM; then the tree is partial, see cpr_tree_free().
+ * Return: the inode behind the file's mappings, which is the caller's now, or NULL.
  */
-int cpr_tree_load(struct cpr *c, const struct cpr_catalog *cat)
+struct inode *cpr_node_clear_inode(struct cpr *c, struct cpr_node *node)
 {
-	struct cpr_node **nodes __free(kvfree) = NULL;
-	struct cpr_catalog_entry entry;
-	u64 cursor = 0;
-	u32 n = 0;
-	int err = 0;
+	struct cpr_attr attr;
+	struct inode *dax;
+
+	guard(spinlock)(&c->inode_lock);
+
+	tree_read_attr(node, &attr);
+	node->attr = attr;
+	node->inode = NULL;
+	dax = node->dax;
+	node->dax = NULL;
+	return dax;
+}
+
+/**
+ * cpr_node_attr - read the attributes of a node
+ * @c: the region
+ * @node: the node
+ * @attr: filled in, from the inode if it is in memory
+ */
+void cpr_node_attr(struct cpr *c, const struct cpr_node *node, struct cpr_attr *attr)
+{
+	guard(spinlock)(&c->inode_lock);
+
+	tree_read_attr(node, attr);
+}
+
+/**
+ * cpr_node_memory_bytes - add up the sizes of a VM's memory files
+ * @c: the region
+ * @dir: directory of the VM
+ */
+u64 cpr_node_memory_bytes(struct cpr *c, const struct cpr_node *dir)
+{
+	const struct cpr_node *node;
+	struct cpr_attr attr;
+	u64 bytes = 0;
 
 	lockdep_assert_held(&c->lock);
 
-	nodes = kvcalloc(cat->nodes, sizeof(*nodes), GFP_KERNEL);
-	if (!nodes)
-		return -ENOMEM;
-	c->next_ino = cat->next_ino;
-	c->catalog_used = 0;
-	while (cpr_catalog_next(cat, &cursor, &entry)) {
-		if (entry.type == CPR_IMAGE_REC_NODE) {
-			nodes[n] = load_node(c, nodes, &entry.node);
-			err = PTR_ERR_OR_ZERO(nodes[n++]);
-		} else if (entry.type == CPR_IMAGE_REC_VM) {
-			err = load_vm(c, nodes, cat, cursor, &entry.vm);
-		}
-		if (err)
-			return err;
+	cpr_for_each_child(node, dir) {
+		if (!(node->flags & CPR_IMAGE_NODE_MEMORY))
+			continue;
+		cpr_node_attr(c, node, &attr);
+		bytes += attr.size;
 	}
+	return bytes;
+}
+
+/**
+ * cpr_node_mapped - is a file mapped?
+ * @c: the region
+ * @node: of the file
+ */
+bool cpr_node_mapped(struct cpr *c, struct cpr_node *node)
+{
+	guard(spinlock)(&c->inode_lock);
+
+	return node->dax && mapping_mapped(node->dax->i_mapping);
+}
+
+/**
+ * cpr_node_open_for_write - is a file open for writing?
+ * @c: the region
+ * @node: of the file
+ */
+bool cpr_node_open_for_write(struct cpr *c, struct cpr_node *node)
+{
+	guard(spinlock)(&c->inode_lock);
+
+	return node->inode && inode_is_open_for_write(node->inode);
+}
+
+/**
+ * cpr_node_pinned - is a page of a file pinned?
+ * @c: the region
+ * @node: of the file, which is not mapped
+ *
+ * GUP and VFIO can write to a page that they pin although no mapping of it is left.
+ */
+bool cpr_node_pinned(struct cpr *c, struct cpr_node *node)
+{
+	unsigned long i;
+	void *entry;
+
+	lockdep_assert_held(&c->lock);
+
+	xa_for_each(&node->frames, i, entry)
+		if (cpr_region_frame_pinned(&c->region, xa_to_value(entry)))
+			return true;
+	return false;
+}
+
+/* ---- room in the catalog, and the whole tree ---- */
+
+/**
+ * cpr_tree_reserve - reserve room in the catalog
+ * @c: the region
+ * @bytes: of records
+ *
+ * Return: 0 or -ENOSPC.
+ */
+int cpr_tree_reserve(struct cpr *c, u64 bytes)
+{
+	u64 room = cpr_catalog_capacity(&c->geo);
+
+	lockdep_assert_held(&c->lock);
+
+	/* An image from another writer may use more than the capacity. */
+	if (c->catalog_used > room || bytes > room - c->catalog_used)
+		return -ENOSPC;
+	c->catalog_used += bytes;
 	return 0;
 }
 
 /**
- * cpr_tree_free - forget the tree
- * @c: the region; no inode is in memory
+ * cpr_tree_unreserve - undo cpr_tree_reserve()
+ * @c: the region
+ * @bytes: of records
+ */
+void cpr_tree_unreserve(struct cpr *c, u64 bytes)
+{
+	lockdep_assert_held(&c->lock);
+
+	c->catalog_used -= bytes;
+}
+
+/**
+ * cpr_tree_free - free all nodes
+ * @c: the region; no inode is in memory, and no node has a VM
  */
 void cpr_tree_free(struct cpr *c)
 {

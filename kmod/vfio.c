@@ -1,27 +1,33 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /**
- * DOC: The domain by which VFIO translates for a device
+ * DOC: The IOMMU domain that VFIO uses for a device
  *
- * A domain is VFIO's, which may destroy it when the device is closed, leaves its
- * container or is given another address space. All of this takes the lock of the
- * device's set; so while that is held, and the device is open, the domain stays.
+ * The domain belongs to VFIO, which may free it when the device is closed, leaves
+ * its container or gets another address space. VFIO takes the lock of the device set
+ * for each of these. So the domain stays while that lock is held and the device is
+ * open.
  *
- * Who asks about a device must have it: among the files that are shown must be
- * that of its group, or that of the device itself as it is opened for iommufd.
+ * A process may ask about a device only if it has the device: one of the files that
+ * it passes must be the VFIO group of the device, or the device's own file as opened
+ * for iommufd.
  *
- * VFIO is looked for only now: without it this module loads all the same.
+ * VFIO is optional for this module, so its two functions are looked up by
+ * symbol_get(). And VFIO exports no way to get from a struct device to its struct
+ * vfio_device; the only trace is the child of class "vfio-dev" that VFIO registers.
+ * The references on the functions keep VFIO loaded until cpr_vfio_put(), because
+ * the last reference on the child runs VFIO's release function.
  *
- * Locking: the set's lock is taken outside of all of ours. It does not keep a
- * mapping in place: who unmaps meanwhile spoils his own answer.
+ * Locking: the lock of the device set is taken before cpr->lock. It does not keep
+ * mappings in place: nothing may unmap memory of the domain meanwhile.
  */
 #include <linux/iommu.h>
 #include <linux/module.h>
 #include <linux/netlink.h>
 #include <linux/vfio.h>
 
-#include "cpr_internal.h"
+#include "vfio.h"
 
-static int find_child(struct device *dev, void *data)
+static int vfio_match_child(struct device *dev, void *data)
 {
 	struct device **found = data;
 
@@ -31,52 +37,49 @@ static int find_child(struct device *dev, void *data)
 	return 1;
 }
 
-static struct vfio_device *find_vfio(struct device *dev)
+static struct vfio_device *vfio_find(struct device *dev)
 {
 	struct device *child = NULL;
 
-	device_for_each_child(dev, &child, find_child);
+	device_for_each_child(dev, &child, vfio_match_child);
 	return child ? container_of(child, struct vfio_device, device) : NULL;
 }
 
-static bool is_group_file(struct file *file, struct vfio_device *vdev)
+static bool vfio_is_group_file(const struct cpr_vfio *v, struct file *file)
 {
-	bool (*has_dev)(struct file *file, struct vfio_device *device) =
-		symbol_get(vfio_file_has_dev);
-	bool is = has_dev && has_dev(file, vdev);
-
-	if (has_dev)
-		symbol_put(vfio_file_has_dev);
-	return is;
+	return v->has_dev && v->has_dev(file, v->vdev);
 }
 
-static bool is_device_file(struct file *file, struct vfio_device *vdev)
+static bool vfio_is_device_file(const struct cpr_vfio *v, struct file *file)
 {
-	bool (*is_valid)(struct file *file) = symbol_get(vfio_file_is_valid);
 	struct inode *inode = file_inode(file);
-	bool is = is_valid && is_valid(file) && S_ISCHR(inode->i_mode) &&
-		  inode->i_rdev == vdev->device.devt;
 
-	if (is_valid)
-		symbol_put(vfio_file_is_valid);
-	return is;
+	return v->is_valid(file) && S_ISCHR(inode->i_mode) &&
+	       inode->i_rdev == v->vdev->device.devt;
 }
 
-static bool has_file(const struct cpr_dma_request *ask, struct vfio_device *vdev)
+static bool vfio_has_file(const struct cpr_vfio *v, struct file *const *files, u32 nr_files)
 {
-	for (u32 i = 0; i < ask->nr_files; i++)
-		if (is_group_file(ask->files[i], vdev) ||
-		    is_device_file(ask->files[i], vdev))
+	for (u32 i = 0; i < nr_files; i++)
+		if (vfio_is_group_file(v, files[i]) || vfio_is_device_file(v, files[i]))
 			return true;
 	return false;
 }
 
-static int check(struct device *dev, const struct cpr_dma_request *ask,
-		 struct cpr_vfio *v, struct netlink_ext_ack *extack)
+static void vfio_put_symbols(struct cpr_vfio *v)
+{
+	if (v->has_dev)
+		symbol_put(vfio_file_has_dev);
+	if (v->is_valid)
+		symbol_put(vfio_file_is_valid);
+}
+
+static int vfio_check(struct device *dev, struct file *const *files, u32 nr_files,
+		      struct cpr_vfio *v, struct netlink_ext_ack *extack)
 {
 	lockdep_assert_held(&v->vdev->dev_set->lock);
 
-	if (!v->vdev->open_count || !has_file(ask, v->vdev)) {
+	if (!v->vdev->open_count || !vfio_has_file(v, files, nr_files)) {
 		NL_SET_ERR_MSG_FMT(extack, "none of the given files is VFIO's of %s",
 				   dev_name(dev));
 		return -EPERM;
@@ -90,17 +93,18 @@ static int check(struct device *dev, const struct cpr_dma_request *ask,
 }
 
 /**
- * cpr_vfio_get - keep the domain of a device
+ * cpr_vfio_get - get the IOMMU domain of a device and keep it
  * @dev: the device
- * @ask: who asks
- * @v: filled in; let go of it with cpr_vfio_put()
+ * @files: files of the process that asks
+ * @nr_files: entries in @files
+ * @v: filled in; the caller releases it with cpr_vfio_put()
  * @extack: reason of a refusal
  *
- * Return: 0; -EOPNOTSUPP if no IOMMU translates for it, -EPERM if who asks does
- * not have it, -EINVAL if there is nothing to look at.
+ * Return: 0; -EOPNOTSUPP if no IOMMU translates for the device; -EPERM if the
+ * process does not have the device; -EINVAL if the device has no domain of VFIO.
  */
-int cpr_vfio_get(struct device *dev, const struct cpr_dma_request *ask, struct cpr_vfio *v,
-		 struct netlink_ext_ack *extack)
+int cpr_vfio_get(struct device *dev, struct file *const *files, u32 nr_files,
+		 struct cpr_vfio *v, struct netlink_ext_ack *extack)
 {
 	int err;
 
@@ -109,24 +113,28 @@ int cpr_vfio_get(struct device *dev, const struct cpr_dma_request *ask, struct c
 				   dev_name(dev));
 		return -EOPNOTSUPP;
 	}
-	v->vdev = find_vfio(dev);
+	v->has_dev = symbol_get(vfio_file_has_dev);
+	v->is_valid = symbol_get(vfio_file_is_valid);
+	v->vdev = v->is_valid ? vfio_find(dev) : NULL;
 	if (!v->vdev) {
+		vfio_put_symbols(v);
 		NL_SET_ERR_MSG_FMT(extack, "%s is not VFIO's", dev_name(dev));
 		return -EPERM;
 	}
 	mutex_lock(&v->vdev->dev_set->lock);
-	err = check(dev, ask, v, extack);
+	err = vfio_check(dev, files, nr_files, v, extack);
 	if (err)
 		cpr_vfio_put(v);
 	return err;
 }
 
 /**
- * cpr_vfio_put - let go of a domain
+ * cpr_vfio_put - release a domain
  * @v: from cpr_vfio_get()
  */
 void cpr_vfio_put(struct cpr_vfio *v)
 {
 	mutex_unlock(&v->vdev->dev_set->lock);
 	put_device(&v->vdev->device);
+	vfio_put_symbols(v);
 }

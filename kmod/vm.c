@@ -2,66 +2,66 @@
 /**
  * DOC: The life of a VM
  *
- * A directory of the root becomes a handover unit when it is pinned, and then
- * goes through the states of enum cpr_vm_state. What a step needs and where it
- * leads is a table; what a state lets others do to the files is another.
+ * A directory of the root becomes a handover unit when it is pinned, and then goes
+ * through the states of enum cpr_vm_state. One table lists the steps: from which
+ * states a step is allowed, and to which state it leads. The masks above
+ * cpr_vm_may() list what each state allows others to do to the files.
  *
  *	defined -> running -> saved -> sealed -> [kexec] -> held -> restoring -> running
  *
- * While QEMU may use the memory files, their sizes and names are frozen, and
- * the rest of the directory is free: QEMU's log grows, its state is written.
- * Once sealed, everything is frozen until a QEMU claims it. A VM that was
- * running or saved when a kernel came up is lost: its memory may have changed
- * after its state was written. It is frozen, too, until it is given up.
+ * While QEMU may use the memory files, their sizes and names are frozen. The rest
+ * of the directory is free: QEMU writes its log and its state there. In a sealed VM
+ * everything is frozen until a QEMU claims it. A VM that was running or saved when
+ * the kernel ended is lost, because its memory may have changed after its state was
+ * written; everything in it is frozen until it is unpinned.
  *
- * RESTORING survives a kexec as what it was before, for the guest has not run.
+ * The request to seal a VM may carry the digests of its manifest and its memory. The
+ * digests are committed with the step and reported until the guest runs. The module
+ * computes none.
  *
- * Who seals a VM may say by which digests its manifest and its memory are known;
- * they are committed with the step, and answered until the guest runs. The
- * module computes none. The memory's does not survive a kexec while RESTORING: a
- * QEMU had the memory, and KVM may have written its wall clock there.
+ * A step that cannot be committed is not taken.
  *
- * Locking: cpr->lock. Opening for writing raises the write count before it asks
- * here, and sealing looks at the count, so one of the two sees the other.
+ * Locking: cpr->lock. Opening a file for writing raises the write count first and
+ * asks cpr_vm_may() then; sealing looks at the write count under the same lock. So
+ * one of the two sees the other.
  */
-#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
-
 #include <linux/netlink.h>
-#include <linux/slab.h>
 #include <linux/timekeeping.h>
 #include <linux/utsname.h>
 
-#include "cpr_internal.h"
+#include "events.h"
+#include "store.h"
+#include "vm.h"
 #include "vm_state.h"
 
-/* A message that tells all of a VM must fit into one buffer. */
+/* The message that reports a VM must fit into one buffer. */
 #define NAMES_MAX	2048
 
 #define IN(_state)	BIT(CPR_VM_STATE_##_state)
 #define IN_ALL		(BIT(CPR_VM_STATE_LOST + 1) - 1)
 
-/* ---- what others may do ---- */
+/* ---- what a state allows ---- */
 
-static const u32 all_frozen = IN(SEALED) | IN(HELD) | IN(LOST);
-static const u32 memory_frozen = IN(RUNNING) | IN(SAVED) | IN(RESTORING);
+static const u32 vm_all_frozen = IN(SEALED) | IN(HELD) | IN(LOST);
+static const u32 vm_memory_frozen = IN(RUNNING) | IN(SAVED) | IN(RESTORING);
 
 /**
- * cpr_vm_may - may somebody do this to a file or directory?
- * @node: a node that has a name, or had one
- * @act: what
+ * cpr_vm_may - does the state of the VM allow an operation on a file or directory?
+ * @node: a node that has, or had, a name
+ * @act: the operation
  *
- * Return: 0, or -EBUSY if the VM that it belongs to forbids it.
+ * Return: 0, or -EBUSY if the VM of @node forbids the operation.
  */
 int cpr_vm_may(struct cpr_node *node, enum cpr_act act)
 {
 	struct cpr_node *dir = node->parent ? cpr_node_vm_dir(node) : NULL;
 	u32 in = dir ? BIT(cpr_vm_state(dir)) : IN(DEFINED);
 
-	if (in & all_frozen)
+	if (in & vm_all_frozen)
 		return -EBUSY;
-	if (!(in & memory_frozen) || act == CPR_ACT_WRITE)
+	if (!(in & vm_memory_frozen) || act == CPR_ACT_WRITE)
 		return 0;
-	/* The directory itself must keep its name as well. */
+	/* The directory of the VM must keep its name as well. */
 	return node == dir || node->flags & CPR_IMAGE_NODE_MEMORY ? -EBUSY : 0;
 }
 
@@ -76,204 +76,79 @@ enum cpr_vm_state cpr_vm_state(const struct cpr_node *dir)
 	return dir->vm ? dir->vm->state : CPR_VM_STATE_DEFINED;
 }
 
-/* The node after @node in the tree below @dir. Trees may be deep: no recursion. */
-static struct cpr_node *next_below(const struct cpr_node *dir,
-				   const struct cpr_node *node)
-{
-	struct rb_node *rb = rb_first(&node->children);
-
-	while (!rb && node != dir) {
-		rb = rb_next(&node->rb);
-		node = node->parent;
-	}
-	return rb ? rb_entry(rb, struct cpr_node, rb) : NULL;
-}
-
-/* Does @fn hold for a file below @dir? */
-static bool any_file(struct cpr *c, const struct cpr_node *dir,
-		     bool (*fn)(struct cpr *c, struct cpr_node *node))
+/* Does @fn hold for any file below @dir? */
+static bool vm_any_file(struct cpr *c, const struct cpr_node *dir,
+			bool (*fn)(struct cpr *c, struct cpr_node *node))
 {
 	const struct cpr_node *at = dir;
 	struct cpr_node *node;
 
-	for (; (node = next_below(dir, at)); at = node)
-		if (S_ISREG(node->mode) && fn(c, node))
-			return true;
-	return false;
-}
-
-static bool is_mapped(struct cpr *c, struct cpr_node *node)
-{
-	return cpr_mapping_mapped(node);
-}
-
-static bool is_open_for_writing(struct cpr *c, struct cpr_node *node)
-{
-	return node->inode && inode_is_open_for_write(node->inode);
-}
-
-/* By something that could write to it although nothing maps it: GUP, VFIO. */
-static bool is_pinned(struct cpr *c, struct cpr_node *node)
-{
-	unsigned long i;
-	void *entry;
-
-	xa_for_each(&node->frames, i, entry)
-		if (cpr_region_frame_pinned(c, xa_to_value(entry)))
+	for (; (node = cpr_node_next_below(dir, at)); at = node)
+		if (S_ISREG(node->type) && fn(c, node))
 			return true;
 	return false;
 }
 
 /**
- * cpr_vm_mapped - does anything map a file of a VM?
+ * cpr_vm_mapped - is any file of a VM mapped?
  * @c: the region
- * @dir: its directory
+ * @dir: directory of the VM
  */
 bool cpr_vm_mapped(struct cpr *c, const struct cpr_node *dir)
 {
-	return any_file(c, dir, is_mapped);
-}
+	lockdep_assert_held(&c->lock);
 
-/**
- * cpr_vm_memory_bytes - sizes of a VM's memory files, added up
- * @dir: its directory
- */
-u64 cpr_vm_memory_bytes(const struct cpr_node *dir)
-{
-	u64 bytes = 0;
-
-	for (struct rb_node *rb = rb_first(&dir->children); rb; rb = rb_next(rb)) {
-		struct cpr_node *node = rb_entry(rb, struct cpr_node, rb);
-
-		cpr_node_pull(node);
-		if (node->flags & CPR_IMAGE_NODE_MEMORY)
-			bytes += node->size;
-	}
-	return bytes;
+	return vm_any_file(c, dir, cpr_node_mapped);
 }
 
 /**
  * cpr_vm_find - find a VM
  * @c: the region
  * @name: of its directory
+ * @extack: reason of a refusal
  *
- * Return: the directory or NULL.
+ * Return: the directory, or ERR_PTR of -ENOENT.
  */
-struct cpr_node *cpr_vm_find(struct cpr *c, const char *name)
+struct cpr_node *cpr_vm_find(struct cpr *c, const char *name,
+			     struct netlink_ext_ack *extack)
 {
-	struct cpr_node *dir;
+	struct cpr_node *dir = NULL;
 
 	lockdep_assert_held(&c->lock);
 
-	if (!c->formatted)
-		return NULL;
-	dir = cpr_node_find(c->root, name, strlen(name));
-	return dir && S_ISDIR(dir->mode) ? dir : NULL;
+	if (c->formatted)
+		dir = cpr_node_find(c->root, name, strlen(name));
+	if (dir && S_ISDIR(dir->type))
+		return dir;
+	NL_SET_ERR_MSG_FMT(extack, "no VM '%.40s' in the region", name);
+	return ERR_PTR(-ENOENT);
 }
 
 /**
  * cpr_vm_in - find a VM that is in one of some states
  * @c: the region
  * @name: of its directory
- * @states: as bits
+ * @states: mask of states; not CPR_VM_STATE_DEFINED
  * @extack: reason of a refusal
  *
- * Return: the directory, which has a VM; or ERR_PTR of -ENOENT or -EBUSY.
+ * Return: the directory, which has a record; or ERR_PTR of -ENOENT or -EBUSY.
  */
 struct cpr_node *cpr_vm_in(struct cpr *c, const char *name, u32 states,
 			   struct netlink_ext_ack *extack)
 {
-	struct cpr_node *dir = cpr_vm_find(c, name);
+	struct cpr_node *dir = cpr_vm_find(c, name, extack);
 
-	if (!dir) {
-		NL_SET_ERR_MSG_FMT(extack, "no VM '%.40s' in the region", name);
-		return ERR_PTR(-ENOENT);
-	}
-	if (dir->vm && states & BIT(dir->vm->state))
+	if (IS_ERR(dir) || states & BIT(cpr_vm_state(dir)))
 		return dir;
 	NL_SET_ERR_MSG_FMT(extack, "the VM is %s, so this cannot be done",
 			   cpr_vm_state_names[cpr_vm_state(dir)]);
 	return ERR_PTR(-EBUSY);
 }
 
-/**
- * cpr_vm_free - forget a VM
- * @vm: the VM, or NULL; its devices are let go of
- */
-void cpr_vm_free(struct cpr_vm *vm)
-{
-	if (!vm)
-		return;
-	cpr_hold_drop(vm->dma);
-	cpr_dma_put(vm->dma);
-	kfree(vm);
-}
+/* ---- the table of steps ---- */
 
-/* ---- from and to the image ---- */
-
-static void forget_ram_digest(const struct cpr_node *dir, struct cpr_digests *d)
-{
-	if (!(d->flags & CPR_IMAGE_VM_RAM_DIGEST))
-		return;
-	d->flags &= ~CPR_IMAGE_VM_RAM_DIGEST;
-	memset(d->ram, 0, sizeof(d->ram));
-	pr_notice("VM '%.*s' was being restored: the digest of its memory is of no use any more\n",
-		  dir->name_len, dir->name);
-}
-
-/**
- * cpr_vm_load - a VM that an earlier kernel left, or an earlier load
- * @dir: its directory
- * @rec: its record
- * @vm: filled in, and taken over
- */
-void cpr_vm_load(struct cpr_node *dir, const struct cpr_catalog_vm *rec,
-		 struct cpr_vm *vm)
-{
-	bool whole = rec->state == CPR_IMAGE_VM_SEALED ||
-		     rec->state == CPR_IMAGE_VM_RESTORING;
-
-	vm->state = whole ? CPR_VM_STATE_HELD : CPR_VM_STATE_LOST;
-	vm->inherited = true;
-	vm->since.tv_sec = rec->since.sec;
-	vm->since.tv_nsec = rec->since.nsec;
-	strscpy(vm->kernel, rec->kernel, sizeof(vm->kernel));
-	vm->digests = rec->digests;
-	if (rec->state == CPR_IMAGE_VM_RESTORING)
-		forget_ram_digest(dir, &vm->digests);
-	dir->vm = vm;
-	if (!whole)
-		pr_warn("VM '%.*s' was %s when kernel %s ended: its memory is here, its state is lost\n",
-			dir->name_len, dir->name,
-			rec->state == CPR_IMAGE_VM_SAVED ? "saved but not sealed" : "running",
-			vm->kernel);
-}
-
-/**
- * cpr_vm_record_state - the state that the image records for a VM
- * @vm: the VM
- *
- * Return: enum cpr_image_vm_state.
- */
-u32 cpr_vm_record_state(const struct cpr_vm *vm)
-{
-	static const u32 record[] = {
-		[CPR_VM_STATE_RUNNING]		= CPR_IMAGE_VM_RUNNING,
-		[CPR_VM_STATE_SAVED]		= CPR_IMAGE_VM_SAVED,
-		[CPR_VM_STATE_SEALED]		= CPR_IMAGE_VM_SEALED,
-		[CPR_VM_STATE_HELD]		= CPR_IMAGE_VM_SEALED,
-		[CPR_VM_STATE_RESTORING]	= CPR_IMAGE_VM_RESTORING,
-		/* Lost stays lost: a running VM that nobody runs. */
-		[CPR_VM_STATE_LOST]		= CPR_IMAGE_VM_RUNNING,
-	};
-
-	return record[vm->state];
-}
-
-/* ---- steps ---- */
-
-static int check_unmapped(struct cpr *c, const struct cpr_node *dir,
-			  struct netlink_ext_ack *extack)
+static int vm_check_unmapped(struct cpr *c, const struct cpr_node *dir,
+			     struct netlink_ext_ack *extack)
 {
 	if (!cpr_vm_mapped(c, dir))
 		return 0;
@@ -281,19 +156,19 @@ static int check_unmapped(struct cpr *c, const struct cpr_node *dir,
 	return -EBUSY;
 }
 
-/* Everything that could change a byte of the VM has let go of it. */
-static int check_quiet(struct cpr *c, const struct cpr_node *dir,
-		       struct netlink_ext_ack *extack)
+/* Nothing is left that could change a byte of the VM. */
+static int vm_check_quiet(struct cpr *c, const struct cpr_node *dir,
+			  struct netlink_ext_ack *extack)
 {
-	int err = check_unmapped(c, dir, extack);
+	int err = vm_check_unmapped(c, dir, extack);
 
 	if (err)
 		return err;
-	if (any_file(c, dir, is_open_for_writing)) {
-		NL_SET_ERR_MSG(extack, "a file of the VM is still open for writing; whoever has it must close it first");
+	if (vm_any_file(c, dir, cpr_node_open_for_write)) {
+		NL_SET_ERR_MSG(extack, "a file of the VM is still open for writing; the process that opened it must close it first");
 		return -EBUSY;
 	}
-	if (any_file(c, dir, is_pinned)) {
+	if (vm_any_file(c, dir, cpr_node_pinned)) {
 		NL_SET_ERR_MSG(extack, "pages of the VM are still pinned by a process or a device; stop it first");
 		return -EBUSY;
 	}
@@ -301,13 +176,13 @@ static int check_quiet(struct cpr *c, const struct cpr_node *dir,
 }
 
 /**
- * struct step - one step in the life of a VM
- * @verb: what it is called in a refusal
- * @from: states from which it leads, as bits
- * @to: the state it leads to; from an inherited VM, SEALED is HELD
- * @check: what must hold besides
+ * struct vm_step - a step in the life of a VM
+ * @verb: used in the message of a refusal
+ * @from: mask of the states from which the step is allowed
+ * @to: state after the step; SEALED means HELD for an inherited VM
+ * @check: further condition, or NULL
  */
-struct step {
+struct vm_step {
 	const char *verb;
 	u32 from;
 	enum cpr_vm_state to;
@@ -315,7 +190,7 @@ struct step {
 		     struct netlink_ext_ack *extack);
 };
 
-static const struct step steps[] = {
+static const struct vm_step vm_steps[] = {
 	[CPR_CMD_VM_PIN] = {
 		.verb = "pinned",
 		.from = IN(DEFINED) | IN(SAVED) | IN(RESTORING),
@@ -330,7 +205,7 @@ static const struct step steps[] = {
 		.verb = "sealed",
 		.from = IN(SAVED),
 		.to = CPR_VM_STATE_SEALED,
-		.check = check_quiet,
+		.check = vm_check_quiet,
 	},
 	[CPR_CMD_VM_CLAIM] = {
 		.verb = "claimed",
@@ -341,25 +216,29 @@ static const struct step steps[] = {
 		.verb = "unclaimed",
 		.from = IN(RESTORING),
 		.to = CPR_VM_STATE_SEALED,
-		.check = check_quiet,
+		.check = vm_check_quiet,
 	},
 	[CPR_CMD_VM_UNPIN] = {
 		.verb = "unpinned",
 		.from = IN_ALL,
 		.to = CPR_VM_STATE_DEFINED,
-		.check = check_unmapped,
+		.check = vm_check_unmapped,
 	},
 };
 
-static void unmark_memory(struct cpr_node *dir)
+/* ---- taking a step ---- */
+
+static void vm_unmark_memory(struct cpr_node *dir)
 {
-	for (struct rb_node *rb = rb_first(&dir->children); rb; rb = rb_next(rb))
-		rb_entry(rb, struct cpr_node, rb)->flags &= ~CPR_IMAGE_NODE_MEMORY;
+	struct cpr_node *node;
+
+	cpr_for_each_child(node, dir)
+		node->flags &= ~CPR_IMAGE_NODE_MEMORY;
 }
 
-static void mark_memory(struct cpr_node *dir, const struct cpr_vm_step *ask)
+static void vm_mark_memory(struct cpr_node *dir, const struct cpr_vm_step *ask)
 {
-	unmark_memory(dir);
+	vm_unmark_memory(dir);
 	for (unsigned int i = 0; i < ask->nr_files; i++) {
 		const char *name = ask->files[i];
 
@@ -367,9 +246,9 @@ static void mark_memory(struct cpr_node *dir, const struct cpr_vm_step *ask)
 	}
 }
 
-/* There may be none: a guest whose RAM is not here leaves only its state here. */
-static int check_memory_files(struct cpr_node *dir, const struct cpr_vm_step *ask,
-			      struct netlink_ext_ack *extack)
+/* No file at all is fine: then only the guest's state is in the region, not its RAM. */
+static int vm_check_memory_files(struct cpr_node *dir, const struct cpr_vm_step *ask,
+				 struct netlink_ext_ack *extack)
 {
 	size_t bytes = 0;
 
@@ -379,10 +258,10 @@ static int check_memory_files(struct cpr_node *dir, const struct cpr_vm_step *as
 
 		bytes += strlen(name) + NLA_HDRLEN + NLA_ALIGNTO;
 		if (bytes > NAMES_MAX) {
-			NL_SET_ERR_MSG(extack, "the names of the memory files are too long together; use fewer or shorter ones");
+			NL_SET_ERR_MSG(extack, "the names of the memory files are too long together; use fewer or shorter names");
 			return -E2BIG;
 		}
-		if (!node || !S_ISREG(node->mode)) {
+		if (!node || !S_ISREG(node->type)) {
 			NL_SET_ERR_MSG_FMT(extack, "'%.30s' is not a file of the VM's directory",
 					   name);
 			return -ENOENT;
@@ -391,71 +270,32 @@ static int check_memory_files(struct cpr_node *dir, const struct cpr_vm_step *as
 	return 0;
 }
 
-static int make_vm(struct cpr *c, struct cpr_node *dir,
-		   const struct cpr_vm_step *ask, struct netlink_ext_ack *extack)
+/* Digests that are not in the request stay what they were. */
+static void vm_take_digests(struct cpr_digests *to, const struct cpr_digests *from)
 {
-	int err = check_memory_files(dir, ask, extack);
-
-	if (err)
-		return err;
-	err = cpr_tree_reserve(c, sizeof(struct cpr_image_vm));
-	if (err) {
-		NL_SET_ERR_MSG(extack, "the catalog is full; delete files or VMs");
-		return err;
-	}
-	dir->vm = kzalloc(sizeof(*dir->vm), GFP_KERNEL);
-	if (!dir->vm) {
-		NL_SET_ERR_MSG(extack, "no memory");
-		cpr_tree_unreserve(c, sizeof(struct cpr_image_vm));
-		return -ENOMEM;
-	}
-	mark_memory(dir, ask);
-	return 0;
+	if (from->flags & CPR_IMAGE_VM_MANIFEST_DIGEST)
+		memcpy(to->manifest, from->manifest, sizeof(to->manifest));
+	if (from->flags & CPR_IMAGE_VM_RAM_DIGEST)
+		memcpy(to->ram, from->ram, sizeof(to->ram));
+	to->flags |= from->flags;
 }
 
-static void unmake_vm(struct cpr *c, struct cpr_vm *vm)
-{
-	cpr_tree_unreserve(c, sizeof(struct cpr_image_vm) + cpr_dma_catalog_size(vm->dma));
-	cpr_vm_free(vm);
-}
-
-/* A digest that is not told stays what it was. */
-static void take_digests(struct cpr_digests *to, const struct cpr_digests *told)
-{
-	if (told->flags & CPR_IMAGE_VM_MANIFEST_DIGEST)
-		memcpy(to->manifest, told->manifest, sizeof(to->manifest));
-	if (told->flags & CPR_IMAGE_VM_RAM_DIGEST)
-		memcpy(to->ram, told->ram, sizeof(to->ram));
-	to->flags |= told->flags;
-}
-
-static void enter(struct cpr_vm *vm, enum cpr_vm_state state)
+static void vm_enter(struct cpr_vm *vm, enum cpr_vm_state state)
 {
 	if (state == CPR_VM_STATE_SEALED && vm->inherited)
 		state = CPR_VM_STATE_HELD;
 	if (state == CPR_VM_STATE_RUNNING) {
 		vm->inherited = false;
 		memset(&vm->digests, 0, sizeof(vm->digests));
+		/* What the devices can reach may change while the guest runs. */
+		vm->dma = NULL;
 	}
 	vm->state = state;
 	ktime_get_real_ts64(&vm->since);
 	strscpy(vm->kernel, init_utsname()->release, sizeof(vm->kernel));
 }
 
-static int check_step(struct cpr *c, struct cpr_node *dir, const struct step *step,
-		      struct netlink_ext_ack *extack)
-{
-	enum cpr_vm_state state = cpr_vm_state(dir);
-
-	if (!(step->from & BIT(state))) {
-		NL_SET_ERR_MSG_FMT(extack, "the VM is %s, so it cannot be %s",
-				   cpr_vm_state_names[state], step->verb);
-		return -EBUSY;
-	}
-	return step->check ? step->check(c, dir, extack) : 0;
-}
-
-static int commit_step(struct cpr *c, struct netlink_ext_ack *extack)
+static int vm_commit(struct cpr *c, struct netlink_ext_ack *extack)
 {
 	int err;
 
@@ -466,80 +306,138 @@ static int commit_step(struct cpr *c, struct netlink_ext_ack *extack)
 	return err;
 }
 
-/* A snapshot that the catalog in force does not have any more. */
-static void forget_dma(struct cpr *c, struct cpr_dma *dma)
+/* Free a snapshot that the current catalog does not have any more. */
+static void vm_drop_dma(struct cpr *c, struct cpr_dma *dma)
 {
 	cpr_tree_unreserve(c, cpr_dma_catalog_size(dma));
-	cpr_hold_drop(dma);
 	cpr_dma_put(dma);
 }
 
-/* The three below: if the step is not committed, it was not taken. */
-static int begin_life(struct cpr *c, struct cpr_node *dir, const struct cpr_vm_step *ask,
-		      struct netlink_ext_ack *extack)
+static int vm_begin(struct cpr *c, struct cpr_node *dir, const struct cpr_vm_step *ask,
+		    struct netlink_ext_ack *extack)
 {
-	int err = make_vm(c, dir, ask, extack);
+	int err = vm_check_memory_files(dir, ask, extack);
+	struct cpr_vm *vm;
 
 	if (err)
 		return err;
-	enter(dir->vm, CPR_VM_STATE_RUNNING);
-	err = commit_step(c, extack);
-	if (err) {
-		unmake_vm(c, dir->vm);
-		dir->vm = NULL;
+	vm = cpr_vm_new();
+	if (!vm) {
+		NL_SET_ERR_MSG(extack, "no memory");
+		return -ENOMEM;
 	}
+	err = cpr_tree_reserve(c, cpr_vm_catalog_size(vm));
+	if (err) {
+		NL_SET_ERR_MSG(extack, "the catalog is full; delete files or VMs");
+		goto err_free;
+	}
+	vm_mark_memory(dir, ask);
+	vm_enter(vm, CPR_VM_STATE_RUNNING);
+	dir->vm = vm;
+	err = vm_commit(c, extack);
+	if (!err)
+		return 0;
+
+	dir->vm = NULL;
+	cpr_tree_unreserve(c, cpr_vm_catalog_size(vm));
+err_free:
+	cpr_vm_free(vm);
 	return err;
 }
 
-static int end_life(struct cpr *c, struct cpr_node *dir, struct netlink_ext_ack *extack)
+static int vm_advance(struct cpr *c, struct cpr_node *dir, enum cpr_vm_state to,
+		      const struct cpr_vm_step *ask, struct netlink_ext_ack *extack)
+{
+	const struct cpr_vm before = *dir->vm;
+	int err;
+
+	vm_enter(dir->vm, to);
+	vm_take_digests(&dir->vm->digests, &ask->digests);
+	err = vm_commit(c, extack);
+	if (err)
+		*dir->vm = before;
+	else if (dir->vm->dma != before.dma)
+		vm_drop_dma(c, before.dma);
+	return err;
+}
+
+static int vm_end(struct cpr *c, struct cpr_node *dir, struct netlink_ext_ack *extack)
 {
 	struct cpr_vm *vm = dir->vm;
 	int err;
 
 	dir->vm = NULL;
-	err = commit_step(c, extack);
+	err = vm_commit(c, extack);
 	if (err) {
 		dir->vm = vm;
-	} else if (vm) {
-		unmake_vm(c, vm);
-		unmark_memory(dir);
-		cpr_dirty(c);
-	}
-	return err;
-}
-
-static int go_on(struct cpr *c, struct cpr_node *dir, enum cpr_vm_state to,
-		 const struct cpr_vm_step *ask, struct netlink_ext_ack *extack)
-{
-	struct cpr_vm before = *dir->vm;
-	int err;
-
-	enter(dir->vm, to);
-	take_digests(&dir->vm->digests, &ask->digests);
-	/* What devices reach may change when the guest runs. */
-	if (to == CPR_VM_STATE_RUNNING)
-		dir->vm->dma = NULL;
-	err = commit_step(c, extack);
-	if (err) {
-		*dir->vm = before;
 		return err;
 	}
-	if (to == CPR_VM_STATE_RUNNING)
-		forget_dma(c, before.dma);
-	cpr_hold_vm(c, dir);
+	if (vm) {
+		cpr_tree_unreserve(c, cpr_vm_catalog_size(vm));
+		cpr_vm_free(vm);
+		vm_unmark_memory(dir);
+		cpr_dirty(c);
+	}
 	return 0;
 }
 
 /**
- * cpr_vm_set_dma - give a VM another snapshot
+ * cpr_vm_step - take a step in the life of a VM
  * @c: the region
- * @dir: directory of the VM
- * @dma: the snapshot; a reference is taken
+ * @ask: the step and the VM
  * @extack: reason of a refusal
  *
- * It is committed when this returns.
+ * The step is committed when this returns. The caller must call cpr_hold_update()
+ * afterwards.
  *
- * Return: 0, -ENOSPC, -ENOMEM; then the VM has the one it had.
+ * Return: 0; -ENOENT if there is no such VM or memory file; -EBUSY if the state of
+ * the VM or a user of its files forbids the step; -EINVAL, -E2BIG, -ENOSPC, -ENOMEM.
+ */
+int cpr_vm_step(struct cpr *c, const struct cpr_vm_step *ask,
+		struct netlink_ext_ack *extack)
+{
+	const struct vm_step *step = &vm_steps[ask->cmd];
+	enum cpr_vm_state state;
+	struct cpr_node *dir;
+	int err = 0;
+
+	guard(cpr)(c);
+
+	dir = cpr_vm_find(c, ask->name, extack);
+	if (IS_ERR(dir))
+		return PTR_ERR(dir);
+	state = cpr_vm_state(dir);
+	if (!(step->from & BIT(state))) {
+		NL_SET_ERR_MSG_FMT(extack, "the VM is %s, so it cannot be %s",
+				   cpr_vm_state_names[state], step->verb);
+		return -EBUSY;
+	}
+	if (step->check)
+		err = step->check(c, dir, extack);
+	if (err)
+		return err;
+
+	if (step->to == CPR_VM_STATE_DEFINED)
+		err = vm_end(c, dir, extack);
+	else if (!dir->vm)
+		err = vm_begin(c, dir, ask, extack);
+	else
+		err = vm_advance(c, dir, step->to, ask, extack);
+	if (!err)
+		cpr_event_vm(c, dir);
+	return err;
+}
+
+/**
+ * cpr_vm_set_dma - replace the snapshot of a VM
+ * @c: the region
+ * @dir: directory of the VM
+ * @dma: the new snapshot; the VM takes a reference
+ * @extack: reason of a refusal
+ *
+ * The snapshot is committed when this returns.
+ *
+ * Return: 0, -ENOSPC, -ENOMEM; on an error the VM keeps its old snapshot.
  */
 int cpr_vm_set_dma(struct cpr *c, struct cpr_node *dir, struct cpr_dma *dma,
 		   struct netlink_ext_ack *extack)
@@ -555,57 +453,14 @@ int cpr_vm_set_dma(struct cpr *c, struct cpr_node *dir, struct cpr_dma *dma,
 		NL_SET_ERR_MSG(extack, "the catalog is full; delete files or VMs");
 		return err;
 	}
-	dir->vm->dma = dma;
-	err = commit_step(c, extack);
+	dir->vm->dma = cpr_dma_get(dma);
+	err = vm_commit(c, extack);
 	if (err) {
 		dir->vm->dma = before;
+		cpr_dma_put(dma);
 		cpr_tree_unreserve(c, size);
 		return err;
 	}
-	refcount_inc(&dma->refs);
-	forget_dma(c, before);
+	vm_drop_dma(c, before);
 	return 0;
-}
-
-static int take_step(struct cpr *c, struct cpr_node *dir, const struct step *step,
-		     const struct cpr_vm_step *ask, struct netlink_ext_ack *extack)
-{
-	if (step->to == CPR_VM_STATE_DEFINED)
-		return end_life(c, dir, extack);
-	if (!dir->vm)
-		return begin_life(c, dir, ask, extack);
-	return go_on(c, dir, step->to, ask, extack);
-}
-
-/**
- * cpr_vm_step - take a step in the life of a VM
- * @c: the region
- * @ask: which step of which VM
- * @extack: reason of a refusal
- *
- * What was done is committed when this returns.
- *
- * Return: 0, -ENOENT if there is no such VM or memory file, -EBUSY if its state
- * or somebody who uses it forbids the step, -EINVAL, -E2BIG, -ENOSPC, -ENOMEM.
- */
-int cpr_vm_step(struct cpr *c, const struct cpr_vm_step *ask,
-		struct netlink_ext_ack *extack)
-{
-	const struct step *step = &steps[ask->cmd];
-	struct cpr_node *dir;
-	int err;
-
-	guard(cpr)(c);
-
-	dir = cpr_vm_find(c, ask->name);
-	if (!dir) {
-		NL_SET_ERR_MSG_FMT(extack, "no VM '%.40s' in the region", ask->name);
-		return -ENOENT;
-	}
-	err = check_step(c, dir, step, extack);
-	if (!err)
-		err = take_step(c, dir, step, ask, extack);
-	if (!err)
-		cpr_netlink_notify_vm(c, dir);
-	return err;
 }

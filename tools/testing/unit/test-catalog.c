@@ -10,6 +10,8 @@
 
 /* Every store into the image goes through these, so that it can be cut short. */
 #define CPR_PORT_OWN_WRITE
+void cpr_port_write(void *dst, const void *src, size_t len);
+void cpr_port_persist(void *dst, size_t len);
 #include "../../../kmod/catalog.c"
 #include "ktap.h"
 

@@ -35,7 +35,7 @@ digest_of_region() {
 }
 
 test_refusals() {
-	refuses "no image anywhere" "no persistent range bears a handover image" modprobe cpr_handover
+	refuses "no image anywhere" "no persistent range has a handover image" modprobe cpr_handover
 	refuses "an option that is none" "region=12 is not of the form" modprobe cpr_handover region=12
 	refuses "System RAM" "it is System RAM" modprobe cpr_handover region=64M!1G
 	refuses "half System RAM" "it is System RAM" modprobe cpr_handover region=64M!0x13e000000
@@ -44,7 +44,7 @@ test_refusals() {
 	refuses "misaligned size" "not aligned to 2 MiB" modprobe cpr_handover region=65537K!4G
 	refuses "too small" "of 2 MiB is outside of 16 MiB" modprobe cpr_handover region=2M!4G
 	pmem
-	refuses "a range that nd_pmem holds" "nd_pmem holds it as namespace0.0; run 'echo" load
+	refuses "a range that nd_pmem holds" "another driver has claimed it, .*nd_pmem/unbind" load
 	free_region
 	check "it can be had once nd_pmem let go" load
 	check "an unformatted region is not mounted" fails mounted
@@ -82,7 +82,7 @@ test_image_refusals() {
 	unload
 	forge super 0
 	said=$(load 2>&1; dmesg | tail -n 5)
-	check "a bad superblock is survived, and repaired" grep -q "superblock copy 0 did not verify and was written anew" <<<"$said"
+	check "a bad superblock is survived, and repaired" grep -q "superblock copy 0 did not verify and was rewritten" <<<"$said"
 	check "the region is found without an option" sh -c "rmmod cpr_handover && modprobe cpr_handover"
 	mounted
 }

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef CPR_HOLD_H
+#define CPR_HOLD_H
+
+#include "cpr_internal.h"
+
+struct netlink_ext_ack;
+
+int cpr_hold_init(struct cpr *c);
+void cpr_hold_exit(void);
+void cpr_hold_update(void);
+int cpr_hold_release(const char *name, struct netlink_ext_ack *extack);
+
+#endif /* CPR_HOLD_H */

@@ -1,0 +1,481 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/**
+ * DOC: Loading and saving
+ *
+ * The one place where the catalog meets the tree and the records of VMs. Loading
+ * builds the tree from the current catalog; a commit saves it. For each kind of
+ * record the two functions stand side by side.
+ *
+ * A commit saves the whole tree into the slot that is not current. Nodes are
+ * numbered breadth-first, children in the order of their names: the image requires
+ * that order. fsync, sync, unmounting, each step in the life of a VM, and the reboot
+ * or kexec itself commit at once; other changes are committed after
+ * CPR_COMMIT_DELAY.
+ *
+ * A frame that left its file stays FREED until a commit: before that, the current
+ * catalog still gives it to the file, and a crash would bring the file back.
+ *
+ * RESTORING is saved as what it is, and loaded as HELD, because the guest has not
+ * run. The digest of the VM's memory is dropped then: a QEMU has had the memory, and
+ * KVM may have written its wall clock there.
+ *
+ * Locking: cpr->lock throughout.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/fs.h>
+#include <linux/slab.h>
+#include <linux/timekeeping.h>
+#include <linux/utsname.h>
+
+#include "record.h"
+#include "scrub.h"
+#include "space.h"
+#include "store.h"
+
+static struct cpr_time store_save_time(struct timespec64 t)
+{
+	return (struct cpr_time){ .sec = t.tv_sec, .nsec = t.tv_nsec };
+}
+
+static struct timespec64 store_load_time(struct cpr_time t)
+{
+	return (struct timespec64){ .tv_sec = t.sec, .tv_nsec = t.nsec };
+}
+
+/* ---- nodes ---- */
+
+static void store_save_frames(struct cpr_catalog_writer *w, struct cpr_node *node)
+{
+	unsigned long i;
+	void *entry;
+
+	xa_for_each(&node->frames, i, entry) {
+		const struct cpr_extent e = {
+			.file_frame = i,
+			.frame = xa_to_value(entry),
+			.count = 1,
+		};
+
+		cpr_catalog_put_frames(w, &e);
+	}
+}
+
+static int store_load_frames(struct cpr *c, struct cpr_node *node,
+			     const struct cpr_catalog_node *rec)
+{
+	for (u32 i = 0; i < rec->extents; i++) {
+		struct cpr_extent e = cpr_catalog_extent(rec, i);
+
+		for (u32 n = 0; n < e.count; n++) {
+			int err = xa_err(xa_store(&node->frames, e.file_frame + n,
+						  xa_mk_value(e.frame + n), GFP_KERNEL));
+
+			if (err)
+				return err;
+		}
+		cpr_frames_set(&c->frames, e.frame, e.count, CPR_FRAME_USED);
+		node->nr_frames += e.count;
+	}
+	return 0;
+}
+
+static void store_save_node(struct cpr *c, struct cpr_catalog_writer *w,
+			    struct cpr_node *node)
+{
+	struct cpr_catalog_node rec;
+	struct cpr_attr attr;
+
+	cpr_node_attr(c, node, &attr);
+	rec = (struct cpr_catalog_node){
+		.ino = node->ino,
+		.size = attr.size,
+		.atime = store_save_time(attr.atime),
+		.mtime = store_save_time(attr.mtime),
+		.ctime = store_save_time(attr.ctime),
+		.parent = node->parent->index,
+		.mode = attr.mode,
+		.uid = from_kuid(&init_user_ns, attr.uid),
+		.gid = from_kgid(&init_user_ns, attr.gid),
+		.flags = node->flags,
+		.name_len = node->name_len,
+		.name = node->name,
+	};
+	node->index = w->nodes;
+	cpr_catalog_put_node(w, &rec);
+	store_save_frames(w, node);
+}
+
+/* Once the node is in the tree, an error leaves it there: the tree is freed as a whole. */
+static struct cpr_node *store_load_node(struct cpr *c, struct cpr_node **nodes,
+					const struct cpr_catalog_node *rec)
+{
+	struct cpr_node *node = cpr_node_alloc(rec->ino, rec->mode, rec->name, rec->name_len);
+	int err = 0;
+
+	if (!node)
+		return ERR_PTR(-ENOMEM);
+	node->attr = (struct cpr_attr){
+		.mode = rec->mode,
+		.uid = make_kuid(&init_user_ns, rec->uid),
+		.gid = make_kgid(&init_user_ns, rec->gid),
+		.size = rec->size,
+		.atime = store_load_time(rec->atime),
+		.mtime = store_load_time(rec->mtime),
+		.ctime = store_load_time(rec->ctime),
+	};
+	node->flags = rec->flags;
+	if (c->root) {
+		err = cpr_node_link(nodes[rec->parent], node);
+	} else {
+		node->parent = node;
+		c->root = node;
+	}
+	if (err) {
+		cpr_node_free(node);
+		return ERR_PTR(err);
+	}
+	c->catalog_used += cpr_catalog_node_size(rec->name_len);
+	err = store_load_frames(c, node, rec);
+	return err ? ERR_PTR(err) : node;
+}
+
+/* ---- snapshots ---- */
+
+static void store_save_dma(struct cpr_catalog_writer *w, const struct cpr_dma *dma)
+{
+	for (u32 i = 0; i < dma->nr_tables; i++)
+		cpr_catalog_put_dma(w, dma->tables[i].extents, dma->tables[i].nr);
+	for (u32 i = 0; i < dma->nr_devices; i++)
+		cpr_catalog_put_device(w, &dma->devices[i].id, dma->devices[i].members);
+}
+
+static int store_load_table(struct cpr_dma *dma, const struct cpr_catalog_dma *rec)
+{
+	struct cpr_dma_table *t = &dma->tables[dma->nr_tables++];
+	int err = 0;
+
+	for (u32 i = 0; i < rec->extents && !err; i++) {
+		const struct cpr_dma_extent e = cpr_catalog_dma_extent(rec, i);
+
+		err = cpr_dma_table_add(t, &e);
+	}
+	return err;
+}
+
+static int store_load_device(struct cpr_dma *dma, const struct cpr_catalog_device *rec)
+{
+	struct cpr_device *d = &dma->devices[dma->nr_devices++];
+
+	d->id = *rec;
+	d->members = kvcalloc(rec->members, sizeof(*d->members), GFP_KERNEL);
+	if (!d->members)
+		return -ENOMEM;
+	for (u32 i = 0; i < rec->members; i++)
+		d->members[i] = cpr_catalog_member(rec, i);
+	return 0;
+}
+
+/* The records that follow a VM's record and belong to it. */
+static bool store_next_of_vm(const struct cpr_catalog *cat, u64 *cursor,
+			     struct cpr_catalog_entry *entry)
+{
+	if (!cpr_catalog_next(cat, cursor, entry))
+		return false;
+	return entry->type == CPR_IMAGE_REC_DMA || entry->type == CPR_IMAGE_REC_DEVICE;
+}
+
+static struct cpr_dma *store_new_dma(const struct cpr_catalog *cat, u64 cursor)
+{
+	struct cpr_catalog_entry entry;
+	u32 tables = 0, devices = 0;
+
+	while (store_next_of_vm(cat, &cursor, &entry)) {
+		if (entry.type == CPR_IMAGE_REC_DMA)
+			tables++;
+		else
+			devices++;
+	}
+	if (!devices)
+		return NULL;
+	return cpr_dma_new(tables, devices) ?: ERR_PTR(-ENOMEM);
+}
+
+/* The snapshot of the VM whose record ends at @cursor, or NULL. */
+static struct cpr_dma *store_load_dma(const struct cpr_catalog *cat, u64 cursor)
+{
+	struct cpr_dma *dma = store_new_dma(cat, cursor);
+	struct cpr_catalog_entry entry;
+	int err = 0;
+
+	if (IS_ERR_OR_NULL(dma))
+		return dma;
+	while (!err && store_next_of_vm(cat, &cursor, &entry)) {
+		if (entry.type == CPR_IMAGE_REC_DMA)
+			err = store_load_table(dma, &entry.dma);
+		else
+			err = store_load_device(dma, &entry.device);
+	}
+	if (!err)
+		return dma;
+	cpr_dma_put(dma);
+	return ERR_PTR(err);
+}
+
+/* ---- VMs ---- */
+
+static const u32 store_save_state[] = {
+	[CPR_VM_STATE_RUNNING]		= CPR_IMAGE_VM_RUNNING,
+	[CPR_VM_STATE_SAVED]		= CPR_IMAGE_VM_SAVED,
+	[CPR_VM_STATE_SEALED]		= CPR_IMAGE_VM_SEALED,
+	[CPR_VM_STATE_HELD]		= CPR_IMAGE_VM_SEALED,
+	[CPR_VM_STATE_RESTORING]	= CPR_IMAGE_VM_RESTORING,
+	/* A lost VM stays lost: saved as running, with no QEMU, it is loaded as lost. */
+	[CPR_VM_STATE_LOST]		= CPR_IMAGE_VM_RUNNING,
+};
+
+static const enum cpr_vm_state store_load_state[] = {
+	[CPR_IMAGE_VM_RUNNING]		= CPR_VM_STATE_LOST,
+	[CPR_IMAGE_VM_SAVED]		= CPR_VM_STATE_LOST,
+	[CPR_IMAGE_VM_SEALED]		= CPR_VM_STATE_HELD,
+	[CPR_IMAGE_VM_RESTORING]	= CPR_VM_STATE_HELD,
+};
+
+static void store_save_vm(struct cpr_catalog_writer *w, const struct cpr_node *dir)
+{
+	const struct cpr_vm *vm = dir->vm;
+	const struct cpr_catalog_vm rec = {
+		.node = dir->index,
+		.state = store_save_state[vm->state],
+		.since = store_save_time(vm->since),
+		.kernel = vm->kernel,
+		.digests = vm->digests,
+	};
+
+	cpr_catalog_put_vm(w, &rec);
+	if (vm->dma)
+		store_save_dma(w, vm->dma);
+}
+
+static void store_drop_ram_digest(const struct cpr_node *dir, struct cpr_digests *d)
+{
+	if (!(d->flags & CPR_IMAGE_VM_RAM_DIGEST))
+		return;
+	d->flags &= ~CPR_IMAGE_VM_RAM_DIGEST;
+	memset(d->ram, 0, sizeof(d->ram));
+	pr_notice("VM '%.*s' was being restored: dropping the digest of its memory, which may have changed\n",
+		  dir->name_len, dir->name);
+}
+
+static int store_load_vm(struct cpr *c, struct cpr_node *dir, const struct cpr_catalog *cat,
+			 u64 cursor, const struct cpr_catalog_vm *rec)
+{
+	struct cpr_dma *dma = store_load_dma(cat, cursor);
+	struct cpr_vm *vm;
+
+	if (IS_ERR(dma))
+		return PTR_ERR(dma);
+	vm = cpr_vm_new();
+	if (!vm) {
+		cpr_dma_put(dma);
+		return -ENOMEM;
+	}
+	vm->state = store_load_state[rec->state];
+	vm->inherited = true;
+	vm->since = store_load_time(rec->since);
+	strscpy(vm->kernel, rec->kernel, sizeof(vm->kernel));
+	vm->digests = rec->digests;
+	vm->dma = dma;
+	dir->vm = vm;
+	c->catalog_used += cpr_vm_catalog_size(vm);
+
+	if (rec->state == CPR_IMAGE_VM_RESTORING)
+		store_drop_ram_digest(dir, &vm->digests);
+	if (vm->state == CPR_VM_STATE_LOST)
+		pr_warn("VM '%.*s' was %s when kernel %s ended: its memory is here, its state is lost\n",
+			dir->name_len, dir->name,
+			rec->state == CPR_IMAGE_VM_SAVED ? "saved but not sealed" : "running",
+			vm->kernel);
+	return 0;
+}
+
+/* ---- the whole tree ---- */
+
+static void store_save_tree(struct cpr *c, struct cpr_catalog_writer *w)
+{
+	LIST_HEAD(dirs);
+	struct cpr_node *dir, *node;
+
+	store_save_node(c, w, c->root);
+	list_add(&c->root->queue, &dirs);
+	while ((dir = list_first_entry_or_null(&dirs, struct cpr_node, queue))) {
+		list_del(&dir->queue);
+		cpr_for_each_child(node, dir) {
+			store_save_node(c, w, node);
+			if (S_ISDIR(node->type))
+				list_add_tail(&node->queue, &dirs);
+		}
+	}
+	cpr_for_each_child(dir, c->root)
+		if (dir->vm)
+			store_save_vm(w, dir);
+}
+
+/**
+ * cpr_store_load - build the tree from a catalog
+ * @c: the region; all of its frames are free
+ * @cat: the current catalog, checked
+ *
+ * Return: 0 or -ENOMEM; then cpr_store_forget() frees what was built.
+ */
+int cpr_store_load(struct cpr *c, const struct cpr_catalog *cat)
+{
+	struct cpr_node **nodes __free(kvfree) =
+		kvcalloc(cat->nodes, sizeof(struct cpr_node *), GFP_KERNEL);
+	struct cpr_catalog_entry entry;
+	u64 cursor = 0;
+	u32 n = 0;
+	int err = 0;
+
+	lockdep_assert_held(&c->lock);
+
+	if (!nodes)
+		return -ENOMEM;
+	c->next_ino = cat->next_ino;
+	c->catalog_used = 0;
+	while (!err && cpr_catalog_next(cat, &cursor, &entry)) {
+		if (entry.type == CPR_IMAGE_REC_NODE) {
+			nodes[n] = store_load_node(c, nodes, &entry.node);
+			err = PTR_ERR_OR_ZERO(nodes[n++]);
+		} else if (entry.type == CPR_IMAGE_REC_VM) {
+			err = store_load_vm(c, nodes[entry.vm.node], cat, cursor, &entry.vm);
+		}
+	}
+	return err;
+}
+
+/**
+ * cpr_store_forget - free the tree and the records of VMs
+ * @c: the region; no inode is in memory
+ */
+void cpr_store_forget(struct cpr *c)
+{
+	struct cpr_node *dir;
+
+	lockdep_assert_held(&c->lock);
+
+	if (!c->root)
+		return;
+	cpr_for_each_child(dir, c->root)
+		cpr_vm_free(dir->vm);
+	cpr_tree_free(c);
+}
+
+/* ---- commits ---- */
+
+/* The current catalog does not give these frames to a file any more. */
+static void store_release_freed(struct cpr *c)
+{
+	for (u32 i = 0; cpr_frames_find(&c->frames, CPR_FRAME_FREED, &i); i++)
+		cpr_frames_set(&c->frames, i, 1,
+			       cpr_region_frame_pinned(&c->region, i) ?
+			       CPR_FRAME_BUSY : CPR_FRAME_DIRTY);
+	cpr_scrub_kick(c);
+}
+
+/**
+ * cpr_commit_locked - commit what is dirty
+ * @c: the region
+ *
+ * Return: 0, or a negative errno; then the current catalog stays current.
+ */
+int cpr_commit_locked(struct cpr *c)
+{
+	const struct cpr_stamp stamp = {
+		.time = ktime_get_real_seconds(),
+		.kernel = init_utsname()->release,
+	};
+	struct cpr_catalog_writer w;
+	int err;
+
+	lockdep_assert_held(&c->lock);
+
+	/* Cleared first: an attribute may change while the tree is saved. */
+	if (!c->formatted || !xchg(&c->dirty, false))
+		return 0;
+	cpr_catalog_begin(&w, c->region.base, &c->geo, !c->slot);
+	store_save_tree(c, &w);
+	err = cpr_catalog_commit(&w, c->generation + 1, c->next_ino, &stamp);
+	if (err) {
+		WRITE_ONCE(c->dirty, true);
+		pr_err("commit %llu failed: %pe; the catalog of commit %llu stays current\n",
+		       c->generation + 1, ERR_PTR(err), c->generation);
+		return err;
+	}
+	c->generation++;
+	c->slot = !c->slot;
+	store_release_freed(c);
+	return 0;
+}
+
+/**
+ * cpr_commit - commit what is dirty
+ * @c: the region
+ *
+ * Return: 0, or a negative errno; then the current catalog stays current.
+ */
+int cpr_commit(struct cpr *c)
+{
+	guard(cpr)(c);
+
+	return cpr_commit_locked(c);
+}
+
+/**
+ * cpr_committer - commit some time after a change
+ * @work: cpr->committer
+ */
+void cpr_committer(struct work_struct *work)
+{
+	cpr_commit(container_of(to_delayed_work(work), struct cpr, committer));
+}
+
+/* ---- commits for files ---- */
+
+/**
+ * cpr_store_fill - fill a file's holes
+ * @c: the region
+ * @node: of the file
+ * @first: first frame of the range in the file
+ * @count: number of frames
+ *
+ * Frames that were freed recently become free by a commit, so commit when the
+ * others are too few.
+ *
+ * Return: 0, -ENOSPC, -ENOMEM; on an error the file has not changed.
+ */
+int cpr_store_fill(struct cpr *c, struct cpr_node *node, u32 first, u32 count)
+{
+	int err;
+
+	while ((err = cpr_space_fill(c, node, first, count)) == -EAGAIN) {
+		err = cpr_commit(c);
+		if (err)
+			break;
+	}
+	return err;
+}
+
+/**
+ * cpr_store_fsync - commit; ->fsync of every file of cprfs
+ * @file: the file
+ * @start: unused, data needs no writeback
+ * @end: unused
+ * @datasync: unused
+ *
+ * Return: 0 or a negative errno.
+ */
+int cpr_store_fsync(struct file *file, loff_t start, loff_t end, int datasync)
+{
+	return cpr_commit(inode_cpr(file_inode(file)));
+}
