@@ -96,6 +96,7 @@ checkpatch() {
 while read -r _ version; do
 	report "sparse is silent on $version" sparse "$version"
 done <"$($lab/install.sh path l1)/versions"
+report "every call goes down" tools/testing/layers.sh
 report "shellcheck" lint_shell
 report "codespell" spelling
 report "the documents' links" documents
