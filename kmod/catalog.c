@@ -210,7 +210,7 @@ static int catalog_decode_super(const struct cpr_image_super *sb, u64 avail,
 				      le32_to_cpu(sb->frame_shift), CPR_IMAGE_FRAME_SHIFT);
 	if (le64_to_cpu(sb->region_size) > avail)
 		return catalog_refuse(why, -EUCLEAN,
-				      "image is of %llu bytes, only %llu are there",
+				      "image has %llu bytes, but only %llu are available",
 				      (unsigned long long)le64_to_cpu(sb->region_size),
 				      (unsigned long long)avail);
 	/* The layout follows from the size, so compare it instead of trusting it. */
@@ -544,7 +544,7 @@ static int catalog_check_place(struct catalog_checker *c, const struct cpr_catal
 	if (!catalog_name_is_valid(n))
 		return BAD(c, "node %u: bad name of %u bytes", i, n->name_len);
 	if (i > 1 && !catalog_comes_after(n, &c->prev))
-		return BAD(c, "node %u: out of order or of a name that was there before", i);
+		return BAD(c, "node %u: out of order, or its name is used twice", i);
 	return 0;
 }
 
@@ -614,7 +614,7 @@ static int catalog_check_addresses(struct catalog_checker *c)
 		u64 at = c->addresses[i];
 
 		if (at == c->addresses[i - 1])
-			return BAD(c, "VM %u: device %04x:%02x:%02x.%x is there twice",
+			return BAD(c, "VM %u: device %04x:%02x:%02x.%x is listed twice",
 				   c->vms - 1, (u32)(at >> 16), (u32)(at >> 8 & 0xff),
 				   (u32)(at >> 3 & 0x1f), (u32)(at & 7));
 	}
@@ -908,7 +908,9 @@ int cpr_catalog_check(const void *base, const struct cpr_geometry *geo,
 	cat->slot = slot;
 	err = catalog_decode_slot((const void *)((const u8 *)base + geo->slot_offset[slot]),
 				  geo, cat, why);
-	return err ?: catalog_check_with_scratch(&c, cat);
+	if (!err)
+		err = catalog_check_with_scratch(&c, cat);
+	return err;
 }
 
 /**

@@ -90,6 +90,7 @@ DEFINE_LOCK_GUARD_1(cpr, struct cpr, mutex_lock(&_T->lock->lock),
  */
 static inline void cpr_dirty(struct cpr *c)
 {
+	/* The commit that finds this flag set sees the change as well. */
 	smp_store_release(&c->dirty, true);
 	queue_delayed_work(system_dfl_wq, &c->committer, CPR_COMMIT_DELAY);
 }

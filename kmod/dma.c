@@ -86,9 +86,9 @@ static int dma_refuse_gap(struct dma_job *job, const char *address, const struct
 		cpr_for_each_child(node, dir)
 			if (file++ == gap->file)
 				break;
-	NL_SET_ERR_MSG_FMT(job->extack, "%s misses %llu KiB at %#llx of %.*s", address,
+	NL_SET_ERR_MSG_FMT(job->extack, "%s does not reach %llu KiB at %#llx of %.*s", address,
 			   gap->length >> 10, gap->offset,
-			   node ? min_t(int, node->name_len, 23) : 1,
+			   node ? min_t(int, node->name_len, 20) : 1,
 			   node ? node->name : "?");
 	return -ENXIO;
 }

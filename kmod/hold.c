@@ -257,7 +257,7 @@ static bool hold_own(struct hold_entry *e, struct device *dev, struct iommu_grou
 
 	if (err)
 		return hold_refuse(res, CPR_DEVICE_HOLD_BUSY,
-				   "driver '%s' has it or its IOMMU group: %pe",
+				   "driver '%s' uses it or its IOMMU group: %pe",
 				   dev->driver ? dev->driver->name : "(another)",
 				   ERR_PTR(err));
 	domain = hold_attach(group, dev, &e->dma->tables[e->device->id.dma]);
@@ -293,7 +293,7 @@ static bool hold_pci(struct hold_entry *e, struct pci_dev *pdev, struct hold_res
 	group = iommu_group_get(&pdev->dev);
 	if (!group)
 		return hold_refuse(res, CPR_DEVICE_HOLD_FAILED,
-				   "no IOMMU translates for it; is it on?");
+				   "no IOMMU translates for it; is the IOMMU on?");
 	held = hold_is_same_group(e->device, group, res) &&
 	       (hold_is_owned(e, group) || hold_own(e, &pdev->dev, group, res));
 	iommu_group_put(group);

@@ -22,7 +22,7 @@
 
 static int image_refuse(const struct cpr *c, int err, const char *why)
 {
-	pr_err("refusing the region at %#llx: %s; nothing was written; 'cpr-helper inspect' tells more, 'cpr-helper format --force' on its /dev/pmemN discards it\n",
+	pr_err("refusing the region at %#llx: %s; nothing was written; 'cpr-helper inspect' shows details, 'cpr-helper format --force' on its /dev/pmemN discards the image\n",
 	       c->region.start, why);
 	return err;
 }
@@ -34,7 +34,7 @@ static int image_check_place(struct cpr *c)
 	if (c->geo.start == c->region.start && c->geo.size == c->region.size)
 		return 0;
 	snprintf(why.text, sizeof(why.text),
-		 "its image is one of %#llx bytes at %#llx, not of %#llx at %#llx",
+		 "its image is for %#llx bytes at %#llx, not for %#llx at %#llx",
 		 c->geo.size, c->geo.start, c->region.size, c->region.start);
 	return image_refuse(c, -EINVAL, why.text);
 }
@@ -150,7 +150,7 @@ static int image_may_create(struct cpr *c, bool force, struct netlink_ext_ack *e
 		return -EBUSY;
 	}
 	if (c->formatted && !force) {
-		NL_SET_ERR_MSG_FMT(extack, "region is formatted ('%s'); force discards its content",
+		NL_SET_ERR_MSG_FMT(extack, "the region has an image already ('%s'); force discards it",
 				   c->geo.label);
 		return -EEXIST;
 	}

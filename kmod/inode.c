@@ -70,7 +70,7 @@ struct inode *cpr_inode_get(struct super_block *sb, struct cpr_node *node)
 }
 
 static struct dentry *inode_lookup(struct inode *dir, struct dentry *dentry,
-				 unsigned int flags)
+				   unsigned int flags)
 {
 	struct inode *inode = NULL;
 	struct cpr_node *node;
@@ -86,7 +86,7 @@ static struct dentry *inode_lookup(struct inode *dir, struct dentry *dentry,
 }
 
 static struct cpr_node *inode_make_node(struct inode *dir, const struct qstr *name,
-				  umode_t mode)
+					umode_t mode)
 {
 	struct cpr *c = inode_cpr(dir);
 	int err;
@@ -100,7 +100,7 @@ static struct cpr_node *inode_make_node(struct inode *dir, const struct qstr *na
 }
 
 static int inode_make(struct mnt_idmap *idmap, struct inode *dir,
-		struct dentry *dentry, umode_t mode)
+		      struct dentry *dentry, umode_t mode)
 {
 	struct cpr *c = inode_cpr(dir);
 	struct cpr_node *node;
@@ -126,13 +126,13 @@ static int inode_make(struct mnt_idmap *idmap, struct inode *dir,
 }
 
 static int inode_create(struct mnt_idmap *idmap, struct inode *dir,
-		      struct dentry *dentry, umode_t mode)
+			struct dentry *dentry, umode_t mode)
 {
 	return inode_make(idmap, dir, dentry, mode | S_IFREG);
 }
 
 static struct dentry *inode_mkdir(struct mnt_idmap *idmap, struct inode *dir,
-				struct dentry *dentry, umode_t mode)
+				  struct dentry *dentry, umode_t mode)
 {
 	return ERR_PTR(inode_make(idmap, dir, dentry, mode | S_IFDIR));
 }
@@ -180,8 +180,8 @@ static int inode_may_rename(struct inode *inode, struct inode *dir, struct inode
 }
 
 static int inode_rename(struct mnt_idmap *idmap, struct inode *old_dir,
-		      struct dentry *old_dentry, struct inode *new_dir,
-		      struct dentry *new_dentry, unsigned int flags)
+			struct dentry *old_dentry, struct inode *new_dir,
+			struct dentry *new_dentry, unsigned int flags)
 {
 	struct inode *inode = d_inode(old_dentry);
 	struct inode *replaced = d_inode(new_dentry);
@@ -212,7 +212,7 @@ static int inode_rename(struct mnt_idmap *idmap, struct inode *old_dir,
 }
 
 static int inode_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
-		       struct iattr *attr)
+			 struct iattr *attr)
 {
 	struct inode *inode = d_inode(dentry);
 	bool resize = attr->ia_valid & ATTR_SIZE && attr->ia_size != i_size_read(inode);
@@ -238,7 +238,7 @@ static int inode_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
 }
 
 static int inode_getattr(struct mnt_idmap *idmap, const struct path *path,
-		       struct kstat *stat, u32 request_mask, unsigned int flags)
+			 struct kstat *stat, u32 request_mask, unsigned int flags)
 {
 	struct inode *inode = d_inode(path->dentry);
 

@@ -55,7 +55,7 @@ int cpr_memory_get(struct cpr *c, const struct cpr_node *dir, struct cpr_memory 
 	memset(m, 0, sizeof(*m));
 	m->geo = c->geo;
 	m->owner.geo = &m->geo;
-	m->frames = kvzalloc(BITS_TO_LONGS(c->geo.frames) * sizeof(long), GFP_KERNEL);
+	m->frames = kvcalloc(BITS_TO_LONGS(c->geo.frames), sizeof(long), GFP_KERNEL);
 	if (!m->frames)
 		return -ENOMEM;
 	m->owner.frames = m->frames;

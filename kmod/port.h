@@ -54,6 +54,7 @@ static inline void cpr_port_write(void *dst, const void *src, size_t len)
 static inline void cpr_port_persist(void *dst, size_t len)
 {
 	arch_wb_cache_pmem(dst, len);
+	/* The write-back is complete before any later store. */
 	wmb();
 }
 

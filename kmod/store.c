@@ -224,7 +224,7 @@ static struct cpr_dma *store_load_dma(const struct cpr_catalog *cat, u64 cursor)
 
 /* ---- VMs ---- */
 
-static const u32 store_save_state[] = {
+static const u32 store_image_state[] = {
 	[CPR_VM_STATE_RUNNING]		= CPR_IMAGE_VM_RUNNING,
 	[CPR_VM_STATE_SAVED]		= CPR_IMAGE_VM_SAVED,
 	[CPR_VM_STATE_SEALED]		= CPR_IMAGE_VM_SEALED,
@@ -234,7 +234,7 @@ static const u32 store_save_state[] = {
 	[CPR_VM_STATE_LOST]		= CPR_IMAGE_VM_RUNNING,
 };
 
-static const enum cpr_vm_state store_load_state[] = {
+static const enum cpr_vm_state store_vm_state[] = {
 	[CPR_IMAGE_VM_RUNNING]		= CPR_VM_STATE_LOST,
 	[CPR_IMAGE_VM_SAVED]		= CPR_VM_STATE_LOST,
 	[CPR_IMAGE_VM_SEALED]		= CPR_VM_STATE_HELD,
@@ -246,7 +246,7 @@ static void store_save_vm(struct cpr_catalog_writer *w, const struct cpr_node *d
 	const struct cpr_vm *vm = dir->vm;
 	const struct cpr_catalog_vm rec = {
 		.node = dir->index,
-		.state = store_save_state[vm->state],
+		.state = store_image_state[vm->state],
 		.since = store_save_time(vm->since),
 		.kernel = vm->kernel,
 		.digests = vm->digests,
@@ -280,7 +280,7 @@ static int store_load_vm(struct cpr *c, struct cpr_node *dir, const struct cpr_c
 		cpr_dma_put(dma);
 		return -ENOMEM;
 	}
-	vm->state = store_load_state[rec->state];
+	vm->state = store_vm_state[rec->state];
 	vm->inherited = true;
 	vm->since = store_load_time(rec->since);
 	strscpy(vm->kernel, rec->kernel, sizeof(vm->kernel));
@@ -292,7 +292,7 @@ static int store_load_vm(struct cpr *c, struct cpr_node *dir, const struct cpr_c
 	if (rec->state == CPR_IMAGE_VM_RESTORING)
 		store_drop_ram_digest(dir, &vm->digests);
 	if (vm->state == CPR_VM_STATE_LOST)
-		pr_warn("VM '%.*s' was %s when kernel %s ended: its memory is here, its state is lost\n",
+		pr_warn("VM '%.*s' was %s when kernel %s ended: its memory is in the region, its state is lost\n",
 			dir->name_len, dir->name,
 			rec->state == CPR_IMAGE_VM_SAVED ? "saved but not sealed" : "running",
 			vm->kernel);

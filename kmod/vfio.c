@@ -80,13 +80,13 @@ static int vfio_check(struct device *dev, struct file *const *files, u32 nr_file
 	lockdep_assert_held(&v->vdev->dev_set->lock);
 
 	if (!v->vdev->open_count || !vfio_has_file(v, files, nr_files)) {
-		NL_SET_ERR_MSG_FMT(extack, "none of the given files is VFIO's of %s",
+		NL_SET_ERR_MSG_FMT(extack, "none of the given files is a VFIO file of %s",
 				   dev_name(dev));
 		return -EPERM;
 	}
 	v->domain = iommu_get_domain_for_dev(dev);
 	if (!v->domain || v->domain->type != IOMMU_DOMAIN_UNMANAGED) {
-		NL_SET_ERR_MSG_FMT(extack, "VFIO has mapped nothing for %s", dev_name(dev));
+		NL_SET_ERR_MSG_FMT(extack, "VFIO has no mappings for %s", dev_name(dev));
 		return -EINVAL;
 	}
 	return 0;
@@ -109,7 +109,7 @@ int cpr_vfio_get(struct device *dev, struct file *const *files, u32 nr_files,
 	int err;
 
 	if (!device_iommu_mapped(dev)) {
-		NL_SET_ERR_MSG_FMT(extack, "no IOMMU translates for %s; is it on?",
+		NL_SET_ERR_MSG_FMT(extack, "no IOMMU translates for %s; is the IOMMU on?",
 				   dev_name(dev));
 		return -EOPNOTSUPP;
 	}
@@ -118,7 +118,7 @@ int cpr_vfio_get(struct device *dev, struct file *const *files, u32 nr_files,
 	v->vdev = v->is_valid ? vfio_find(dev) : NULL;
 	if (!v->vdev) {
 		vfio_put_symbols(v);
-		NL_SET_ERR_MSG_FMT(extack, "%s is not VFIO's", dev_name(dev));
+		NL_SET_ERR_MSG_FMT(extack, "%s is not bound to a driver of VFIO", dev_name(dev));
 		return -EPERM;
 	}
 	mutex_lock(&v->vdev->dev_set->lock);

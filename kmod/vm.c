@@ -387,8 +387,8 @@ static int vm_end(struct cpr *c, struct cpr_node *dir, struct netlink_ext_ack *e
  * @ask: the step and the VM
  * @extack: reason of a refusal
  *
- * The step is committed when this returns. The caller must call cpr_hold_update()
- * afterwards.
+ * The step is committed when this returns. Devices are neither held nor released here;
+ * the caller has hold.c do that afterwards.
  *
  * Return: 0; -ENOENT if there is no such VM or memory file; -EBUSY if the state of
  * the VM or a user of its files forbids the step; -EINVAL, -E2BIG, -ENOSPC, -ENOMEM.

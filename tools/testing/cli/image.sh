@@ -82,7 +82,7 @@ refuses 'inspect: a newer version' 4 \
 	"cpr-helper: image '$img': image version 2.0, this code reads 1.x" inspect "$img"
 again; truncate -s 32M "$img"
 refuses 'inspect: truncated' 1 \
-	"cpr-helper: image '$img': image is of 67108864 bytes, only 33554432 are there" inspect "$img"
+	"cpr-helper: image '$img': image has 67108864 bytes, but only 33554432 are available" inspect "$img"
 
 # Whatever the bytes: an answer, never a crash. The checksums are mended, so that
 # the damage gets past them.
@@ -143,6 +143,6 @@ wrong class 'VM 1: DMA at iova 0 leads to 0x140600000, which is not of class 3'
 wrong order 'VM 1: DMA of 0x340000 bytes at iova 0 is bad or out of order'
 wrong dma 'VM 1: a device has DMA record 2 of 2'
 wrong group 'VM 1: a device is not in its own IOMMU group of 4'
-wrong twice 'VM 1: device 10000:41:1f.7 is there twice'
+wrong twice 'VM 1: device 10000:41:1f.7 is listed twice'
 wrong wrap 'VM 1: DMA of 0xc000000000000000 bytes at iova 0x4000000000000000 is bad or out of order'
 rm -f "$img" "$tmp/good" "$tmp/hurt"

@@ -849,10 +849,10 @@ TEST(forged_devices)
 		      (device(1)->members = 0, device(1)->rec.size = cpu_to_le32(48),
 		       *(struct cpr_image_rec *)device(1)->member =
 			(struct cpr_image_rec){ cpu_to_le16(99), 0, cpu_to_le32(8) }));
-	FORGE_DEVICES("VM 0: device 0000:00:01.0 is there twice",
+	FORGE_DEVICES("VM 0: device 0000:00:01.0 is listed twice",
 		      device(0)->address = device(0)->member[0]);
 	/* Of the last VM, too. */
-	FORGE_DEVICES("VM 1: device 10000:41:1f.7 is there twice",
+	FORGE_DEVICES("VM 1: device 10000:41:1f.7 is listed twice",
 		      (device(6)->address = device(5)->address,
 		       device(6)->member[0] = device(5)->address));
 }
@@ -871,7 +871,7 @@ TEST(a_device_that_is_there_twice)
 	put_vm(&w, 2);
 	CHECK_EQ(cpr_catalog_commit(&w, 2, 10, &stamp), 0);
 	records = image + geo.slot_offset[1] + CPR_IMAGE_BLOCK_SIZE;
-	refused_as("VM 0: device 10000:41:1f.7 is there twice");
+	refused_as("VM 0: device 10000:41:1f.7 is listed twice");
 }
 
 /* Nobody has told what they mean: they are no reason to refuse. */

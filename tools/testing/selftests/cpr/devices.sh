@@ -154,7 +154,7 @@ test_hold_off() {
 test_busy() {
 	drive bind
 	check "a module that comes after a driver loads" arrive
-	check "the device is shown as busy" shows vm $nic busy "driver 'e1000e' has it"
+	check "the device is shown as busy" shows vm $nic busy "driver 'e1000e' uses it"
 	check "the driver still has it" test "$(driver_of $nic)" = e1000e
 	drive unbind
 	unload
@@ -381,7 +381,7 @@ test_nothing_changed() {
 
 test_no_iommu() {
 	check "there is no IOMMU" test -z "$(ls /sys/class/iommu)"
-	not_held "no IOMMU" $nic failed "no IOMMU translates for it; is it on?" "${right[@]}"
+	not_held "no IOMMU" $nic failed "no IOMMU translates for it; is the IOMMU on?" "${right[@]}"
 }
 
 # The debug kernel has nd_pmem built in.

@@ -197,12 +197,12 @@ TEST(a_pc_with_its_hole)
 TEST(memory_that_is_missed)
 {
 	begin();
-	refused(0, -ENXIO, "misses 12288 KiB at 0x0 of ram0");
+	refused(0, -ENXIO, "does not reach 12288 KiB at 0x0 of ram0");
 	map(0, 0, 2 * FRAME);
 	map(3 * FRAME, 3 * FRAME, RAM - 3 * FRAME);
-	refused(0, -ENXIO, "misses 2048 KiB at 0x400000 of ram0");
+	refused(0, -ENXIO, "does not reach 2048 KiB at 0x400000 of ram0");
 	map(2 * FRAME, 2 * FRAME, FRAME - PAGE);
-	refused(0, -ENXIO, "misses 4 KiB at 0x5ff000 of ram0");
+	refused(0, -ENXIO, "does not reach 4 KiB at 0x5ff000 of ram0");
 	map(HIGH, 3 * FRAME - PAGE, PAGE);
 	recorded(3, RAM);
 	end();
@@ -213,7 +213,7 @@ TEST(a_hole_that_is_not_the_pcs)
 	begin();
 	map(0, 0, 636 << 10);
 	map(1 << 20, 1 << 20, RAM - (1 << 20));
-	refused(0, -ENXIO, "misses 388 KiB at 0x9f000 of ram0");
+	refused(0, -ENXIO, "does not reach 388 KiB at 0x9f000 of ram0");
 	end();
 }
 
@@ -225,7 +225,7 @@ TEST(a_page_that_is_missed)
 	map(3 * FRAME, 3 * FRAME, 4 * PAGE);
 	map(3 * FRAME + 5 * PAGE, 3 * FRAME + 5 * PAGE, RAM - 3 * FRAME - 5 * PAGE);
 	CHECK_EQ(snapshot(0), 0);
-	refused(1, -ENXIO, "misses 4 KiB at 0x604000 of ram0");
+	refused(1, -ENXIO, "does not reach 4 KiB at 0x604000 of ram0");
 	end();
 }
 
@@ -278,12 +278,12 @@ TEST(who_may_ask)
 	begin();
 	map(0, 0, RAM);
 	CHECK_EQ(nl_snapshot("dma", devices, none, 0, &reach), -EPERM);
-	CHECK(strstr(nl_said(), "none of the given files is VFIO's of "));
+	CHECK(strstr(nl_said(), "none of the given files is a VFIO file of "));
 	CHECK_EQ(nl_snapshot("dma", devices, null, 0, &reach), -EPERM);
 	CHECK_EQ(nl_snapshot("dma", devices, closed, 0, &reach), -EBADF);
 	CHECK_EQ(nl_snapshot("dma", only("0000:00:1f.0"), iommu.fds, 0, &reach),
 		 -EPERM);
-	CHECK(strstr(nl_said(), "0000:00:1f.0 is not VFIO's"));
+	CHECK(strstr(nl_said(), "0000:00:1f.0 is not bound to a driver of VFIO"));
 	CHECK_EQ(nl_snapshot("dma", only("0000:77:00.0"), iommu.fds, 0, &reach),
 		 -ENODEV);
 	CHECK(strstr(nl_said(), "there is no PCI device 0000:77:00.0"));

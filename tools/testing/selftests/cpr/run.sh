@@ -71,7 +71,7 @@ test_image_refusals() {
 	refuses "an unknown feature" "unknown incompatible features 0x4" load
 	forge incompat 0
 	forge start 0x200000000
-	refuses "a region that moved" "its image is one of 0x10000000 bytes at 0x200000000" load
+	refuses "a region that moved" "its image is for 0x10000000 bytes at 0x200000000" load
 	forge start 0x100000000
 	forge spoil-both
 	refuses "two bad catalogs" "no catalog verifies" load
