@@ -180,11 +180,11 @@ static struct inode *mapping_get_dax(struct inode *inode)
 		if (!fresh)
 			return NULL;
 	}
-	scoped_guard(spinlock, &c->inode_lock) {
-		if (!node->dax)
-			swap(node->dax, fresh);
-		ihold(node->dax);
-	}
+	spin_lock(&c->inode_lock);
+	if (!node->dax)
+		swap(node->dax, fresh);
+	ihold(node->dax);
+	spin_unlock(&c->inode_lock);
 	iput(fresh);
 	return node->dax;
 }

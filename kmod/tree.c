@@ -321,9 +321,9 @@ static void tree_read_attr(const struct cpr_node *node, struct cpr_attr *attr)
  */
 void cpr_node_set_inode(struct cpr *c, struct cpr_node *node, struct inode *inode)
 {
-	guard(spinlock)(&c->inode_lock);
-
+	spin_lock(&c->inode_lock);
 	node->inode = inode;
+	spin_unlock(&c->inode_lock);
 }
 
 /**
@@ -338,13 +338,13 @@ struct inode *cpr_node_clear_inode(struct cpr *c, struct cpr_node *node)
 	struct cpr_attr attr;
 	struct inode *dax;
 
-	guard(spinlock)(&c->inode_lock);
-
+	spin_lock(&c->inode_lock);
 	tree_read_attr(node, &attr);
 	node->attr = attr;
 	node->inode = NULL;
 	dax = node->dax;
 	node->dax = NULL;
+	spin_unlock(&c->inode_lock);
 	return dax;
 }
 
@@ -356,9 +356,9 @@ struct inode *cpr_node_clear_inode(struct cpr *c, struct cpr_node *node)
  */
 void cpr_node_attr(struct cpr *c, const struct cpr_node *node, struct cpr_attr *attr)
 {
-	guard(spinlock)(&c->inode_lock);
-
+	spin_lock(&c->inode_lock);
 	tree_read_attr(node, attr);
+	spin_unlock(&c->inode_lock);
 }
 
 /**
@@ -390,9 +390,12 @@ u64 cpr_node_memory_bytes(struct cpr *c, const struct cpr_node *dir)
  */
 bool cpr_node_mapped(struct cpr *c, struct cpr_node *node)
 {
-	guard(spinlock)(&c->inode_lock);
+	bool mapped;
 
-	return node->dax && mapping_mapped(node->dax->i_mapping);
+	spin_lock(&c->inode_lock);
+	mapped = node->dax && mapping_mapped(node->dax->i_mapping);
+	spin_unlock(&c->inode_lock);
+	return mapped;
 }
 
 /**
@@ -402,9 +405,12 @@ bool cpr_node_mapped(struct cpr *c, struct cpr_node *node)
  */
 bool cpr_node_open_for_write(struct cpr *c, struct cpr_node *node)
 {
-	guard(spinlock)(&c->inode_lock);
+	bool open;
 
-	return node->inode && inode_is_open_for_write(node->inode);
+	spin_lock(&c->inode_lock);
+	open = node->inode && inode_is_open_for_write(node->inode);
+	spin_unlock(&c->inode_lock);
+	return open;
 }
 
 /**
