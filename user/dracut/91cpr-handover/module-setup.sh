@@ -1,14 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# shellcheck disable=SC2154 # dracut sets what is read here
+# shellcheck disable=SC2154 # dracut sets these variables
 #
-# Puts cpr_handover into the initramfs, and loads it there before udev runs.
+# Add cpr_handover to the initramfs, and load it there before udev runs.
 
 # called by dracut
 check() {
-	# A kernel without it is no error: it may be one that hands over no guests.
+	# A kernel without the module is no error: it may not be meant to run guests.
 	if ! modinfo -k "$kernel" cpr_handover >/dev/null 2>&1; then
-		dwarn "cpr-handover: kernel $kernel has no module cpr_handover, so it cannot keep guests"
+		dwarn "cpr-handover: kernel $kernel has no module cpr_handover, so it cannot keep guests over a kexec"
 		return 1
 	fi
 }
@@ -18,7 +18,8 @@ depends() {
 	return 0
 }
 
-# Also where only what this machine has now is wanted: a module is no hardware.
+# Clear hostonly, which would limit the initramfs to modules of this host's hardware:
+# no hardware needs this module.
 # called by dracut
 installkernel() {
 	hostonly='' instmods cpr_handover
@@ -26,7 +27,7 @@ installkernel() {
 
 # called by dracut
 install() {
-	# dracut takes all of /etc/modprobe.d along only if it is for this host alone.
+	# dracut copies all of /etc/modprobe.d only with hostonly.
 	local file
 	for file in /etc/modprobe.d/*.conf; do
 		! grep -qs '^options[[:space:]]\+cpr[_-]handover[[:space:]]' "$file" || inst_simple "$file"
