@@ -14,19 +14,20 @@
 #define CPR_DIGEST_LEN	16
 
 /**
- * enum cpr_vm_state - Where a VM is in its life.
- * @CPR_VM_STATE_DEFINED: A directory, nothing more; files may be changed at
- *   will.
- * @CPR_VM_STATE_RUNNING: QEMU runs on the memory files, which are frozen in
- *   size and name.
- * @CPR_VM_STATE_SAVED: QEMU has written its state and waits in postmigrate.
- * @CPR_VM_STATE_SEALED: QEMU has quit; memory and state belong together, all
- *   is frozen.
- * @CPR_VM_STATE_HELD: Sealed under an earlier kernel, found again by this one.
+ * enum cpr_vm_state - State of a VM.
+ * @CPR_VM_STATE_DEFINED: The VM is a directory only; its files can be changed.
+ * @CPR_VM_STATE_RUNNING: QEMU runs on the memory files, whose size and name
+ *   are fixed.
+ * @CPR_VM_STATE_SAVED: QEMU has written the guest's state and waits in
+ *   postmigrate.
+ * @CPR_VM_STATE_SEALED: QEMU has quit; memory and state match, and nothing can
+ *   be changed.
+ * @CPR_VM_STATE_HELD: The VM was sealed under an earlier kernel and found by
+ *   this one.
  * @CPR_VM_STATE_RESTORING: A QEMU is loading the state; the guest has not run
- *   since.
- * @CPR_VM_STATE_LOST: Was running or saved when a kernel came up; memory
- *   without state.
+ *   since the save.
+ * @CPR_VM_STATE_LOST: The VM was running or saved when a kernel booted; no
+ *   valid state.
  */
 enum cpr_vm_state {
 	CPR_VM_STATE_DEFINED,
@@ -41,15 +42,19 @@ enum cpr_vm_state {
 #define CPR_DEVICE_ADDRESS_MAX	15
 
 /**
- * enum cpr_device_hold - Who has a device of a VM.
- * @CPR_DEVICE_HOLD_NONE: Nobody by us; its VM runs, or it was released.
- * @CPR_DEVICE_HOLD_HELD: The module owns its group; DMA reaches the VM's
+ * enum cpr_device_hold - Who holds a device of a VM.
+ * @CPR_DEVICE_HOLD_NONE: Not the module, because the VM runs or the device was
+ *   released.
+ * @CPR_DEVICE_HOLD_HELD: The module owns the IOMMU group; DMA reaches the VM's
  *   memory only.
- * @CPR_DEVICE_HOLD_MISSING: There is no device at its address.
- * @CPR_DEVICE_HOLD_CHANGED: The device at its address is another one.
- * @CPR_DEVICE_HOLD_GROUP: Its IOMMU group has other members than it had.
- * @CPR_DEVICE_HOLD_BUSY: A driver of the host has it, or its group.
- * @CPR_DEVICE_HOLD_FAILED: The IOMMU could not be set up for it.
+ * @CPR_DEVICE_HOLD_MISSING: There is no device at the recorded address.
+ * @CPR_DEVICE_HOLD_CHANGED: Another device is at the recorded address.
+ * @CPR_DEVICE_HOLD_GROUP: The members of the IOMMU group differ from the
+ *   recorded ones.
+ * @CPR_DEVICE_HOLD_BUSY: A driver of the host is bound to the device, or owns
+ *   its group.
+ * @CPR_DEVICE_HOLD_FAILED: The module could not set up the IOMMU for the
+ *   device.
  */
 enum cpr_device_hold {
 	CPR_DEVICE_HOLD_NONE,
@@ -62,14 +67,15 @@ enum cpr_device_hold {
 };
 
 /**
- * enum cpr_difference_kind - What is wrong with a range of I/O virtual
- *   addresses.
- * @CPR_DIFFERENCE_KIND_MISSING: It led to the VM's memory, and now leads
- *   nowhere.
- * @CPR_DIFFERENCE_KIND_MOVED: It leads to another place than it did.
- * @CPR_DIFFERENCE_KIND_EXTRA: It led to no memory of the region, and now does.
- * @CPR_DIFFERENCE_KIND_FOREIGN: It leads to memory of the region that is not
- *   the VM's.
+ * enum cpr_difference_kind - How a range of I/O virtual addresses differs from
+ *   the snapshot.
+ * @CPR_DIFFERENCE_KIND_MISSING: The range was mapped to the VM's memory and is
+ *   not mapped now.
+ * @CPR_DIFFERENCE_KIND_MOVED: The range is mapped to other memory than before.
+ * @CPR_DIFFERENCE_KIND_EXTRA: The range was not mapped to memory of the
+ *   region, and is now.
+ * @CPR_DIFFERENCE_KIND_FOREIGN: The range is mapped to memory of the region
+ *   that is not the VM's.
  */
 enum cpr_difference_kind {
 	CPR_DIFFERENCE_KIND_MISSING,
