@@ -79,6 +79,12 @@ documents() {
 	done || true
 }
 
+# An interactive bash replaces a "!" outside of single quotes by a command of its history.
+quoting() {
+	git grep -nE '^[[:space:]]*(modprobe|insmod|echo|cpr-helper)\>.*![0-9]' -- '*.md' '*.scd' |
+		grep -v "'[^']*![0-9][^']*'" || true
+}
+
 # Not asked for: what the uapi headers and port.h need because they are read by
 # userspace too (types, attributes, BIT, min), the wrappers that compat.h is
 # made of, and messages that are long because they say what to do.
@@ -100,5 +106,6 @@ report "every call goes down" tools/testing/layers.sh
 report "shellcheck" lint_shell
 report "codespell" spelling
 report "the documents' links" documents
+report "the documents' quoting" quoting
 [ -z "${KSRC:-}" ] || report "checkpatch" checkpatch
 exit $status
