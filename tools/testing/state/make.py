@@ -75,9 +75,21 @@ CPR = {"mode": "cpr-reboot"}
 SHARE = ["x-ignore-shared"]
 
 
-def spec(argv, caps=(), params=None, run=0.0, plug=(), uri="file:"):
+# QEMU ends a section as soon as it has flushed more than this allows in 100 ms, which is
+# less than one flush: RAM takes several sections on any machine, as on a slow one without
+# a limit.
+SLOW = {"max-bandwidth": 64 << 10, "downtime-limit": 1}
+
+
+def spec(argv, caps=(), params=None, run=0.0, plug=(), rounds=0):
+    """What to start, and how to save.
+
+    @run: seconds that the guest runs before the save; how far it gets does not matter
+    @rounds: how often QEMU goes through RAM under the limits in @params, before the
+        limits are lifted; 0 if they apply to the end
+    """
     return {"argv": argv, "caps": list(caps), "params": params or {}, "run": run,
-            "plug": list(plug), "uri": uri}
+            "plug": list(plug), "rounds": rounds}
 
 
 def specs(ram):
@@ -106,6 +118,9 @@ def specs(ram):
         "q35-run-cpr": spec(q35 + shared(ram), SHARE, CPR, run=2.0),
         "q35-normal": spec(q35 + numa + RICH_Q35),
         "q35-run-normal": spec(q35 + ["-m", "64M"], run=2.0),
+        "q35-slow": spec(q35 + ["-m", "16M"], (), SLOW),
+        "q35-slow-cpr": spec(q35 + shared(ram, "16M") + ["-vga", "std"], SHARE, {**CPR, **SLOW}),
+        "q35-slow-run": spec(q35 + ["-m", "16M"], (), SLOW, run=2.0, rounds=3),
         "q35-hotplug-cpr": spec(q35 + hot + devices(
             "pcie-root-port,id=rp0,chassis=1", "qemu-xhci,id=xh0"), (), CPR, plug=plug),
         "q35-mapped": spec(q35 + ["-m", "64M"] + RICH_Q35, ["mapped-ram"]),
@@ -166,15 +181,21 @@ def connect(path, qemu, log):
     raise RuntimeError("QEMU does not answer")
 
 
+FAST = {"max-bandwidth": 1 << 40, "downtime-limit": 300}
+
+
 def save(qmp, spec_, path):
     qmp.call("migrate-set-capabilities", {"capabilities": [
         {"capability": name, "state": True} for name in spec_["caps"]]})
-    # As fast as it goes.
-    qmp.call("migrate-set-parameters", {"max-bandwidth": 1 << 40, **spec_["params"]})
-    qmp.call("migrate", {"uri": spec_["uri"] + path})
+    qmp.call("migrate-set-parameters", {**FAST, **spec_["params"]})
+    qmp.call("migrate", {"uri": "file:" + path})
     until = time.monotonic() + PATIENCE_S
+    rounds = spec_["rounds"]
     while time.monotonic() < until:
         info = qmp.call("query-migrate")
+        if rounds and info.get("ram", {}).get("dirty-sync-count", 0) > rounds:
+            qmp.call("migrate-set-parameters", FAST)
+            rounds = 0
         if info.get("status") == "completed":
             return
         if info.get("status") == "failed":

@@ -1,15 +1,18 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""map.py FILE - where sections are in a state file, and which bytes are free.
+"""map.py FILE - print where the sections of a state file are, and which bytes are free.
 
-A free byte is one that could have another value and the file would still be one
-that QEMU writes: only a digest tells. This reads the file in a way of its own, so
-that it and cpr-helper can disagree.
+A byte is free if QEMU could also have written the file with another value there: only
+a digest detects the change. This parser is independent of the one in cpr-helper, so
+that the two can disagree.
 
-	section START END	a section, from its type byte to after its footer
-	optional START END	one with nothing in it, or only pages that come again,
-				of a guest that ran meanwhile: it may be missing, or twice
-	free START END
+	section START END	a section, from its type byte to the end of its footer
+	optional START END	a section that may be missing or repeated: it has no
+				pages, or only pages that QEMU sends once more because
+				the guest ran in the meantime
+	continued START END	in addition: this section's first page belongs to the RAM
+				block of the section before, which it does not name
+	free START END		bytes of any value
 """
 
 import json
@@ -87,19 +90,27 @@ def ram_list(r, left, caps, blocks):
     return names
 
 
-def ram(r, caps, blocks, names):
-    last = None
+def ram(r, state):
+    """Records up to the end of the section; true if the first continues a RAM block.
+
+    QEMU leaves the name of a RAM block out as long as the pages are of that block,
+    over the end of a section, too (RAM_SAVE_FLAG_CONTINUE).
+    """
+    blocks, first, continued = state["blocks"], True, False
     while True:
         at = r.pos
         v = r.take("Q")
         flags, addr = v & 4095, v & ~4095
         if flags == 4:
-            names.update(ram_list(r, addr, caps, blocks))
+            state["names"].update(ram_list(r, addr, state["caps"], blocks))
             continue
         if flags == 16:
-            return
+            return continued
+        continued |= first and bool(flags & 32)
+        first = False
         if not flags & 32:
-            last = r.name()
+            state["block"] = r.name()
+        last = state["block"]
         # A page that comes again could be any of those that have been.
         if addr // 4096 < blocks[last]:
             r.free.append((at, at + 8))
@@ -143,6 +154,7 @@ def description(r, at):
 
 
 def item(r, kind, state):
+    """A section's head and content; true if it continues a RAM block."""
     if kind in (1, 4):
         state["id"] = r.take("I")
         name = r.name()
@@ -150,31 +162,34 @@ def item(r, kind, state):
     else:
         state["id"] = r.take("I")
     if kind != 4:
-        ram(r, state["caps"], state["blocks"], state["names"])
-        return
+        return ram(r, state)
     device = next(state["devices"])
     assert device["name"] == name
     if "version" not in device:
         r.free.append((r.pos - 4, r.pos))
     fields(r, device)
+    return False
 
 
 def walk(r):
     at = find_description(r.data)
     desc = json.loads(r.data[at + 5:])
-    state = {"caps": configuration(r), "blocks": {}, "names": {}, "devices": iter(desc["devices"])}
+    state = {"caps": configuration(r), "blocks": {}, "names": {}, "block": None,
+             "devices": iter(desc["devices"])}
     while True:
         start, kind = r.pos, r.take("B")
-        sent = sum(state["blocks"].values())
+        sent, continued = sum(state["blocks"].values()), False
         if kind == 0:
             break
         if kind == 8:
             assert r.take("HH") == (11, 0)
         else:
-            item(r, kind, state)
+            continued = item(r, kind, state)
             assert r.take("BI") == (0x7e, state["id"])
         optional = kind == 2 and sent == sum(state["blocks"].values())
         print("optional" if optional else "section", start, r.pos)
+        if continued:
+            print("continued", start, r.pos)
     assert r.pos == at
     # A block that is elsewhere is named but once.
     r.free += [state["names"][name] for name, pages in state["blocks"].items() if not pages]

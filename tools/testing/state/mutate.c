@@ -73,7 +73,7 @@ static void read_map(const char *path)
 			continue;
 		if (streq(word, "free"))
 			memset(is_free + from, true, to - from);
-		else
+		else if (streq(word, "section") || streq(word, "optional"))
 			add_section(from, to, streq(word, "optional"));
 	}
 	fclose(in);

@@ -1,17 +1,22 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# run.sh DIR - state files of QEMU, as they are and damaged; KTAP.
+# cpr-helper accepts each state file that QEMU writes, and refuses each damaged one.
+#
+# run.sh DIR - makes state files with QEMU in DIR, damages them, and tests what
+# cpr-helper says; prints KTAP.
 #
 #	CPR_HELPER	the program
-#	MUTATE, FITS, FUZZ	built from here and from ../fuzz
-#	CPR_QEMU_NEXT	artefact with a newer QEMU, which writes the same guests
+#	MUTATE, FITS, FUZZ	programs built from here and from ../fuzz
+#	CPR_QEMU_NEXT	artefact with a newer QEMU, which makes the same files
+#	CPR_TIMEOUT_SCALE	how much slower this machine is than a fast one
 #
-# Made, mapped and damaged anew in each run: nothing of it is kept in the tree.
+# The files are made anew in each run: none of them is kept in the source tree.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 : "${CPR_HELPER:?}" "${MUTATE:?}" "${FITS:?}"
 dir=$1
+scale=${CPR_TIMEOUT_SCALE:-1}
 count=0 failed=0
 
 result() { # STATUS DESCRIPTION
@@ -20,7 +25,7 @@ result() { # STATUS DESCRIPTION
 	echo "$1 $count - $2"
 }
 
-# DESCRIPTION COMMAND...
+# DESCRIPTION COMMAND...: a test point, passed if the command succeeds.
 holds() {
 	local what=$1
 	shift
@@ -33,8 +38,8 @@ holds() {
 	fi
 }
 
-# What is told of a file is what was asked for when it was made.
-agrees() {
+# What cpr-helper prints about a file is what make.py asked QEMU for.
+agrees() { # BASE
 	"$CPR_HELPER" --json validate "$1.state" >"$dir/json" || { cat "$dir/json"; return 1; }
 	python3 - "$1.json" "$dir/json" <<-'EOF2'
 		import json, sys
@@ -49,17 +54,18 @@ agrees() {
 	EOF2
 }
 
-# Of a newer QEMU, a few: the grammar is the same.
-damaged() {
+# Whether a file is to be damaged. Of the newer QEMU's files a few are enough: the
+# grammar is the same.
+damaged() { # NAME
 	case $1 in
 	next/*-cpr | next/*run*) ! [[ $1 = */q35-cpr || $1 = */pc-* || $1 = *mapped* ]] ;;
 	next/*) return 1 ;;
 	esac
 }
 
-# How many random damages, and how far apart prefixes end: all of them for two small
-# files, fewer where each costs more.
-effort() {
+# The number of random damages, and the distance between the ends of prefixes: all
+# prefixes of two small files, fewer where one test costs more.
+effort() { # NAME
 	case $1 in
 	microvm-cpr) echo 10000 1 ;;
 	q35-small-cpr) echo 400 7 ;;
@@ -69,8 +75,7 @@ effort() {
 	esac
 }
 
-# Held against what the QEMU that saved it knows to load. A newer one's modules are not
-# where the toolbox's are, which it refuses to load: there are none then.
+# Compares each device in the file with what the QEMU that saved it says it can load.
 fits() { # NAME
 	local machine dump=$dir/dump
 	machine=$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["machine"])' "$dir/$1.json")
@@ -79,6 +84,9 @@ fits() { # NAME
 	*) qemu-system-x86_64 -M "$machine" -dump-vmstate "$dump" ;;
 	esac && "$FITS" "$dump" "$dir/$1.state"
 }
+
+# The newer QEMU refuses to load the modules of the toolbox's QEMU: an empty directory
+# covers them.
 dump_next() { # MACHINE DUMP
 	mkdir -p "$dir/modules"
 	# shellcheck disable=SC2016
@@ -87,12 +95,25 @@ dump_next() { # MACHINE DUMP
 		/usr/lib/x86_64-linux-gnu/qemu "$dir/modules" "$next" "$1" "$2"
 }
 
-check() {
+# The file has the property that make.py makes it for, on any machine.
+sections() { # NAME KIND LEAST
+	local found
+	found=$(grep -c "^$2 " "$dir/$1.map")
+	echo "$found sections are '$2', at least $3 are wanted"
+	[ "$found" -ge "$3" ]
+}
+
+check() { # NAME
 	local name=$1 base=$dir/$1
-	holds "$name: whole, and told as it was made" agrees "$base"
-	holds "$name: fits the QEMU that saved it" fits "$name"
+	holds "$name: it is accepted, and described as it was made" agrees "$base"
+	holds "$name: it fits the QEMU that saved it" fits "$name"
 	damaged "$name" || return 0
-	python3 "$here/map.py" "$base.state" >"$base.map" || { result 'not ok' "$name: mapped"; return; }
+	python3 "$here/map.py" "$base.state" >"$base.map" ||
+		{ result 'not ok' "$name: map.py reads it"; return; }
+	[[ $name != *slow* ]] ||
+		holds "$name: RAM blocks continue over the end of a section" sections "$name" continued 2
+	[[ $name != *slow-run ]] ||
+		holds "$name: sections repeat pages that were sent before" sections "$name" optional 1
 	# shellcheck disable=SC2046
 	holds "$name: no damage is accepted" "$MUTATE" "$base.state" "$base.map" $(effort "$name")
 }
@@ -100,20 +121,21 @@ check() {
 echo 'TAP version 13'
 mkdir -p "$dir/next"
 rm -f "$dir"/{,next/}*.state
-holds 'QEMU makes state files' python3 "$here/make.py" "$dir"
+holds 'QEMU writes state files' python3 "$here/make.py" "$dir"
 next=${CPR_QEMU_NEXT:-}/root/usr/bin/qemu-system-x86_64
 if [ -x "$next" ]; then
-	holds "and so does $("$next" --version | sed -n '1s/.*version \([^ ]*\).*/\1/p')" \
+	holds "QEMU $("$next" --version | sed -n '1s/.*version \([^ ]*\).*/\1/p') writes state files" \
 		env QEMU="$next" python3 "$here/make.py" "$dir/next"
 else
 	count=$((count + 1))
-	echo "ok $count - and so does a newer one # SKIP needs install.sh qemu-next"
+	echo "ok $count - a newer QEMU writes state files # SKIP needs install.sh qemu-next"
 fi
-# Beside all that follows; what it says is in its own file.
+
+# Runs beside all tests that follow. Its output is in fuzz.log.
 fuzz() {
 	mkdir -p "$dir/corpus"
 	cp "$dir"/{microvm,q35-small}-cpr.state "$dir/corpus"
-	"$FUZZ" -seed=1 -max_total_time="${FUZZ_SECONDS:-60}" -max_len=400000 -timeout=10 \
+	"$FUZZ" -seed=1 -max_total_time="${FUZZ_SECONDS:-60}" -max_len=400000 -timeout=$((10 * scale)) \
 		-rss_limit_mb=512 -verbosity=0 -artifact_prefix="$dir/" "$dir/corpus" \
 		"$here/../fuzz/regressions" >"$dir/fuzz.log" 2>&1
 }
