@@ -7,9 +7,11 @@ a digest detects the change. This parser is independent of the one in cpr-helper
 that the two can disagree.
 
 	section START END	a section, from its type byte to the end of its footer
-	optional START END	a section that may be missing or repeated: it has no
-				pages, or only pages that QEMU sends once more because
-				the guest ran in the meantime
+	repeatable START END	a section that may be there twice, as far as the parser can
+				tell: it has pages of RAM, and QEMU sends pages once more
+				if the guest runs in the meantime
+	optional START END	a section that may also be missing: it has no pages, or only
+				pages that were sent before
 	continued START END	in addition: this section's first page belongs to the RAM
 				block of the section before, which it does not name
 	free START END		bytes of any value
@@ -178,7 +180,7 @@ def walk(r):
              "devices": iter(desc["devices"])}
     while True:
         start, kind = r.pos, r.take("B")
-        sent, continued = sum(state["blocks"].values()), False
+        sent, block, continued = sum(state["blocks"].values()), state["block"], False
         if kind == 0:
             break
         if kind == 8:
@@ -186,8 +188,12 @@ def walk(r):
         else:
             continued = item(r, kind, state)
             assert r.take("BI") == (0x7e, state["id"])
-        optional = kind == 2 and sent == sum(state["blocks"].values())
-        print("optional" if optional else "section", start, r.pos)
+        if kind == 2 and sent == sum(state["blocks"].values()):
+            print("optional", start, r.pos)
+        elif kind == 2 and (not continued or block == state["block"]):
+            print("repeatable", start, r.pos)
+        else:
+            print("section", start, r.pos)
         if continued:
             print("continued", start, r.pos)
     assert r.pos == at

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * mutate FILE MAP N STRIDE - damage a state file in many ways, each time by itself,
- * and see that the parser refuses it.
+ * mutate FILE MAP N STRIDE - damage a state file in many ways, one at a time, and check
+ * that the parser refuses each result.
  *
- * What is accepted may differ from the file in bytes only that MAP has as free, and
- * nothing that differs may be accepted with the file's digest. N is how many random
- * damages there are, STRIDE how many bytes apart the prefixes end. All of it is the
- * same each time.
+ * The parser may accept a file that differs only in bytes that are free in MAP, or in a
+ * section that MAP has as repeatable, and no file that differs if it has the digest. N is
+ * the number of random damages, STRIDE the distance in bytes between the ends of prefixes.
+ * The damages of a file are the same in each run.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -21,7 +21,7 @@ static bool *is_free;
 static size_t size, len;
 static int fd;
 static struct digest digest;
-static struct { size_t from, to; bool optional; } sections[STREAM_MAX_SECTIONS];
+static struct { size_t from, to; bool optional, repeatable, continued; } sections[STREAM_MAX_SECTIONS];
 static size_t nsections;
 static unsigned long checks, accepted, failures;
 static uint64_t seed = 20251123;
@@ -53,11 +53,12 @@ static void read_file(const char *path)
 		die("memfd");
 }
 
-static void add_section(size_t from, size_t to, bool optional)
+static void add_section(const char *kind, size_t from, size_t to)
 {
 	sections[nsections].from = from;
 	sections[nsections].to = to;
-	sections[nsections++].optional = optional;
+	sections[nsections].optional = streq(kind, "optional");
+	sections[nsections++].repeatable = streq(kind, "repeatable");
 }
 
 static void read_map(const char *path)
@@ -73,8 +74,10 @@ static void read_map(const char *path)
 			continue;
 		if (streq(word, "free"))
 			memset(is_free + from, true, to - from);
-		else if (streq(word, "section") || streq(word, "optional"))
-			add_section(from, to, streq(word, "optional"));
+		else if (streq(word, "continued"))
+			sections[nsections - 1].continued = true;
+		else
+			add_section(word, from, to);
 	}
 	fclose(in);
 }
@@ -95,7 +98,7 @@ static bool accepts(bool with_digest)
 
 	ok = stream_check(&st, fd, &expect) == 0;
 	checks++;
-	/* A refusal says where, and the place is in the file. */
+	/* A refusal has a place, which is in the file. */
 	if (!ok && (!st.src.fault.kind || st.src.fault.offset > len || !*st.src.fault.meaning)) {
 		printf("# a refusal without a place: %s\n", st.src.fault.expected);
 		failures++;
@@ -104,7 +107,7 @@ static bool accepts(bool with_digest)
 	return ok;
 }
 
-/* Put the bytes from @from on, which have changed, in the file. */
+/* Write the bytes from @from to @to, which have changed, to the file. */
 static void store(size_t from, size_t to)
 {
 	if (ftruncate(fd, len) < 0 ||
@@ -127,16 +130,20 @@ static bool all_free(size_t from, size_t to)
 	return true;
 }
 
-/* @from, @to: what differs from the whole file, which is restored. */
-static void see(const char *what, size_t from, size_t to)
+/*
+ * Check the file, whose bytes from @from to @to have changed, and restore it.
+ * @valid: the change makes another valid file, which only a digest tells from this one
+ */
+static void see(const char *what, size_t from, size_t to, bool valid)
 {
 	store(from, to);
 	if (!is_whole()) {
 		bool ok = accepts(false);
 
 		accepted += ok;
-		/* What is refused already is not tried each time. */
-		if ((ok && !all_free(from, to)) || ((ok || checks % 8 == 0) && accepts(true))) {
+		/* If the file is refused already, check with the digest only now and then. */
+		if ((ok && !valid && !all_free(from, to)) ||
+		    ((ok || checks % 8 == 0) && accepts(true))) {
 			printf("# accepted: %s, bytes %zu to %zu, %zu of %zu in all\n", what, from, to,
 			       len, size);
 			failures++;
@@ -147,7 +154,7 @@ static void see(const char *what, size_t from, size_t to)
 	store(from, len);
 }
 
-/* The longest first: each is what is left of the one before. */
+/* The longest first: each is a prefix of the one before. */
 static void prefixes(size_t stride)
 {
 	len = size;
@@ -171,22 +178,29 @@ static void zeros(size_t from, size_t n)
 	if (n > size - from)
 		n = size - from;
 	memset(now + from, 0, n);
-	see("zeros", from, from + n);
+	see("zeros", from, from + n, false);
 }
 
 static void cut(size_t from, size_t n)
 {
 	memmove(now + from, now + from + n, len - from - n);
 	len -= n;
-	see("cut", from, len);
+	see("cut", from, len, false);
 }
 
-static void insert(size_t from, const uint8_t *bytes, size_t n)
+static void insert(size_t from, const uint8_t *bytes, size_t n, bool valid)
 {
 	memmove(now + from + n, now + from, len - from);
 	memcpy(now + from, bytes, n);
 	len += n;
-	see("insert", from, len);
+	see("insert", from, len, valid);
+}
+
+/* The order of RAM blocks is QEMU's choice, so sections that name theirs may be swapped. */
+static bool may_swap(size_t i)
+{
+	return sections[i].repeatable && !sections[i].continued &&
+	       sections[i + 1].repeatable && !sections[i + 1].continued;
 }
 
 static void swap(size_t i)
@@ -197,7 +211,7 @@ static void swap(size_t i)
 		return;
 	memcpy(now + from, whole + mid, to - mid);
 	memcpy(now + from + (to - mid), whole + from, mid - from);
-	see("swap", from, to);
+	see("swap", from, to, may_swap(i));
 }
 
 static void each_section(void)
@@ -214,13 +228,13 @@ static void each_section(void)
 		if (to - from > size / 2 || sections[i].optional)
 			continue;
 		cut(from, to - from);
-		insert(from, whole + from, to - from);
-		if (i + 1 < nsections)
+		insert(from, whole + from, to - from, sections[i].repeatable);
+		if (i + 1 < nsections && !sections[i + 1].optional)
 			swap(i);
 	}
 }
 
-/* Of the places, half are in what is not free, which may be a small part. */
+/* Half of the places are in bytes that are not free, which may be few. */
 static size_t somewhere(void)
 {
 	for (int tries = 0; tries < 2000; tries++) {
@@ -238,7 +252,7 @@ static void garble(size_t at, size_t n)
 {
 	for (size_t i = at; i < at + n; i++)
 		now[i] = rnd(256);
-	see("random bytes", at, at + n);
+	see("random bytes", at, at + n, false);
 }
 
 static void random_damage(void)
@@ -252,18 +266,18 @@ static void random_damage(void)
 	switch (rnd(size > 8 << 20 ? 5 : 7)) {
 	case 0:
 		now[at] ^= 1 << rnd(8);
-		see("bit", at, at + 1);
+		see("bit", at, at + 1, false);
 		break;
 	case 1:
 		now[at] = rnd(256);
-		see("byte", at, at + 1);
+		see("byte", at, at + 1, false);
 		break;
 	case 2:
 		zeros(at, n);
 		break;
 	case 3:
 		memmove(now + at, whole + other, n);
-		see("copy", at, at + n);
+		see("copy", at, at + n, false);
 		break;
 	case 4:
 		garble(at, n);
@@ -272,7 +286,7 @@ static void random_damage(void)
 		cut(at, n);
 		break;
 	case 6:
-		insert(at, whole + other, n);
+		insert(at, whole + other, n, false);
 		break;
 	}
 }
@@ -292,7 +306,7 @@ int main(int argc, char **argv)
 		random_damage();
 	if (atol(argv[4]))
 		prefixes(atol(argv[4]));
-	printf("# %s: %lu checks, %lu accepted for the free bytes they differ in, %lu failures\n",
+	printf("# %s: %lu checks, %lu accepted as they differ in free bytes or repeat a section, %lu failures\n",
 	       basename(argv[1]), checks, accepted, failures);
 	return failures > 0;
 }
