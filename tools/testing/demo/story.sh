@@ -1,15 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# story.sh SERIES - what the demo does in L1: a guest, a save, a kexec into
-# SERIES, a restore. demo.sh tells the time. A line "@NAME" marks a moment.
+# story.sh SERIES - the part of the demo in L1: starts a guest, saves it, updates the
+# kernel to SERIES, and restores the guest. demo.sh prints the times. A line "@NAME" marks
+# a point in time.
 set -u
 
 # shellcheck source-path=SCRIPTDIR source=../e2e/lib.sh
 . /lab/e2e/lib.sh
 
-target=$(kernel_of "$1")
-mnt=/run/cpr
+target=$(kernel_version "$1")
 kept=$lab_state/story
 
 tell() { printf '%s\n' "$*"; }
@@ -34,7 +34,7 @@ fail() {
 tick_line() { grep -a 'GUEST tick' "$(guest_console web1)" | tail -n 1 | tr -d '\r'; }
 ram_digest() { sha256sum <$mnt/web1/ram0 | cut -c1-32; }
 
-load_module() {
+load() {
 	modprobe -q kvm_amd || modprobe -q kvm_intel
 	run modprobe cpr_handover "$@"
 }
@@ -42,7 +42,7 @@ load_module() {
 before() {
 	mark begin
 	tell "the host runs $(uname -r); memmap=1G!4G keeps 1 GiB at 4 GiB out of its hands"
-	load_module region=1G!4G
+	load region=1G!4G
 	run cpr-helper format --label demo
 	tell "a guest with its RAM in the region"
 	run cpr-helper run web1 --ram 256M -- \
@@ -59,7 +59,7 @@ before() {
 	mark saved
 	ram_digest >"$kept.ram"
 	last_tick web1 >"$kept.tick"
-	guest_sum web1 >"$kept.sum"
+	guest_digest web1 >"$kept.sum"
 	tell "  sha256 of the guest's RAM: $(cat "$kept.ram")…"
 	tell "the host goes to $target"
 	tell "  # cpr-helper update --kernel $target"
@@ -76,9 +76,8 @@ after() {
 	mark booted
 	[ "$(uname -r)" = "$target" ] || fail "the host runs $(uname -r)"
 	tell "the host runs $(uname -r)"
-	load_module
-	mkdir -p $mnt
-	mount -t cprfs cprfs $mnt
+	load
+	mount_cprfs
 	run cpr-helper list
 	mark loaded
 	[ "$(ram_digest)" = "$(cat "$kept.ram")" ] || fail "the guest's RAM is not what it was"
@@ -91,8 +90,8 @@ after() {
 	mark ticking
 	tell "  the guest was at tick $tick, now it says:"
 	tell "    $(tick_line)"
-	guest_corrupt web1 && fail "the guest found its memory corrupt"
-	[ "$(guest_sum web1)" = "$(cat "$kept.sum")" ] || fail "the guest was started anew"
+	guest_is_corrupt web1 && fail "the guest found its memory corrupt"
+	[ "$(guest_digest web1)" = "$(cat "$kept.sum")" ] || fail "the guest was started anew"
 	run cpr-helper list
 }
 

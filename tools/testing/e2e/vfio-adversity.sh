@@ -1,26 +1,27 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# vfio-adversity.sh - what goes wrong around devices that a guest has: it is
-# refused by the device's address, the guest's memory stays as it is, and once
-# the device is back the guest can be restored. Loading the module again stands
-# for the next kernel: it finds the VM as it finds one after a kexec. The last
-# part is a real kexec, into a kernel that uses no IOMMU.
+# Whatever happens to a guest's device, its address is reported and the guest is kept safe.
+#
+# vfio-adversity.sh - the guest's device is in use, missing, moved, changed, or its
+# mappings are forged: `restore` refuses with the device's address, the guest's memory
+# stays as it is, and the guest can be restored once the device is back. The module is
+# unloaded and loaded in place of a kexec: it finds the VM as after one. The last part is
+# a real kexec, into a kernel that uses no IOMMU.
 #
 # Needs: --with e1000e --with empty
 set -u
 
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib.sh"
-# shellcheck source-path=SCRIPTDIR
-. "$(dirname "$0")/guest.sh"
 
 ctl=/usr/libexec/cpr-selftests/ctl
 forge_dma=/usr/libexec/cpr-selftests/forge-dma
 onboard=0000:00:02.0
 before=$lab_state/before
 
-# refuses DESC REGEXP COMMAND... - it fails in order, and says all of "A&B" in any order
+# refuses DESC REGEXP COMMAND... - COMMAND exits with an error, and prints all of the
+# regular expressions, separated by &, in any order
 refuses() {
 	local desc=$1 regexps regexp output status
 	IFS='&' read -ra regexps <<<"$2"
@@ -49,7 +50,7 @@ start_with() { start_guest "$1" 128M -- $(with "$2") "${@:3}"; }
 runs_on() {
 	local n
 	n=$(($(last_tick "$1") + 2))
-	ticks "$1" $n 60 && uses "$1" $n e1000e
+	wait_tick "$1" $n 60 && guest_uses "$1" $n e1000e
 }
 
 no_driver() { [ -z "$(driver_of "$1")" ]; }
@@ -58,193 +59,193 @@ has_driver() { ! no_driver "$1"; }
 
 is_driven_by() { [ "$(driver_of "$1")" = "$2" ]; }
 
-# A save, the end of its QEMU and a seal: what `kexec` does, without the jump.
+# Save the guest, quit its QEMU and seal the VM: what `update` does before the jump.
 seal() {
 	cpr-helper save "$1" >&2 && qmp "$1" quit >/dev/null &&
-		until_ok 30 "$ctl" seal "$1" "$mnt/$1/manifest.json"
+		wait_until 30 "$ctl" seal "$1" "$mnt/$1/manifest.json"
 }
 
-arrive() { load_module "$@" && mkdir -p $mnt && mount -t cprfs cprfs $mnt; }
+load_and_mount() { load_module "$@" && mount_cprfs; }
 
 memory_is_untouched() { (cd $mnt && sha256sum -- */ram*) | cmp - "$before.ram"; }
 
-# The guest's device is the card that boot.sh put into slot 1.
+# The arguments of device_add for the card that boot.sh put into slot 1, which is the
+# guest's device if the last byte of the MAC address is 01.
 card() { echo '"driver":"e1000e","netdev":"net-1","mac":"52:54:00:00:01:'"$1\""; }
 
 refuses_to_restore() {
-	refuses "$1: refused by its address" "$address&$2" cpr-helper restore vm1
+	refuses "$1: restore is refused with the address" "$address&$2" cpr-helper restore vm1
 	check "$1: the VM stays held" test "$("$ctl" state vm1)" = held
-	check "$1: its memory is untouched" memory_is_untouched
+	check "$1: the memory is unchanged" memory_is_untouched
 }
 
 test_in_use() {
 	local disk
 	disk=$(basename "$(readlink -f /sys/block/vda/device/..)")
-	refuses "the host's root disk" "$disk&(root|disk|mount|in use)" start_with bad "$disk"
-	check "the host still has it" is_driven_by "$disk" virtio-pci
+	refuses "run with the host's root disk is refused" "$disk&(root|disk|mount|in use)" start_with bad "$disk"
+	check "the host's driver still has the disk" is_driven_by "$disk" virtio-pci
 	modprobe e1000e
 	ip addr add 10.0.2.15/24 dev eth0
 	ip link set eth0 up
 	ip route add default via 10.0.2.2
-	refuses "the host's way to the network" "$onboard&(eth0|network|route|in use)" start_with bad "$onboard"
-	check "the host still has that, too" is_driven_by "$onboard" e1000e
-	check "and nothing is left of that VM" test ! -e $mnt/bad
+	refuses "run with the NIC of the default route is refused" "$onboard&(eth0|network|route|in use)" start_with bad "$onboard"
+	check "the host's driver still has the NIC" is_driven_by "$onboard" e1000e
+	check "the VM's directory is gone" test ! -e $mnt/bad
 	ip route del default
 	ip link set eth0 down
 	ip addr flush dev eth0
 }
 
 test_no_agent() {
-	check "a guest without an agent starts" start_with mute "$onboard" \
-		-append "console=ttyS0 quiet panic=-1 no_console_suspend blob=16M agent=off"
-	check "it runs" ticks mute 2 120
-	refuses "it is not saved" "mute&agent" cpr-helper save mute
-	check "it runs on" runs_on mute
-	check "it was not suspended" test "$(wakes mute)" = 0
+	guest_options=agent=off check "a guest without an agent starts" start_with mute "$onboard"
+	check "the guest runs" wait_tick mute 2 120
+	refuses "save is refused" "mute&agent" cpr-helper save mute
+	check "the guest runs on after the refusal" runs_on mute
+	check "the guest was not suspended" test "$(wakeups mute)" = 0
 	qmp mute quit >/dev/null
-	check "it is deleted" until_ok 30 cpr-helper delete mute
+	check "the guest is deleted" wait_until 30 cpr-helper delete mute
 }
 
 test_abort() {
 	check "a guest starts" start_with vm1 "$address"
-	check "it runs" boots vm1 start_with vm1 "$address"
-	check "it uses its device" uses vm1 2 e1000e
-	check "it is saved" cpr-helper save vm1
-	check "the save is undone" cpr-helper abort vm1
-	check "it runs on" runs_on vm1
-	check "and was asleep meanwhile" test "$(wakes vm1)" = 1
+	check "the guest boots" guest_boots vm1 start_with vm1 "$address"
+	check "the guest uses its device" guest_uses vm1 2 e1000e
+	check "the guest is saved" cpr-helper save vm1
+	check "the save is aborted" cpr-helper abort vm1
+	check "the guest runs on with its device" runs_on vm1
+	check "the guest was in S3 in between" test "$(wakeups vm1)" = 1
 }
 
 test_hold() {
-	check "it is sealed" seal vm1
+	check "the VM is sealed" seal vm1
 	(cd $mnt && sha256sum -- */ram*) >"$before.ram"
 	last_tick vm1 >"$before.tick"
-	check "the module is unloaded" leave_module
-	let_native_have "$address"
-	check "a native driver would take the device" is_driven_by "$address" e1000e
-	check "a module that comes too late loads" arrive
-	check "it shows who has it" shows vm1 "$address" busy
-	check "and is unloaded" leave_module
+	check "the module is unloaded" unload_module
+	bind_native "$address"
+	check "a native driver binds to the device" is_driven_by "$address" e1000e
+	check "the module loads after that driver" load_and_mount
+	check "show reports the device as busy" shows vm1 "$address" busy
+	check "the module is unloaded while the device is busy" unload_module
 	echo "$address" >/sys/bus/pci/drivers/e1000e/unbind
-	check "the module comes first" arrive
-	check "it holds the device" shows vm1 "$address" held
-	let_native_have "$address"
-	check "no native driver takes it" no_driver "$address"
-	check "and is unloaded, again" leave_module
-	check "it loads" arrive hold=0
-	let_native_have "$address"
-	check "with hold=0 the native driver gets it" is_driven_by "$address" e1000e
+	check "the module loads before any driver" load_and_mount
+	check "the module holds the device" shows vm1 "$address" held
+	bind_native "$address"
+	check "no native driver binds to the held device" no_driver "$address"
+	check "the module is unloaded while it holds the device" unload_module
+	check "the module loads with hold=0" load_and_mount hold=0
+	bind_native "$address"
+	check "with hold=0 the native driver binds to the device" is_driven_by "$address" e1000e
 	echo "$address" >/sys/bus/pci/drivers/e1000e/unbind
-	check "and is unloaded again" leave_module
-	check "once more it comes first" arrive
-	check "it holds the device again" shows vm1 "$address" held
+	check "the module is unloaded after hold=0" unload_module
+	check "the module loads before any driver again" load_and_mount
+	check "the module holds the device again" shows vm1 "$address" held
 }
 
 test_absent() {
-	check "the device is taken out while it is held" unplug 1
-	check "it is shown as missing" until_ok 20 shows vm1 "$address" missing
-	refuses_to_restore "a device that went" '(missing|no device|not there|gone)'
-	check "the module is unloaded" leave_module
-	check "and comes up without the device" arrive
-	refuses_to_restore "a device that is not there" '(missing|no device|not there|gone)'
-	check "it is put into another slot" plug 2 "$(card 01)"
+	check "the held device is unplugged" unplug 1
+	check "show reports the device as missing" wait_until 20 shows vm1 "$address" missing
+	refuses_to_restore "a device that was unplugged" '(missing|no device|not there|gone)'
+	check "the module is unloaded" unload_module
+	check "the module loads without the device" load_and_mount
+	refuses_to_restore "a device that is missing at boot" '(missing|no device|not there|gone)'
+	check "the device is plugged into another slot" plug 2 "$(card 01)"
 	refuses_to_restore "a device that moved" '(missing|moved|no device|not there|gone)'
-	check "there a native driver may have it" sh -c "modprobe e1000e; test -e /sys/bus/pci/devices/$(slot_device 2)/driver"
-	check "it is taken out there" unplug 2
+	check "a native driver can have it there" sh -c "modprobe e1000e; test -e /sys/bus/pci/devices/$(slot_address 2)/driver"
+	check "the device is unplugged there" unplug 2
 }
 
-# another WHAT JSON - it comes in the place of the guest's device
+# another WHAT JSON - WHAT is plugged in place of the guest's device
 another() {
-	check "$1 comes in its place" plug 1 "$2"
-	check "$1: it is shown as changed" until_ok 20 shows vm1 "$address" changed
-	check "$1: it is not held" until_ok 20 has_driver "$address"
+	check "$1: it is plugged in place of the device" plug 1 "$2"
+	check "$1: show reports it as changed" wait_until 20 shows vm1 "$address" changed
+	check "$1: a driver of the host can have it" wait_until 20 has_driver "$address"
 	refuses_to_restore "$1" '(changed|another|not the|differ)'
-	check "$1 is taken out" unplug 1
+	check "$1: it is unplugged" unplug 1
 }
 
 test_another() {
 	modprobe -a nvme e1000e
 	another "another model" '"driver":"nvme","serial":"other","drive":"disk-1"'
-	# its serial number comes from its MAC
+	# The card's serial number is made from its MAC address.
 	another "another card of the same model" "$(card 0f)"
 }
 
-# Between two kernels, where 2 MiB of the guest's memory and the next 2 MiB are
-# reached change places in the image, or change back.
+# While the module is unloaded: exchange the IOVAs of two adjacent 2 MiB of the guest's
+# memory in the image. Called twice, it restores the image.
 swap_in_image() {
-	leave_module && pmem && "$forge_dma" /dev/pmem0 vm1 kept "swap=$swapped"
+	unload_module && attach_pmem && "$forge_dma" /dev/pmem0 vm1 kept "swap=$swapped"
 	local status=$?
 	sync
-	free_region
+	detach_pmem
 	return $status
 }
 
-# But for KVM's wall clock, 12 bytes in one place, which KVM writes into the guest's
-# memory when a QEMU loads the state of its CPU.
-memory_is_its_own() {
+# Except for KVM's wall clock, 12 bytes in one place, which KVM writes into the guest's
+# memory when QEMU loads the state of the CPU.
+memory_is_as_saved() {
 	cmp -l $mnt/vm1/ram0 "$before.copy" |
 		awk '!n++ { first = $1 } { last = $1 } END { exit n > 12 || last - first >= 12 }'
 }
 
-# It is the VM's own memory, so the device is held: only verify can tell.
+# The mapping leads to the VM's own memory, so the device is held: only verify detects it.
 test_forged() {
 	local swapped=0x1000000 woken
-	woken=$(wakes vm1)
+	woken=$(wakeups vm1)
 	check "a mapping is forged in the image" swap_in_image
-	check "the module loads" arrive
+	check "the module loads with the forged mapping" load_and_mount
 	cp $mnt/vm1/ram0 "$before.copy"
-	check "the device is back" plug 1 "$(card 01)"
-	check "it is held" until_ok 20 shows vm1 "$address" held
-	refuses "a forged mapping: verify tells" "2 ranges differ&$address: .*2M at $swapped led to .*: moved" \
+	check "the device is plugged again" plug 1 "$(card 01)"
+	check "the device is held" wait_until 20 shows vm1 "$address" held
+	refuses "a forged mapping: verify reports it" "2 ranges differ&$address: .*2M at $swapped led to .*: moved" \
 		cpr-helper restore vm1
-	check "the VM stays held" test "$("$ctl" state vm1)" = held
-	check "the guest did not run" test "$(last_tick vm1) $(wakes vm1)" = "$(cat "$before.tick") $woken"
-	check "its memory is what it was" memory_is_its_own
-	check "the device is held again" shows vm1 "$address" held
-	check "what was forged is put right" swap_in_image
-	check "the module loads with that" arrive
-	check "and the device is taken out" unplug 1
+	check "a forged mapping: the VM stays held" test "$("$ctl" state vm1)" = held
+	check "a forged mapping: the guest did not run" test "$(last_tick vm1) $(wakeups vm1)" = "$(cat "$before.tick") $woken"
+	check "a forged mapping: the memory is unchanged" memory_is_as_saved
+	check "a forged mapping: the device is held again" shows vm1 "$address" held
+	check "the mapping is put right" swap_in_image
+	check "the module loads with the right mapping" load_and_mount
+	check "the device is unplugged after that" unplug 1
 }
 
 test_back() {
-	check "the device is back" plug 1 "$(card 01)"
-	check "it is held as it comes" until_ok 20 shows vm1 "$address" held
-	check "no native driver has it" no_driver "$address"
+	check "the device is plugged again" plug 1 "$(card 01)"
+	check "the device is held as soon as it is plugged" wait_until 20 shows vm1 "$address" held
+	check "no native driver is bound to it" no_driver "$address"
 	check "the guest is restored" cpr-helper restore vm1
-	check "it runs on" ticks vm1 $(($(cat "$before.tick") + 3)) 60
-	check "it uses its device" uses vm1 $(($(cat "$before.tick") + 3)) e1000e
-	check "with the memory it had" test "$(grep -ac 'GUEST up' "$(guest_console vm1)")" = 1
-	check "what it reaches was verified" verified vm1
+	check "the guest runs on" wait_tick vm1 $(($(cat "$before.tick") + 3)) 60
+	check "the guest uses its device" guest_uses vm1 $(($(cat "$before.tick") + 3)) e1000e
+	check "the guest did not boot again" booted_once vm1
+	check "the DMA mappings were verified" dma_verified vm1
 }
 
-leave() {
-	check "it is sealed for a kernel without IOMMU" seal vm1
+leave_kernel() {
+	check "the VM is sealed for a kernel without IOMMU" seal vm1
 	(cd $mnt && sha256sum -- */ram*) >"$before.ram"
 	say "kexec into the same kernel without IOMMU"
 	umount $mnt
 	rmmod cpr_handover
 	kexec_to "$(uname -r)" --append=intel_iommu=off
-	not_ok "kexec goes"
+	not_ok "kexec into a kernel without IOMMU"
 }
 
-# /sys/class/iommu is what preflight checks look at.
+# The preflight checks look at /sys/class/iommu.
 test_no_iommu() {
-	check "there is no IOMMU" test -z "$(ls /sys/class/iommu)"
+	check "the kernel has no IOMMU" test -z "$(ls /sys/class/iommu)"
 	dmesg -C
-	check "the module loads" arrive
-	check "it says that there is no IOMMU" sh -c "dmesg | grep -i 'cpr_handover.*iommu'"
+	check "the module loads without an IOMMU" load_and_mount
+	check "the kernel log reports that there is no IOMMU" sh -c "dmesg | grep -i 'cpr_handover.*iommu'"
 	refuses_to_restore "a kernel without IOMMU" 'iommu'
-	refuses "a guest with a device" "$onboard&iommu" start_with new "$onboard"
-	check "a guest without one starts" start_guest plain 96M
-	check "and runs" ticks plain 2 120
+	refuses "run with a device is refused" "$onboard&iommu" start_with new "$onboard"
+	check "a guest without a device starts" start_guest plain 96M
+	check "that guest runs" wait_tick plain 2 120
 	qmp plain quit >/dev/null
-	check "it is deleted" until_ok 30 cpr-helper delete plain
-	check "so is the other, by force" cpr-helper delete --force vm1
-	check "the module is unloaded" leave_module
+	check "that guest is deleted" wait_until 30 cpr-helper delete plain
+	check "the VM with the device is deleted with --force" cpr-helper delete --force vm1
+	check "the module is unloaded" unload_module
 }
 
 if [ "$(phase)" = 1 ]; then
-	address=$(slot_device 1)
+	address=$(slot_address 1)
 	echo "$address" >"$before.address"
 	load_module region=512M!4G
 	check "the region is formatted" cpr-helper format
@@ -256,7 +257,7 @@ if [ "$(phase)" = 1 ]; then
 	test_another
 	test_forged
 	test_back
-	leave
+	leave_kernel
 else
 	address=$(cat "$before.address")
 	test_no_iommu

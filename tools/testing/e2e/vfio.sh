@@ -1,34 +1,34 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# vfio.sh SERIES NAME=DEVICE[+DEVICE...]... - guests with real devices run on
-# after their host has gone from this kernel to SERIES. A device is a PCI
-# address, slotN, or vfN: a virtual function of the NIC in slot N.
+# Guests with passed-through devices run on after an update, and nothing else had the devices.
 #
-# What some names mean: `split` has its RAM on both sides of the PCI hole,
-# `asleep` is in S3 before it is saved, `iommufd` has its devices by iommufd.
+# vfio.sh SERIES NAME=DEVICE[+DEVICE...]... - starts guests with these devices, updates
+# this kernel to SERIES, and restores the guests. A DEVICE is a PCI address, slotN, or
+# vfN: a virtual function of the NIC in slot N.
 #
-# With boot.sh --initrd both kernels come up by what a real host would boot with,
-# so that the module, and native drivers after it, are loaded before this runs.
+# Some names have a meaning: `split` has RAM on both sides of the PCI hole, `asleep` is in
+# S3 before the save, `iommufd` has its devices by iommufd.
 #
-# No DMA is under way while the kernel changes: the guests are in S3, and their
-# drivers have stopped the devices. What is shown here is that all they could
-# reach before they can reach after it, and nothing else had them meanwhile.
+# With boot.sh --initrd both kernels boot with the initramfs of a real host, which loads
+# the module, and native drivers after it, before this script runs.
+#
+# No DMA is under way while the kernel changes: the guests are in S3, and their drivers
+# have stopped the devices. The test shows that the devices reach the same memory before
+# and after, and that no driver of the host had them in between.
 set -u
 
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib.sh"
-# shellcheck source-path=SCRIPTDIR
-. "$(dirname "$0")/guest.sh"
 
 series=$1
 shift
 specs=("$@")
 before=$lab_state/before
 
-# The initramfs of a real host, or the lab's own, which knows nothing of the module.
+# The initramfs of a real host, or the lab's own, which does not have the module.
 initrd=/results/initrd
-[ -e $initrd ] || initrd=/boot/initrd.img-$(kernel_of "$series")
+[ -e $initrd ] || initrd=/boot/initrd.img-$(kernel_version "$series")
 from_initramfs() { [ $initrd = /results/initrd ]; }
 
 log_has() { dmesg | grep -aqE -- "$1"; }
@@ -48,7 +48,7 @@ devices_of() {
 addresses_of() {
 	local device
 	for device in $(devices_of "$1"); do
-		address_of "$device"
+		device_address "$device"
 	done
 }
 
@@ -62,7 +62,7 @@ for_names() {
 	done
 }
 
-# The guest's drivers for them, as its lines name these.
+# The guest's drivers for its devices, as the guest prints their names.
 drivers_of() {
 	local address
 	for address in $(addresses_of "$1"); do
@@ -79,7 +79,7 @@ start() {
 	[ "$name" != split ] || { size=256M arguments+=(-M max-ram-below-4g=128M); }
 	for address in $(addresses_of "$name"); do
 		if [ "$name" = iommufd ]; then
-			# each an object of its own: QEMU 10.0 cannot save a guest otherwise
+			# One object per device: QEMU 10.0 cannot save a guest otherwise.
 			n=$((n + 1)) iommufd=,iommufd=mappings$n
 			arguments+=(-object "iommufd,id=mappings$n")
 		fi
@@ -89,7 +89,7 @@ start() {
 }
 
 # shellcheck disable=SC2046 # they are words
-uses_all() { uses "$1" "$2" $(drivers_of "$1"); }
+uses_all() { guest_uses "$1" "$2" $(drivers_of "$1"); }
 
 all_by_vfio() {
 	local address
@@ -98,7 +98,7 @@ all_by_vfio() {
 	done
 }
 
-# show_has NAME REGEXP... - cpr-helper shows all this of it
+# show_has NAME REGEXP... - `cpr-helper show` prints all of these
 show_has() {
 	local name=$1 output regexp
 	shift
@@ -112,40 +112,39 @@ show_has() {
 # shellcheck disable=SC2046 # they are words
 shows_devices() { show_has "$1" $(addresses_of "$1"); }
 
-# In the line of each, as the VM is held, too.
+# "held" in the line of each device: the VM is held, too.
 # shellcheck disable=SC2046 # they are words
 shows_held() { show_has "$1" $(addresses_of "$1" | sed 's/$/.*held/'); }
 
 ram_digests() { (cd $mnt && sha256sum -- */ram*); }
 
-facts() { echo "$1 $(last_tick "$1") $(guest_sum "$1") $(wakes "$1")"; }
+facts() { echo "$1 $(last_tick "$1") $(guest_digest "$1") $(wakeups "$1")"; }
 
 run_guests() {
 	local name
 	! from_initramfs ||
-		check "the initramfs finds no image, and boots all the same" log_has '(cpr-handover: cannot load).*No such device'
+		check "the initramfs reports that there is no image, and the boot goes on" log_has '(cpr-handover: cannot load).*No such device'
 	load_module region=1G!4G
 	check "the region is formatted" cpr-helper format --label vfio
 	# shellcheck disable=SC2046 # they are words
-	check "there are VFs, if they are wanted" make_vfs $(all_devices)
+	check "the virtual functions are created" create_vfs $(all_devices)
 	for name in $(names); do
 		check "$name starts with $(addresses_of "$name" | paste -sd' ')" start "$name"
 	done
 	for name in $(names); do
-		check "$name runs" boots "$name" start "$name"
+		check "$name boots" guest_boots "$name" start "$name"
 		check "$name uses its $(drivers_of "$name" | paste -sd' ')" uses_all "$name" 2
-		check "$name has them by vfio-pci" all_by_vfio "$name"
-		check "$name is shown with its devices" shows_devices "$name"
+		check "vfio-pci has the devices of $name" all_by_vfio "$name"
+		check "show prints the devices of $name" shows_devices "$name"
 	done
 	if names | grep -qx asleep; then
-		ask_agent asleep guest-suspend-ram >&2
-		check "asleep is in S3 already" until_ok 60 runstate_is asleep suspended
+		check "asleep is in S3 before the save" suspend_guest asleep
 	fi
 }
 
 refused() { "$@"; [ $? -eq 4 ]; }
 
-# notes TEXT COMMAND... - it does what it should, and says this
+# notes TEXT COMMAND... - COMMAND succeeds, and prints TEXT
 notes() {
 	local text=$1 output
 	shift
@@ -153,22 +152,22 @@ notes() {
 	grep -qF -- "$text" <<<"$output"
 }
 
-leave() {
+leave_kernel() {
 	local name
-	check "all are saved" cpr-helper save --all
+	check "all guests are saved" cpr-helper save --all
 	for name in $(names); do
-		check "$name stands still" runstate_is "$name" postmigrate
+		check "$name is stopped" guest_status_is "$name" postmigrate
 	done
 	! names | grep -qx split ||
 		check "split has two mappings" show_has split '\b2 (mappings|extents)'
 	for_names facts >"$before"
 	all_addresses >"$before.addresses"
 	ram_digests >"$before.ram"
-	say "kexec into $(kernel_of "$series")"
-	local update=(cpr-helper update --kernel "$(kernel_of "$series")" --initrd "$initrd")
+	say "kexec into $(kernel_version "$series")"
+	local update=(cpr-helper update --kernel "$(kernel_version "$series")" --initrd "$initrd")
 	if [ "$series" = debug ]; then
-		# what its drivers are built in for: the lab's initrd of it has no module at all
-		check "an initrd that cannot be judged is noted" notes "it cannot be listed" "${update[@]}" --dry-run
+		# Its drivers are built in, so the lab's initrd for it has no module at all.
+		check "a note says that the initrd cannot be listed" notes "it cannot be listed" "${update[@]}" --dry-run
 	elif from_initramfs; then
 		check "the initrd has the module" "${update[@]}" --dry-run
 	else
@@ -177,94 +176,94 @@ leave() {
 	fi
 	next_phase
 	"${update[@]}" >&2
-	not_ok "kexec goes to $series"
+	not_ok "kexec into $series"
 }
 
-# The module is there first, as from an initramfs; then come native drivers.
-tempt() {
+# The module is loaded first, as from an initramfs; native drivers come after it.
+probe_native() {
 	local address native
 	for address in $(all_addresses); do
 		native=$(native_driver "$address")
 		if [ -z "$native" ]; then
-			skip "no native driver gets $address" "this kernel has none"
+			skip "no native driver is bound to $address" "this kernel has none"
 			continue
 		fi
 		modprobe "$native"
 		echo "$address" >/sys/bus/pci/drivers_probe
-		check "$native does not get $address" test -d "/sys/module/${native//-/_}" -a -z "$(driver_of "$address")"
+		check "$native is not bound to $address" test -d "/sys/module/${native//-/_}" -a -z "$(driver_of "$address")"
 	done
 }
 
-# Nothing of this phase has loaded a driver yet.
-came_first() {
+# This phase has loaded no driver yet.
+initramfs_was_first() {
 	local address
 	check "the initramfs has loaded the module" test -d /sys/module/cpr_handover
 	for address in $(all_addresses); do
-		check "it held $address, and then $(native_driver "$address") came" \
+		check "the module held $address before $(native_driver "$address") was loaded" \
 			log_order "$address is held" "$(native_driver "$address"): "
-		check "and did not get it" test -z "$(driver_of "$address")"
+		check "no driver is bound to $address" test -z "$(driver_of "$address")"
 	done
 }
 
-arrive() {
+restore_guests() {
 	local name
-	check "kexec goes to $series" test "$(uname -r)" = "$(kernel_of "$series")"
-	! from_initramfs || came_first
+	check "kexec into $series" test "$(uname -r)" = "$(kernel_version "$series")"
+	! from_initramfs || initramfs_was_first
 	load_module
 	! modprobe -qn igbvf || modprobe igbvf
 	# shellcheck disable=SC2046 # they are words
-	check "VFs come late" make_vfs $(all_devices)
+	check "the virtual functions are created late" create_vfs $(all_devices)
 	all_addresses >"$before.addresses.now"
-	check "every device is where it was" cmp "$before.addresses" "$before.addresses.now"
+	check "every device has the address that it had" cmp "$before.addresses" "$before.addresses.now"
 	for name in $(names); do
-		check "$name's devices are held" shows_held "$name"
+		check "the module holds the devices of $name" shows_held "$name"
 	done
-	tempt
-	mkdir -p $mnt
-	mount -t cprfs cprfs $mnt
+	probe_native
+	mount_cprfs
 	ram_digests >"$before.ram.now"
 	check "every byte of the guests' RAM is what it was" cmp "$before.ram" "$before.ram.now"
-	check "all are restored" cpr-helper restore --all
+	check "all guests are restored" cpr-helper restore --all
 }
 
-# It goes on from where it was, with what it had, and slept once meanwhile.
-goes_on() {
+# The guest continues with its memory and devices, and was in S3 once in between.
+runs_on() {
 	local name=$1 tick sum woken
 	read -r _ tick sum woken < <(grep "^$name " "$before")
-	ticks "$name" $((tick + 3)) 60 && uses_all "$name" $((tick + 3)) &&
-		[ "$(guest_sum "$name")" = "$sum" ] && [ "$(wakes "$name")" = $((woken + 1)) ] &&
-		[ "$(grep -ac 'GUEST up' "$(guest_console "$name")")" = 1 ]
+	wait_tick "$name" $((tick + 3)) 60 && uses_all "$name" $((tick + 3)) &&
+		[ "$(guest_digest "$name")" = "$sum" ] && [ "$(wakeups "$name")" = $((woken + 1)) ] &&
+		booted_once "$name"
 }
 
 check_guests() {
 	local name
 	for name in $(names); do
 		if [ "$name" = asleep ]; then
-			check "asleep still is" runstate_is asleep suspended
+			check "asleep is still in S3" guest_status_is asleep suspended
 			qmp asleep system_wakeup >/dev/null
 		fi
-		check "$name runs on with its devices" goes_on "$name"
-		check "$name has them by vfio-pci" all_by_vfio "$name"
-		check "what they reach was verified" verified "$name"
+		check "$name runs on with its memory and devices" runs_on "$name"
+		check "vfio-pci has the devices of $name" all_by_vfio "$name"
+		check "the DMA mappings of $name were verified" dma_verified "$name"
 		cp "$(guest_console "$name")" "/results/$name.console"
 	done
 }
 
-# Nothing is left behind: no module in use, no device that others cannot have.
+# Nothing is left behind: the module unloads, and native drivers can have the devices.
 clean_up() {
 	local address native
 	# shellcheck disable=SC2046 # they are words
-	leave_nothing $(names)
+	end_guests $(names)
 	for address in $(all_addresses); do
 		native=$(native_driver "$address")
 		[ -n "$native" ] || continue
-		let_native_have "$address"
-		check "then $native can have $address" test "$(driver_of "$address")" = "$native"
+		bind_native "$address"
+		check "$native can have $address then" test "$(driver_of "$address")" = "$native"
 	done
 }
 
-# It remaps no interrupts, and VFIO wants to be told that this is known. And 6.12
-# gives a device no group before a driver was offered to it, as on any real host.
+# virtio-iommu remaps no interrupts, so that VFIO needs allow_unsafe_interrupts. Under it,
+# 6.12 gives a device an IOMMU group only when a driver is offered to it, as a real host
+# does at boot.
 if [ -e /sys/bus/virtio/drivers/virtio_iommu ]; then
 	[ "$(phase)" != 1 ] || modprobe -a e1000e nvme
 	echo options vfio_iommu_type1 allow_unsafe_interrupts=1 >/etc/modprobe.d/lab.conf
@@ -272,9 +271,9 @@ fi
 
 if [ "$(phase)" = 1 ]; then
 	run_guests
-	leave
+	leave_kernel
 else
-	arrive
+	restore_guests
 	check_guests
 	clean_up
 fi

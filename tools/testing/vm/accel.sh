@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# accel.sh [auto|tcg|kvm] - says which accelerator to use: kvm only if a stock
-# kernel has really booted with it, and could run guests of its own. A
-# /dev/kvm may be there and hang. The answer is kept until this machine boots.
+# accel.sh [auto|tcg|kvm] - prints which accelerator to use: kvm only if a stock kernel has
+# booted with it, and could run guests of its own. /dev/kvm may exist and hang. The answer
+# is kept until this machine boots again.
 set -euo pipefail
 
 # shellcheck source-path=SCRIPTDIR
@@ -13,7 +13,7 @@ probe() {
 	[ -w /dev/kvm ] || return 1
 	local vmlinuz initrd
 	read -r _ _ vmlinuz initrd <"$lab_dir/kernels"
-	timeout --foreground -k 2 20 "$vm_dir/toolbox.sh" qemu-system-x86_64 \
+	timeout --foreground -k 2 $((20 * ${CPR_TIMEOUT_SCALE:-1})) "$vm_dir/toolbox.sh" qemu-system-x86_64 \
 		-M q35,accel=kvm,kernel-irqchip=split -cpu max -m 1G -nodefaults -display none -no-reboot \
 		-serial stdio -kernel "$vmlinuz" -initrd "$initrd" \
 		-append "console=ttyS0 quiet panic=-1 cpr.probe" </dev/null 2>/dev/null |

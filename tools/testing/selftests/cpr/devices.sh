@@ -1,17 +1,16 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# devices.sh [TEST...] - whether the module holds the devices that an image says
-# its VMs had. The images are forged, from records that are right to what no kernel
-# would have written: of that nothing may be mapped, and the host's own driver must
-# be able to have the device. No guest runs, and no QEMU. Without a TEST, all that
-# need an IOMMU are run.
+# The module holds the devices of sealed VMs, and maps nothing that the image must not say.
+#
+# devices.sh [TEST...] - forges images with device records, from right ones to records
+# that no kernel writes: the module maps nothing of these, and the host's own driver can
+# have the device. No guest and no QEMU runs. Without a TEST, all tests that need an IOMMU
+# are run.
 set -u
 
 # shellcheck source-path=SCRIPTDIR source=common.sh
 . "$(dirname "$0")/common.sh"
-# shellcheck source-path=SCRIPTDIR source=../../e2e/guest.sh
-. /lab/e2e/guest.sh
 
 # Alone in its group; one of two that share a group; an address of nothing.
 nic=0000:00:02.0
@@ -40,29 +39,29 @@ digest_of_files() { (cd $mnt && sha256sum -- */*); }
 
 # Two VMs: `vm`, and `victim`, whose memory it may not reach.
 make_base() {
-	ctl format force && ctl wait-clean && mounted &&
+	ctl format force && ctl wait-clean && mount_cprfs &&
 		make_sealed victim 4M && make_sealed vm 8M &&
 		digest_of_files >$base.files && umount $mnt && unload &&
-		pmem && tables >$base.tables && free_region
+		pmem && tables >$base.tables && detach_pmem
 }
 
 # forge_dma ITEM... - the base, and a snapshot of vm
 forge_dma() {
-	pmem || return
+	attach_pmem || return
 	dd if=$base.tables of=/dev/pmem0 bs=2M conv=notrunc status=none
 	"$bin/forge-dma" /dev/pmem0 vm "$@"
 	local status=$?
 	sync
 	tables >$base.forged
-	free_region
+	detach_pmem
 	return $status
 }
 
 tables_are_as_forged() {
-	pmem
+	attach_pmem
 	tables | cmp - $base.forged
 	local status=$?
-	free_region
+	detach_pmem
 	return $status
 }
 
@@ -239,9 +238,9 @@ test_group() {
 # Two VMs cannot have one device.
 test_two_vms() {
 	forge_dma "${right[@]}"
-	pmem
+	attach_pmem
 	"$bin/forge-dma" /dev/pmem0 victim map=0,victim/ram,4M device=$nic
-	free_region
+	detach_pmem
 	check "a device of two VMs: it loads" arrive
 	check "one holds it" shows victim $nic held
 	check "the other is told" shows vm $nic busy
@@ -359,7 +358,7 @@ test_full_catalog() {
 	local i
 	forge_dma maps=65360,0,8K,vm/ram,4K device=$nic
 	check "a catalog that is full: it loads" arrive
-	mounted
+	mount_cprfs
 	for i in $(seq 20); do
 		: >"$mnt/$i"
 	done 2>/run/full
@@ -372,7 +371,7 @@ test_full_catalog() {
 test_nothing_changed() {
 	forge_dma
 	arrive
-	mounted
+	mount_cprfs
 	check "no file was changed by all that" test "$(digest_of_files)" = "$(cat $base.files)"
 	umount $mnt
 	unload
@@ -385,7 +384,7 @@ test_no_iommu() {
 }
 
 # The debug kernel has nd_pmem built in.
-free_region
+detach_pmem
 load
 check "a region with two sealed VMs is made" make_base
 [ $# -gt 0 ] || set -- right hold_off busy release lost changed missing group two_vms foreign \

@@ -1,15 +1,18 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# The module's tests in one L1, without kexec: what it refuses to load on, then
-# the programs on a fresh region, then what a region keeps over unmounting and
-# unloading. devices.sh has what an image says of devices.
+# The module loads only on a region that it may use, and a region keeps all files and VMs.
+#
+# run.sh - the module's tests in one L1, without a kexec: what it refuses to load on, the
+# test programs on a fresh region, and what a region keeps when the module is unloaded.
+# devices.sh tests the devices of an image.
 set -u
 
 # shellcheck source-path=SCRIPTDIR source=common.sh
 . "$(dirname "$0")/common.sh"
 
-# run_program NAME [ARGUMENT...] - its test points are named after it and the last
+# run_program NAME [ARGUMENT...] - prints the program's test points with NAME and the
+# last ARGUMENT in their descriptions
 run_program() {
 	local out=/run/$1.out title=$1${2+ ${*: -1}}
 	"$bin/$1" "${@:2}" >"$out" 2>&1
@@ -20,18 +23,18 @@ run_program() {
 }
 
 forge() {
-	pmem || return
+	attach_pmem || return
 	"$bin/forge" /dev/pmem0 "$@"
 	local status=$?
 	sync
-	free_region
+	detach_pmem
 	return $status
 }
 
 digest_of_region() {
-	pmem
+	attach_pmem
 	head -c 256M /dev/pmem0 | sha256sum
-	free_region
+	detach_pmem
 }
 
 test_refusals() {
@@ -43,11 +46,11 @@ test_refusals() {
 	refuses "misaligned start" "not aligned to 2 MiB" modprobe cpr_handover region=64M!0x100001000
 	refuses "misaligned size" "not aligned to 2 MiB" modprobe cpr_handover region=65537K!4G
 	refuses "too small" "of 2 MiB is outside of 16 MiB" modprobe cpr_handover region=2M!4G
-	pmem
+	attach_pmem
 	refuses "a range that nd_pmem holds" "another driver has claimed it, .*nd_pmem/unbind" load
-	free_region
+	detach_pmem
 	check "it can be had once nd_pmem let go" load
-	check "an unformatted region is not mounted" fails mounted
+	check "an unformatted region is not mounted" fails mount_cprfs
 	unload
 }
 
@@ -56,7 +59,7 @@ test_format() {
 	check "the region is formatted" "$bin/ctl" format
 	check "not twice" fails "$bin/ctl" format
 	check "but again by force" "$bin/ctl" format force
-	check "it is mounted" mounted
+	check "it is mounted" mount_cprfs
 }
 
 test_image_refusals() {
@@ -84,11 +87,11 @@ test_image_refusals() {
 	said=$(load 2>&1; dmesg | tail -n 5)
 	check "a bad superblock is survived, and repaired" grep -q "superblock copy 0 did not verify and was rewritten" <<<"$said"
 	check "the region is found without an option" sh -c "rmmod cpr_handover && modprobe cpr_handover"
-	mounted
+	mount_cprfs
 }
 
-# What a device can reach, by iommufd if the kernel has it. The debug kernel has, and
-# is too slow for both of VFIO's ways.
+# The memory that a device can reach, by iommufd if the kernel has iommufd: the debug
+# kernel has it, and is too slow to test VFIO's type 1 as well.
 test_dma() {
 	local nic=0000:00:02.0
 	modprobe -a vfio-pci vfio_iommu_type1
@@ -106,18 +109,18 @@ test_dma() {
 test_persistence() {
 	make_tree $mnt/a
 	mkdir $mnt/empty
-	# The first to read sets the access times.
+	# The first reader sets the access times.
 	fingerprint $mnt >/dev/null
 	fingerprint $mnt >/run/before
 	check "there is something to keep" test "$(wc -l </run/before)" -gt 300
 	umount $mnt
-	check "what was unmounted is back" mounted
+	check "what was unmounted is back" mount_cprfs
 	check "bit for bit" same_tree $mnt /run/before
 	check "a mounted module is not unloaded" fails unload
 	umount $mnt
 	check "an unmounted one is" unload
 	check "and loaded" load
-	mounted
+	mount_cprfs
 	check "all is back after that, bit for bit" same_tree $mnt /run/before
 	rm -r $mnt/a $mnt/empty
 }
@@ -154,7 +157,7 @@ test_states_over_reload() {
 	check "of one whose restore was cut off, the memory's is gone" test "$("$bin/ctl" digests claimed)" = "$(head -n 1 /run/digests.claimed)
 -"
 	check "the region can be asked while it is not mounted" sh -c "$bin/ctl status | grep -q mounted=0"
-	mounted
+	mount_cprfs
 	check "what is lost is frozen" fails sh -c "echo x >$mnt/running/ram"
 	check "until it is given up" "$bin/ctl" unpin running
 	check "what is held can be claimed" "$bin/ctl" claim sealed
@@ -167,26 +170,26 @@ test_states_over_reload() {
 	done
 }
 
-# Pages that are pinned outlive file, mapping and mount; the module must, too.
+# Pinned pages outlive file, mapping and mount; the module must, too.
 test_pinned_unload() {
 	truncate -s 2M $mnt/pinned
 	"$bin/pin" $mnt/pinned >/run/pin.out &
-	until_ok 10 grep -q pinned /run/pin.out
+	wait_until 10 grep -q pinned /run/pin.out
 	umount $mnt
 	check "what is pinned keeps the module, the mount being gone" fails unload
 	kill %%
-	check "and lets it go" until_ok 30 unload
+	check "and lets it go" wait_until 30 unload
 	load
-	mounted
+	mount_cprfs
 	"$bin/pin" $mnt/pinned >/run/pin.out &
-	until_ok 10 grep -q pinned /run/pin.out
+	wait_until 10 grep -q pinned /run/pin.out
 	rm $mnt/pinned
 	umount $mnt
 	check "the same where the file is gone" fails unload
 	kill %%
-	check "and then lets it go" until_ok 30 unload
+	check "and then lets it go" wait_until 30 unload
 	load
-	mounted
+	mount_cprfs
 }
 
 test_unloading() {
@@ -194,11 +197,11 @@ test_unloading() {
 	umount $mnt
 	unload
 	for i in $(seq 10); do
-		load && mounted && echo "$i" >$mnt/f && umount $mnt && unload || break
+		load && mount_cprfs && echo "$i" >$mnt/f && umount $mnt && unload || break
 	done
 	check "ten times loaded and unloaded" test "$i" = 10
 	load
-	mounted
+	mount_cprfs
 	check "and the last write is there" grep -qx 10 $mnt/f
 	umount $mnt
 	unload
