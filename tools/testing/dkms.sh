@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# dkms.sh - for which kernels `make dkms-install` has dkms make the module, and what
-# it says of it. dkms is a fake, which knows the kernels that it was to do.
+# `make dkms-install` installs the module for every supported kernel that has headers.
+#
+# dkms.sh - dkms is a fake that records the kernels it is asked for.
 set -u
 
 top=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd)

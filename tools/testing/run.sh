@@ -1,19 +1,22 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# run.sh [LAYER...] - the tests: all layers, or those whose name begins so. Those
-# that begin with long/ are only run when they are asked for.
-# Every layer's command prints KTAP. Closes with how many test points passed
-# and failed over all of them.
+# run.sh [LAYER...] - runs the tests: all layers, or those whose names begin with a LAYER.
+# Layers that begin with long/ are run only if a LAYER names them.
+#
+# Each layer's command prints KTAP. Before it run.sh prints the promise that the layer
+# proves, and after it the layer's test points and seconds. At the end there is a table of
+# all layers, and in the last line the number of test points that passed and failed.
 set -uo pipefail
 
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 cd "$here/../.." || exit
 
-# NAME | COMMAND. @ is the folder of the lab.
+# NAME | COMMAND, where @ is the directory of the lab. /lab in L1 is tools/testing here.
 layers() {
 	cat <<-'EOF'
-		static           | tools/testing/check.sh
+		static/sources   | tools/testing/check.sh
+		static/tests     | tools/testing/check-tests.sh
 		unit             | @/toolbox.sh make -s -j$(nproc) -C tools/testing/unit check
 		cli              | CPR_QEMU_NEXT=$(@/install.sh path qemu-next) @/toolbox.sh make -s -j$(nproc) -C tools/testing/cli check
 		dkms             | @/toolbox.sh tools/testing/dkms.sh
@@ -68,66 +71,86 @@ wanted() {
 	return 1
 }
 
-passed=0 failed=0 skipped=0 lost=0
+passed=0 failed=0 skipped=0 lost=0 table=()
 
-# count FILE STATUS - adds up a layer's test points. One that ends badly, or
-# tests nothing, without saying what failed, is a failure of its own.
-count() {
+# The script in COMMAND that has the layer's test points, or whose Makefile is named there.
+scenario() { # COMMAND
+	local word
+	for word in $1; do
+		word=${word/#\/lab\//tools\/testing\/}
+		[[ $word == tools/testing/* ]] || continue
+		if [ -f "$word" ]; then
+			echo "$word"
+		elif [ -f "$word/run.sh" ]; then
+			echo "$word/run.sh"
+		fi
+		return
+	done
+}
+
+# Counts a layer's test points. A layer that exits with an error, or has no test point,
+# counts as a failure, if no point has failed.
+count() { # LOG STATUS
 	local points bad skips
 	points=$(grep -cE '^(not )?ok\b' "$1")
 	bad=$(grep -cE '^not ok\b' "$1")
 	skips=$(grep -ciE '^ok\b.*# SKIP' "$1")
 	if [ "$bad" -eq 0 ] && { [ "$2" -ne 0 ] || [ "$points" -eq 0 ]; }; then
-		echo "not ok - it exits with $2 after $points test points"
+		echo "not ok - the layer exits with $2 after $points test points"
 		bad=1
 		points=$((points + 1))
 	fi
 	layer_passed=$((points - bad - skips)) layer_failed=$bad layer_skipped=$skips
 }
 
-# try COMMAND LOG - its status; what it prints is in the log, too
-try() {
+row() { # NAME PASSED FAILED SKIPPED SECONDS
+	printf '# %-26s %5d passed %4d failed %4d skipped %6d s\n' "$@"
+}
+
+# Returns the command's status; its output goes to LOG, too.
+try() { # COMMAND LOG
 	(eval "$1") </dev/null | tee "$2"
 	return "${PIPESTATUS[0]}"
 }
 
-# A layer whose virtual host is lost by emulation is run again, twice at most, and it is said.
-run_layer() {
-	local name=$1 command=$2 log=$3 started=$SECONDS status again
+# A layer whose L1 is lost by emulation (status 75) is run again, twice at most.
+run_layer() { # NAME COMMAND LOG
+	local name=$1 command=$2 log=$3 started=$SECONDS status again script promise
+	script=$(scenario "$command")
+	promise=$([ -z "$script" ] || tools/testing/promise.sh "$script" 2>/dev/null)
+	[ -z "$promise" ] || echo "# $name: $promise"
+	# Each layer has its own logs.
+	command=${command//@\/boot.sh/@\/boot.sh --results build/lab/results/${name//\//-}}
+	command=${command//@/tools/testing/vm}
 	echo "# $name: $command"
 	for again in 'once more' 'once more, for the last time' ''; do
 		try "$command" "$log"
 		status=$?
 		[ $status -eq 75 ] && [ -n "$again" ] || break
-		echo "# $name: emulation has lost its host; $again"
+		echo "# $name: emulation has lost L1; the layer is run $again"
 		lost=$((lost + 1))
 	done
 	count "$log" $status
 	passed=$((passed + layer_passed))
 	failed=$((failed + layer_failed))
 	skipped=$((skipped + layer_skipped))
-	summary+=("$(printf '# %-20s %4d passed %4d failed %4d skipped %5d s' "$name" \
-		"$layer_passed" "$layer_failed" "$layer_skipped" $((SECONDS - started)))")
-	echo "${summary[-1]}"
+	table+=("$(row "$name" "$layer_passed" "$layer_failed" "$layer_skipped" $((SECONDS - started)))")
+	echo "${table[-1]}"
 }
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 trap 'exit 130' INT TERM
-summary=()
 
 while IFS='|' read -r name command; do
 	name=${name%% *}
-	wanted "$name" "$@" || continue
-	command=${command# }
-	# Each layer keeps its own logs.
-	command=${command//@\/boot.sh/@\/boot.sh --results build/lab/results/${name//\//-}}
-	run_layer "$name" "${command//@/tools/testing/vm}" "$log"
+	! wanted "$name" "$@" || run_layer "$name" "${command# }" "$log"
 done < <(layers)
 
-echo "# all layers:"
-printf '%s\n' "${summary[@]}"
-[ $lost -eq 0 ] || echo "# run again, as emulation had lost their host: $lost times"
+echo "#"
+[ ${#table[@]} -eq 0 ] || printf '%s\n' "${table[@]}"
+row "all layers" $passed $failed $skipped $SECONDS
+[ $lost -eq 0 ] || echo "# runs in which emulation lost L1: $lost"
 if [ $skipped -gt 0 ]; then
 	echo "$passed passed, $failed failed, $skipped skipped"
 else

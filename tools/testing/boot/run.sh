@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# run.sh - the script that loads the module in an initramfs, in a root of its own:
-# when it does, and what it says. modprobe is a fake; the shell is busybox's.
-# Then what would break its order.
+# The initramfs loads the module if there is a region, reports failures, and the boot goes on.
+#
+# run.sh - runs the initramfs script in a root of its own, with a fake modprobe and busybox's
+# shell; then checks what the order of the script depends on.
 set -u
 
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)

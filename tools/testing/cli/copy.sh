@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash disable=SC2154,SC2034
-# Copy mode and adopt, after module.sh: a real QEMU whose RAM is its own, saved into the
-# region, to a disk and to a command; and one that was started by hand.
+#
+# A guest whose RAM is outside of the region is saved by a copy, with all its memory.
+#
+# Copy mode and adopt: a real QEMU whose RAM is its own, saved into the region, to a disk and
+# to a command; and a QEMU that was started by hand. Needs the part `module`.
 
 start_copy() { # NAME SIZE [QEMU OPTION...]
 	call run "$1" --ram-mode copy -- "${qemu[@]}" -m "$2" "${@:3}"

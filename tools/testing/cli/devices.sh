@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash disable=SC2154
-# VMs with passed-through devices, after module.sh: with a real QEMU that is not
-# told of them, fakepci.c in the place of the PCI core, and a guest that really
-# suspends to RAM.
+#
+# A guest with passed-through devices is saved in S3, and restored with exactly its devices.
+#
+# With a real QEMU that does not see the devices, fakepci.c in place of the PCI core, and a
+# guest that really suspends to RAM. Needs the part `module`.
 
 nic=0000:00:02.0 disk=0000:01:00.0
 

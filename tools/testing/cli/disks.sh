@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash disable=SC2154
-# What a guest's disks were, and the settings of its QEMU: with the VMs of module.sh.
+#
+# A guest is not restored on a disk that has changed since the save, unless the user forces it.
+#
+# A guest's disks, and the migration settings of its QEMU. Needs the part `module`.
 
 disk_image() { # FILE [BACKING]: an empty qcow2 image of 1 MiB, as qemu-img would make it
 	python3 - "$@" <<-'EOF'

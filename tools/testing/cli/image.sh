@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash disable=SC2154
+#
+# `inspect` prints what an image has, and what is wrong with it, whatever bytes it has.
+#
 # Images offline: format and inspect. Needs nothing.
 
 img=$tmp/image

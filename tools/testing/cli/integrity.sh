@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash disable=SC2154
-# What is sealed is what is restored: the manifest, the state and, with --digest-ram,
-# the memory. Needs the part "module".
+#
+# A VM is restored only from the manifest, the state and the memory that were sealed.
+#
+# Needs the part `module`.
 
 # The module's digests of a VM: "MANIFEST RAM".
 digests_of() { cat "$CPR_FAKE/digests.$1" 2>/dev/null; }

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash disable=SC2154
-# VMs, with a real QEMU and fake.c in the module's place. Needs root and QEMU 9.1.
 #
-# The guest is a boot sector that counts in its memory, at 32 KiB; the memory is a
-# file, so the count can be read. It goes on counting, or it was not the same guest.
+# A VM can be run, saved, aborted and restored, and a failure of any of these leaves it whole.
+#
+# With a real QEMU, and fake.c in the module's place. Needs root and QEMU 9.1.
+#
+# The guest is a boot sector that counts in its memory, at 32 KiB; the memory is a file, so
+# the test can read the count. A guest that started anew would count from 0.
 
 qemu_version() { qemu-system-x86_64 --version 2>/dev/null | sed -n '1s/.*version \([0-9]*\)\.\([0-9]*\).*/\1 \2/p'; }
 usable() {

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash disable=SC2154
-# How long guests stand still, after module.sh: which phases are told, that they add
-# up, what is kept of them. In one kernel; the jump to another is made up by giving
-# marks another boot.
+#
+# How long a guest was paused is reported in phases, and never as a wrong time.
+#
+# Needs the part `module`. There is one kernel only: a kexec is made up by giving the time
+# stamps in the manifest another boot ID.
 
 # The phases of "pause" in an object, in order: NAME..., and their sum is the total.
 pause_is() { # EXPRESSION CLOCK NAME...

@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash disable=SC2154,SC2016
-# The QEMU that is to load a state is asked, and tried, before it counts: after
-# module.sh. CPR_QEMU_NEXT, an artefact with a newer QEMU, is one that it is tried with.
+#
+# A QEMU that cannot load a guest's state is refused, and the guest runs on.
+#
+# The QEMU that is to load a state is asked what it can load, and loads the state in a
+# rehearsal, before the save counts. Needs the part `module`. CPR_QEMU_NEXT, an artefact with
+# a newer QEMU, is tried as well.
 
 # A QEMU that does something else, if only now and then: what CODE does with "$@".
 other_qemu() { # FILE CODE

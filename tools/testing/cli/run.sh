@@ -1,7 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# run.sh - cpr-helper's command line: exit status and words, exactly.
+# What cpr-helper prints and exits with is exactly what users and scripts rely on.
+#
+# run.sh - tests the command line; prints KTAP.
 #
 #	CPR_CLI_PARTS	those of its parts to run (all)
 #
@@ -116,6 +118,7 @@ assert ($expression), o"
 echo 'TAP version 13'
 # shellcheck source-path=SCRIPTDIR
 for part in ${CPR_CLI_PARTS:-usage image validate module update integrity disks pause rehearsal copy devices}; do
+	echo "# $part: $("$here/../promise.sh" "$here/$part.sh")"
 	# shellcheck source=/dev/null
 	. "$here/$part.sh"
 done

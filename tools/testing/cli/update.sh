@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash disable=SC2154
-# Several VMs at the same time, `update`, and what recovers from its failures: after
-# each, at any fault point, all guests go on with the memory they had. After module.sh,
-# whose guests, fake kernels and helpers it uses.
+#
+# An update that fails, hangs or is killed at any point loses no guest.
+#
+# Several VMs at the same time, `update`, and what recovers from its failures: after each, at
+# any fault point, all guests run on with the memory they had. Needs the part `module`, whose
+# guests, fake kernels and functions it uses.
 
 vms=(a b c)
 declare -A counted_before

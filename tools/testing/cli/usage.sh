@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash disable=SC2154
-# Command lines that make no sense, and help. Needs nothing.
+#
+# A command line that makes no sense is refused with the reason, and all options are documented.
+#
+# Needs nothing.
 
 refuses 'no command' 2 'cpr-helper: command: none given'
 refuses 'unknown command' 2 "cpr-helper: command 'rum': there is no such command" rum

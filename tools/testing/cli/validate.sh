@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash disable=SC2154
-# State files. What needs one of QEMU is skipped without it; tools/testing/state has
-# many more.
+#
+# `validate` tells a whole state file from a damaged one, and prints where it is damaged.
+#
+# What needs a state file of QEMU is skipped without QEMU; tools/testing/state has many more.
 
 state=$tmp/state
 rm -rf "$state"

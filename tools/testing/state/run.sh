@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# cpr-helper accepts each state file that QEMU writes, and refuses each damaged one.
+# Every state file that QEMU writes is accepted, and every damaged one is refused.
 #
 # run.sh DIR - makes state files with QEMU in DIR, damages them, and tests what
 # cpr-helper says; prints KTAP.

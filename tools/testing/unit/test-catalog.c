@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The image: what is written is read back, a crash at any byte leaves the last
- * commit in force, and nothing that is damaged or forged is believed.
+ * A commit that is cut off at any byte leaves the last one valid.
+ *
+ * What is written is read back, a crash at any byte leaves the last commit in force, and
+ * nothing that is damaged or forged is believed.
  */
 #include <sanitizer/lsan_interface.h>
 #include <setjmp.h>

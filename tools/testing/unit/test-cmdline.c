@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The next kernel's command line. */
+/* The next kernel's command line has the region, or the update is refused. */
 #define _GNU_SOURCE
 #include "ktap.h"
 #include "host/kcmdline.h"

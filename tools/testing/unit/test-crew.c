@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Work on several VMs at the same time. */
+/* Work on several VMs runs at the same time, and a failure is reported for the VM that has it. */
 #define _GNU_SOURCE
 #include <poll.h>
 #include <signal.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What a guest's disks were, held against what they are: with files, and without QEMU. */
+/* A change of a guest's disk between save and restore is found. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Tables of what devices reach: extents that continue each other are one, no
- * byte that is not the VM's goes unnoticed, and comparing two tables says of
- * every page what a look at that page alone says.
+ * No byte that a device reaches outside of its VM's memory goes unnoticed.
+ *
+ * Extents that continue each other are one, and comparing two tables says of every page
+ * what comparing that page alone says.
  */
 #include <stdlib.h>
 

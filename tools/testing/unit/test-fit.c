@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* A saved device, held against what a QEMU knows to load. */
+/* A device that a QEMU could not load is found by comparing it with what QEMU can load. */
 #define _GNU_SOURCE
 #include "ktap.h"
 #include "handover/vmstate.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What of a command line that somebody else wrote serves to start QEMU again. */
+/* A QEMU that was started by hand is adopted only if its command line can be used again. */
 #define _GNU_SOURCE
 #include "ktap.h"
 #include "qemu/foreign.h"

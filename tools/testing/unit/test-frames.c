@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The allocator's policy: nothing is given twice, clean comes before dirty,
- * large files get whole GiBs and small ones leave these alone.
+ * No frame belongs to two files.
+ *
+ * The allocator's policy: clean frames come before dirty ones, large files get whole GiBs,
+ * and small files leave these alone.
  */
 #include "frames.h"
 #include "ktap.h"

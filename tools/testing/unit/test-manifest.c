@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The manifest, and the digest that it keeps. */
+/* A manifest is read as it was written, and a damaged one is refused. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* How long a guest stood still: the arithmetic, and clocks that lie. */
+/* The length of a pause is computed from clocks that can be trusted, or it is unknown. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Devices that are passed through: in a command line, and in a made-up /sys. */
+/*
+ * A device that the host uses, or that cannot be handed over, is not given to a guest.
+ *
+ * Devices in a command line, and in a /sys that the test makes.
+ */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The monitor's protocol, against a peer that follows a script: it writes pieces
- * of bytes and waits for requests in between, as badly as a peer can.
+ * A QEMU or an agent that answers late, badly or never neither hangs nor misleads cpr-helper.
+ *
+ * The monitor's protocol, against a peer that follows a script: the peer writes pieces of
+ * bytes and waits for requests in between, as badly as a peer can.
  */
 #define _GNU_SOURCE
 #include <errno.h>

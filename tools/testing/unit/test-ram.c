@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* How a user's QEMU command line is rewritten, and what is refused. */
+/* QEMU's command line is rewritten so that all RAM is in the region, or it is refused. */
 #define _GNU_SOURCE
 #include "ktap.h"
 #include "qemu/qemuopt.h"

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Digest of memory files: what it is of, whatever the number of threads, that it
- * sees every change, and how it ends if it cannot be had; and the line of progress.
+ * The digest of memory covers every byte, whatever the number of threads.
+ *
+ * How the digest is built, that it sees every change, and how its computation ends if it
+ * cannot be had; and the line of progress.
  */
 #define _GNU_SOURCE
 #include <endian.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What becomes of QEMU's command line for a rehearsal. */
+/* The QEMU of a rehearsal has nothing of its guest that shows outside. */
 #define _GNU_SOURCE
 #include "ktap.h"
 #include "qemu/rehearsalargs.h"

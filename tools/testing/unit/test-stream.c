@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The state file of a guest that is as small as one can be and still has one of each
- * thing: written here byte by byte, then damaged in one place, and the place and the
- * words of the refusal compared. tools/testing/state does it to files of QEMU.
+ * A state file that is damaged in any place is refused with the place and the meaning.
+ *
+ * The file is that of a guest which is as small as possible and still has one of each kind of
+ * record: written here byte by byte, then damaged in one place, and the place and the words of
+ * the refusal compared. tools/testing/state does the same with files of QEMU.
  */
 #define _GNU_SOURCE
 #include <errno.h>

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * dma ADDRESS type1|iommufd - what a device can reach is recorded, and compared
- * later. The device is one that vfio-pci has; there is no guest, the test maps
- * the memory itself, as QEMU would and as it never would.
+ * The memory that a device can reach is recorded, and a later difference is found.
+ *
+ * dma ADDRESS type1|iommufd - the device is one that vfio-pci has; there is no guest: the test
+ * maps the memory itself, as QEMU does and as QEMU never does.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * cprfs without mappings: names, attributes, reading and writing, room.
+ * A file on cprfs keeps its name, attributes and bytes, and gets no space that is not there.
+ *
+ * cprfs without mappings: names, attributes, reading and writing, space.
  */
 #define _GNU_SOURCE
 #include <dirent.h>

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The life of a VM as netlink sees it: which step leads where, what each state
+ * A VM changes its state only by the steps that its state allows.
+ *
+ * The life of a VM as netlink shows it: which step leads to which state, what each state
  * forbids, and what is refused.
  */
 #define _GNU_SOURCE

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Mapped files: what is mapped, how large, who may pin it, and what becomes of
- * it when the file shrinks or goes.
+ * Memory that is mapped or pinned stays that of its file, whatever becomes of the file.
+ *
+ * Mapped files: what is mapped, in pages of which size, who may pin it, and what happens when
+ * the file is truncated or removed.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
