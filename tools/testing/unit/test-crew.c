@@ -11,12 +11,35 @@
 
 static const struct strv names = { (char *[]){ "a", "b", "c", "d", NULL }, 4 };
 
-/* What processes at work tell of each other. */
-static struct { int busy, most, begun; } *shared;
+/* More than any machine takes to begin a process, or to deliver a signal. */
+#define PATIENCE_MS 60000
+
+/*
+ * Between the processes at work: how many are at work, the most there have been, and how
+ * many have begun. Work goes on until @quorum processes have begun, but not that of the
+ * first process if it is alone; or until a signal comes, which with @endless is the only
+ * end for all but the second process.
+ */
+static struct { int busy, most, begun, quorum; bool first_alone, endless; } *shared;
 
 static void share(void)
 {
 	shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+}
+
+static bool goes_on(size_t i)
+{
+	if (shared->endless && i != 1)
+		return true;
+	if (shared->first_alone && i == 0)
+		return false;
+	return __atomic_load_n(&shared->begun, __ATOMIC_SEQ_CST) < shared->quorum;
+}
+
+/* A signal ends it early. */
+static void pause_ms(int ms)
+{
+	ppoll(NULL, 0, &(struct timespec){ .tv_nsec = ms * 1000000L }, interrupt_mask());
 }
 
 static int work(size_t i, void *arg, struct json_object *result, struct err *err)
@@ -29,9 +52,10 @@ static int work(size_t i, void *arg, struct json_object *result, struct err *err
 							   __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
 		;
 	jset_int(result, "i", i);
-	/* Long enough for the others to be begun; a signal ends it. */
-	for (int ms = 0; ms < (i == 1 ? 100 : 300) && !interrupted(); ms += 10)
-		ppoll(NULL, 0, &(struct timespec){ .tv_nsec = 10000000 }, interrupt_mask());
+	for (int ms = 0; ms < PATIENCE_MS && !interrupted() && goes_on(i); ms += 10)
+		pause_ms(10);
+	/* Time for a process to begin that must not. */
+	pause_ms(100);
 	__atomic_sub_fetch(&shared->busy, 1, __ATOMIC_SEQ_CST);
 	if (i != 1)
 		return interrupted() ? fail(err, -EINTR, .what = "work", .why = "interrupted") : 0;
@@ -43,7 +67,8 @@ static int work(size_t i, void *arg, struct json_object *result, struct err *err
 					   .value = "v", .why = "y", .remedy = "r") : 0;
 }
 
-static struct outcome *run(const char *what, unsigned int jobs, bool together, bool first_alone)
+static struct outcome *run(const char *what, unsigned int jobs, bool together, bool first_alone,
+			   int quorum, bool endless)
 {
 	struct crew crew = {
 		.names = &names, .jobs = jobs, .work = work, .arg = (void *)what,
@@ -51,12 +76,15 @@ static struct outcome *run(const char *what, unsigned int jobs, bool together, b
 	};
 
 	memset(shared, 0, sizeof(*shared));
+	shared->quorum = quorum;
+	shared->first_alone = first_alone;
+	shared->endless = endless;
 	return crew_run(&crew);
 }
 
 TEST(all_at_the_same_time)
 {
-	struct outcome *o = run("", 4, false, false);
+	struct outcome *o = run("", 4, false, false, 4, false);
 
 	for (size_t i = 0; i < names.n; i++)
 		CHECK(o[i].begun && o[i].code == 0 && jint(o[i].result, "i", -1) == (int)i);
@@ -66,16 +94,16 @@ TEST(all_at_the_same_time)
 
 TEST(not_more_than_wanted)
 {
-	outcomes_free(run("", 2, false, false), names.n);
+	outcomes_free(run("", 2, false, false, 2, false), names.n);
 	CHECK_EQ(shared->most, 2);
-	outcomes_free(run("", 1, false, false), names.n);
+	outcomes_free(run("", 1, false, false, 1, false), names.n);
 	CHECK_EQ(shared->most, 1);
 	CHECK_EQ(shared->begun, 4);
 }
 
 TEST(a_failure_is_told_whole)
 {
-	struct outcome *o = run("fails", 4, false, false);
+	struct outcome *o = run("fails", 4, false, false, 4, false);
 	char *failed = outcomes_failed(o, &names);
 
 	CHECK_STR(failed, "b");
@@ -90,19 +118,19 @@ TEST(a_failure_is_told_whole)
 
 TEST(one_that_dies_is_a_failure_of_its_own)
 {
-	struct outcome *o = run("killed", 4, false, false);
+	struct outcome *o = run("killed", 4, false, false, 4, false);
 
 	CHECK_STR(o[1].err.why, "was ended by signal 9 (Killed)");
 	CHECK(o[0].code == 0 && o[1].code < 0 && o[2].code == 0 && o[3].code == 0);
 	outcomes_free(o, names.n);
-	o = run("silent", 4, false, false);
+	o = run("silent", 4, false, false, 4, false);
 	CHECK_STR(o[1].err.why, "ended without a word");
 	outcomes_free(o, names.n);
 }
 
 TEST(together_they_stop)
 {
-	struct outcome *o = run("fails", 2, true, false);
+	struct outcome *o = run("fails", 2, true, false, 2, true);
 
 	CHECK_EQ(o[0].code, -EINTR);
 	CHECK_EQ(o[1].code, -EBUSY);
@@ -113,11 +141,11 @@ TEST(together_they_stop)
 
 TEST(the_first_goes_ahead)
 {
-	struct outcome *o = run("fails", 1, true, true);
+	struct outcome *o = run("fails", 1, true, true, 1, false);
 
 	CHECK_EQ(shared->begun, 2);
 	outcomes_free(o, names.n);
-	o = run("", 4, false, true);
+	o = run("", 4, false, true, 4, false);
 	CHECK_EQ(shared->most, 3);
 	CHECK_EQ(shared->begun, 4);
 	outcomes_free(o, names.n);
@@ -128,7 +156,7 @@ TEST(a_signal_is_passed_on)
 	struct outcome *o;
 
 	kill(getpid(), SIGTERM);
-	o = run("", 2, false, false);
+	o = run("", 2, false, false, 2, true);
 	CHECK(interrupted());
 	CHECK(o[0].begun && o[0].code == -EINTR && !o[3].begun && o[3].code == -ECANCELED);
 	outcomes_free(o, names.n);

@@ -18,6 +18,9 @@
 #include "qemu/resume.h"
 #include "qemu/suspend.h"
 
+/* Enough for any machine, where a peer answers or closes. */
+#define PATIENCE_S 20
+
 #define GREETING "{\"QMP\": {\"version\": {}, \"capabilities\": []}}\r\n"
 #define HELLO { SEND, GREETING }, { READ, "qmp_capabilities" }, { SEND, "{\"return\": {}, \"id\": 1}\r\n" }
 
@@ -118,7 +121,7 @@ static struct qmp *open_session(struct session *s, const struct step *steps, int
 				struct err *err)
 {
 	start(s, steps);
-	return qmp_start(s->js, deadline_in(0.5), r, err);
+	return qmp_start(s->js, deadline_in(PATIENCE_S), r, err);
 }
 
 TEST(greeting_command_reply)
@@ -165,7 +168,7 @@ TEST(single_bytes_events_around_the_reply)
 		_cleanup_json_ struct json_object *event = NULL;
 		const char want[] = { names[i], '\0' };
 
-		CHECK_EQ(qmp_event(qmp, deadline_in(1), &event, NULL), 0);
+		CHECK_EQ(qmp_event(qmp, deadline_in(PATIENCE_S), &event, NULL), 0);
 		CHECK_STR(jstr(event, "event"), want);
 	}
 	finish(&s, qmp);
@@ -228,9 +231,9 @@ TEST(a_peer_that_hangs)
 	static const struct step half[] = { { SEND, "{\"QMP\": {" }, { HANG, NULL }, { END, NULL } };
 	static const struct step mute[] = { { SEND, GREETING }, { HANG, NULL }, { END, NULL } };
 
+	setenv("CPR_TIMEOUT_SCALE", "0.02", 1);
 	expect_failure(silent, -ETIMEDOUT);
 	expect_failure(half, -ETIMEDOUT);
-	setenv("CPR_TIMEOUT_SCALE", "0.02", 1);
 	expect_failure(mute, -ETIMEDOUT);
 	unsetenv("CPR_TIMEOUT_SCALE");
 }
@@ -271,7 +274,7 @@ TEST(a_message_without_end)
 	struct qmp *qmp;
 
 	start(&s, steps);
-	qmp = qmp_start(s.js, deadline_in(20), &r, &err);
+	qmp = qmp_start(s.js, deadline_in(PATIENCE_S), &r, &err);
 	CHECK(!qmp);
 	CHECK_EQ(r, -EMSGSIZE);
 	finish(&s, qmp);
@@ -289,8 +292,9 @@ TEST(guest_agent)
 		{ SEND, "{\"error\": {\"desc\": \"not allowed\"}}\n" }, { END, NULL },
 	};
 	static const struct step absent[] = { { HANG, NULL }, { END, NULL } };
-	static const struct { const struct step *steps; int r; } cases[] = {
-		{ steps, 0 }, { refuses, -EREMOTEIO }, { absent, -ETIMEDOUT },
+	static const struct { const struct step *steps; double seconds; int r; } cases[] = {
+		{ steps, PATIENCE_S, 0 }, { refuses, PATIENCE_S, -EREMOTEIO },
+		{ absent, 0.5, -ETIMEDOUT },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -298,7 +302,7 @@ TEST(guest_agent)
 		struct session s;
 
 		start(&s, cases[i].steps);
-		CHECK_EQ(qga_set_time_on(s.js, deadline_in(0.5), &err), cases[i].r);
+		CHECK_EQ(qga_set_time_on(s.js, deadline_in(cases[i].seconds), &err), cases[i].r);
 		jsonsock_free(s.js);
 		pthread_join(s.thread, NULL);
 		CHECK(s.peer.ok);
@@ -318,8 +322,9 @@ TEST(guest_agent_suspends)
 	static const struct step gone[] = {
 		{ ECHO_SYNC, NULL }, { READ, "guest-suspend-ram" }, { END, NULL },
 	};
-	static const struct { const struct step *steps; int r; } cases[] = {
-		{ asked, 0 }, { refuses, -EREMOTEIO }, { gone, -ECONNRESET },
+	static const struct { const struct step *steps; double seconds; int r; } cases[] = {
+		{ asked, 0.3, 0 }, { refuses, PATIENCE_S, -EREMOTEIO },
+		{ gone, PATIENCE_S, -ECONNRESET },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -327,8 +332,8 @@ TEST(guest_agent_suspends)
 		struct session s;
 
 		start(&s, cases[i].steps);
-		CHECK_EQ(qga_suspend(s.js, deadline_in(1), &err), 0);
-		CHECK_EQ(qga_refusal(s.js, deadline_in(0.3), &err), cases[i].r);
+		CHECK_EQ(qga_suspend(s.js, deadline_in(PATIENCE_S), &err), 0);
+		CHECK_EQ(qga_refusal(s.js, deadline_in(cases[i].seconds), &err), cases[i].r);
 		CHECK(!cases[i].r || err.why);
 		jsonsock_free(s.js);
 		pthread_join(s.thread, NULL);
@@ -507,8 +512,8 @@ TEST(a_guest_that_suspends)
 		HELLO, WAKES(2, "true"), EVENT("SUSPEND"), STATUS_IS(3, "suspended"), { END, NULL },
 	};
 
-	suspend(sleeps, willing, 20, 0, NULL);
-	suspend(at_once, willing, 20, 0, NULL);
+	suspend(sleeps, willing, PATIENCE_S, 0, NULL);
+	suspend(at_once, willing, PATIENCE_S, 0, NULL);
 }
 
 TEST(a_guest_that_does_not_suspend)
@@ -532,12 +537,12 @@ TEST(a_guest_that_does_not_suspend)
 	static const struct step absent[] = { { HANG, NULL }, { END, NULL } };
 	static const struct step idle[] = { { END, NULL } };
 
-	suspend(awake, refuses, 20, -EREMOTEIO, "not supported");
-	suspend(off, willing, 20, -EBUSY, "'shutdown'");
-	suspend(gone, willing, 20, -ECONNRESET, NULL);
-	suspend(no_wakeup, idle, 20, -EOPNOTSUPP, "no wake-up");
-	setenv("CPR_TIMEOUT_SCALE", "0.05", 1);
-	suspend(unasked, absent, 20, -ETIMEDOUT, "does not answer");
+	suspend(awake, refuses, PATIENCE_S, -EREMOTEIO, "not supported");
+	suspend(off, willing, PATIENCE_S, -EBUSY, "'shutdown'");
+	suspend(gone, willing, PATIENCE_S, -ECONNRESET, NULL);
+	suspend(no_wakeup, idle, PATIENCE_S, -EOPNOTSUPP, "no wake-up");
+	setenv("CPR_TIMEOUT_SCALE", "0.1", 1);
+	suspend(unasked, absent, PATIENCE_S, -ETIMEDOUT, "does not answer");
 	unsetenv("CPR_TIMEOUT_SCALE");
 }
 
@@ -551,7 +556,8 @@ TEST(a_guest_that_suspends_late)
 		{ END, NULL },
 	};
 
-	suspend(late, willing, 2, -ETIMEDOUT, "does not suspend");
+	/* Much more than the agent needs to read the request. */
+	suspend(late, willing, 4, -ETIMEDOUT, "does not suspend");
 }
 
 TEST(a_guest_without_agent)
@@ -581,7 +587,7 @@ TEST(a_signal)
 	CHECK_EQ(qmp_run(qmp, "test", NULL, NULL, NULL), 0);
 	CHECK(!interrupted());
 	qmp->js->interruptible = true;
-	CHECK_EQ(qmp_event(qmp, deadline_in(20), &event, NULL), -EINTR);
+	CHECK_EQ(qmp_event(qmp, deadline_in(PATIENCE_S), &event, NULL), -EINTR);
 	CHECK(interrupted());
 	CHECK(!interrupt_defer(true));
 	CHECK(!interrupted());
@@ -617,9 +623,9 @@ TEST(a_guest_that_is_let_run)
 		const char *word;
 	} cases[] = {
 		{ runs, 0.1, 0, "running" },
-		{ stopped, 20, -EIO, "KVM" },
-		{ off, 20, 0, "shutdown" },
-		{ gone, 20, -ECONNRESET, "does not answer" },
+		{ stopped, PATIENCE_S, -EIO, "KVM" },
+		{ off, PATIENCE_S, 0, "shutdown" },
+		{ gone, PATIENCE_S, -ECONNRESET, "does not answer" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -651,7 +657,7 @@ TEST(a_guest_that_is_let_run_after_a_save)
 	struct qmp *qmp = open_session(&s, steps, &r, NULL);
 
 	CHECK_EQ(guest_resume(qmp, NULL), 0);
-	CHECK_EQ(guest_watch(qmp, 20, &status, NULL), -EIO);
+	CHECK_EQ(guest_watch(qmp, PATIENCE_S, &status, NULL), -EIO);
 	finish(&s, qmp);
 }
 
@@ -804,7 +810,8 @@ TEST(a_migration_that_does_not_end)
 	for (int i = 0; i < 70; i++)
 		ask(&s, "", "{\"status\": \"finish-migrate\"}");
 	qmp = open_session(&session, s.steps, &r, NULL);
-	setenv("CPR_TIMEOUT_SCALE", "0.02", 1);
+	/* It asks 50 times then, at most; there are more answers. */
+	setenv("CPR_TIMEOUT_SCALE", "0.1", 1);
 	CHECK_EQ(migration_end(qmp, true, &status, &err), -ETIMEDOUT);
 	unsetenv("CPR_TIMEOUT_SCALE");
 	CHECK(!status);
