@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 void pattern_fill(void *buf, size_t len, unsigned int seed)
@@ -464,15 +465,30 @@ const char *nl_said(void)
 	return said;
 }
 
-void wait_clean(void)
+bool wait_until(unsigned int seconds, bool (*holds)(void))
+{
+	const char *scale = getenv("CPR_SCALE");
+	time_t end = time(NULL) + seconds * (scale ? atoi(scale) : 1);
+
+	while (!holds()) {
+		if (time(NULL) > end)
+			return false;
+		usleep(20000);
+	}
+	return true;
+}
+
+static bool is_clean(void)
 {
 	struct region r;
 
-	for (int i = 0; i < 6000; i++) {
-		if (!nl_region(&r) && !r.dirty)
-			return;
-		usleep(50000);
-	}
-	printf("Bail out! %u frames stay dirty\n", r.dirty);
+	return !nl_region(&r) && !r.dirty;
+}
+
+void wait_clean(void)
+{
+	if (wait_until(100, is_clean))
+		return;
+	printf("Bail out! Frames stay dirty\n");
 	exit(1);
 }

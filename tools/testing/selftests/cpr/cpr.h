@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the tests of the module share: where cprfs is, and the netlink family.
+ * Shared by the tests of the module: where cprfs is, and the netlink family.
  */
 #ifndef CPR_TEST_H
 #define CPR_TEST_H
 
 #include <linux/cpr.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -87,7 +88,13 @@ int nl_event(void);
 /* The kernel's words about the last refusal, or "". */
 const char *nl_said(void);
 
-/* Wait until no frame is dirty; fails the program if it never ends. */
+/*
+ * Call @holds until it returns true, or for @seconds of a fast machine: $CPR_SCALE is how
+ * much slower this one is. Returns whether @holds did.
+ */
+bool wait_until(unsigned int seconds, bool (*holds)(void));
+
+/* Wait until no frame is dirty; ends the program if that takes too long. */
 void wait_clean(void);
 
 #endif /* CPR_TEST_H */

@@ -247,6 +247,11 @@ TEST(sealing_waits_for_nobody)
 	delete_vm();
 }
 
+static bool is_sealed(void)
+{
+	return nl_step(CPR_CMD_VM_SEAL, "vm", NULL) == 0;
+}
+
 TEST(what_is_pinned_is_not_sealed)
 {
 	int ring;
@@ -261,8 +266,7 @@ TEST(what_is_pinned_is_not_sealed)
 	step(CPR_CMD_VM_SAVE, CPR_VM_STATE_SAVED);
 	refused(CPR_CMD_VM_SEAL, -EBUSY, "still pinned");
 	close(ring);
-	for (int i = 0; i < 600 && nl_step(CPR_CMD_VM_SEAL, "vm", NULL); i++)
-		usleep(50000);
+	CHECK(wait_until(30, is_sealed));
 	CHECK_EQ(nl_state("vm", NULL, NULL), CPR_VM_STATE_SEALED);
 	delete_vm();
 }
@@ -442,18 +446,17 @@ TEST(a_dump_names_all_of_many)
 	}
 }
 
+static bool event_is_sent(void)
+{
+	return nl_event() == CPR_CMD_VM_NTF;
+}
+
 TEST(events_are_sent)
 {
-	int cmd = -EAGAIN;
-
 	CHECK_EQ(nl_listen(), 0);
 	make_vm();
 	step(CPR_CMD_VM_PIN, CPR_VM_STATE_RUNNING);
-	for (int i = 0; i < 200 && cmd != CPR_CMD_VM_NTF; i++) {
-		cmd = nl_event();
-		usleep(10000);
-	}
-	CHECK_EQ(cmd, CPR_CMD_VM_NTF);
+	CHECK(wait_until(10, event_is_sent));
 	delete_vm();
 }
 

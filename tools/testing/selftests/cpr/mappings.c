@@ -438,6 +438,11 @@ static uint32_t busy_frames(void)
 	return r.busy;
 }
 
+static bool no_frame_is_busy(void)
+{
+	return busy_frames() == 0;
+}
+
 TEST(pinned_frames_are_not_reused)
 {
 	struct region r;
@@ -459,9 +464,7 @@ TEST(pinned_frames_are_not_reused)
 	close(fd);
 	CHECK(!unlink(MNT "/f"));
 	close(ring);
-	for (int i = 0; i < 600 && busy_frames(); i++)
-		usleep(50000);
-	CHECK_EQ(busy_frames(), 0);
+	CHECK(wait_until(30, no_frame_is_busy));
 }
 
 TEST(pins_keep_working_while_the_file_is_there)
