@@ -27,7 +27,7 @@ by_hand() { # SOCKET QEMU OPTION...
 }
 end_hand() {
 	kill -9 "$(<"$tmp/hand.pid")"
-	while [ -d "/proc/$(<"$tmp/hand.pid")" ]; do sleep 0.02; done
+	soon has_ended "$(<"$tmp/hand.pid")"
 }
 
 # A command to a monitor that is not a VM's.
@@ -303,16 +303,17 @@ adopt_tests() {
 	holds 'it lives' test -d "/proc/$(<"$tmp/hand.pid")"
 
 	# ---- refusals ----
-	python3 - "$sock" <<-'PY' &
-		import socket, sys, time
+	python3 - "$sock" "$tmp/connected" <<-'PY' &
+		import signal, socket, sys
 		s = socket.socket(socket.AF_UNIX)
 		s.connect(sys.argv[1])
 		s.recv(100)
-		time.sleep(60)
+		open(sys.argv[2], "w")
+		signal.pause()
 	PY
 	before=$!
-	until CPR_TIMEOUT_SCALE=0.05 "$helper" adopt h --dry-run --qmp "$sock" 2>&1 | grep -q 'nobody answers'; do sleep 0.05; done
-	CPR_TIMEOUT_SCALE=0.05 refuses 'a monitor that somebody uses' 5 \
+	soon test -e "$tmp/connected"
+	hasty 5 refuses 'a monitor that somebody uses' 5 \
 		"cpr-helper: --qmp '$sock': nobody answers: a monitor serves one client at a time" adopt h --qmp "$sock"
 	kill $before
 	end_hand

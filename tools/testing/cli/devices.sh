@@ -47,26 +47,13 @@ suspend_v() {
 	"$here/agent.py" --suspend /run/cpr/v/ram0
 	until_is v suspended
 }
-until_is() { # NAME GUEST-STATE
-	local i
-	for ((i = 0; i < 400; i++)); do
-		! state_is "$1" running "$2" 2>/dev/null || return 0
-		sleep 0.05
-	done
-	return 1
-}
+until_is() { soon state_is "$1" running "$2"; } # NAME GUEST-STATE
 # What the module was asked to do since the last time.
 asked() { tr '\n' ';' <"$CPR_FAKE/log"; : >"$CPR_FAKE/log"; }
 asked_for() { local got; got=$(asked); echo "asked: $got"; [ "$got" = "$1" ]; }
-# It has left its firmware, which may take a while.
-awake() {
-	local i
-	for ((i = 0; i < 60; i++)); do
-		! stands_still "$1" || continue
-		return 0
-	done
-	return 1
-}
+moves() { ! stands_still "$1"; } # NAME
+# The guest has left its firmware, which may take a while.
+awake() { soon moves "$1"; } # NAME
 # A register of the chipset, by its CONFIG_ADDRESS.
 config() { # NAME ADDRESS
 	monitor "$1" "o /w 0xcf8 $2" >/dev/null
@@ -181,7 +168,7 @@ devices_tests() {
 	holds 'its manifest' manifest v "m['devices'] == [{'address': '$nic', 'driver': 'e1000e', 'group': '7'}] and \
 		m['agent'] == '/run/cpr-helper/v.qga'"
 	: >"$CPR_FAKE/log"
-	CPR_TIMEOUT_SCALE=0.2 call save v
+	hasty 20 call save v
 	holds 'no agent: refused' test "$status" = 4
 	holds 'why' grep -q "^cpr-helper: VM 'v': its guest must suspend to RAM, for its devices, and does not: guest agent: does not answer$" <<<"$err"
 	holds 'the guest runs on' counts v
@@ -200,16 +187,14 @@ devices_tests() {
 	refuses 'an agent that refuses' 4 "cpr-helper: VM 'v': its guest must suspend to RAM, for its devices, and does not: guest agent refuses: suspend-to-ram not supported by OS" save v
 	holds 'its guest runs on' counts v
 	agent_is idle
-	CPR_TIMEOUT_SCALE=0.1 call save v --timeout 10
+	hasty 30 call save v --timeout 10
 	holds 'a guest that does not suspend' test "$status" = 4
 	holds 'why not' grep -q 'and does not: guest: it does not suspend$' <<<"$err"
 	holds 'that guest runs on' counts v
-	CPR_TIMEOUT_SCALE=0.1 "$helper" save v --timeout 1000 2>"$tmp/err" &
-	pid=$!
-	until manifest v "m['suspended']" 2>/dev/null; do sleep 0.05; done
-	kill -TERM $pid
-	wait $pid
-	status=$?
+	hasty 30 behind save v --timeout 1000
+	soon manifest v "m['suspended']"
+	kill -TERM "$pid"
+	finished
 	holds 'a save that is interrupted' test "$status" = 1
 	holds 'by that' grep -q 'interrupted$' "$tmp/err"
 	holds 'that one runs on, too' counts v
@@ -368,6 +353,7 @@ else
 	agent_is willing
 	"$here/agent.py" "$tmp/agent.sock" /run/cpr/v/ram0 "$tmp/agent.mode" &
 	agent=$!
+	soon test -S "$tmp/agent.sock"
 	devices_tests
 	kill $agent
 fi

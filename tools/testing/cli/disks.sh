@@ -24,13 +24,18 @@ settings() { # NAME: all that QEMU has set for migrations
 set_parameters() { # NAME MEMBERS
 	qmp "$1" "{\"execute\": \"migrate-set-parameters\", \"arguments\": {${2//$'\n'/ }}}" >/dev/null
 }
-migration_is() { # NAME STATUS: before long
-	local i
-	for ((i = 0; i < 400; i++)); do
-		! qmp "$1" '{"execute": "query-migrate"}' | grep -q "\"status\": \"$2\"" || return 0
-		sleep 0.05
-	done
-	return 1
+migration_is() { qmp "$1" '{"execute": "query-migrate"}' | grep -q "\"status\": \"$2\""; } # NAME STATUS
+# In the background: accept a migration and read nothing, so that it never ends.
+full_peer() { # SOCKET
+	exec python3 - "$1" <<-'EOF'
+		import os, signal, socket, sys
+		s = socket.socket(socket.AF_UNIX)
+		s.bind(sys.argv[1] + ".new")
+		s.listen()
+		os.rename(sys.argv[1] + ".new", sys.argv[1])
+		peer = s.accept()
+		signal.pause()
+	EOF
 }
 write_to() { # NAME DISK: as the guest would
 	qmp "$1" "{\"execute\": \"human-monitor-command\", \"arguments\": {\"command-line\":
@@ -67,14 +72,10 @@ $1
 json.dump(m, open('/run/cpr/d/manifest.json', 'w'))"
 	reseal d
 }
-job_ends() { # NAME: the block job j, which has to be told when it is ready
-	local i
-	for ((i = 0; i < 400; i++)); do
-		qmp "$1" '{"execute": "job-complete", "arguments": {"id": "j"}}' >/dev/null
-		! qmp "$1" '{"execute": "query-jobs"}' | grep -q '"return": \[\]' || return 0
-		sleep 0.05
-	done
-	return 1
+# The block job j has ended. It needs a job-complete as soon as it is ready.
+job_has_ended() { # NAME
+	qmp "$1" '{"execute": "job-complete", "arguments": {"id": "j"}}'
+	qmp "$1" '{"execute": "query-jobs"}' | grep -q '"return": \[\]'
 }
 
 excluded() { # CAPABILITY
@@ -90,7 +91,7 @@ excluded() { # CAPABILITY
 }
 
 settings_tests() {
-	local before capability
+	local before capability peer
 
 	for capability in postcopy-ram dirty-bitmaps background-snapshot x-colo mapped-ram; do
 		excluded $capability
@@ -132,12 +133,16 @@ settings_tests() {
 
 	for capability in switchover-ack return-path multifd pause-before-switchover; do switch d $capability false; done
 	set_parameters d '"max-bandwidth": 4096, "tls-creds": ""'
-	qmp d '{"execute": "migrate", "arguments": {"uri": "file:'$tmp'/slow"}}' >/dev/null
-	migration_is d active
+	full_peer "$tmp/full" &
+	peer=$!
+	soon test -S "$tmp/full"
+	qmp d '{"execute": "migrate", "arguments": {"uri": "unix:'$tmp'/full"}}' >/dev/null
+	soon migration_is d active
 	refuses "somebody else's migration" 5 \
 		"cpr-helper: QEMU's migration 'active': somebody else's is under way" save d
 	qmp d '{"execute": "migrate_cancel"}' >/dev/null
-	holds 'can go on' migration_is d cancelled
+	holds 'can go on' soon migration_is d cancelled
+	kill $peer
 	holds 'with the guest' counts d
 }
 
@@ -253,7 +258,7 @@ disks_tests() {
 	holds 'its guest runs on' counts d
 	qmp d '{"execute": "block-commit", "arguments": {"device": "data", "job-id": "j",
 		"top": "'"$dir/later.qcow2"'", "base": "data.qcow2"}}' >/dev/null
-	holds 'it is written to the image' job_ends d
+	holds 'it is written to the image' soon job_has_ended d
 	works 'then it can be saved' save d
 	call abort d
 

@@ -12,10 +12,9 @@ ram_digest() { # FILE
 	printf '\0\0\0\2\0\0\0\0%b' "$(xxh3 "$1" | sed 's/../\\x&/g')" >"$tmp/list"
 	xxh3 "$tmp/list"
 }
-# Its QEMU dies in postmigrate, and restore seals it but is not let go on.
+# Kill the VM's QEMU in postmigrate, and have restore seal the VM and then fail.
 seal_only() { # NAME
-	kill -9 "$(pid_of "$1")"
-	while [ -n "$(pid_of "$1" 2>/dev/null)" ]; do sleep 0.05; done
+	kill_qemu "$1"
 	echo 'not yet' >"$CPR_FAKE/fail-claim"
 	call restore "$1"
 	rm "$CPR_FAKE/fail-claim"

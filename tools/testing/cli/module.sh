@@ -46,7 +46,7 @@ start() { # NAME [HELPER OPTION...] [-- QEMU OPTION...]
 	call run "$name" --ram 32M "${options[@]}" -- "${qemu[@]}" "${@:2}"
 	[ "$status" = 0 ] || complain "$err"
 }
-# Of a VM in copy mode through QEMU, for its memory is no file.
+# The guest's count. QEMU writes the memory to a file if the VM is in copy mode.
 counted() {
 	local file=/run/cpr/$1/ram0
 	if [ ! -e "$file" ]; then
@@ -57,22 +57,17 @@ counted() {
 	fi
 	od -An -tu8 -j32768 -N8 "$file" | tr -d ' '
 }
-# The count of a VM is above, or stays at, a number.
-counts_on() {
-	local i
-	for ((i = 0; i < 400; i++)); do
-		[ "$(counted "$1")" -le "$2" ] || return 0
-		sleep 0.05
-	done
-	return 1
-}
+counted_more() { [ "$(counted "$1")" -gt "$2" ]; } # NAME COUNT
+counts_on() { soon counted_more "$1" "$2"; } # NAME COUNT: the guest counts beyond it
+# On a busy machine a guest that runs may also count nothing for so long, so that this can
+# miss an error, but not report a wrong one.
 stands_still() { local a; a=$(counted "$1"); sleep 0.3; [ "$(counted "$1")" = "$a" ]; }
 counts() { counts_on "$1" 0 && counts_on "$1" "$(counted "$1")"; }
 qmp() { # NAME COMMAND: the reply
 	python3 - "/run/cpr-helper/$1.qmp" "$2" <<-'EOF'
-		import json, socket, sys
+		import json, os, socket, sys
 		s = socket.socket(socket.AF_UNIX)
-		s.settimeout(60)
+		s.settimeout(60 * float(os.environ["CPR_TIMEOUT_SCALE"]))
 		s.connect(sys.argv[1])
 		f = s.makefile("rw")
 		f.readline()
@@ -100,12 +95,16 @@ assert '${3:-}' == ((vm['qemu'] or {}).get('status') or ''), vm"
 pid_of() { "$helper" --json list | python3 -c "
 import json, sys
 print([v for v in json.load(sys.stdin)['vms'] if v['name'] == '$1'][0]['qemu']['pid'])"; }
-end() { # NAME: its QEMU, and all of it
+has_ended() { ! [ -d "/proc/$1" ]; } # PID
+kill_qemu() { # NAME
 	local pid
-	pid=$(pid_of "$1" 2>/dev/null) && kill -9 "$pid" && while [ -d "/proc/$pid" ]; do sleep 0.02; done
+	pid=$(pid_of "$1") && kill -9 "$pid" && soon has_ended "$pid"
+}
+end() { # NAME: end its QEMU, and delete the VM
+	kill_qemu "$1" 2>/dev/null
 	"$helper" delete --force "$1" >/dev/null
 }
-# As after a kexec: what is sealed is held.
+# As after a kexec: a sealed VM is held.
 next_kernel() { sed -i 's/^sealed/held/' "$CPR_FAKE"/vm.*; }
 # The XXH3-128 of a file.
 xxh3() { # FILE
@@ -121,19 +120,9 @@ xxh3() { # FILE
 		print("%016x%016x" % (h.high, h.low))
 	EOF
 }
-# The digest of the manifest as it is now, as if the VM had been sealed so.
+# Record the digest of the manifest as it is now, as if the VM had been sealed with it.
 reseal() { echo "$(xxh3 "/run/cpr/$1/manifest.json") - " >"$CPR_FAKE/digests.$1"; }
-soon() { # COMMAND...: until it holds, for 20 s
-	local i
-	for ((i = 0; i < 400; i++)); do "$@" >/dev/null 2>&1 && return; sleep 0.05; done
-	return 1
-}
-kill_qemu() { # NAME
-	local pid
-	pid=$(pid_of "$1") && kill -9 "$pid" || return
-	while [ -d "/proc/$pid" ]; do sleep 0.02; done
-}
-# A saved VM as the next kernel finds it: sealed as it was, its QEMU gone.
+# A saved VM as the next kernel finds it: sealed, and its QEMU gone.
 next_host() { # NAME
 	kill_qemu "$1" || return
 	sed -i 's/^saved/held/' "$CPR_FAKE/vm.$1"
@@ -147,8 +136,8 @@ m = json.load(open('/run/cpr/$1/manifest.json'))
 assert ($2), m"
 }
 
-# The state of VM "a" with each FROM, in Python's escapes, replaced by TO; the manifest
-# gets its size and digest, as if it had been saved so.
+# Replace each FROM, in Python's escapes, by TO in the state of VM "a", and write the new
+# size and digest to the manifest, as if the VM had been saved with that state.
 forge() { # [FROM TO]...
 	python3 - "$@" <<-'EOF'
 		import sys
@@ -250,8 +239,7 @@ module_tests() {
 	call save --all
 	state=$(sha256sum </run/cpr/a/state)
 	count_before=$(counted a)
-	kill -9 "$(pid_of a)"
-	while state_is a saved postmigrate 2>/dev/null; do sleep 0.05; done
+	kill_qemu a
 	holds 'QEMU that died in postmigrate' state_is a dead
 	refuses 'delete then' 5 "cpr-helper: VM 'a': it is saved: its saved guest would be lost" delete a
 	call restore a
@@ -334,9 +322,8 @@ module_tests() {
 	holds 'it is still' stands_still a
 	call save a
 	holds 'its second save' test "$status" = 0
-	kill -9 "$(pid_of a)"
+	kill_qemu a
 	count_before=$(counted a)
-	while [ -n "$(pid_of a 2>/dev/null)" ]; do sleep 0.05; done
 	call restore a
 	holds 'its restore' test "$status" = 0
 	holds 'it is paused' state_is a running paused
@@ -366,7 +353,7 @@ module_tests() {
 	# ---- a QEMU that hangs ----
 	count_before=$(pid_of a)
 	kill -STOP "$count_before"
-	CPR_TIMEOUT_SCALE=0.1 call save a
+	hasty 10 call save a
 	kill -CONT "$count_before"
 	holds 'a QEMU that does not answer' test "$status" = 1
 	holds 'why' grep -q "^cpr-helper: QEMU's monitor '/run/cpr-helper/a.qmp': timed out$" <<<"$err"
@@ -386,8 +373,7 @@ module_tests() {
 	fi
 
 	# ---- killed, locked, deleted ----
-	kill -9 "$(pid_of b)"
-	while [ -n "$(pid_of b 2>/dev/null)" ]; do sleep 0.05; done
+	kill_qemu b
 	holds 'a killed QEMU' state_is b dead
 	refuses 'save of it' 1 "cpr-helper: VM 'b': its QEMU is gone" save b
 	prints 'delete of it' 'b: deleted' delete b

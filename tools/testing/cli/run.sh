@@ -5,19 +5,21 @@
 #
 # run.sh - tests the command line; prints KTAP.
 #
-#	CPR_CLI_PARTS	those of its parts to run (all)
+#	CPR_CLI_PARTS	the parts to run, scripts of this directory (all)
+#	CPR_TIMEOUT_SCALE	how much slower this machine is than a fast one (1): all
+#			timeouts are multiplied by this whole number, cpr-helper's too
 #
 #	CPR_HELPER	the program
 #	CPR_HELPER_FAKE	the program with fake.c in the module's place
-#	CPR_DEVIMAGE	devimage.c
+#	CPR_DEVIMAGE	the program of devimage.c
 #
-# Parts that need root, or QEMU 9.1, are skipped with a reason where that is not.
+# Parts that need root or QEMU 9.1 are skipped, with the reason, if there is none.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 : "${CPR_HELPER:?}" "${CPR_HELPER_FAKE:?}" "${CPR_DEVIMAGE:?}"
-# The part with VMs mounts, and the fake module looks for mappings of a VM's files in
-# all processes, by name: mounts and processes of its own. In a chroot the propagation
-# cannot be set, but whoever made that has done so.
+# The tests need mounts and processes of their own: the part `module` mounts file systems,
+# and the fake module looks for mappings of a VM's files in all processes, by name. In a
+# chroot the propagation cannot be set; toolbox.sh has set it.
 if [ "$(id -u)" = 0 ] && [ -z "${CPR_CLI_UNSHARED:-}" ]; then
 	propagation=private
 	unshare -m true 2>/dev/null || propagation=unchanged
@@ -29,8 +31,9 @@ chmod 755 "$tmp"
 trap 'rm -rf "$tmp"' EXIT
 helper=$CPR_HELPER
 count=0 failed=0
-unset NO_COLOR CPR_TIMEOUT_SCALE
-export LC_ALL=C TZ=UTC
+scale=${CPR_TIMEOUT_SCALE:-1}
+unset NO_COLOR
+export CPR_TIMEOUT_SCALE=$scale LC_ALL=C TZ=UTC
 
 result() { # STATUS DESCRIPTION
 	count=$((count + 1))
@@ -42,23 +45,40 @@ skip() { # DESCRIPTION REASON
 	echo "ok $count - $1 # SKIP $2"
 }
 complain() { printf '#   %s\n' "${1//$'\n'/$'\n#   '}"; }
+# COMMAND...: repeat it until it succeeds, for a minute of a fast machine.
+soon() {
+	local deadline=$((SECONDS + 60 * scale))
+	until "$@" >/dev/null 2>&1; do
+		[ $SECONDS -lt $deadline ] || return 1
+		sleep 0.05
+	done
+}
+# PERCENT COMMAND...: with timeouts of PERCENT of the usual length. For a peer that will not
+# answer; what does answer must still have the time for it on a slow machine.
+hasty() {
+	local -x CPR_TIMEOUT_SCALE=$(($1 * scale))e-2
+	"${@:2}"
+}
 # Run the helper; its output is in $out and $err, its status in $status.
 call() {
 	"$helper" "$@" >"$tmp/out" 2>"$tmp/err" </dev/null
 	status=$?
 	out=$(<"$tmp/out") err=$(<"$tmp/err")
 }
-# The same with a fault point, see fault.h.
+# The same with a fault point, see fault.h in user/.
 faulty() { local fault=$1; shift; CPR_FAULT=$fault call "$@"; }
-behind() { # HELPER ARGUMENT...: in the background, its pid in $pid; there bash ignores SIGINT
+# HELPER ARGUMENT...: in the background, with its PID in $pid. Bash lets background jobs
+# ignore SIGINT.
+behind() {
 	env --default-signal=INT "$helper" "$@" >"$tmp/out" 2>"$tmp/err" </dev/null &
 	pid=$!
 }
 finished() { wait "$pid"; status=$?; out=$(<"$tmp/out") err=$(<"$tmp/err"); }
-# Processes of the helper that wait at a fault point.
+# PIDs of helpers that have halted at a fault point.
 halted() { grep -lE '^[0-9]+ \(cpr-helper\) T' /proc/[0-9]*/stat 2>/dev/null | cut -d/ -f3; }
 is_halted() { [ -n "$(halted)" ]; }
-# DESCRIPTION STATUS STDERR ARGUMENT...: the whole of stderr but remedies, exactly.
+# DESCRIPTION STATUS STDERR ARGUMENT...: this status, and exactly this on stderr, without the
+# remedies.
 refuses() {
 	local what=$1 want=$2 words=$3 got
 	shift 3
@@ -74,7 +94,7 @@ refuses() {
 	echo "# not:"
 	complain "$words"
 }
-# DESCRIPTION STDOUT ARGUMENT...: status 0, the whole of stdout exactly.
+# DESCRIPTION STDOUT ARGUMENT...: status 0, and exactly this on stdout.
 prints() {
 	local what=$1 words=$2
 	shift 2
@@ -90,7 +110,7 @@ prints() {
 	complain "$words"
 	complain "$err"
 }
-# DESCRIPTION COMMAND...
+# DESCRIPTION COMMAND...: the command succeeds.
 holds() {
 	local what=$1
 	shift
@@ -102,8 +122,8 @@ holds() {
 		complain "$(<"$tmp/holds")"
 	fi
 }
-# DESCRIPTION JQ-LIKE-PYTHON ARGUMENT...: stdout is one JSON object, of which the
-# expression (of "o") is true.
+# DESCRIPTION EXPRESSION ARGUMENT...: stdout is one JSON object `o`, for which the Python
+# expression is true.
 json() {
 	local what=$1 expression=$2
 	shift 2

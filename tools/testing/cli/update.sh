@@ -39,7 +39,7 @@ nothing_left() {
 	EOF2
 }
 # While somebody else has the monitor of one of them.
-peek() { CPR_TIMEOUT_SCALE=0.1 state_is "$@"; }
+peek() { hasty 30 state_is "$@"; }
 # As QEMU is by itself.
 as_before() { # NAME
 	! qmp "$1" '{"execute": "query-migrate-capabilities"}' | grep -q 'x-ignore-shared", "state": true\|"state": true, "capability": "x-ignore-shared' &&
@@ -161,7 +161,7 @@ hang_b() {
 hang_tests() {
 	local qemu
 	remember_all
-	CPR_TIMEOUT_SCALE=0.1 CPR_FAULT=save-set-up:hang:b behind update --kernel 9.9.9-cpr "${initrd[@]}"
+	CPR_FAULT=save-set-up:hang:b hasty 30 behind update --kernel 9.9.9-cpr "${initrd[@]}"
 	soon is_halted
 	hang_b
 	holds 'a QEMU that hangs' test "$status" = 6
@@ -170,7 +170,7 @@ hang_tests() {
 	holds 'it is named' grep -q "VMs 'b' could not be put back" "$tmp/err"
 	holds 'others go on' goes_on a
 	holds 'all others' goes_on c
-	CPR_TIMEOUT_SCALE=0.1 call abort --all
+	hasty 30 call abort --all
 	holds 'abort while it hangs' test "$status" = 1
 	holds 'says so' grep -q "^cpr-helper: b: VM 'b': its QEMU does not answer$" <<<"$err"
 	kill -CONT "$qemu"
@@ -197,7 +197,7 @@ hang_tests() {
 	remember_all
 	call save b
 	kill_qemu b
-	CPR_TIMEOUT_SCALE=0.1 CPR_FAULT=restore-pinned:hang behind restore b
+	CPR_FAULT=restore-pinned:hang hasty 30 behind restore b
 	holds 'a guest is about to be let run' soon is_halted
 	hang_b
 	holds 'when its QEMU hangs' test "$status" = 1
