@@ -26,7 +26,8 @@ esac
 EOF
 chmod 755 "$tmp/bin/dkms"
 
-# expect DESCRIPTION STATUS DONE KERNEL... - with headers of these kernels
+# expect DESCRIPTION STATUS DONE KERNEL... - with the headers of these KERNELs, make exits
+# with STATUS, and dkms has installed the module for those in DONE
 expect() {
 	local what=$1 status=$2 done=$3 kernel got=0
 	shift 3
@@ -48,12 +49,12 @@ expect() {
 	fi
 }
 
-expect 'each kernel with headers' 0 '6.12.1 7.3.0' 6.12.1 7.3.0
-expect 'one that is too old is left out' 0 '6.12.1' 6.1.9 6.12.1
-expect 'one that fails does not stop the others, and is told' 1 '6.12.1 7.3.0' 6.12.1 6.13-bad 7.3.0
-expect 'none that is new enough' 1 '' 6.1.9
-grep -q 'no kernel from 6.12 to 7.3' "$tmp/out" || { echo '# it is not said'; failed=1; }
-expect 'none at all' 1 ''
+expect 'the module is installed for each kernel with headers' 0 '6.12.1 7.3.0' 6.12.1 7.3.0
+expect 'a kernel that is too old is left out' 0 '6.12.1' 6.1.9 6.12.1
+expect 'a failure for one kernel does not stop the others, and is an error' 1 '6.12.1 7.3.0' 6.12.1 6.13-bad 7.3.0
+expect 'no kernel that is new enough is an error' 1 '' 6.1.9
+grep -q 'no kernel from 6.12 to 7.3' "$tmp/out" || { echo '# the error does not say so'; failed=1; }
+expect 'no kernel at all is an error' 1 ''
 
 echo "1..$count"
 [ $failed -eq 0 ]

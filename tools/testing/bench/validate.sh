@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# validate.sh - what it costs to check a large state file, beside reading it. A
-# benchmark: nothing is judged. Runs in the toolbox.
+# validate.sh - measures how long cpr-helper takes to check a large state file, beside reading
+# it. A benchmark without limits that could fail. Runs in the toolbox.
 #
 #	ANALYZE		QEMU's scripts/analyze-migration.py, to be measured as well
 #

@@ -19,7 +19,7 @@ result() { # STATUS DESCRIPTION
 	echo "$1 $count - $2"
 }
 
-# A host that has just come up, with this command line.
+# A root directory of a host that boots with this command line.
 host() {
 	rm -rf "${root:?}"/*
 	mkdir -p "$root"/{bin,sbin,dev,etc/modprobe.d,proc,run,sys/module,usr/lib/modprobe.d}
@@ -46,7 +46,8 @@ boot() { MODPROBE_OPTIONS=-qb chroot "$root" /bin/busybox env PATH=/bin /bin/sh 
 
 complain() { sed 's/^/#   /' "$root/dev/kmsg"; }
 
-# loads DESCRIPTION, leaves DESCRIPTION: it asks for the module, or does nothing.
+# loads DESCRIPTION, leaves DESCRIPTION: the script calls modprobe for the module, or does
+# nothing.
 loads() {
 	if boot && [ "$(cat "$root/asked")" = ' -b cpr_handover' ]; then
 		result ok "$1"
@@ -74,73 +75,73 @@ says() { # DESCRIPTION TEXT
 	fi
 }
 
-# ---- when ----
+# ---- when the script loads the module ----
 host 'quiet'
-leaves 'a host without a region'
+leaves 'no region on the command line: nothing is done'
 host 'memmap=64M$1G memmap=8G'
-leaves 'a memmap= that keeps no region'
+leaves 'memmap= without a region: nothing is done'
 host 'quiet -- memmap=1G!4G'
-leaves 'a memmap= that is for init'
+leaves 'memmap= after --, for init: nothing is done'
 host 'cpr_handover.hold=0'
-leaves 'another parameter'
+leaves 'another parameter of the module: nothing is done'
 host 'cpr_handover.region='
-leaves 'a region without a value'
+leaves 'region= without a value: nothing is done'
 host '* memmap=1G!4G'
-loads 'a memmap= that keeps one'
-says 'it says so' '<6>cpr-handover: cpr_handover is loaded from the initramfs'
+loads 'memmap= with a region: the module is loaded'
+says 'the kernel log has a message' '<6>cpr-handover: cpr_handover is loaded from the initramfs'
 host 'memmap=64M$1G,1G!4G quiet'
-loads 'the second of a list'
+loads 'memmap= with a region that is second in a list: the module is loaded'
 host 'cpr_handover.region=1G!4G'
-loads 'region= on the command line'
+loads 'region= on the command line: the module is loaded'
 host 'cpr-handover.region=1G!4G'
-loads 'spelled with a dash'
+loads 'region= with a dash in the name: the module is loaded'
 host ''
 option etc/modprobe.d/cpr.conf '# options cpr_handover region=1G!4G' 'options cpr_handover hold=0'
-leaves 'no region= in modprobe.d'
+leaves 'no region= in modprobe.d: nothing is done'
 option etc/modprobe.d/cpr.conf 'options cpr_handover hold=1 region=1G!4G'
-loads 'region= in modprobe.d'
+loads 'region= in modprobe.d: the module is loaded'
 host ''
 option usr/lib/modprobe.d/cpr.conf 'options cpr-handover \' 'region=1G!4G'
-loads 'a line that is continued'
+loads 'region= in a line that is continued: the module is loaded'
 
-# ---- what it says when it fails, and that the boot goes on ----
+# ---- the message of each failure, and that the boot goes on ----
 host 'memmap=1G!4G'
 modprobe_does 'echo "modprobe: ERROR: could not insert it: No such device" >&2; exit 1'
-loads 'a module that does not load'
-says 'that is an error' '<3>cpr-handover: cannot load cpr_handover: modprobe: ERROR: could not insert it: No such device; drivers of the host may take devices of held guests'
+loads 'the module does not load: the boot goes on'
+says 'the module does not load: an error is logged' '<3>cpr-handover: cannot load cpr_handover: modprobe: ERROR: could not insert it: No such device; drivers of the host may take devices of held guests'
 host 'memmap=1G!4G'
 rm "$root/sbin/modprobe"
-if boot; then result ok 'no modprobe at all'; else result 'not ok' 'no modprobe at all'; fi
-says 'that is one, too' '<3>cpr-handover: cannot load cpr_handover'
+if boot; then result ok 'no modprobe: the boot goes on'; else result 'not ok' 'no modprobe: the boot goes on'; fi
+says 'no modprobe: an error is logged' '<3>cpr-handover: cannot load cpr_handover'
 host 'memmap=1G!4G modprobe.blacklist=cpr_handover'
 modprobe_does true
-loads 'a module that is blacklisted'
-says 'that is told' '<4>cpr-handover: cpr_handover is blacklisted and was not loaded'
+loads 'the module is blacklisted: the boot goes on'
+says 'the module is blacklisted: a warning is logged' '<4>cpr-handover: cpr_handover is blacklisted and was not loaded'
 host 'memmap=1G!4G'
 mkdir -p "$root/run/udev"
 : >"$root/run/udev/control"
-loads 'udev that runs already'
-says 'that is told, too' '<4>cpr-handover: udev ran before this'
+loads 'udev runs already: the module is loaded'
+says 'udev runs already: a warning is logged' '<4>cpr-handover: udev ran before this'
 host 'memmap=1G!4G'
 mkdir -p "$root/run/udev" "$root/run/systemd/system"
 : >"$root/run/udev/control"
-loads 'the socket that systemd has for it'
+loads 'systemd has a socket for udev: the module is loaded'
 if grep -q 'udev ran' "$root/dev/kmsg"; then
-	result 'not ok' 'does not count'
+	result 'not ok' 'systemd has a socket for udev: no warning is logged'
 else
-	result ok 'does not count'
+	result ok 'systemd has a socket for udev: no warning is logged'
 fi
 
-# ---- as initramfs-tools sees it ----
+# ---- what initramfs-tools sees ----
 if [ -x "$script" ] && [ -z "$("$script" prereqs)" ]; then
-	result ok 'it has no prerequisites'
+	result ok 'the script has no prerequisites'
 else
-	result 'not ok' 'it has no prerequisites'
+	result 'not ok' 'the script has no prerequisites'
 fi
 if [ "$(printf '%s\n' "${script##*/}" udev | LC_ALL=C sort | head -n 1)" != udev ]; then
-	result ok 'its name is before udev'
+	result ok 'the name of the script is before udev'
 else
-	result 'not ok' 'its name is before udev'
+	result 'not ok' 'the name of the script is before udev'
 fi
 
 echo "1..$count"

@@ -65,7 +65,7 @@ call() {
 	status=$?
 	out=$(<"$tmp/out") err=$(<"$tmp/err")
 }
-# The same with a fault point, see fault.h in user/.
+# FAULT ARGUMENT...: the same with a fault point.
 faulty() { local fault=$1; shift; CPR_FAULT=$fault call "$@"; }
 # HELPER ARGUMENT...: in the background, with its PID in $pid. Bash lets background jobs
 # ignore SIGINT.

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# demo.sh [FROM [TO]] - a guest survives the kexec of its host from kernel series
-# FROM (6.12) into TO (7.3): shown as it happens, with the time of each step as
-# seen from outside, and one verdict.
+# demo.sh [FROM [TO]] - a guest survives the kexec of its host from kernel series FROM
+# (6.12) into TO (7.3): printed as it happens, with the time of each step as seen from
+# outside, and a verdict at the end.
 set -euo pipefail
 
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)

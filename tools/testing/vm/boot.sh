@@ -1,23 +1,24 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# boot.sh [OPTION...] SCRIPT [ARGUMENT...] - boots L1 and runs SCRIPT (a path
-# in L1) there. Says what it says; exits with 0 only if it passed, with 75 if
-# emulation has lost L1 on the way.
+# boot.sh [OPTION...] SCRIPT [ARGUMENT...] - boots L1, runs SCRIPT (a path in L1) there, and
+# prints SCRIPT's standard output. Exits with 0 only if the run has passed, and with 75 if
+# emulation has lost L1.
 #
 #   --kernel 6.12|7.3|debug   the kernel to boot (6.12)
-#   --mem SIZE                of L1 (4G)
-#   --append TEXT             more for its command line
-#   --initrd MAKER            initramfs-tools or dracut: boot with what L1 itself would
-#                             make, not with the lab's own; /results/initrd is it, too
-#   --with DEVICE             nvme, igb, e1000e or empty: one more slot, alone in its
-#                             IOMMU group, with this in it; may repeat
+#   --mem SIZE                memory of L1 (4G)
+#   --append TEXT             more words for the kernel command line
+#   --initrd MAKER            initramfs-tools or dracut: boot with the initramfs that L1
+#                             itself would make, instead of the lab's own; L1 has it as
+#                             /results/initrd, too
+#   --with DEVICE             nvme, igb, e1000e or empty: one more slot with this device,
+#                             alone in its IOMMU group; may repeat
 #   --iommu KIND              intel, amd, virtio or none (intel)
-#   --timeout SECONDS         as on a fast machine (120); scaled for this one
-#   --results DIR             where logs go (build/lab/results/KERNEL-SCRIPT)
+#   --timeout SECONDS         of a fast machine (120)
+#   --results DIR             directory for logs (build/lab/results/KERNEL-SCRIPT)
 #   --accel auto|tcg|kvm      (auto)
 #
-# CPR_TIMEOUT_SCALE: how much slower than it should be this machine is (1).
+# CPR_TIMEOUT_SCALE: how much slower this machine is than a fast one (1).
 set -euo pipefail
 
 # shellcheck source-path=SCRIPTDIR
@@ -60,7 +61,7 @@ if [ -n "$maker" ]; then
 	cp "$initrd" "$results/initrd"
 fi
 
-# Emulation is several times slower, and a kernel that checks all it does again.
+# Emulation is several times slower, and so is a kernel with all its checks.
 scale=${CPR_TIMEOUT_SCALE:-1}
 [ "$accel" = kvm ] || scale=$((scale * 3))
 [ "$kernel" != debug ] || scale=$((scale * 3))
@@ -74,20 +75,19 @@ CPR_KERNEL=$kernel
 EOF
 
 cmdline="console=ttyS0 loglevel=5 printk.time=1 log_buf_len=1M panic=-1 root=/dev/vda rw intel_iommu=on memmap=1G!4G"
-# A steady tick: emulation can lose the interrupt in which a tickless kernel sets its
-# next one, and that CPU's timer then stands still for ever; see testing.md.
+# A steady tick: emulation can lose the interrupt in which a tickless kernel programs the
+# next one, and that CPU's timer then stops for ever; see testing.md.
 cmdline+=" nohz=off highres=off"
-# What L1 is doing when its time is over, it says upon an NMI, even if its timers stand
-# still: tasks, those that are blocked, timers and the stacks of all CPUs.
+# On an NMI, which comes when the time is over, L1 prints what it is doing, even if its
+# timers have stopped: tasks, blocked tasks, timers and the stacks of all CPUs.
 cmdline+=" unknown_nmi_panic panic_print=0xc5"
 [ "$kernel" != debug ] || cmdline+=" panic_on_warn=1"
-# Without it, systemd in an initramfs goes on to the systemd that L1 has, too.
+# Otherwise systemd in the initramfs would start L1's systemd instead of l1-init.
 [ -z "$maker" ] || cmdline+=" init=/sbin/init"
 cmdline+=${append:+ $append}
 
-# A PC with an IOMMU. 00:02.0, a NIC, is alone in its IOMMU group. The script
-# has QEMU's own monitor on the port cpr.monitor, by a socket on which this QEMU
-# is both ends.
+# A PC with an IOMMU. The NIC at 00:02.0 is alone in its IOMMU group. L1 has QEMU's own
+# monitor on the port cpr.monitor: this QEMU is both ends of the socket.
 # shellcheck disable=SC2054 # these commas are QEMU's
 machine=(
 	-M "q35,accel=$accel,kernel-irqchip=split" -cpu max -smp 2 -m "$mem"
@@ -115,8 +115,8 @@ none) ;;
 *) die "no IOMMU is called '$iommu'" ;;
 esac
 
-# Each device is called in-N, and is alone behind a root port, slot-N, at
-# 00:1N.0. There is a network and a disk for what may come into an empty slot.
+# Each device has the ID in-N and is alone behind a root port, slot-N, at 00:1N.0. An empty
+# slot has a network and a disk, too, for a device that is plugged later.
 slot=0
 for device in "${devices[@]}"; do
 	slot=$((slot + 1))
@@ -135,7 +135,7 @@ for device in "${devices[@]}"; do
 	esac
 done
 
-# When the time is over: let L1 say what it is doing. It ends by that.
+# When the time is over: have L1 print what it is doing, which ends L1.
 ask_when_late() {
 	sleep "$timeout" &
 	# shellcheck disable=SC2064 # this sleep
@@ -157,28 +157,27 @@ timeout --foreground -k 10 $((timeout + 20 * scale)) "$vm_dir/toolbox.sh" qemu-s
 	</dev/null 2>"$results/qemu.log" |
 	tee "$results/verdict" | sed -u '/^verdict: /d' || status=${PIPESTATUS[0]}
 
-# What is wrong, or nothing.
+# Print why the run has failed, or nothing.
 verdict() {
 	local last
 	last=$(tail -n 1 "$results/verdict")
 	if [ "$status" -eq 124 ] || [ "$status" -eq 137 ]; then
-		echo "timeout after $timeout s, and it did not say what it was doing"
+		echo "timeout after $timeout s, and L1 did not print what it was doing"
 	elif [ -e "$results/was-late" ]; then
-		echo "timeout after $timeout s; its console tells what it was doing"
+		echo "timeout after $timeout s; the console has what L1 was doing"
 	elif [ "$status" -ne 0 ]; then
 		echo "QEMU exits with $status"
 	elif splats "$results/console.log" >"$results/splats"; then
-		echo "the kernel complained on the console"
+		echo "the console has a splat"
 	elif grep -q '^not ok' "$results/verdict" || [ "$last" = "verdict: fail" ]; then
 		echo "a test point failed"
 	elif [ "$last" != "verdict: pass" ]; then
-		echo "it ended without a verdict"
+		echo "L1 ended without a verdict"
 	fi
 }
 
-# Emulation has lost L1: no point failed, and L1 stood still, or the end of one of its
-# kernel stacks was overwritten, or it had no stack to say so. testing.md tells what is
-# known of these.
+# Emulation has lost L1: no test point failed, and L1 stopped, or the end of a kernel stack
+# was overwritten, or L1 had no stack left to report that. See testing.md.
 lost() {
 	[ "$accel" = tcg ] && ! grep -q '^not ok' "$results/verdict" &&
 		{ [ -e "$results/was-late" ] || grep -q '^Triple fault' "$results/resets.log" ||
@@ -187,7 +186,7 @@ lost() {
 
 reason=$(verdict)
 if [ -n "$reason" ]; then
-	say "the end of its console:"
+	say "the end of the console:"
 	tail -n 30 "$results/console.log" >&2
 	cat "$results/qemu.log" >&2
 	say "logs: $results"

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
 #
-# Debian as the lab sees it: the suites it takes packages from, at the mirror
-# that this machine itself is configured to use.
+# The lab's Debian: the suites that packages come from, at the mirror that this machine
+# itself is configured to use.
 
 debian_keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 
-# debian_mirror LABEL - the address that serves the archive of that label.
-# apt knows labels only after an update, which `install.sh host` has made.
+# debian_mirror LABEL - print the address of the archive with this label.
+# apt knows labels only after an update, which `install.sh host` has done.
 debian_mirror() {
 	# shellcheck disable=SC2016 # apt expands them
 	apt-get indextargets --format '$(LABEL)|$(REPO_URI)' |
@@ -27,13 +27,13 @@ debian_sources() {
 		echo "deb [signed-by=$debian_keyring] $security trixie-security main"
 }
 
-# This machine's way out, if it needs a proxy.
+# This machine's proxy, if it has one.
 debian_proxy() {
 	apt-config dump | grep -i '^Acquire::https\?::Proxy' || true
 }
 
-# debian_private_apt DIR - makes DIR/apt.conf: an apt that knows the lab's
-# suites and shares nothing with this machine's own.
+# debian_private_apt DIR - make DIR/apt.conf, for an apt with the lab's suites that shares
+# nothing with this machine's own.
 debian_private_apt() {
 	local dir=$1
 	mkdir -p "$dir/state/lists/partial" "$dir/cache/archives/partial" "$dir/none"
@@ -54,9 +54,9 @@ debian_private_apt() {
 	APT_CONFIG=$dir/apt.conf apt-get -qq update
 }
 
-# debian_root DIR PACKAGE... - a trixie root of these packages and what they
-# depend on, without documentation. It is thrown away rather than repaired
-# after a crash, so nothing in it needs to be synced to disk while it is made.
+# debian_root DIR PACKAGE... - make a trixie root directory with these packages and their
+# dependencies, without documentation. After a crash it is made anew, so nothing needs to
+# be synced to disk.
 debian_root() {
 	local root=$1 packages
 	shift

@@ -1,11 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# image.sh - makes build/lab/l1.img, the disk of L1, from its base, what
-# `make install` put in build/l1-overlay, and these tests as /lab. It does
-# nothing when none of these changed.
+# image.sh - makes build/lab/l1.img, the disk of L1, from the artefact l1, the product in
+# build/l1-overlay, and these tests as /lab. Does nothing if none of these has changed.
 #
-#   build/lab/kernels    a line per kernel in it: SERIES VERSION VMLINUZ INITRD
+#   build/lab/kernels    a line per kernel in the image: SERIES VERSION VMLINUZ INITRD
 set -euo pipefail
 
 # shellcheck source-path=SCRIPTDIR
@@ -21,7 +20,7 @@ flock "$lock"
 
 "$vm_dir/install.sh" toolbox l1
 base=$("$vm_dir/install.sh" path l1)
-# The debug kernel takes long to make: it is in the image when it was asked for.
+# The debug kernel takes long to build: it is in the image only if the cache has it.
 debug=$("$vm_dir/install.sh" path debug-kernel)
 [ -d "$debug" ] || debug=
 
@@ -38,7 +37,7 @@ fi
 
 say "l1.img: making it"
 started=$SECONDS
-# In the cache, where the base is: its files are linked, not copied.
+# In the cache, on the file system of the artefact: its files are linked, not copied.
 work=$(mktemp -d -p "$cache_dir" tmp-image-XXXXXX)
 trap 'rm -rf --one-file-system "$work"' EXIT
 root=$work/root

@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# initramfs.sh initramfs-tools|dracut SERIES - says where the initramfs is that
-# L1, with the product installed, would make for that kernel. It is made by the
-# real tool in a copy of L1's root, with all that this puts into it for any
-# machine, and only when L1 or the product has changed.
+# initramfs.sh initramfs-tools|dracut SERIES - makes the initramfs that L1, with the product
+# installed, would make for that kernel, and prints its path. The real tool runs in a copy
+# of L1's root, and makes an initramfs for any machine; only if L1 or the product has
+# changed.
 set -euo pipefail
 
 # shellcheck source-path=SCRIPTDIR
@@ -20,7 +20,7 @@ base=$("$vm_dir/install.sh" path l1)
 version=$(sed -n "s/^${series//./\\.} //p" "$base/versions")
 [ -n "$version" ] || die "L1 has no stock kernel $series"
 
-# Drivers that may come too early are in it as well: one for the NIC, and those
+# The initramfs also has the drivers that the module must load before: the NIC's, and those
 # that make a disk of the region.
 make_initramfs_tools() {
 	local modules=/etc/initramfs-tools/modules
@@ -34,7 +34,7 @@ make_dracut() {
 		--kver "$2" /boot/made
 }
 
-# The mounts are this process's own, and go away with it.
+# The mounts are this process's own, and end with it.
 in_root() {
 	local root=$1 dir
 	for dir in proc dev sys; do

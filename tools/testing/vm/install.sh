@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # install.sh all|[host] [kernels] [toolbox] [l1] [debug-kernel] [qemu-next] - make what is missing
-# install.sh path NAME                                                      - say where it is
+# install.sh path NAME                                              - print where an artefact is
 #
-# Everything large is an artefact in the cache, in a folder named after a hash
-# of all that goes into it: changing a recipe makes a new one, and an artefact
-# that exists is complete, as it gets its name last.
+# Everything large is an artefact in the cache, in a directory named after a hash of all
+# that goes into it: a changed recipe makes a new artefact. An artefact that exists is
+# complete, as it gets its name last.
 set -euo pipefail
 
 # shellcheck source-path=SCRIPTDIR
@@ -19,14 +19,14 @@ for recipe in kernels toolbox l1 debug-kernel qemu-next; do
 	. "$vm_dir/recipes/$recipe.sh"
 done
 
-# What decides whether an artefact is still the right one.
+# Everything that goes into an artefact.
 artefact_inputs() {
 	local recipe=$vm_dir/recipes/$1.sh
 	case $1 in
 	kernels | qemu-next) cat "$recipe" ;;
 	toolbox) cat "$recipe" && artefact_key kernels ;;
 	l1) cat "$recipe" "$vm_dir"/initrd/* && artefact_key kernels ;;
-	# Not the toolbox: a package more there is no reason for a new kernel.
+	# Not the toolbox: a new package there is no reason for a new kernel.
 	debug-kernel) cat "$recipe" "$vm_dir/debug-kernel.config" ;;
 	esac
 }
@@ -52,7 +52,7 @@ artefact_build() {
 	say "$name: done in $((SECONDS - started)) s"
 }
 
-# One at a time, however many runs want it.
+# Only one process makes an artefact; the others wait for it.
 artefact_ensure() {
 	local name=$1 path
 	path=$(artefact_path "$name")
@@ -65,7 +65,7 @@ artefact_ensure() {
 	)
 }
 
-# Together: one waits for the network while another unpacks.
+# In parallel: one waits for the network while another unpacks.
 artefacts_ensure() {
 	local name pids=() failed=0 pid
 	for name; do
@@ -78,7 +78,7 @@ artefacts_ensure() {
 	return $failed
 }
 
-# All that this machine itself needs; the rest comes with the toolbox.
+# What this machine itself needs; everything else is in the toolbox.
 install_host() {
 	local missing=()
 	command -v mmdebstrap >/dev/null || missing+=(mmdebstrap)
@@ -93,8 +93,8 @@ install_host() {
 	fi
 }
 
-# The kernels go into both toolbox and L1, the debug kernel is built in the
-# toolbox; toolbox and L1 can be made together.
+# The kernels go into both toolbox and L1, and the debug kernel is built in the toolbox;
+# toolbox and L1 can be made in parallel.
 install() {
 	local name together=()
 	install_host

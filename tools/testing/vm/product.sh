@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# product.sh - builds what L1 is to run and puts it into build/l1-overlay: the
-# module for each of L1's kernels, cpr-helper, and the programs of the tests.
-# The debug kernel's module is built if that kernel is there.
+# product.sh - builds what runs in L1 and installs it in build/l1-overlay: the module for
+# each of L1's kernels, cpr-helper, and the programs of the tests. The debug kernel's module
+# is built if the cache has that kernel.
 set -euo pipefail
 
 # shellcheck source-path=SCRIPTDIR
@@ -13,7 +13,7 @@ overlay=$top_dir/build/l1-overlay
 "$vm_dir/install.sh" toolbox l1
 debug=$("$vm_dir/install.sh" path debug-kernel)
 
-# Kbuild writes beside the sources, so each kernel gets its own copy of them.
+# Kbuild writes beside the sources, so each kernel gets its own copy of the sources.
 build_module() {
 	local version=$1 kdir=$2 tree=$top_dir/build/kmod/$1
 	mkdir -p "$tree"

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# toolbox.sh COMMAND [ARGUMENT...] - run it in the toolbox, on this checkout,
-# in this directory. It becomes the command: exit status and signals are its.
+# toolbox.sh COMMAND [ARGUMENT...] - executes COMMAND in the toolbox, a chroot, with this
+# source tree, in this directory. Exit status and signals are those of COMMAND.
 set -euo pipefail
 
 # shellcheck source-path=SCRIPTDIR
@@ -12,13 +12,13 @@ set -euo pipefail
 "$vm_dir/install.sh" toolbox
 root=$("$vm_dir/install.sh" path toolbox)
 
-# Only what a build should depend on.
+# Only the variables that a build should depend on.
 environment=(PATH=/usr/sbin:/usr/bin HOME="$HOME" LC_ALL=C.UTF-8)
 for name in XDG_CACHE_HOME TERM MAKEFLAGS MAKELEVEL CI NO_COLOR SOURCE_DATE_EPOCH "${!CPR_@}"; do
 	[ -z "${!name+set}" ] || environment+=("$name=${!name}")
 done
 
-# The mounts are this process's own, and go away with it.
+# The mounts are this process's own, and end with it.
 enter() {
 	local root=$1 cwd=$2 top=$3 cache=$4
 	shift 4
