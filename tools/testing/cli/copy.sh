@@ -41,7 +41,7 @@ copy_tests() {
 	local before disk=$tmp/disk
 	mkdir "$disk"
 
-	# ---- run ----
+	section 'run'
 	refuses 'a mode that is none' 2 "cpr-helper: run 'both': --ram-mode is region or copy" \
 		run c --ram-mode both -- "${qemu[@]}" -m 32M
 	refuses 'copy mode with memory in the region' 4 \
@@ -56,7 +56,7 @@ copy_tests() {
 	holds 'no memory file is made' test "$(find /run/cpr/c -type f -printf "%f\n" | sort | tr '\n' ' ')" = 'manifest.json qemu.log '
 	holds 'its manifest' manifest c "m['ram_mode'] == 'copy' and m['memory'] == []"
 
-	# ---- save into the region, abort, restore ----
+	section 'save into the region, abort, restore'
 	json 'save' "o['vms'][0]['ok'] and o['vms'][0]['state_bytes'] > 1000" save c
 	holds 'what is recorded' manifest c "m['saved']['mode'] == 'copy' and m['saved']['file'] == 'state' and 'target' not in m"
 	holds 'the guest stands still' stands_still c
@@ -81,7 +81,7 @@ copy_tests() {
 	holds 'the state is gone then' test ! -e /run/cpr/c/state
 	holds 'QEMU is as a new one' migration_is_as_it_was c
 
-	# ---- to a disk ----
+	section 'save to a disk'
 	refuses '--to a tmpfs' 4 "cpr-helper: --to '/run/cpr-helper/x': this is a tmpfs: it is memory, and lost at the kexec" \
 		save c --to /run/cpr-helper/x
 	refuses '--to the region' 4 "cpr-helper: --to '/run/cpr/c/x': this is in the handover region" save c --to /run/cpr/c/x
@@ -119,7 +119,7 @@ copy_tests() {
 	holds 'with the memory it had then' counts_on c "$before"
 	holds 'the file is gone' test ! -e "$disk/y"
 
-	# ---- killed while it was written; deleted ----
+	section 'helper killed while QEMU writes'
 	# QEMU 10.0 crashes, more often than not, if it is made to stop then.
 	for _ in 1 2 3 4; do
 		before=$(counted c)
@@ -149,7 +149,7 @@ copy_tests() {
 	prints 'delete --force' 'c: deleted' delete --force c
 	holds 'takes the file along' test "$(ls "$disk")" = x
 
-	# ---- room that goes while it is written ----
+	section 'space lost while QEMU writes'
 	head -c 24M /dev/urandom >"$tmp/random"
 	start_copy c 64M -device "loader,file=$tmp/random,addr=0x1000000,force-raw=on"
 	holds 'a guest with something in its memory' counts_on c 0
@@ -167,7 +167,7 @@ copy_tests() {
 	done
 	end c
 
-	# ---- no room ----
+	section 'no space'
 	start_copy c 300M
 	call save c
 	holds 'no room' grep -q "^cpr-helper: state file '/run/cpr/c/state': it may need 3[0-9.]* MiB, and 2[0-9.]* MiB is free there$" <<<"$err"
@@ -177,7 +177,7 @@ copy_tests() {
 	holds 'on the disk there is' test "$status" = 0
 	end c
 
-	# ---- several that share it ----
+	section 'several VMs share the space'
 	start_copy c 120M
 	start_copy e 120M
 	call update --qemu qemu-system-x86_64
@@ -203,6 +203,7 @@ copy_tests() {
 slow_command_tests() {
 	local slow='exec:sleep 1000'
 
+	section 'a command that starts slowly'
 	mkdir "$tmp/slow"
 	printf '#!/bin/sh\nsleep 1\nexec /usr/bin/setsid "$@"\n' >"$tmp/slow/setsid"
 	chmod +x "$tmp/slow/setsid"
@@ -220,6 +221,7 @@ slow_command_tests() {
 command_tests() {
 	local before disk=$tmp/disk
 
+	section 'save to a command'
 	start_copy c 32M
 	refuses 'a command to save without one to restore' 2 "cpr-helper: save: --uri and --restore-uri belong together" \
 		save c --uri 'exec:true'
@@ -262,6 +264,7 @@ command_tests() {
 adopt_tests() {
 	local before sock=$tmp/hand.qmp
 
+	section adopt
 	refuses 'adopt: no socket' 3 "cpr-helper: --qmp '$tmp/none': No such file or directory" adopt h --qmp "$tmp/none"
 	by_hand "$sock" -m 32M -S
 	refuses 'adopt without a monitor' 2 "cpr-helper: adopt: --qmp is missing" adopt h
@@ -292,7 +295,7 @@ adopt_tests() {
 		adopt i --qmp "$sock"
 	end h
 
-	# ---- another QEMU on the same socket ----
+	section 'adopt: another QEMU on the socket'
 	by_hand "$sock" -m 32M
 	call adopt h --qmp "$sock"
 	end_hand
@@ -302,7 +305,7 @@ adopt_tests() {
 	prints 'and is left alone by delete' 'h: deleted' delete h
 	holds 'it lives' test -d "/proc/$(<"$tmp/hand.pid")"
 
-	# ---- refusals ----
+	section 'adopt: refusals'
 	python3 - "$sock" "$tmp/connected" <<-'PY' &
 		import signal, socket, sys
 		s = socket.socket(socket.AF_UNIX)
@@ -329,7 +332,7 @@ adopt_tests() {
 	holds 'nothing is left of all that' gone h
 	end_hand
 
-	# ---- with its memory in the region ----
+	section 'adopt: memory in the region'
 	mkdir /run/cpr/h
 	by_hand "$sock" -m 32M -object memory-backend-file,id=m,size=32M,mem-path=/run/cpr/h/ram0,share=on -M memory-backend=m
 	call adopt h --qmp "$sock"

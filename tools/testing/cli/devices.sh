@@ -105,7 +105,7 @@ initrd_tests() {
 devices_tests() {
 	local before pid major minor
 
-	# ---- what cannot be given ----
+	section 'run: devices that a guest cannot have'
 	refuses 'run: no such device' 3 "cpr-helper: device '0000:09:00.0': there is no such PCI device" \
 		run v --ram 32M -- "${qemu[@]}" -device vfio-pci,host=09:00.0
 	echo '23 1 259:1 / /srv rw - ext4 /dev/root rw' >"$root/proc/self/mountinfo"
@@ -125,7 +125,7 @@ devices_tests() {
 	holds 'run --dry-run' grep -q "^give $nic to vfio-pci$" <<<"$out"
 	holds 'gives nothing' drives e1000e $nic
 
-	# ---- a run that fails gives them back ----
+	section 'run: failures give the devices back'
 	echo $nic >"$root/sys/bus/pci/drivers/vfio-pci/refuses"
 	refuses 'vfio-pci does not take it' 1 "cpr-helper: cannot give to vfio-pci '$nic': the driver does not take it" \
 		run v --ram 32M -- "${qemu[@]}" -device "vfio-pci,host=$disk" -device "vfio-pci,host=$nic"
@@ -142,7 +142,7 @@ devices_tests() {
 	rm "$CPR_FAKE/fail-pin"
 	holds 'its driver has it once more' drives e1000e $nic
 
-	# ---- by iommufd ----
+	section 'run: iommufd'
 	read -r major minor < <(qemu_version)
 	call run v --ram 32M -- "${qemu[@]}" -object iommufd,id=i \
 		-device "vfio-pci,host=$nic,iommufd=i" -device "vfio-pci,host=$disk,iommufd=i"
@@ -161,7 +161,7 @@ devices_tests() {
 	holds 'an object each' test "$status" = 0
 	end v
 
-	# ---- without an agent in the guest ----
+	section 'no guest agent'
 	start v -- -device "vfio-pci,host=$nic"
 	holds 'run' test "$status" = 0
 	holds 'vfio-pci has it' drives vfio-pci $nic
@@ -181,7 +181,7 @@ devices_tests() {
 	end v
 	holds 'delete gives it back' drives e1000e $nic
 
-	# ---- with one that does not suspend ----
+	section 'a guest that does not suspend'
 	agent_is refuses
 	start_v
 	refuses 'an agent that refuses' 4 "cpr-helper: VM 'v': its guest must suspend to RAM, for its devices, and does not: guest agent refuses: suspend-to-ram not supported by OS" save v
@@ -200,7 +200,7 @@ devices_tests() {
 	holds 'that one runs on, too' counts v
 	holds 'nothing is kept of it' manifest v "'suspended' not in m and 'saved' not in m"
 
-	# ---- save and abort ----
+	section 'save and abort'
 	agent_is willing
 	: >"$CPR_FAKE/log"
 	echo '2 MiB of ram0 cannot be reached by 0000:00:02.0' >"$CPR_FAKE/fail-snapshot"
@@ -226,14 +226,14 @@ devices_tests() {
 	holds 'the device stays with vfio-pci' drives vfio-pci $nic
 	holds 'nothing is left of the save' manifest v "'saved' not in m and 'suspended' not in m"
 
-	# ---- update, when the initrd lacks the module ----
+	section 'update: module in the initrd'
 	if [ -e /lib/modules/9.9.9-cpr ]; then
 		initrd_tests
 	else
 		skip 'initrd' 'see kexec'
 	fi
 
-	# ---- a save that fails once QEMU has written ----
+	section 'a save that fails once QEMU has written'
 	echo 'not now' >"$CPR_FAKE/fail-save"
 	call save v
 	holds 'a save that the module refuses' test "$status" = 1
@@ -244,7 +244,7 @@ devices_tests() {
 	holds 'it counts' counts v
 	holds 'and is awake' state_is v running running
 
-	# ---- a save that was killed ----
+	section 'a save that was killed'
 	"$here/agent.py" --suspend /run/cpr/v/ram0
 	holds 'a guest asleep' until_is v suspended
 	python3 - <<-'EOF2'
@@ -257,7 +257,7 @@ devices_tests() {
 	prints 'abort of a save that was killed' 'v: the guest runs on' abort v
 	holds 'wakes the guest' counts v
 
-	# ---- restore ----
+	section 'restore'
 	: >"$CPR_FAKE/log"
 	call save v --full
 	holds 'save looks at every page, if asked to' asked_for "snapshot v $nic files 1 full;save v;"
@@ -303,7 +303,7 @@ devices_tests() {
 	call show v
 	holds 'show' grep -q '^last verify: .* 1 mapping, 2 MiB, all as they were$' <<<"$out"
 
-	# ---- suspended by its operator ----
+	section 'a guest that is suspended already'
 	suspend_v
 	agent_is refuses
 	call save v
@@ -321,7 +321,7 @@ devices_tests() {
 	qmp v '{"execute": "system_wakeup"}' >/dev/null
 	holds 'it can be woken' counts_on v "$before"
 
-	# ---- a device that went by the monitor ----
+	section 'other devices than run was given'
 	agent_is willing
 	python3 - <<-'EOF2'
 		import json

@@ -93,6 +93,8 @@ excluded() { # CAPABILITY
 settings_tests() {
 	local before capability peer
 
+	section 'settings of QEMU'
+
 	for capability in postcopy-ram dirty-bitmaps background-snapshot x-colo mapped-ram; do
 		excluded $capability
 	done
@@ -162,7 +164,7 @@ disks_tests() {
 	holds 'a VM with disks' counts d
 	settings_tests
 
-	# ---- the record ----
+	section 'record'
 	write_to d data
 	write_to d '-d /machine/peripheral/second/virtio-backend'
 	works 'its save' save d
@@ -178,7 +180,7 @@ disks_tests() {
 		'head': [k for k in m['saved']['disks'] if k.get('path', '').endswith('/boot')][0]['head']}"
 	next_host d
 
-	# ---- what may have changed ----
+	section 'changed disks'
 	touch -r "$dir/plain" "$tmp/plain-time"
 	touch "$dir/plain"
 	differs 'a file that was written to' second "$dir/plain" ' has changed since the guest was saved: it was last written to at 20.*, and now at 20'
@@ -216,7 +218,7 @@ disks_tests() {
 	differs 'and another one forced' data "$dir/base" ' has changed' --force "$dir/data.qcow2"
 	holds 'nothing was started for any of them' test "$(counted d)" = "$before"
 
-	# ---- forced ----
+	section '--force'
 	touch "$dir/plain"
 	call restore d
 	holds 'two that differ: the remedy names both' grep -q "^  remedy: .*'cpr-helper restore d --force .*" <<<"$err"
@@ -225,7 +227,7 @@ disks_tests() {
 	holds 'both are noted' test "$(grep -c "^cpr-helper: note: VM 'd': disk '.*has changed, and is taken all the same: it was last written" <<<"$err")" = 2
 	holds 'the guest goes on' counts_on d "$before"
 
-	# ---- untouched ----
+	section 'unchanged disks'
 	before=$(counted d)
 	call save d
 	next_host d
@@ -233,7 +235,7 @@ disks_tests() {
 	holds 'disks that nobody touched' test "$status$err" = 0
 	holds 'the guest goes on with them' counts_on d "$before"
 
-	# ---- an older manifest, and a damaged one ----
+	section 'older and damaged manifests'
 	call save d
 	next_host d
 	cp /run/cpr/d/manifest.json "$tmp/manifest"
@@ -250,7 +252,7 @@ disks_tests() {
 	call restore d
 	holds 'no record, as by an older cpr-helper' test "$status$err" = 0
 
-	# ---- disks that QEMU was not started with ----
+	section 'disks that QEMU was not started with'
 	qmp d "{\"execute\": \"blockdev-snapshot-sync\", \"arguments\": {\"device\": \"data\",
 		\"snapshot-file\": \"$dir/later.qcow2\"}}" >/dev/null
 	refuses 'a snapshot since the start' 4 \
@@ -262,7 +264,7 @@ disks_tests() {
 	works 'then it can be saved' save d
 	call abort d
 
-	# ---- disks that would be lost ----
+	section 'disks that would be lost'
 	write_to d ide0-hd0
 	refuses 'a snapshot=on disk that was written to' 4 "cpr-helper: disk 'ide0-hd0': the guest has written to it, and snapshot=on keeps that in a file that goes away with QEMU" save d
 	holds 'its guest runs on' counts d

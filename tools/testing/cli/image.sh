@@ -91,7 +91,7 @@ refuses 'inspect: truncated' 1 \
 # the damage gets past them.
 holds 'inspect: 300 images with random damage' python3 "$here/damage.py" "$helper" "$tmp/good" "$tmp/hurt" 300
 
-# ---- VMs with devices ----
+section 'devices'
 again
 holds 'an image with devices' "$CPR_DEVIMAGE" "$img"
 json 'inspect: devices' "o['problems'] == [] and [v['name'] for v in o['vms']] == ['db', 'web'] and \

@@ -51,7 +51,7 @@ integrity_tests() {
 	holds 'show tells both, in words' grep -q '^sealed manifest: *xxh3-128:[0-9a-f]\{32\}$' <<<"$out"
 	holds 'each' grep -q '^sealed RAM: *xxh3-128:[0-9a-f]\{32\}$' <<<"$out"
 
-	# ---- what is not what was sealed ----
+	section 'changes after the seal'
 	cp /run/cpr/i/manifest.json "$tmp/manifest"
 	cp /run/cpr/i/state "$tmp/state"
 	before=$(counted i)
@@ -81,7 +81,7 @@ integrity_tests() {
 	cp "$tmp/ram0" /run/cpr/i/ram0
 	holds 'it is sealed after all of that, with the same digests' still_sealed
 
-	# ---- a restore that fails, or ends, once the VM is claimed ----
+	section 'restore fails after the claim'
 	: >"$CPR_FAKE/log"
 	echo 'broken' >"$CPR_FAKE/fail-pin"
 	refuses 'a restore that fails' 1 "cpr-helper: VM 'i': kernel: broken" restore i
@@ -109,7 +109,7 @@ integrity_tests() {
 	holds 'the guest goes on' counts_on i "$before"
 	holds 'nothing is left of it' manifest i "'digest_ram' not in m and 'saved' not in m"
 
-	# ---- a paused guest that stays in postmigrate after an abort ----
+	section 'paused guest'
 	qmp i '{"execute": "stop"}' >/dev/null
 	call save i
 	call abort i

@@ -160,7 +160,7 @@ forge() { # [FROM TO]...
 module_tests() {
 	local count_before state
 
-	# ---- run ----
+	section 'run'
 	start a
 	holds 'run' test "$status" = 0
 	holds 'run tells the machine' grep -q "^a: running, pid [0-9]*, pc-q35-[0-9.]*, 32 MiB of RAM$" <<<"$out"
@@ -182,7 +182,7 @@ module_tests() {
 	call show a
 	holds 'show, in words' grep -q '^RAM files: *ram0 (32 MiB)$' <<<"$out"
 
-	# ---- run that fails leaves nothing ----
+	section 'run fails'
 	call run b --ram 32M -- "${qemu[@]}" -device no-such-device
 	holds 'QEMU that does not start: status' test "$status" = 1
 	holds 'its own words are shown' grep -q "^  | .*'no-such-device' is not a valid device model name" <<<"$err"
@@ -208,7 +208,7 @@ module_tests() {
 	holds 'memory that QEMU does not share after all' test "$status" != 0
 	holds 'nothing is left of it, again' gone b
 
-	# ---- save and abort ----
+	section 'save and abort'
 	echo 'not now' >"$CPR_FAKE/fail-save"
 	refuses 'a save that the module refuses' 1 "cpr-helper: VM 'a': kernel: not now" save a
 	rm "$CPR_FAKE/fail-save"
@@ -235,7 +235,7 @@ module_tests() {
 	refuses 'abort --dry-run of what runs' 3 "cpr-helper: VM 'a': it is running, and there is nothing to abort" abort a --dry-run
 	refuses 'restore --dry-run of what runs' 5 "cpr-helper: VM 'a': it is running, there is nothing to restore" restore a --dry-run
 
-	# ---- kexec, as the fake does it, and restore ----
+	section 'restore'
 	call save --all
 	state=$(sha256sum </run/cpr/a/state)
 	count_before=$(counted a)
@@ -314,7 +314,7 @@ module_tests() {
 	holds 'it is the same machine' grep -q "$(sed -n 's/.*"machine":"\([^"]*\)".*/\1/p' "$tmp/manifest")-machine" \
 		<(qmp a '{"execute": "qom-get", "arguments": {"path": "/machine", "property": "type"}}')
 
-	# ---- paused guests ----
+	section 'paused guest'
 	qmp a '{"execute": "stop"}' >/dev/null
 	call save a
 	holds 'save of a paused guest' test "$status" = 0
@@ -334,7 +334,7 @@ module_tests() {
 	holds 'run -S' state_is b running prelaunch
 	end b
 
-	# ---- a QEMU that cannot be saved ----
+	section 'a QEMU that cannot be saved'
 	start b -- -drive driver=null-co,read-zeroes=on,if=none,id=n -device nvme,serial=x,drive=n
 	call save b
 	holds 'a device that cannot be saved' grep -q "^cpr-helper: QEMU refuses 'migrate': .*nvme" <<<"$err"
@@ -350,7 +350,7 @@ module_tests() {
 	refuses 'abort --all with nothing to do' 3 'cpr-helper: --all: no VM is saved' abort --all
 	end b
 
-	# ---- a QEMU that hangs ----
+	section 'a QEMU that hangs'
 	count_before=$(pid_of a)
 	kill -STOP "$count_before"
 	hasty 10 call save a
@@ -359,20 +359,20 @@ module_tests() {
 	holds 'why' grep -q "^cpr-helper: QEMU's monitor '/run/cpr-helper/a.qmp': timed out$" <<<"$err"
 	holds 'nothing was done to it' counts a
 
-	# ---- NUMA ----
+	section 'NUMA'
 	call run b --ram 24M,8M -- "${qemu[@]}" -smp 2 -numa node,cpus=0 -numa node,cpus=1
 	holds 'two NUMA nodes' test "$status" = 0
 	holds 'each has its file' test "$(stat -c %s /run/cpr/b/ram0 /run/cpr/b/ram1 | tr '\n' ' ')" = '25165824 8388608 '
 	holds 'it counts' counts b
 
-	# ---- kexec ----
+	section 'kexec'
 	if ! kexec_world; then
 		skip 'kexec' 'needs gcc and depmod'
 	else
 		kexec_tests
 	fi
 
-	# ---- killed, locked, deleted ----
+	section 'killed, locked, deleted'
 	kill_qemu b
 	holds 'a killed QEMU' state_is b dead
 	refuses 'save of it' 1 "cpr-helper: VM 'b': its QEMU is gone" save b

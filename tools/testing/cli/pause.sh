@@ -57,7 +57,7 @@ pause_tests() {
 	holds 'a guest' counts p
 	json 'show, of one that was never saved' "o['vm']['pause'] is None" show p
 
-	# ---- save, abort ----
+	section 'save and abort'
 	call --json save p
 	holds 'save: the phases so far' pause_is "o['vms'][0]['pause']" boottime $first
 	sleep 0.5
@@ -72,14 +72,14 @@ assert p['aborted'] and p['phases'][-1]['ms'] >= 500, p"
 	call show p
 	holds 'show, in words' grep -Eq '^last pause: +[0-9.]+ m?s, aborted \(write [0-9]+ ms, check [0-9.]+ m?s, prove [0-9.]+ m?s, commit [0-9.]+ m?s, resume [0-9.]+ m?s\)$' <<<"$out"
 
-	# ---- a save that fails ----
+	section 'save fails'
 	echo 'not now' >"$CPR_FAKE/fail-save"
 	call save p
 	rm "$CPR_FAKE/fail-save"
 	holds 'a save that fails is a pause, too' pauses p "len(p) == 2 and p[1]['aborted'] and \
 		[f['name'] for f in p[1]['phases']] == 'write check prove commit resume'.split()"
 
-	# ---- save, restore ----
+	section 'save and restore'
 	begin=$(now_ms)
 	call save p
 	kill_qemu p
@@ -94,7 +94,7 @@ assert p['aborted'] and p['phases'][-1]['ms'] >= 500, p"
 	holds 'restore: every phase' pause_is "o['vms'][0]['pause']" boottime $first $then
 	json 'show: the same' "[f['name'] for f in o['vm']['pause']['phases']] == '$first $then'.split()" show p
 
-	# ---- a restore that fails, and is tried again ----
+	section 'restore fails once'
 	saved_and_dead
 	echo 'broken' >"$CPR_FAKE/fail-pin"
 	call restore p
@@ -110,13 +110,13 @@ import json
 p = json.load(open('$tmp/out'))['vms'][0]['pause']
 assert [f for f in p['phases'] if f['name'] == 'jump'][0]['ms'] >= 300, p"
 
-	# ---- the wall clock does not matter ----
+	section 'wall clock set back'
 	saved_and_dead
 	edit 'for k in marks: k["wall_us"] += 3600 * 1000000'
 	call --json restore p
 	holds 'the wall clock was set back an hour meanwhile' pause_is "o['vms'][0]['pause']" boottime $first $then
 
-	# ---- another kernel ----
+	section 'another kernel'
 	least=$(cut -d. -f1 /proc/uptime)
 	saved_and_dead
 	other_kernel 'for k in marks: k.pop("tsc", None); k["wall_us"] -= ('"$least"' + 60) * 1000000'
@@ -155,7 +155,7 @@ assert [f for f in p['phases'] if f['name'] == 'jump'][0]['ms'] >= 300, p"
 		holds 'a TSC of another rate' unknown 'the TSC runs at another rate than before'
 	fi
 
-	# ---- a damaged record is no reason not to restore ----
+	section 'damaged record'
 	saved_and_dead
 	edit 'm["pause"] = {"marks": [{"phase": "begin"}, {"phase": 5}, 7], "clock": []}'
 	call --json restore p
@@ -163,7 +163,7 @@ assert [f for f in p['phases'] if f['name'] == 'jump'][0]['ms'] >= 300, p"
 	holds 'is none' grep -q '"pause":null' <<<"$out"
 	holds 'the guest goes on' counts p
 
-	# ---- what is kept ----
+	section 'report'
 	for _ in 1 2 3 4 5 6 7 8 9 10; do
 		call save p
 		call abort p
@@ -185,7 +185,7 @@ assert [f for f in p['phases'] if f['name'] == 'jump'][0]['ms'] >= 300, p"
 	call save p
 	call abort p
 
-	# ---- an update, which seals in another process than it saves ----
+	section 'update'
 	end p
 	start p
 	call --json update --qemu qemu-system-x86_64

@@ -22,7 +22,7 @@ outside() {
 	ls /sys/class/net
 	grep -lz '^virtio-rng-pci,id=rng$' /proc/[0-9]*/cmdline 2>/dev/null
 }
-# DESCRIPTION STATUS WORDS-AS-A-PATTERN ARGUMENT...: of stderr; the guest runs on, and
+# DESCRIPTION STATUS PATTERN ARGUMENT...: cpr-helper prints PATTERN on stderr, the guest runs on, and
 # nothing is left.
 undoes() {
 	local what=$1 want=$2 words=$3
@@ -104,7 +104,7 @@ rehearsal_tests() {
 	start_r "$tmp/qemu"
 	holds 'a guest with much that shows outside' counts r
 
-	# ---- it can be loaded ----
+	section 'a QEMU that loads the state'
 	loading_qemu "$tmp/watched" "sha256sum /run/cpr/r/ram0 /run/cpr/r/state.part | sed 's/\.part//' >$tmp/before"
 	before=$(outside)
 	json 'save, rehearsed' "o['vms'][0]['rehearsal']['ms'] > 0 and \
@@ -134,7 +134,7 @@ rehearsal_tests() {
 	refuses 'both' 2 'cpr-helper: save: both --rehearse and --no-rehearse' save r --rehearse --no-rehearse
 	refuses 'a QEMU that there is not' 3 "cpr-helper: QEMU binary '/no/qemu': there is no such program" save r --qemu /no/qemu
 
-	# ---- what does not fit is refused before the guest stops ----
+	section 'a QEMU that does not fit'
 	at=$(counted r)
 	other_qemu "$tmp/bad" 'case " $* " in *" -dump-vmstate "*) echo "bad: unsupported machine type" >&2; exit 1 ;; esac'
 	undoes 'a QEMU without the machine' 4 "^cpr-helper: QEMU '$tmp/bad': asked for what it loads with the machine type pc-q35-.*: it ended with status 1$" save r --qemu "$tmp/bad"
@@ -152,7 +152,7 @@ rehearsal_tests() {
 	other_qemu "$tmp/bad" 'case " $* " in *" -dump-vmstate "*) exec cat /dev/zero >/proc/self/fd/3 ;; esac'
 	undoes 'a QEMU that does not stop talking' 4 'it was ended by\|it ended with' save r --qemu "$tmp/bad"
 
-	# ---- what cannot be loaded is found out by loading it ----
+	section 'a QEMU that fails to load'
 	loading_qemu "$tmp/bad" 'set -- "$@" -device no-such-device'
 	undoes 'a QEMU that does not start' 4 "^cpr-helper: rehearsal '$tmp/bad': this QEMU does not load the guest's state: QEMU: QEMU ended with status 1$" save r --qemu "$tmp/bad"
 	holds 'in QEMUs words' grep -q "^  | .*'no-such-device' is not a valid device model name" <<<"$err"
@@ -165,13 +165,13 @@ rehearsal_tests() {
 	undoes 'a QEMU that does not come up' 4 'this QEMU does not load' save r --qemu "$tmp/bad" --timeout 10
 	holds 'and is gone' no_trial
 
-	# ---- whoever is replaced under its guest ----
+	section 'a QEMU binary that was replaced'
 	loading_qemu "$tmp/qemu" 'echo broken upgrade >&2; exit 3'
 	undoes 'a QEMU that was replaced under its guest' 4 "^cpr-helper: rehearsal '$tmp/qemu': .*QEMU ended with status 3$" save r
 	holds 'its words' grep -q '^  | broken upgrade$' <<<"$err"
 	other_qemu "$tmp/qemu"
 
-	# ---- cut short ----
+	section 'interrupted'
 	loading_qemu "$tmp/bad" ": >$tmp/tried; exec -a '$tmp/bad -incoming defer' sleep 1000"
 	rm -f "$tmp/tried"
 	"$helper" save r --qemu "$tmp/bad" >"$tmp/out" 2>"$tmp/err" &
@@ -193,7 +193,7 @@ rehearsal_tests() {
 	call abort r
 	holds 'an abort has the guest run on' counts r
 
-	# ---- restored by another one ----
+	section 'restore with another QEMU'
 	other_qemu "$tmp/third" "echo third >>$tmp/third.log"
 	call save r --qemu "$tmp/third"
 	holds 'save for another QEMU' test "$status" = 0
@@ -209,7 +209,7 @@ rehearsal_tests() {
 	holds 'that is its QEMU now' manifest r "m['binary'] == '$tmp/third' and 'saved' not in m and m['qemu_version']"
 	end r
 
-	# ---- what is not on the command line, and would be lost ----
+	section 'a hot-plugged device'
 	start u -- -device qemu-xhci,id=usb
 	qmp u '{"execute": "device_add", "arguments": {"driver": "usb-tablet", "bus": "usb.0"}}' >/dev/null
 	call save u
@@ -223,7 +223,7 @@ rehearsal_tests() {
 		skip 'a newer QEMU' 'needs install.sh qemu-next'
 	fi
 
-	# ---- a tap device, where nobody sees it ----
+	section 'a tap device'
 	helper=helper_apart
 	start t -- -netdev tap,id=n,ifname=mine,script=no,downscript=no -device virtio-net-pci,netdev=n
 	helper=$CPR_HELPER_FAKE
@@ -235,7 +235,7 @@ rehearsal_tests() {
 		skip 'a guest with a tap device' 'needs /dev/net/tun'
 	fi
 
-	# ---- paused, and what cannot be rehearsed ----
+	section 'paused guests, and options that exclude a rehearsal'
 	start p -- -S
 	json 'a guest that never ran' "o['vms'][0]['rehearsal'] and o['vms'][0]['runstate'] == 'prelaunch'" save p
 	[ "$status" = 0 ] || complain "$err"

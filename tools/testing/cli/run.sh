@@ -35,15 +35,14 @@ scale=${CPR_TIMEOUT_SCALE:-1}
 unset NO_COLOR
 export CPR_TIMEOUT_SCALE=$scale LC_ALL=C TZ=UTC
 
+# TOPIC: the test points from here on have it in their descriptions, after the part.
+section() { section="$1: "; }
 result() { # STATUS DESCRIPTION
 	count=$((count + 1))
 	[ "$1" = ok ] || failed=$((failed + 1))
-	echo "$1 $count - $2"
+	echo "$1 $count - $part: $section$2"
 }
-skip() { # DESCRIPTION REASON
-	count=$((count + 1))
-	echo "ok $count - $1 # SKIP $2"
-}
+skip() { result ok "$1 # SKIP $2"; } # DESCRIPTION REASON
 complain() { printf '#   %s\n' "${1//$'\n'/$'\n#   '}"; }
 # COMMAND...: repeat it until it succeeds, for a minute of a fast machine.
 soon() {
@@ -138,6 +137,7 @@ assert ($expression), o"
 echo 'TAP version 13'
 # shellcheck source-path=SCRIPTDIR
 for part in ${CPR_CLI_PARTS:-usage image validate module update integrity disks pause rehearsal copy devices}; do
+	section=
 	echo "# $part: $("$here/../promise.sh" "$here/$part.sh")"
 	# shellcheck source=/dev/null
 	. "$here/$part.sh"

@@ -52,6 +52,7 @@ preflight_tests() {
 	local what words="cpr-helper: b: QEMU's capability 'postcopy-ram': it is on: the guest would run before all of its state is there; QEMU refuses it with cpr-reboot
 cpr-helper: c: QEMU's capability 'postcopy-ram': it is on: the guest would run before all of its state is there; QEMU refuses it with cpr-reboot
 cpr-helper: VMs 'b c': not ready to be saved"
+	section 'preflight'
 	remember_all
 	switch b postcopy-ram true
 	switch c postcopy-ram true
@@ -73,7 +74,7 @@ cpr-helper: VMs 'b c': not ready to be saved"
 }
 
 crew_tests() {
-	# ---- at the same time ----
+	section 'VMs in parallel'
 	remember_all
 	CPR_FAULT=save-begun:hang:a behind save --all --jobs 2
 	holds 'while one is being saved' soon is_halted
@@ -107,7 +108,7 @@ crew_tests() {
 b: running, would be saved
 c: running, would be saved' save --all --dry-run
 
-	# ---- a signal reaches all ----
+	section 'signals'
 	for signal in INT TERM; do
 		remember_all
 		CPR_FAULT=save-begun:hang:b behind update --kernel 9.9.9-cpr "${initrd[@]}"
@@ -129,7 +130,7 @@ c: running, would be saved' save --all --dry-run
 	holds 'the last moment for a signal' grep -q '^cpr-helper: update: interrupted$' "$tmp/err"
 	holds 'all guests run on' all_go_on
 
-	# ---- who may work at the same time ----
+	section 'concurrent commands'
 	CPR_FAULT=update-saved:hang behind update --kernel 9.9.9-cpr "${initrd[@]}"
 	soon is_halted
 	refuses 'abort while an update is at work' 5 \
@@ -160,6 +161,7 @@ hang_b() {
 
 hang_tests() {
 	local qemu
+	section 'QEMU hangs while it saves'
 	remember_all
 	CPR_FAULT=save-set-up:hang:b hasty 30 behind update --kernel 9.9.9-cpr "${initrd[@]}"
 	soon is_halted
@@ -180,7 +182,7 @@ hang_tests() {
 	holds 'nothing is left of all that' nothing_left
 	holds 'not in QEMU' as_before b
 
-	# ---- while it loads the state: the guest has not run ----
+	section 'QEMU hangs while it loads'
 	remember_all
 	call save b
 	kill_qemu b
@@ -193,7 +195,7 @@ hang_tests() {
 	holds 'all go on with another one' all_go_on
 	holds 'nothing is left of that' nothing_left
 
-	# ---- while it lets the guest run: whether that runs is not known ----
+	section 'QEMU hangs while it resumes'
 	remember_all
 	call save b
 	kill_qemu b
@@ -214,6 +216,7 @@ hang_tests() {
 
 # The guest was in that QEMU, and is in its state by then.
 death_tests() {
+	section 'QEMU is killed'
 	remember_all
 	CPR_FAULT=save-written:hang:b behind save b
 	soon is_halted
@@ -232,6 +235,7 @@ death_tests() {
 # One that slept is undone by way of its state.
 asleep_tests() {
 	local old
+	section 'a suspended guest'
 	start z
 	holds 'a guest' counts z
 	"$here/agent.py" --suspend /run/cpr/z/ram0
@@ -271,6 +275,7 @@ new_qemu() { # FILE CASE: a program that is QEMU, but for what the case does
 
 qemu_tests() {
 	local old
+	section '--qemu'
 	old=$(pid_of b)
 	remember_all
 	refuses 'a QEMU that is not there' 3 "cpr-helper: QEMU binary '/no/qemu': there is no such program" update --qemu /no/qemu
@@ -308,6 +313,7 @@ come_by() { # POINT ACTION
 }
 sweep_tests() {
 	local point want
+	section 'fault points'
 	for point in $("$helper" --fault-points); do
 		remember_all
 		come_by "$point" fail
@@ -339,6 +345,7 @@ sweep_tests() {
 # An update that was killed is carried on by the next.
 again_tests() {
 	local point
+	section 'killed and repeated'
 	remember_all
 	for point in save-begun:kill:b update-saved:kill seal-quit:kill:b; do
 		faulty "$point" update --kernel 9.9.9-cpr "${initrd[@]}"
