@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""agent.py SOCKET RAM MODE: a guest agent for the guest of module.sh, from outside.
+"""agent.py SOCKET RAM MODE - a guest agent for the guest of module.sh, outside of the guest.
 
-RAM is the guest's memory, MODE a file with what the agent is like: "willing", or
-"refuses" to suspend, or "idle": does nothing about it.
-"agent.py --suspend RAM" suspends the guest as its operator would.
+RAM is the file with the guest's memory, and MODE a file that says what the agent does about
+a request to suspend: "willing" suspends the guest, "refuses" returns an error, and "idle"
+does nothing.
+"agent.py --suspend RAM" suspends the guest without a request, as its operator would.
 """
 import json
 import mmap
@@ -16,7 +17,7 @@ FLAG, VECTOR, WAKE_AT = 0x8008, 12, 0x7c20
 
 
 def suspend(path):
-    """Tell the firmware where to wake it, and the guest to go to sleep."""
+    """Write the wake-up address for the firmware, and have the guest suspend."""
     with open(path, "r+b") as f, mmap.mmap(f.fileno(), 0) as ram:
         facs = ram.find(b"FACS")
         while facs % 64:

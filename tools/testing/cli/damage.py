@@ -4,7 +4,8 @@
 
 damage.py HELPER GOOD-IMAGE SCRATCH COUNT [SEED]
 
-A crash is an exit status below 0 or of a sanitizer; any other answer is right.
+A crash is a failure: an exit status below 0, or a report of a sanitizer. Any other result
+is right.
 """
 import os
 import random

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * fits DUMP STATE - hold each device of a state file against a -dump-vmstate.
+ * fits DUMP STATE - compare each device of a state file with the output of -dump-vmstate.
  *
- * Says what does not fit. Exit status 0 only if all do, and there is one at least that
- * the dump knows.
+ * Prints each device that does not fit. Exits with 0 only if all fit, and the dump knows at
+ * least one.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>

@@ -1,11 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""make.py DIR [NAME...] - state files of real guests, one NAME.state each.
+"""make.py DIR [NAME...] - have QEMU write state files of guests, NAME.state each.
 
-QEMU writes them here, at test time, by TCG and mostly before the guest has run
-an instruction: what a device that does nothing leaves in the file has the form
-of what a busy one leaves. $QEMU is the binary. Beside each file is NAME.json:
-what was asked for, for the tests to compare with.
+The guests run under TCG, and mostly are saved before their first instruction: the state of
+an idle device has the same form as that of a busy one. $QEMU is the binary. NAME.json,
+beside each file, has what was asked for, for the tests to compare with.
 """
 
 import glob
@@ -18,14 +17,14 @@ import sys
 import time
 
 QEMU = os.environ.get("QEMU", "qemu-system-x86_64")
-# What a slow machine may take to start and to save.
+# How long a start or a save may take.
 PATIENCE_S = 120 * int(os.environ.get("CPR_TIMEOUT_SCALE", "1"))
 
 DISK = ["-blockdev", "null-co,node-name={0},size=1048576,read-zeroes=on"]
 
 
 def disk(*names):
-    """Block nodes that hold nothing, for devices that want a disk."""
+    """Empty block nodes, for devices that need a disk."""
     return [word.format(name) for name in names for word in DISK]
 
 
@@ -93,7 +92,7 @@ def spec(argv, caps=(), params=None, run=0.0, plug=(), rounds=0):
 
 
 def specs(ram):
-    """All guests, by name; @ram is a file for memory that is shared."""
+    """All guests, by name; @ram is the path of files with shared memory."""
     numa = ["-smp", "4", "-m", "64M", "-object", "memory-backend-ram,id=m0,size=32M", "-object",
             "memory-backend-ram,id=m1,size=32M", "-numa", "node,memdev=m0", "-numa",
             "node,memdev=m1"]
@@ -141,7 +140,7 @@ def specs(ram):
 
 
 class Qmp:
-    """The few words of QMP that this needs."""
+    """A client for QMP."""
 
     def __init__(self, sock):
         self.stream = sock.makefile("rw")
@@ -205,13 +204,13 @@ def save(qmp, spec_, path):
 
 
 def in_place(spec_):
-    """Names of the memory that is in a file of its own."""
+    """IDs of the memory that stays in files of its own."""
     return [re.search("id=([^,]*)", word).group(1) for word in spec_["argv"]
             if word.startswith("memory-backend-file,") and "x-ignore-shared" in spec_["caps"]]
 
 
 def without(argv, device):
-    """Leave out a device that this QEMU does not have, or has in a module elsewhere."""
+    """@argv without a device that this QEMU does not have, or has in a module elsewhere."""
     for i, word in enumerate(argv):
         if word.split(",")[0] == device and argv[i - 1] == "-device":
             return argv[:i - 1] + argv[i + 1:]
@@ -238,7 +237,7 @@ def make(directory, name, spec_):
                        m["name"] in spec_["argv"][1].split(",")[0] or m.get("alias") ==
                        spec_["argv"][1].split(",")[0]]
             save(qmp, spec_, base + ".state")
-            # How pages are written is not in the stream.
+            # multifd changes how QEMU writes pages, not the stream.
             caps = [name for name in spec_["caps"] if name != "multifd"]
             tell = {"machine": machine[0]["name"], "qemu": version["qemu"], "caps": caps,
                     "running": spec_["run"] > 0, "in_place": in_place(spec_)}
@@ -250,7 +249,7 @@ def make(directory, name, spec_):
 
 
 def make_without(directory, name, spec_):
-    """As make(), with the devices that there are."""
+    """As make(), without the devices that this QEMU does not have."""
     while True:
         try:
             make(directory, name, spec_)

@@ -22,11 +22,11 @@ ctl() { "$bin/ctl" "$@"; }
 
 # ---- images ----
 
-# tables - the superblock and the catalogs, which is all that is forged
+# tables - print the superblocks and the catalogs, all that is ever forged
 tables() { head -c 6M /dev/pmem0; }
 
-# Frames are taken from the top of the region: of two VMs the first one's memory
-# lies above, and each one's in one piece.
+# Frames are allocated from the top of the region down: the memory of the VM that is made
+# first lies above the other's, and each VM's memory is contiguous.
 make_sealed() {
 	mkdir "$mnt/$1"
 	fallocate -l "$2" "$mnt/$1/ram"
@@ -37,7 +37,7 @@ make_sealed() {
 
 digest_of_files() { (cd $mnt && sha256sum -- */*); }
 
-# Two VMs: `vm`, and `victim`, whose memory it may not reach.
+# Two VMs: `vm`, and `victim`, whose memory the device of `vm` must not reach.
 make_base() {
 	ctl format force && ctl wait-clean && mount_cprfs &&
 		make_sealed victim 4M && make_sealed vm 8M &&
@@ -45,7 +45,7 @@ make_base() {
 		pmem && tables >$base.tables && detach_pmem
 }
 
-# forge_dma ITEM... - the base, and a snapshot of vm
+# forge_dma ITEM... - write the base image with ITEMs as the snapshot of vm
 forge_dma() {
 	attach_pmem || return
 	dd if=$base.tables of=/dev/pmem0 bs=2M conv=notrunc status=none
@@ -67,15 +67,15 @@ tables_are_as_forged() {
 
 # ---- who has the device ----
 
-# shows VM ADDRESS HOLD [REASON] - netlink does
+# shows VM ADDRESS HOLD [REASON] - netlink reports this of a device
 shows() { ctl devices | grep -q "^$1 $2 $3 .*${4:-}"; }
 
-# logs TEXT - the module, to the kernel log
+# logs TEXT - the module has logged TEXT
 logs() { dmesg | grep -qF "cpr_handover: $1"; }
 
 drive() { echo "$nic" >/sys/bus/pci/drivers/e1000e/"$1"; }
 
-# As a native driver is bound when it loads, when a device is looked for, and by hand.
+# A native driver is bound when it is loaded, when the device is probed, or by hand.
 native_can_have() {
 	modprobe e1000e
 	[ "$(driver_of $nic)" = e1000e ] || drive bind
@@ -101,7 +101,8 @@ arrive() {
 	load "$@"
 }
 
-# not_held DESC ADDRESS HOLD REASON ITEM... - it is reported, and nobody hinders a driver
+# not_held DESC ADDRESS HOLD REASON ITEM... - the device is reported as HOLD because of
+# REASON, and a driver can have it
 not_held() {
 	local desc=$1 address=$2 hold=$3 reason=$4
 	shift 4
@@ -114,7 +115,7 @@ not_held() {
 	unload
 }
 
-# refused DESC REASON ITEM... - the whole image is, and nothing was written
+# refused DESC REASON ITEM... - the module refuses the whole image, and writes nothing
 refused() {
 	local desc=$1 reason=$2
 	shift 2
@@ -133,27 +134,27 @@ test_right() {
 	forge_dma "${right[@]}"
 	driver_goes
 	check "a module with a device to hold loads" arrive
-	check "the device is shown as held" shows vm $nic held
-	check "with all that it can reach" test "$(ctl devices)" = "vm $nic held 1 8388608 "
-	check "the log says so" logs "VM 'vm': $nic is held"
+	check "netlink reports the device as held" shows vm $nic held
+	check "netlink reports what the device can reach" test "$(ctl devices)" = "vm $nic held 1 8388608 "
+	check "the kernel log reports that the device is held" logs "VM 'vm': $nic is held"
 	check "no native driver can have it" native_cannot_have
 	unload
-	check "it is let go of with the module" native_can_have
+	check "a native driver can have the device after the module" native_can_have
 }
 
 test_hold_off() {
-	check "with hold=0 it loads" arrive hold=0
-	check "the device is shown as nobody's" shows vm $nic none
-	check "nothing is said of it" fails sh -c "dmesg | grep -F $nic.*held"
+	check "the module loads with hold=0" arrive hold=0
+	check "netlink reports that nothing holds the device" shows vm $nic none
+	check "the kernel log has nothing about the device" fails sh -c "dmesg | grep -F $nic.*held"
 	check "a native driver can have it" native_can_have
 	unload
 }
 
-# A driver that is there first keeps it.
+# A driver that is bound before the module loads keeps the device.
 test_busy() {
 	drive bind
-	check "a module that comes after a driver loads" arrive
-	check "the device is shown as busy" shows vm $nic busy "driver 'e1000e' uses it"
+	check "the module loads after a driver" arrive
+	check "netlink reports the device as busy" shows vm $nic busy "driver 'e1000e' uses it"
 	check "the driver still has it" test "$(driver_of $nic)" = e1000e
 	drive unbind
 	unload
@@ -227,7 +228,7 @@ test_group() {
 	check "one is held" shows vm $disk held
 	check "so is the other" shows vm $bus held
 	unload
-	# A group has one domain.
+	# An IOMMU group has one domain.
 	forge_dma map=0,vm/ram,8M device=$disk table map=0,vm/ram,4M device=$bus
 	check "two devices of a group that do not reach the same: it loads" arrive
 	check "the first one's mappings are held" shows vm $disk held
@@ -252,7 +253,7 @@ test_two_vms() {
 
 leads() { echo "the image leads iova $1 to memory that is not the VM's"; }
 
-# foreign DESC IOVA ITEM... - what is right before it is not mapped either
+# foreign DESC IOVA ITEM... - nothing is mapped, not even the right mappings before IOVA
 foreign() {
 	local desc=$1 iova=$2
 	shift 2
@@ -302,7 +303,7 @@ test_refused() {
 		"${right[@]}" dma=0xffffffff
 }
 
-# What fails in the IOMMU leaves nothing behind.
+# A mapping that the IOMMU refuses leaves nothing behind.
 test_aperture() {
 	not_held "an iova that is too large" $nic failed "its mappings could not be set up: " \
 		map=0x100000000000000,vm/ram,2M device=$nic
@@ -331,7 +332,7 @@ test_counts() {
 	unload
 }
 
-# What costs the kernel memory and time is in proportion to the VM's memory.
+# The memory and time that an image can cost the kernel are in proportion to the VM's memory.
 test_bounds() {
 	local excess="the image has more mappings than the VM's memory can need"
 	forge_dma maps=4,0,16M,vm/ram,8M device=$nic
@@ -353,7 +354,7 @@ test_bounds() {
 
 full() { grep -q 'No space left on device' /run/full; }
 
-# A catalog without room for one more name, not even its own.
+# A catalog without space for one more name.
 test_full_catalog() {
 	local i
 	forge_dma maps=65360,0,8K,vm/ram,4K device=$nic
@@ -372,10 +373,10 @@ test_nothing_changed() {
 	forge_dma
 	arrive
 	mount_cprfs
-	check "no file was changed by all that" test "$(digest_of_files)" = "$(cat $base.files)"
+	check "no file has changed in all these tests" test "$(digest_of_files)" = "$(cat $base.files)"
 	umount $mnt
 	unload
-	check "and nothing is left of the module" fails grep -q cpr /proc/modules /proc/filesystems /proc/iomem
+	check "nothing of the module is left in the kernel" fails grep -q cpr /proc/modules /proc/filesystems /proc/iomem
 }
 
 test_no_iommu() {

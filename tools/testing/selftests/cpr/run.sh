@@ -38,28 +38,28 @@ digest_of_region() {
 }
 
 test_refusals() {
-	refuses "no image anywhere" "no persistent range has a handover image" modprobe cpr_handover
-	refuses "an option that is none" "region=12 is not of the form" modprobe cpr_handover region=12
-	refuses "System RAM" "it is System RAM" modprobe cpr_handover region=64M!1G
-	refuses "half System RAM" "it is System RAM" modprobe cpr_handover region=64M!0x13e000000
-	refuses "not persistent" "not a persistent range" modprobe cpr_handover region=64M!3G
-	refuses "misaligned start" "not aligned to 2 MiB" modprobe cpr_handover region=64M!0x100001000
-	refuses "misaligned size" "not aligned to 2 MiB" modprobe cpr_handover region=65537K!4G
-	refuses "too small" "of 2 MiB is outside of 16 MiB" modprobe cpr_handover region=2M!4G
+	refuses "load without a region: no image anywhere" "no persistent range has a handover image" modprobe cpr_handover
+	refuses "load: a region that is not of the right form" "region=12 is not of the form" modprobe cpr_handover region=12
+	refuses "load: a region in System RAM" "it is System RAM" modprobe cpr_handover region=64M!1G
+	refuses "load: a region half in System RAM" "it is System RAM" modprobe cpr_handover region=64M!0x13e000000
+	refuses "load: a region that is not persistent" "not a persistent range" modprobe cpr_handover region=64M!3G
+	refuses "load: a misaligned start" "not aligned to 2 MiB" modprobe cpr_handover region=64M!0x100001000
+	refuses "load: a misaligned size" "not aligned to 2 MiB" modprobe cpr_handover region=65537K!4G
+	refuses "load: a region that is too small" "of 2 MiB is outside of 16 MiB" modprobe cpr_handover region=2M!4G
 	attach_pmem
-	refuses "a range that nd_pmem holds" "another driver has claimed it, .*nd_pmem/unbind" load
+	refuses "load: a region that nd_pmem owns" "another driver has claimed it, .*nd_pmem/unbind" load
 	detach_pmem
-	check "it can be had once nd_pmem let go" load
-	check "an unformatted region is not mounted" fails mount_cprfs
+	check "the module loads when nd_pmem has released the region" load
+	check "an unformatted region cannot be mounted" fails mount_cprfs
 	unload
 }
 
 test_format() {
 	load
 	check "the region is formatted" "$bin/ctl" format
-	check "not twice" fails "$bin/ctl" format
-	check "but again by force" "$bin/ctl" format force
-	check "it is mounted" mount_cprfs
+	check "a second format is refused" fails "$bin/ctl" format
+	check "a second format with force succeeds" "$bin/ctl" format force
+	check "the formatted region is mounted" mount_cprfs
 }
 
 test_image_refusals() {
@@ -68,25 +68,25 @@ test_image_refusals() {
 	unload
 	before=$(digest_of_region)
 	forge major 2
-	refuses "a newer major version" "image version 2.0, this code reads 1.x" load
+	refuses "load: an image of a newer major version" "image version 2.0, this code reads 1.x" load
 	forge major 1
 	forge incompat 4
-	refuses "an unknown feature" "unknown incompatible features 0x4" load
+	refuses "load: an image with an unknown feature" "unknown incompatible features 0x4" load
 	forge incompat 0
 	forge start 0x200000000
-	refuses "a region that moved" "its image is for 0x10000000 bytes at 0x200000000" load
+	refuses "load: an image of another region" "its image is for 0x10000000 bytes at 0x200000000" load
 	forge start 0x100000000
 	forge spoil-both
-	refuses "two bad catalogs" "no catalog verifies" load
+	refuses "load: an image with two bad catalogs" "no catalog verifies" load
 	forge spoil-both
-	check "nothing was written by all that" test "$before" = "$(digest_of_region)"
+	check "the refusals wrote nothing" test "$before" = "$(digest_of_region)"
 	forge slot 0
-	check "one bad catalog is survived" load
+	check "the module loads with one bad catalog" load
 	unload
 	forge super 0
 	said=$(load 2>&1; dmesg | tail -n 5)
-	check "a bad superblock is survived, and repaired" grep -q "superblock copy 0 did not verify and was rewritten" <<<"$said"
-	check "the region is found without an option" sh -c "rmmod cpr_handover && modprobe cpr_handover"
+	check "the module loads with one bad superblock, and repairs it" grep -q "superblock copy 0 did not verify and was rewritten" <<<"$said"
+	check "the module finds the region without an option" sh -c "rmmod cpr_handover && modprobe cpr_handover"
 	mount_cprfs
 }
 
@@ -112,16 +112,16 @@ test_persistence() {
 	# The first reader sets the access times.
 	fingerprint $mnt >/dev/null
 	fingerprint $mnt >/run/before
-	check "there is something to keep" test "$(wc -l </run/before)" -gt 300
+	check "the region has many files" test "$(wc -l </run/before)" -gt 300
 	umount $mnt
-	check "what was unmounted is back" mount_cprfs
-	check "bit for bit" same_tree $mnt /run/before
-	check "a mounted module is not unloaded" fails unload
+	check "cprfs is mounted again after an unmount" mount_cprfs
+	check "all files are what they were before the unmount" same_tree $mnt /run/before
+	check "the module is not unloaded while cprfs is mounted" fails unload
 	umount $mnt
-	check "an unmounted one is" unload
-	check "and loaded" load
+	check "the module is unloaded when cprfs is not mounted" unload
+	check "the module is loaded again" load
 	mount_cprfs
-	check "all is back after that, bit for bit" same_tree $mnt /run/before
+	check "all files are what they were before the module was unloaded" same_tree $mnt /run/before
 	rm -r $mnt/a $mnt/empty
 }
 
@@ -144,26 +144,26 @@ test_states_over_reload() {
 		"$bin/ctl" seal $vm $mnt/$vm/manifest.json $mnt/$vm/ram
 		"$bin/ctl" digests $vm >/run/digests.$vm
 	done
-	check "both have two digests" test "$(cat /run/digests.* | grep -c '^[0-9a-f]\{32\}$')" = 4
+	check "both sealed VMs have two digests" test "$(cat /run/digests.* | grep -c '^[0-9a-f]\{32\}$')" = 4
 	"$bin/ctl" claim claimed
 	umount $mnt
 	unload
 	load
-	check "one that ran is lost" test "$("$bin/ctl" state running)" = lost
-	check "one that was saved, not sealed, too" test "$("$bin/ctl" state saved)" = lost
-	check "one that was sealed is held" test "$("$bin/ctl" state sealed)" = held
-	check "one whose restore was cut off, too" test "$("$bin/ctl" state claimed)" = held
-	check "what was sealed has the digests that it had" sh -c "$bin/ctl digests sealed | cmp - /run/digests.sealed"
-	check "of one whose restore was cut off, the memory's is gone" test "$("$bin/ctl" digests claimed)" = "$(head -n 1 /run/digests.claimed)
+	check "reload: a running VM is lost" test "$("$bin/ctl" state running)" = lost
+	check "reload: a saved VM is lost" test "$("$bin/ctl" state saved)" = lost
+	check "reload: a sealed VM is held" test "$("$bin/ctl" state sealed)" = held
+	check "reload: a VM whose restore was cut off is held" test "$("$bin/ctl" state claimed)" = held
+	check "reload: the sealed VM has its digests" sh -c "$bin/ctl digests sealed | cmp - /run/digests.sealed"
+	check "reload: the VM whose restore was cut off has no digest of its memory" test "$("$bin/ctl" digests claimed)" = "$(head -n 1 /run/digests.claimed)
 -"
-	check "the region can be asked while it is not mounted" sh -c "$bin/ctl status | grep -q mounted=0"
+	check "netlink reports a region that is not mounted" sh -c "$bin/ctl status | grep -q mounted=0"
 	mount_cprfs
-	check "what is lost is frozen" fails sh -c "echo x >$mnt/running/ram"
-	check "until it is given up" "$bin/ctl" unpin running
-	check "what is held can be claimed" "$bin/ctl" claim sealed
-	check "and unclaimed" "$bin/ctl" unclaim sealed
-	check "its digests are kept" sh -c "$bin/ctl digests sealed | cmp - /run/digests.sealed"
-	check "then it is held again" test "$("$bin/ctl" state sealed)" = held
+	check "the files of a lost VM cannot be written" fails sh -c "echo x >$mnt/running/ram"
+	check "a lost VM is unpinned" "$bin/ctl" unpin running
+	check "a held VM is claimed" "$bin/ctl" claim sealed
+	check "the claimed VM is unclaimed" "$bin/ctl" unclaim sealed
+	check "the unclaimed VM has its digests" sh -c "$bin/ctl digests sealed | cmp - /run/digests.sealed"
+	check "the unclaimed VM is held" test "$("$bin/ctl" state sealed)" = held
 	for vm in running saved sealed claimed; do
 		"$bin/ctl" unpin $vm
 		rm -r "${mnt:?}/$vm"
@@ -176,18 +176,18 @@ test_pinned_unload() {
 	"$bin/pin" $mnt/pinned >/run/pin.out &
 	wait_until 10 grep -q pinned /run/pin.out
 	umount $mnt
-	check "what is pinned keeps the module, the mount being gone" fails unload
+	check "a pinned page holds the module after the unmount" fails unload
 	kill %%
-	check "and lets it go" wait_until 30 unload
+	check "the module is unloaded when the page is unpinned" wait_until 30 unload
 	load
 	mount_cprfs
 	"$bin/pin" $mnt/pinned >/run/pin.out &
 	wait_until 10 grep -q pinned /run/pin.out
 	rm $mnt/pinned
 	umount $mnt
-	check "the same where the file is gone" fails unload
+	check "a pinned page of a removed file holds the module" fails unload
 	kill %%
-	check "and then lets it go" wait_until 30 unload
+	check "the module is unloaded when that page is unpinned" wait_until 30 unload
 	load
 	mount_cprfs
 }
@@ -199,13 +199,13 @@ test_unloading() {
 	for i in $(seq 10); do
 		load && mount_cprfs && echo "$i" >$mnt/f && umount $mnt && unload || break
 	done
-	check "ten times loaded and unloaded" test "$i" = 10
+	check "the module is loaded and unloaded ten times" test "$i" = 10
 	load
 	mount_cprfs
-	check "and the last write is there" grep -qx 10 $mnt/f
+	check "the last write is there after that" grep -qx 10 $mnt/f
 	umount $mnt
 	unload
-	check "nothing is left of it" fails grep -q cpr /proc/modules /proc/filesystems /proc/iomem
+	check "nothing of the module is left in the kernel" fails grep -q cpr /proc/modules /proc/filesystems /proc/iomem
 }
 
 modprobe -q kvm_amd
