@@ -221,7 +221,7 @@ static int parse_globals(int argc, char **argv, struct err *err)
 			print_help();
 #ifdef CPR_FAULTS
 		else if (c == OPT_FAULTS)
-			fault_list();
+			faultpoint_list();
 #endif
 		else
 			return fail(err, -EINVAL, .exit = CPR_EXIT_USAGE, .what = "option",
@@ -293,7 +293,7 @@ int main(int argc, char **argv)
 	opterr = 0;
 	out_json = wants_json(argc, argv);
 	interrupt_init();
-	if (fault_init(&err) == 0 && run(argc, argv, &err) >= 0 && fflush(stdout) == 0)
+	if (faultpoint_init(&err) == 0 && run(argc, argv, &err) >= 0 && fflush(stdout) == 0)
 		return CPR_EXIT_OK;
 	if (!err.set)
 		fail(&err, -EIO, .what = "output", .why = "cannot be written");

@@ -8,29 +8,29 @@
 
 #ifdef CPR_FAULTS
 
-/* In the order of an update; then what only a restore comes by, and an abort. */
+/* In the order in which an update passes them; then those of restore and of abort. */
 static const char *const points[] = {
-	"update-prepared",	/* everything is checked, nothing done */
+	"update-prepared",	/* all checks have passed, nothing is changed */
 	"update-loaded",	/* the next kernel is loaded */
-	"save-noted",		/* the manifest tells that a save has begun */
-	"save-set-up",		/* QEMU has the settings for it */
-	"save-begun",		/* QEMU was told to write */
+	"save-noted",		/* the manifest records that a save has begun */
+	"save-set-up",		/* QEMU has the settings for the migration */
+	"save-begun",		/* QEMU has the command to write the state */
 	"save-written",		/* QEMU is in postmigrate */
-	"save-checked",		/* the file is proven */
-	"save-recorded",	/* file and manifest are as they will be */
-	"save-done",		/* the module knows */
+	"save-checked",		/* the state file is checked and proven */
+	"save-recorded",	/* state file and manifest are in their final form */
+	"save-done",		/* the module has the VM as saved */
 	"update-saved",		/* all VMs are saved */
 	"seal-begun",
 	"seal-quit",		/* QEMU has quit */
-	"seal-done",		/* the module knows */
-	"update-sealed",	/* all are sealed: what is left is the jump */
+	"seal-done",		/* the module has the VM as sealed */
+	"update-sealed",	/* all VMs are sealed; only the jump is left */
 	"restore-claimed",
-	"restore-started",	/* there is a QEMU */
-	"restore-loaded",	/* it has the state */
-	"restore-pinned",	/* the guest may run */
-	"restore-resumed",	/* it was let run */
-	"abort-begun",		/* the module takes the VM for running again */
-	"abort-resumed",	/* the guest was let run */
+	"restore-started",	/* the new QEMU runs */
+	"restore-loaded",	/* it has loaded the state */
+	"restore-pinned",	/* the module allows the guest to run */
+	"restore-resumed",	/* the guest was resumed */
+	"abort-begun",		/* the module has the VM as running again */
+	"abort-resumed",	/* the guest was resumed */
 };
 
 static const char *const actions[] = { "fail", "kill", "hang" };
@@ -38,7 +38,7 @@ static const char *const actions[] = { "fail", "kill", "hang" };
 static const char *wanted, *action, *wanted_vm;
 static pid_t program;
 
-static bool known(const char *word, const char *const *words, size_t n)
+static bool is_among(const char *word, const char *const *words, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		if (streq(word, words[i]))
@@ -46,34 +46,34 @@ static bool known(const char *word, const char *const *words, size_t n)
 	return false;
 }
 
-static int malformed(const char *text, struct err *err)
+static int faultpoint_malformed(const char *text, struct err *err)
 {
-	return fail(err, -EINVAL, .exit = CPR_EXIT_USAGE, .what = FAULT_VARIABLE, .value = text,
+	return fail(err, -EINVAL, .exit = CPR_EXIT_USAGE, .what = FAULTPOINT_VARIABLE, .value = text,
 		    .why = "it is not POINT:fail|kill|hang[:VM]",
 		    .remedy = "'cpr-helper --fault-points' lists the points");
 }
 
-int fault_init(struct err *err)
+int faultpoint_init(struct err *err)
 {
-	const char *text = getenv(FAULT_VARIABLE);
+	const char *text = getenv(FAULTPOINT_VARIABLE);
 	char *next;
 
 	program = getpid();
 	if (!text)
 		return 0;
-	next = xstrdup(text);	/* its words are used to the end */
+	next = xstrdup(text);	/* kept: the variables below point into it */
 	wanted = strsep(&next, ":");
 	action = strsep(&next, ":");
 	wanted_vm = next;
-	if (action && known(wanted, points, ARRAY_SIZE(points)) &&
-	    known(action, actions, ARRAY_SIZE(actions)))
+	if (action && is_among(wanted, points, ARRAY_SIZE(points)) &&
+	    is_among(action, actions, ARRAY_SIZE(actions)))
 		return 0;
-	return malformed(text, err);
+	return faultpoint_malformed(text, err);
 }
 
-int fault_point(const char *point, const char *vm, struct err *err)
+int faultpoint(const char *point, const char *vm, struct err *err)
 {
-	if (!known(point, points, ARRAY_SIZE(points)))
+	if (!is_among(point, points, ARRAY_SIZE(points)))
 		abort();
 	if (!wanted || !streq(wanted, point) || (wanted_vm && (!vm || !streq(wanted_vm, vm))))
 		return 0;
@@ -83,11 +83,11 @@ int fault_point(const char *point, const char *vm, struct err *err)
 		kill(program, SIGKILL);
 		raise(SIGKILL);
 	}
-	wanted = NULL;		/* the way back may come by again */
-	return fail(err, -EIO, .what = "fault point", .value = point, .why = "a test wants it so");
+	wanted = NULL;		/* a rollback may pass the point again */
+	return fail(err, -EIO, .what = "fault point", .value = point, .why = "a test makes it fail");
 }
 
-void fault_list(void)
+void faultpoint_list(void)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(points); i++)
 		puts(points[i]);
@@ -95,14 +95,14 @@ void fault_list(void)
 
 #else
 
-int fault_init(struct err *err)
+int faultpoint_init(struct err *err)
 {
-	const char *text = getenv(FAULT_VARIABLE);
+	const char *text = getenv(FAULTPOINT_VARIABLE);
 
 	if (!text)
 		return 0;
-	return fail(err, -EINVAL, .exit = CPR_EXIT_USAGE, .what = FAULT_VARIABLE, .value = text,
-		    .why = "it is for tests, and this is not a build for tests",
+	return fail(err, -EINVAL, .exit = CPR_EXIT_USAGE, .what = FAULTPOINT_VARIABLE, .value = text,
+		    .why = "it is for tests, and this build has no fault points",
 		    .remedy = "unset it");
 }
 

@@ -1,38 +1,43 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Places at which a test can have a step fail, or the program end or halt. Only
- * builds for tests have them (CPR_FAULTS); in others they are nothing, and the
- * program refuses to run where the environment asks for one.
+ * Points at which a test makes a step fail, kills the program or stops it. Only builds
+ * for tests have them (CPR_FAULTS). Other builds compile them to nothing, and refuse to
+ * run if the environment sets one.
  *
- *	CPR_FAULT=POINT:fail[:VM]	the step returns an error, once in a process
+ *	CPR_FAULT=POINT:fail[:VM]	the step returns an error, once in each process
  *	CPR_FAULT=POINT:kill[:VM]	SIGKILL to the program, its workers included
- *	CPR_FAULT=POINT:hang[:VM]	SIGSTOP to the process that is there; it goes
- *					on when a test has it go on
+ *	CPR_FAULT=POINT:hang[:VM]	SIGSTOP to the process at the point, until the test
+ *					sends SIGCONT
  */
-#ifndef CPR_FAULT_H
-#define CPR_FAULT_H
+#ifndef CPR_FAULTPOINT_H
+#define CPR_FAULTPOINT_H
 
 #include "base/error.h"
 
-#define FAULT_VARIABLE "CPR_FAULT"
+#define FAULTPOINT_VARIABLE "CPR_FAULT"
 
-/* Call once, first: -EINVAL with exit status 2 if the variable cannot be obeyed. */
-int fault_init(struct err *err);
+/**
+ * faultpoint_init - read the environment variable
+ *
+ * Call it once, before anything else. Returns: 0; -EINVAL with exit status 2 if the
+ * variable is malformed, or set for a build without fault points.
+ */
+int faultpoint_init(struct err *err);
 
 #ifdef CPR_FAULTS
 /**
- * fault_point - a step has been taken
- * @point: which; one of the table in fault.c
- * @vm: at work on this one; NULL if on none in particular
+ * faultpoint - pass a point
+ * @point: its name, from the table in faultpoint.c
+ * @vm: name of the VM that the step is for; NULL if the step is for no single VM
  *
- * Returns: 0, or -EIO if it is to fail.
+ * Returns: 0, or -EIO if the step has to fail.
  */
-int fault_point(const char *point, const char *vm, struct err *err);
+int faultpoint(const char *point, const char *vm, struct err *err);
 
-/* All of them on stdout, a line each, in the order in which an update comes by. */
-void fault_list(void);
+/* Print all names on stdout, one a line, in the order in which an update passes them. */
+void faultpoint_list(void);
 #else
-static inline int fault_point(const char *point, const char *vm, struct err *err)
+static inline int faultpoint(const char *point, const char *vm, struct err *err)
 {
 	(void)point;
 	(void)vm;

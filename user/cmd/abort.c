@@ -73,7 +73,7 @@ static int resume(struct vm *vm, struct err *err)
 	r = guest_resume(vm->qemu.qmp, err);
 	pause_mark(vm, "resume");
 	if (r == 0)
-		r = fault_point("abort-resumed", vm->name, err);
+		r = faultpoint("abort-resumed", vm->name, err);
 	if (r == 0)
 		r = forget_saved(vm, err);
 	return r < 0 ? r : guest_watch(vm->qemu.qmp, GUEST_WATCH_S, &status, err);
@@ -138,7 +138,7 @@ static int abort_saved(struct vm *vm, struct json_object *result, struct err *er
 	if (r == 0)
 		r = vm_do(vm, CPR_CMD_VM_PIN, err);
 	if (r == 0)
-		r = fault_point("abort-begun", vm->name, err);
+		r = faultpoint("abort-begun", vm->name, err);
 	return r < 0 ? r : abort_awake(vm, result, err);
 }
 

@@ -104,7 +104,7 @@ static int check_and_prove(struct vm *vm, const char *part, const char *runstate
 	if (r == 0 && proof)
 		r = proof_find(vm, part, runstate, proof, found, err);
 	pause_mark(vm, "prove");
-	return r < 0 ? r : fault_point("save-checked", vm->name, err);
+	return r < 0 ? r : faultpoint("save-checked", vm->name, err);
 }
 
 int commit_state(struct vm *vm, const char *part, const char *runstate,
@@ -126,8 +126,8 @@ int commit_state(struct vm *vm, const char *part, const char *runstate,
 	pause_mark(vm, "commit");
 	r = vm_manifest_save(vm, err);
 	if (r == 0)
-		r = fault_point("save-recorded", vm->name, err);
+		r = faultpoint("save-recorded", vm->name, err);
 	if (r == 0)
 		r = vm_do(vm, CPR_CMD_VM_SAVE, err);
-	return r < 0 ? r : fault_point("save-done", vm->name, err);
+	return r < 0 ? r : faultpoint("save-done", vm->name, err);
 }

@@ -305,7 +305,7 @@ static int run_on(struct vm *vm, bool live, struct err *err)
 		return r;
 	}
 	keep_verdict(vm);
-	r = fault_point("restore-pinned", vm->name, err);
+	r = faultpoint("restore-pinned", vm->name, err);
 	if (r == 0 && live)
 		r = guest_resume(vm->qemu.qmp, err);
 	if (r == -ETIMEDOUT)
@@ -313,7 +313,7 @@ static int run_on(struct vm *vm, bool live, struct err *err)
 		     "that answers, 'cpr-helper restore %s' goes on", vm->name, vm->name);
 	else if (r < 0)
 		seal_again(vm, err);
-	return r < 0 ? r : fault_point("restore-resumed", vm->name, err);
+	return r < 0 ? r : faultpoint("restore-resumed", vm->name, err);
 }
 
 static int claim_and_load(struct vm *vm, const struct restore_opts *opts, struct err *err)
@@ -325,7 +325,7 @@ static int claim_and_load(struct vm *vm, const struct restore_opts *opts, struct
 	r = vm_do(vm, CPR_CMD_VM_CLAIM, err);
 	if (r < 0)
 		return r;
-	r = fault_point("restore-claimed", vm->name, err);
+	r = faultpoint("restore-claimed", vm->name, err);
 	if (r == 0 && has_devices(vm))
 		r = vm_do(vm, CPR_CMD_VM_RELEASE, err);
 	pause_mark(vm, "ready");
@@ -335,7 +335,7 @@ static int claim_and_load(struct vm *vm, const struct restore_opts *opts, struct
 	if (r == 0)
 		r = disks_opened(vm, saved_disks(vm), opts->force_disks, err);
 	if (r == 0)
-		r = fault_point("restore-started", vm->name, err);
+		r = faultpoint("restore-started", vm->name, err);
 	if (r == 0)
 		r = load(vm, opts, err);
 	pause_mark(vm, "load");
@@ -343,7 +343,7 @@ static int claim_and_load(struct vm *vm, const struct restore_opts *opts, struct
 		r = dma_verify(vm, err);
 	pause_mark(vm, "verify");
 	if (r == 0)
-		r = fault_point("restore-loaded", vm->name, err);
+		r = faultpoint("restore-loaded", vm->name, err);
 	if (r < 0)
 		give_back(vm, err);
 	return r;

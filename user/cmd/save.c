@@ -30,7 +30,7 @@ static int write_state(struct vm *vm, const char *part, deadline_t deadline, str
 		pause_begin(vm);	/* so far it ran */
 	r = stream ? copy_save(vm, err) : migration_save(qmp, part, err);
 	if (r == 0)
-		r = fault_point("save-begun", vm->name, err);
+		r = faultpoint("save-begun", vm->name, err);
 	if (r < 0)
 		return r;
 	qmp->js->interruptible = true;
@@ -41,7 +41,7 @@ static int write_state(struct vm *vm, const char *part, deadline_t deadline, str
 	if (r == 0 && stream)
 		r = copy_command_ended(vm, deadline, err);
 	pause_mark(vm, "write");
-	return r < 0 ? r : fault_point("save-written", vm->name, err);
+	return r < 0 ? r : faultpoint("save-written", vm->name, err);
 }
 
 /* Its guest has not run since it was saved and aborted: its state is the one on file. */
@@ -135,14 +135,14 @@ static int stop_and_write(struct vm *vm, const char *part, const struct savable 
 			  struct err *err)
 {
 	struct migration_way way = copy_way(vm);
-	int r = fault_point("save-noted", vm->name, err);
+	int r = faultpoint("save-noted", vm->name, err);
 
 	if (r == 0)
 		r = quiesce(vm, s->proof.deadline, err);
 	if (r == 0)
 		r = migration_apply(vm->qemu.qmp, &way, s->previous, err);
 	if (r == 0)
-		r = fault_point("save-set-up", vm->name, err);
+		r = faultpoint("save-set-up", vm->name, err);
 	return r < 0 ? r : write_state(vm, part, s->proof.deadline, err);
 }
 

@@ -27,7 +27,7 @@ static int quit(struct vm *vm, deadline_t deadline, struct err *err)
 	r = migration_await_status(vm->qemu.qmp, "postmigrate", deadline, err);
 	if (r == 0)
 		r = qemu_quit(&vm->qemu, err);
-	return r < 0 ? r : fault_point("seal-quit", vm->name, err);
+	return r < 0 ? r : faultpoint("seal-quit", vm->name, err);
 }
 
 static int quit_and_seal(struct vm *vm, struct err *err)
@@ -46,9 +46,9 @@ static int quit_and_seal(struct vm *vm, struct err *err)
 
 int seal_vm(struct vm *vm, struct err *err)
 {
-	int r = fault_point("seal-begun", vm->name, err);
+	int r = faultpoint("seal-begun", vm->name, err);
 
 	if (r == 0)
 		r = quit_and_seal(vm, err);
-	return r < 0 ? r : fault_point("seal-done", vm->name, err);
+	return r < 0 ? r : faultpoint("seal-done", vm->name, err);
 }

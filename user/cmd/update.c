@@ -206,7 +206,7 @@ static int save_all(struct update *u, struct err *err)
 		u->stays[i] = goes_as_it_is(&u->plan, &u->plan.vms[i]);
 	r = go_through(u, &saving, err);
 	if (r == 0)
-		r = fault_point("update-saved", NULL, err);
+		r = faultpoint("update-saved", NULL, err);
 	/* The last moment for an interruption; what follows is carried through. */
 	if (r == 0 && interrupt_arrived())
 		r = fail(err, -EINTR, .what = "update", .why = "interrupted");
@@ -219,7 +219,7 @@ static int seal_and_jump(struct update *u, struct err *err)
 	int r = go_through(u, &sealing, err);
 
 	if (r == 0)
-		r = fault_point("update-sealed", NULL, err);
+		r = faultpoint("update-sealed", NULL, err);
 	if (r < 0)
 		return r;
 	say("jumping to %s", u->plan.kernel.version);
@@ -293,7 +293,7 @@ static int refuse(int code, struct err *err)
 
 static int load(struct update *u, struct err *err)
 {
-	int r = fault_point("update-prepared", NULL, err);
+	int r = faultpoint("update-prepared", NULL, err);
 
 	if (r < 0 || !u->plan.kernel.version)
 		return r;
@@ -301,7 +301,7 @@ static int load(struct update *u, struct err *err)
 	if (r < 0)
 		return r;
 	say("loaded %s", u->plan.kernel.image);
-	r = fault_point("update-loaded", NULL, err);
+	r = faultpoint("update-loaded", NULL, err);
 	if (r < 0)
 		kexec_unload();
 	return r;

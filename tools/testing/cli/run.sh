@@ -64,7 +64,7 @@ call() {
 	status=$?
 	out=$(<"$tmp/out") err=$(<"$tmp/err")
 }
-# FAULT ARGUMENT...: the same with a fault point.
+# FAULT ARGUMENT...: the same with a fault point, see base/faultpoint.h.
 faulty() { local fault=$1; shift; CPR_FAULT=$fault call "$@"; }
 # HELPER ARGUMENT...: in the background, with its PID in $pid. Bash lets background jobs
 # ignore SIGINT.

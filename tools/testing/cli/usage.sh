@@ -36,9 +36,9 @@ for bad in 0 17 x -1; do
 done
 refuses 'kexec is called update now' 2 "cpr-helper: command 'kexec': there is no such command" kexec
 CPR_FAULT=save-done:kill refuses 'a fault point in a build that has none' 2 \
-	"cpr-helper: CPR_FAULT 'save-done:kill': it is for tests, and this is not a build for tests" list
+	"cpr-helper: CPR_FAULT 'save-done:kill': it is for tests, and this build has no fault points" list
 CPR_FAULT='' refuses 'an empty one' 2 \
-	"cpr-helper: CPR_FAULT '': it is for tests, and this is not a build for tests" list
+	"cpr-helper: CPR_FAULT '': it is for tests, and this build has no fault points" list
 refuses 'nor does it list any' 2 \
 	"cpr-helper: option '--fault-points': there is no such option before the command" --fault-points
 refuses 'run without --' 2 \
