@@ -15,6 +15,7 @@
 #include "qemu/resume.h"
 #include "vm/lock.h"
 #include "vm/manifest.h"
+#include "handover/commit.h"
 #include "handover/copymode.h"
 #include "handover/pause.h"
 #include "cmd/cmd.h"
@@ -61,7 +62,7 @@ bool wants_abort(const struct cpr_vm *vm)
  */
 static int stay_paused(struct vm *vm, struct err *err)
 {
-	return jget(vm->manifest, "saved") ? vm_manifest_save(vm, err) : forget_saved(vm, err);
+	return jget(vm->manifest, "saved") ? vm_manifest_save(vm, err) : commit_discard(vm, err);
 }
 
 static int resume(struct vm *vm, struct err *err)
@@ -75,7 +76,7 @@ static int resume(struct vm *vm, struct err *err)
 	if (r == 0)
 		r = faultpoint("abort-resumed", vm->name, err);
 	if (r == 0)
-		r = forget_saved(vm, err);
+		r = commit_discard(vm, err);
 	return r < 0 ? r : guest_watch(vm->qemu.qmp, GUEST_WATCH_S, &status, err);
 }
 

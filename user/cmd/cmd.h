@@ -189,17 +189,6 @@ int rouse_vm(struct vm *vm, struct json_object *result, struct err *err);
 #define SAVE_TIMEOUT_S 120
 #define RESTORE_TIMEOUT_S 120
 
-struct proof;
-
-/**
- * commit_state - see that a state is whole, and make it the one that the VM is saved as
- * @part: the file that QEMU has written
- * @runstate: of the guest before
- * @proof: what it is held against besides; NULL: nothing, as it is to be loaded here
- */
-int commit_state(struct vm *vm, const char *part, const char *runstate,
-		 const struct proof *proof, struct err *err);
-
 /**
  * roll_back - undo a save that has failed
  * @runstate: of the guest before
@@ -219,8 +208,5 @@ void roll_back(struct vm *vm, const char *runstate, int code, struct err *err);
  * nothing is changed, and all is left to an abort.
  */
 int end_migration(struct vm *vm, char **status, struct err *err);
-
-/* What save leaves in the manifest and the directory goes away; its pause has ended. */
-int forget_saved(struct vm *vm, struct err *err);
 
 #endif

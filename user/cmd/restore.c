@@ -25,6 +25,7 @@
 #include "vm/dma.h"
 #include "vm/lock.h"
 #include "vm/manifest.h"
+#include "handover/commit.h"
 #include "handover/integrity.h"
 #include "handover/pause.h"
 #include "cmd/cmd.h"
@@ -292,7 +293,7 @@ static void remember(struct vm *vm, const struct restore_opts *opts)
 		jset_str(vm->manifest, "binary", binary);
 		jset_str(vm->manifest, "qemu_version", version);
 	}
-	if (forget_saved(vm, &why) < 0)
+	if (commit_discard(vm, &why) < 0)
 		note("VM '%s': %s: %s", vm->name, why.what, why.why);
 }
 

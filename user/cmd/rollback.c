@@ -12,27 +12,12 @@
 #include "qemu/migration.h"
 #include "qemu/suspend.h"
 #include "vm/manifest.h"
+#include "handover/commit.h"
 #include "handover/copymode.h"
 #include "handover/pause.h"
 #include "cmd/cmd.h"
 
 #define SILENT_S 5
-
-int forget_saved(struct vm *vm, struct err *err)
-{
-	_cleanup_free_ char *state = vm_path(vm->name, STATE_FILE);
-	_cleanup_free_ char *part = vm_path(vm->name, STATE_PART);
-
-	pause_end(vm);
-	copy_forget(vm);
-	json_object_object_del(vm->manifest, "saved");
-	json_object_object_del(vm->manifest, "suspended");
-	json_object_object_del(vm->manifest, "saving");
-	json_object_object_del(vm->manifest, "previous");
-	unlink(state);
-	unlink(part);
-	return vm_manifest_save(vm, err);
-}
 
 /*
  * A save that was cut short once QEMU had written the state: from there the only
@@ -66,7 +51,7 @@ static int wake_here(struct vm *vm, const char *status, struct err *err)
 	if (r == 0 && !streq(status, "running") && manifest_suspended(vm->manifest))
 		r = guest_wake(qmp, err);
 	pause_mark(vm, "resume");
-	return r < 0 ? r : forget_saved(vm, err);
+	return r < 0 ? r : commit_discard(vm, err);
 }
 
 int restore_back(struct vm *vm, struct json_object *result, struct err *err)
@@ -216,5 +201,5 @@ void roll_back(struct vm *vm, const char *runstate, int code, struct err *err)
 	let_run(vm, runstate_live(runstate), now);
 	pause_mark(vm, "resume");
 	pause_abort(vm);
-	forget_saved(vm, NULL);
+	commit_discard(vm, NULL);
 }

@@ -16,6 +16,7 @@
 #include "vm/devices.h"
 #include "vm/dma.h"
 #include "vm/manifest.h"
+#include "handover/commit.h"
 #include "handover/copymode.h"
 #include "handover/pause.h"
 #include "cmd/savable.h"

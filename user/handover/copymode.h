@@ -48,7 +48,7 @@ int copy_target(struct vm *vm, const char *runstate, const struct copy_request *
 /**
  * copy_measure - make the file, measure how fast it is, and say how long it will take
  *
- * The manifest with its target has been written. After a failure forget_saved() cleans
+ * The manifest with its target has been written. After a failure commit_discard() cleans
  * up: "target" is gone if the file there is not ours.
  */
 int copy_measure(struct vm *vm, struct copy_plan *plan, struct err *err);

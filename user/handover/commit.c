@@ -1,9 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/*
- * The end of a save: the state that QEMU has written is found to be whole, and to be
- * one that can be loaded. Then it counts: it gets its name, and manifest and module
- * are told.
- */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -17,16 +12,15 @@
 #include "host/kernel.h"
 #include "vm/disks.h"
 #include "vm/manifest.h"
+#include "handover/commit.h"
 #include "handover/copymode.h"
 #include "handover/pause.h"
-#include "handover/proof.h"
-#include "cmd/cmd.h"
 
 /*
- * QEMU does not sync what it writes, and reports success for a short file. What is
- * not whole now must not be found out under the next kernel.
+ * QEMU does not sync the file, and reports success for a short one. Damage must show
+ * now, not under the next kernel.
  */
-static int check_file(struct vm *vm, const char *path, struct digest *digest, struct err *err)
+static int commit_check_file(struct vm *vm, const char *path, struct digest *digest, struct err *err)
 {
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
 	int r = fd < 0 ? -errno : 0;
@@ -40,8 +34,8 @@ static int check_file(struct vm *vm, const char *path, struct digest *digest, st
 	return statefile_check(path, vm->manifest, false, NULL, err);
 }
 
-/* Where it is, and what proves it; of what a command took nothing does. */
-static void record_file(struct vm *vm, const struct digest *digest, struct json_object *saved)
+/* A state that went to a command has no file, and no digest. */
+static void commit_record_file(struct vm *vm, const struct digest *digest, struct json_object *saved)
 {
 	const char *elsewhere = jstr(jget(vm->manifest, "target"), "file");
 
@@ -54,12 +48,12 @@ static void record_file(struct vm *vm, const struct digest *digest, struct json_
 	jset_str(saved, "digest", digest->text);
 }
 
-static void record(struct vm *vm, const struct digest *digest, const char *runstate)
+static void commit_record(struct vm *vm, const struct digest *digest, const char *runstate)
 {
 	struct json_object *saved = json_object_new_object();
 	int64_t seconds = jint(jget(vm->manifest, "saving"), "seconds", 0);
 
-	record_file(vm, digest, saved);
+	commit_record_file(vm, digest, saved);
 	if (seconds)
 		jset_int(saved, "seconds", seconds);
 	jset_int(saved, "time", time(NULL));
@@ -73,20 +67,20 @@ static void record(struct vm *vm, const struct digest *digest, const char *runst
 	json_object_object_del(vm->manifest, "saving");
 }
 
-static int rename_state(struct vm *vm, const char *part, struct err *err)
+static int commit_rename(struct vm *vm, const char *part, struct err *err)
 {
 	_cleanup_free_ char *path = vm_state_path(vm), *dir = directory_of(path);
 	int r = rename(part, path) < 0 ? -errno : 0;
 
-	/* That of the VM is synced with the manifest. */
+	/* vm_manifest_save() syncs the VM's own directory. */
 	if (r == 0 && jget(vm->manifest, "target"))
 		r = sync_dir(dir);
 	return r < 0 ? fail(err, r, .what = "cannot rename", .value = part,
 			    .why = strerror(-r)) : 0;
 }
 
-/* Of a QEMU that has died since, the ones that it had when the save began. */
-static int look_at_disks(struct vm *vm, struct json_object **disks, struct err *err)
+/* A QEMU that has ended is not asked: it had the disks that were recorded when the save began. */
+static int commit_inspect_disks(struct vm *vm, struct json_object **disks, struct err *err)
 {
 	if (!qemu_has_ended(&vm->qemu))
 		return disks_inspect(vm, disks, err);
@@ -94,11 +88,11 @@ static int look_at_disks(struct vm *vm, struct json_object **disks, struct err *
 	return disks_again(*disks, err);
 }
 
-static int check_and_prove(struct vm *vm, const char *part, const char *runstate,
-			   const struct proof *proof, struct digest *digest,
-			   struct json_object *found, struct err *err)
+static int commit_prove(struct vm *vm, const char *part, const char *runstate,
+			const struct proof *proof, struct digest *digest,
+			struct json_object *found, struct err *err)
 {
-	int r = copy_streams(vm) ? 0 : check_file(vm, part, digest, err);
+	int r = copy_streams(vm) ? 0 : commit_check_file(vm, part, digest, err);
 
 	pause_mark(vm, "check");
 	if (r == 0 && proof)
@@ -112,15 +106,15 @@ int commit_state(struct vm *vm, const char *part, const char *runstate,
 {
 	_cleanup_json_ struct json_object *found = json_object_new_object(), *disks = NULL;
 	struct digest digest = { 0 };
-	int r = check_and_prove(vm, part, runstate, proof, &digest, found, err);
+	int r = commit_prove(vm, part, runstate, proof, &digest, found, err);
 
 	if (r == 0)
-		r = look_at_disks(vm, &disks, err);
+		r = commit_inspect_disks(vm, &disks, err);
 	if (r == 0 && !copy_streams(vm))
-		r = rename_state(vm, part, err);
+		r = commit_rename(vm, part, err);
 	if (r < 0)
 		return r;
-	record(vm, &digest, runstate);
+	commit_record(vm, &digest, runstate);
 	proof_record(vm, found);
 	jset(jget(vm->manifest, "saved"), "disks", json_object_get(disks));
 	pause_mark(vm, "commit");
@@ -130,4 +124,20 @@ int commit_state(struct vm *vm, const char *part, const char *runstate,
 	if (r == 0)
 		r = vm_do(vm, CPR_CMD_VM_SAVE, err);
 	return r < 0 ? r : faultpoint("save-done", vm->name, err);
+}
+
+int commit_discard(struct vm *vm, struct err *err)
+{
+	_cleanup_free_ char *state = vm_path(vm->name, STATE_FILE);
+	_cleanup_free_ char *part = vm_path(vm->name, STATE_PART);
+
+	pause_end(vm);
+	copy_forget(vm);
+	json_object_object_del(vm->manifest, "saved");
+	json_object_object_del(vm->manifest, "suspended");
+	json_object_object_del(vm->manifest, "saving");
+	json_object_object_del(vm->manifest, "previous");
+	unlink(state);
+	unlink(part);
+	return vm_manifest_save(vm, err);
 }
