@@ -161,7 +161,6 @@ int abort_vm(struct vm *vm, struct json_object *result, struct err *err);
 /* Whether there is something for abort_vm() to do; its QEMU is not asked. */
 bool wants_abort(const struct cpr_vm *vm);
 
-int seal_vm(struct vm *vm, struct err *err);
 int restore_vm(struct vm *vm, const struct restore_opts *opts, struct json_object *result,
 	       struct err *err);
 

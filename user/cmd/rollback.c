@@ -15,6 +15,7 @@
 #include "handover/commit.h"
 #include "handover/copymode.h"
 #include "handover/pause.h"
+#include "handover/seal.h"
 #include "cmd/cmd.h"
 
 #define SILENT_S 5

@@ -19,6 +19,7 @@
 #include "base/size.h"
 #include "host/kexec.h"
 #include "handover/pause.h"
+#include "handover/seal.h"
 #include "cmd/plan.h"
 
 #define COPY_BYTES "copy_bytes"		/* in a VM's result: what it takes of the region */
