@@ -81,7 +81,9 @@ struct each {
 	bool (*want)(const struct cpr_vm *vm);
 	int (*one)(struct vm *vm, const struct args *args, struct json_object *result,
 		   struct err *err);
-	/* what --dry-run has to tell: whether it could be; the VM stays as it is */
+	/* text for @result, on stdout */
+	void (*print)(const char *name, struct json_object *result);
+	/* for --dry-run: whether @one would do it; changes nothing */
 	int (*check)(struct vm *vm, const struct args *args, struct err *err);
 	const char *nothing;	/* with --all, when no VM is wanted */
 	bool mount;		/* mount cprfs if nobody has yet */
@@ -125,22 +127,6 @@ struct save_opts {
 	struct copy_request copy;
 };
 
-/**
- * struct restore_opts - how a VM is to be restored
- * @timeout: seconds until loading its state is given up
- * @force_disks: names or paths, comma between, that may have changed; NULL for none
- * @of_several: and may be another VM's
- * @old_qemu: start the QEMU that it ran in, though it was saved for another one
- */
-struct restore_opts {
-	double timeout;
-	const char *force_disks;
-	bool of_several;
-	bool old_qemu;
-};
-
-#define RESTORE_DEFAULT ((struct restore_opts){ .timeout = RESTORE_TIMEOUT_S })
-
 /* The steps of a handover, for update; each leaves the VM as it was on failure. */
 int save_vm(struct vm *vm, const struct save_opts *opts, struct json_object *result,
 	    struct err *err);
@@ -151,61 +137,6 @@ int save_vm(struct vm *vm, const struct save_opts *opts, struct json_object *res
  */
 int save_check(struct vm *vm, const struct save_opts *opts, uint64_t *bytes, struct err *err);
 
-/**
- * abort_vm - let a guest run on, whatever a save, a seal or a restore left behind
- *
- * Also one that was killed. Returns: 0; -ENOENT (exit 3) if there is nothing to undo.
- */
-int abort_vm(struct vm *vm, struct json_object *result, struct err *err);
-
-/* Whether there is something for abort_vm() to do; its QEMU is not asked. */
-bool wants_abort(const struct cpr_vm *vm);
-
-int restore_vm(struct vm *vm, const struct restore_opts *opts, struct json_object *result,
-	       struct err *err);
-
-/**
- * restore_back - undo a handover whose QEMU has quit, or was killed
- * @vm: with its manifest
- *
- * Memory and state fit together, so that state is loaded: by the QEMU that the guest
- * ran in if that is still there, whichever it was saved for.
- */
-int restore_back(struct vm *vm, struct json_object *result, struct err *err);
-
-/* A restore that was killed once the guest might run: the rest of it. */
-int finish_vm(struct vm *vm, struct json_object *result, struct err *err);
-
-/**
- * rouse_vm - let a guest run on that slept when it was saved
- *
- * QEMU kills itself on "cont" when such a guest is in postmigrate. So it quits,
- * and another one loads the state; if none was written, the guest is just woken,
- * should save have put it to sleep.
- */
-int rouse_vm(struct vm *vm, struct json_object *result, struct err *err);
-
 #define SAVE_TIMEOUT_S 120
-#define RESTORE_TIMEOUT_S 120
-
-/**
- * roll_back - undo a save that has failed
- * @runstate: of the guest before
- * @code: what it failed with
- * @err: gets QEMU's last words
- *
- * Whatever came of it: QEMU as it was, and the guest running if it ran. A QEMU that
- * does not answer is left to an abort, and so is what that has to know.
- */
-void roll_back(struct vm *vm, const char *runstate, int code, struct err *err);
-
-/**
- * end_migration - see that none is under way, and put QEMU's settings back, once
- * @status: of the guest then, owned by the caller; NULL after an error
- *
- * From here on they are their owner's again. An error if it does not come to an end: then
- * nothing is changed, and all is left to an abort.
- */
-int end_migration(struct vm *vm, char **status, struct err *err);
 
 #endif

@@ -18,6 +18,8 @@ static int do_one(const struct each *each, struct genl *genl, const struct args 
 		r = args->dry_run ? each->check(&vm, args, err) : each->one(&vm, args, result, err);
 	if (r == 0 && args->dry_run)
 		say("%s: %s, would be %s", name, cpr_state_name(vm.info.state), each->verb);
+	else if (r == 0)
+		each->print(name, result);
 	jset_bool(result, "ok", r == 0);
 	return r;
 }

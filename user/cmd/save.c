@@ -16,9 +16,11 @@
 #include "vm/devices.h"
 #include "vm/dma.h"
 #include "vm/manifest.h"
+#include "handover/abort.h"
 #include "handover/commit.h"
 #include "handover/copymode.h"
 #include "handover/pause.h"
+#include "handover/rollback.h"
 #include "cmd/savable.h"
 
 static int write_state(struct vm *vm, const char *part, deadline_t deadline, struct err *err)
@@ -88,7 +90,7 @@ static int suspend(struct vm *vm, deadline_t deadline, struct err *err)
 /*
  * Devices are off, and what they can reach is on record, before QEMU writes a
  * byte: up to here the guest can simply be woken, and no longer once QEMU is in
- * postmigrate; see rouse_vm().
+ * postmigrate; see rollback_suspended().
  */
 static int quiesce(struct vm *vm, deadline_t deadline, struct err *err)
 {
@@ -178,7 +180,7 @@ static int save_now(struct vm *vm, const struct save_opts *opts, struct savable 
 	if (r == 0)
 		r = commit_state(vm, part, s->runstate, &s->proof, err);
 	if (r < 0)
-		roll_back(vm, s->runstate, r, err);
+		rollback_save(vm, s->runstate, r, err);
 	return r;
 }
 
@@ -226,7 +228,7 @@ int save_check(struct vm *vm, const struct save_opts *opts, uint64_t *bytes, str
 	int r = 0;
 
 	/* One that was cut short is put back first; what comes then, nobody knows yet. */
-	if (vm->info.state != CPR_VM_STATE_RUNNING || !wants_abort(&vm->info))
+	if (vm->info.state != CPR_VM_STATE_RUNNING || !abort_wanted(&vm->info))
 		r = savable_learn(vm, opts, &s, err);
 	if (bytes)
 		*bytes = jget(vm->manifest, "target") ? 0 : s.copy.bytes;

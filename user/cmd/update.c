@@ -18,9 +18,12 @@
 #include "base/paths.h"
 #include "base/size.h"
 #include "host/kexec.h"
+#include "handover/abort.h"
 #include "handover/pause.h"
+#include "handover/restore.h"
 #include "handover/seal.h"
 #include "cmd/plan.h"
+#include "cmd/print.h"
 
 #define COPY_BYTES "copy_bytes"		/* in a VM's result: what it takes of the region */
 
@@ -73,6 +76,15 @@ static int check_task(size_t i, void *arg, struct json_object *result, struct er
 	return r;
 }
 
+static int update_abort(struct vm *vm, struct json_object *result, struct err *err)
+{
+	int r = abort_vm(vm, result, err);
+
+	if (r == 0)
+		print_aborted(vm->name, result);
+	return r;
+}
+
 static int save_task(size_t i, void *arg, struct json_object *result, struct err *err)
 {
 	struct update *u = arg;
@@ -81,8 +93,8 @@ static int save_task(size_t i, void *arg, struct json_object *result, struct err
 
 	if (r < 0 || goes_as_it_is(&u->plan, vm))
 		return r;
-	if (wants_abort(&vm->info))
-		r = abort_vm(vm, result, err);
+	if (abort_wanted(&vm->info))
+		r = update_abort(vm, result, err);
 	return r < 0 ? r : save_vm(vm, &u->plan.save, result, err);
 }
 
@@ -114,6 +126,8 @@ static int fall_back(struct vm *vm, struct json_object *result)
 	r = restore_vm(vm, &old, result, &why);
 	if (r < 0)
 		err_print(&why, vm->name);
+	else
+		print_restored(vm->name, result);
 	jset_bool(result, "fell_back", r == 0);
 	return r;
 }
@@ -127,6 +141,8 @@ static int exchange_task(size_t i, void *arg, struct json_object *result, struct
 	if (r < 0)
 		return r;
 	r = restore_vm(vm, &RESTORE_DEFAULT, result, err);
+	if (r == 0)
+		print_restored(vm->name, result);
 	if (r < 0 && vm->info.state == CPR_VM_STATE_SEALED)
 		fall_back(vm, result);
 	return r;
@@ -139,11 +155,11 @@ static int undo_task(size_t i, void *arg, struct json_object *result, struct err
 	struct vm *vm = &u->plan.vms[i];
 	int r = enter(u, i, err);
 
-	if (r < 0 || !wants_abort(&vm->info))
+	if (r < 0 || !abort_wanted(&vm->info))
 		return r;
 	if (u->stays[i] && vm->info.state == CPR_VM_STATE_SAVED)
 		return 0;
-	return abort_vm(vm, result, err);
+	return update_abort(vm, result, err);
 }
 
 static void take_result(struct update *u, size_t i, const struct outcome *o)

@@ -178,7 +178,7 @@ static struct json_object *target_stream(const struct copy_request *req, const c
 	if (check_uri("--uri", req->uri, err) < 0 ||
 	    check_uri("--restore-uri", req->restore_uri, err) < 0)
 		return NULL;
-	/* To undo such a save is to load it again; see rouse_vm(). */
+	/* To undo such a save is to load it again; see rollback_suspended(). */
 	if (streq(runstate, "suspended")) {
 		refuse(err, "--uri", req->uri, "the guest is suspended, and then only a file that "
 		       "was checked can bring it back", "wake it first, or use --to");

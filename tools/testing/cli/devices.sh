@@ -237,7 +237,7 @@ devices_tests() {
 	echo 'not now' >"$CPR_FAKE/fail-save"
 	call save v
 	holds 'a save that the module refuses' test "$status" = 1
-	holds 'it sleeps on' grep -q "^cpr-helper: note: VM 'v': the guest sleeps on" <<<"$err"
+	holds 'it sleeps on' grep -q "^cpr-helper: note: VM 'v': the guest stays suspended" <<<"$err"
 	rm "$CPR_FAKE/fail-save"
 	call abort v
 	holds 'abort of that' test "$status" = 0
@@ -310,7 +310,7 @@ devices_tests() {
 	holds 'save of a guest that sleeps' test "$status" = 0
 	holds 'it was not asked to' manifest v "'suspended' not in m['saved'] and m['saved']['runstate'] == 'suspended'"
 	call abort v
-	holds 'its abort' grep -q '^v: the guest sleeps on$' <<<"$out"
+	holds 'its abort' grep -q '^v: the guest stays suspended$' <<<"$out"
 	holds 'it does' state_is v running suspended
 	call save v
 	before=$(counted v)

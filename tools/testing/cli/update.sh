@@ -203,7 +203,7 @@ hang_tests() {
 	holds 'a guest is about to be let run' soon is_halted
 	hang_b
 	holds 'when its QEMU hangs' test "$status" = 1
-	holds 'and it may run already' grep -q "^cpr-helper: note: VM 'b': whether its guest runs is not known" "$tmp/err"
+	holds 'and it may run already' grep -q "^cpr-helper: note: VM 'b': QEMU does not answer, so it is not known whether the guest runs" "$tmp/err"
 	kill -CONT "$qemu"
 	# QEMU may have read the "cont" of a helper that is gone, or not.
 	holds 'what it was saved as is not tried again' soon runs_or_waits b

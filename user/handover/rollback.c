@@ -1,30 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/*
- * The way back of a save, from wherever it was: QEMU as it was, and the guest running
- * if it ran. For a save that fails, and for abort.
- */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <stdio.h>
 
 #include "base/interrupt.h"
-#include "base/paths.h"
+#include "base/out.h"
 #include "qemu/migration.h"
 #include "qemu/suspend.h"
 #include "vm/manifest.h"
 #include "handover/commit.h"
 #include "handover/copymode.h"
 #include "handover/pause.h"
+#include "handover/restore.h"
+#include "handover/rollback.h"
 #include "handover/seal.h"
-#include "cmd/cmd.h"
 
-#define SILENT_S 5
+#define TIMED_OUT_S 5	/* for the next reply of a QEMU that has just timed out */
 
 /*
- * A save that was cut short once QEMU had written the state: from there the only
- * way on is through it. Nothing is lost while QEMU waits.
+ * QEMU has written the state, but the save was not completed. A suspended guest resumes only
+ * by a restore, and that needs a completed save. Nothing is lost while QEMU waits.
  */
-static int complete(struct vm *vm, struct err *err)
+static int rollback_commit(struct vm *vm, struct err *err)
 {
 	_cleanup_free_ char *part = vm_part_path(vm);
 	_cleanup_free_ char *state = vm_state_path(vm);
@@ -33,7 +30,7 @@ static int complete(struct vm *vm, struct err *err)
 	if (vm->info.state == CPR_VM_STATE_SAVED)
 		return 0;
 	if (jget(vm->manifest, "saved")) {
-		/* It may be known here only: without it on file the guest would be lost. */
+		/* "saved" may be in memory only, and a restore reads the file. */
 		r = vm_manifest_save(vm, err);
 		return r < 0 ? r : vm_do(vm, CPR_CMD_VM_SAVE, err);
 	}
@@ -43,8 +40,8 @@ static int complete(struct vm *vm, struct err *err)
 	return commit_state(vm, part, jstr(vm->manifest, "runstate"), NULL, err);
 }
 
-/* No state was written: the guest sleeps, or was stopped while it did, or runs. */
-static int wake_here(struct vm *vm, const char *status, struct err *err)
+/* QEMU has written no state: the guest is suspended, perhaps stopped as well, or runs. */
+static int rollback_wake(struct vm *vm, const char *status, struct err *err)
 {
 	struct qmp *qmp = vm->qemu.qmp;
 	int r = runstate_live(status) ? 0 : qmp_run(qmp, "cont", NULL, NULL, err);
@@ -55,7 +52,7 @@ static int wake_here(struct vm *vm, const char *status, struct err *err)
 	return r < 0 ? r : commit_discard(vm, err);
 }
 
-int restore_back(struct vm *vm, struct json_object *result, struct err *err)
+int rollback_by_restore(struct vm *vm, struct json_object *result, struct err *err)
 {
 	struct restore_opts opts = RESTORE_DEFAULT;
 
@@ -64,7 +61,7 @@ int restore_back(struct vm *vm, struct json_object *result, struct err *err)
 	return restore_vm(vm, &opts, result, err);
 }
 
-int rouse_vm(struct vm *vm, struct json_object *result, struct err *err)
+int rollback_suspended(struct vm *vm, struct json_object *result, struct err *err)
 {
 	_cleanup_free_ char *status = NULL;
 	bool deferred;
@@ -74,39 +71,41 @@ int rouse_vm(struct vm *vm, struct json_object *result, struct err *err)
 		return r;
 	pause_abort(vm);
 	if (!streq(status, "postmigrate"))
-		return wake_here(vm, status, err);
-	/* To stop on the way, as a signal may have asked, would leave the guest asleep. */
+		return rollback_wake(vm, status, err);
+	/* Interrupted in between, the guest would stay suspended. */
 	deferred = interrupt_defer(true);
-	r = complete(vm, err);
+	r = rollback_commit(vm, err);
 	if (r == 0)
 		r = seal_vm(vm, err);
 	if (r == 0)
-		r = restore_back(vm, result, err);
+		r = rollback_by_restore(vm, result, err);
 	interrupt_defer(deferred);
 	return r;
 }
 
-static void rouse(struct vm *vm)
+static void rollback_try_suspended(struct vm *vm)
 {
-	_cleanup_json_ struct json_object *unused = json_object_new_object();
+	_cleanup_json_ struct json_object *result = json_object_new_object();
 	_cleanup_err_ struct err why = { 0 };
 
-	if (rouse_vm(vm, unused, &why) < 0)
-		note("VM '%s': the guest sleeps on: %s: %s; see 'cpr-helper show %s'", vm->name,
-		     why.what, why.why ? why.why : "", vm->name);
+	if (rollback_suspended(vm, result, &why) < 0)
+		note("VM '%s': the guest stays suspended: %s: %s; see 'cpr-helper show %s'", vm->name,
+		     why.what, why.why, vm->name);
+	else if (jget(result, "pid"))
+		say("%s: restored, the guest is %s", vm->name, jstr(result, "runstate"));
 }
 
-/* What cannot be cut short may take its time, and the guest stands still. */
-static void tell_wait(struct vm *vm)
+/* A write that must not be cancelled may take long, and the guest stands still meanwhile. */
+static void rollback_note_wait(struct vm *vm)
 {
 	_cleanup_free_ char *status = NULL;
 
 	if (qmp_status(vm->qemu.qmp, &status, NULL) == 0 && streq(status, "finish-migrate"))
-		note("VM '%s': its QEMU writes on, for it would crash if it were stopped; the guest runs "
-		     "on after that", vm->name);
+		note("VM '%s': its QEMU completes the write, because QEMU would crash if it were "
+		     "cancelled; then the guest runs on", vm->name);
 }
 
-int end_migration(struct vm *vm, char **status, struct err *err)
+int rollback_migration(struct vm *vm, char **status, struct err *err)
 {
 	struct migration_way way = copy_way(vm);
 	bool whole = way.kind == MIGRATION_COPY;
@@ -114,26 +113,25 @@ int end_migration(struct vm *vm, char **status, struct err *err)
 	int r;
 
 	if (whole)
-		tell_wait(vm);
+		rollback_note_wait(vm);
 	r = migration_end(vm->qemu.qmp, !whole, status, err);
 	if (r < 0)
 		return r;
 	if (migration_reset(vm->qemu.qmp, jget(vm->manifest, "previous"), &why) < 0)
-		note("VM '%s': QEMU's settings for migrations are not what they were: %s",
-		     vm->name, why.why);
+		note("VM '%s': QEMU's settings for migrations are not restored: %s", vm->name, why.why);
 	json_object_object_del(vm->manifest, "previous");
 	return 0;
 }
 
-/* One that has just not answered for long is not waited for as long again. */
-static bool answers(struct vm *vm, int code)
+/* Use a shorter timeout for a QEMU that has just timed out. */
+static bool rollback_qemu_answers(struct vm *vm, int code)
 {
 	_cleanup_free_ char *status = NULL;
 	struct qmp *qmp = vm->qemu.qmp;
 	int r;
 
 	qmp->js->interruptible = false;
-	qmp->patience = code == -ETIMEDOUT ? SILENT_S : QMP_TIMEOUT_S;
+	qmp->patience = code == -ETIMEDOUT ? TIMED_OUT_S : QMP_TIMEOUT_S;
 	r = qmp_status(qmp, &status, NULL);
 	qmp->patience = QMP_TIMEOUT_S;
 	if (r == -ETIMEDOUT)
@@ -143,22 +141,22 @@ static bool answers(struct vm *vm, int code)
 }
 
 /*
- * A QEMU that has ended took the guest along, unless it had written all of its state:
- * then that and the memory fit together, as vCPUs had stopped before.
+ * If QEMU has ended, the guest is lost, unless QEMU had written the whole state: then state
+ * and memory match, because the vCPUs had stopped before.
  */
-static void salvage(struct vm *vm)
+static void rollback_salvage(struct vm *vm)
 {
 	_cleanup_err_ struct err why = { 0 };
 
-	if (!copy_streams(vm) && complete(vm, &why) == 0)
+	if (!copy_streams(vm) && rollback_commit(vm, &why) == 0)
 		note("VM '%s': its QEMU has ended, but its state is whole; 'cpr-helper abort %s' brings "
 		     "the guest back in another one", vm->name, vm->name);
 	else
 		note("VM '%s': its QEMU has ended; see 'cpr-helper show %s'", vm->name, vm->name);
 }
 
-/* The module may have heard of it, though the step was answered with an error. */
-static void take_back(struct vm *vm)
+/* The module may have moved the VM although it reported an error. */
+static void rollback_pin(struct vm *vm)
 {
 	_cleanup_err_ struct err why = { 0 };
 
@@ -168,7 +166,7 @@ static void take_back(struct vm *vm)
 		note("VM '%s': it stays '%s': %s", vm->name, cpr_state_name(vm->info.state), why.why);
 }
 
-static void let_run(struct vm *vm, bool live, const char *now)
+static void rollback_resume(struct vm *vm, bool live, const char *now)
 {
 	if (live && !runstate_live(now) && qmp_run(vm->qemu.qmp, "cont", NULL, NULL, NULL) < 0)
 		note("VM '%s': the guest does not run on; see 'cpr-helper show %s'", vm->name,
@@ -178,28 +176,28 @@ static void let_run(struct vm *vm, bool live, const char *now)
 		     vm->name);
 }
 
-void roll_back(struct vm *vm, const char *runstate, int code, struct err *err)
+void rollback_save(struct vm *vm, const char *runstate, int code, struct err *err)
 {
 	_cleanup_free_ char *now = NULL;
 
 	qemu_words(vm->name, vm->qemu.log_from, err);
 	copy_end_command(vm);
-	if (!answers(vm, code)) {
+	if (!rollback_qemu_answers(vm, code)) {
 		if (qemu_has_ended(&vm->qemu))
-			salvage(vm);
+			rollback_salvage(vm);
 		return;
 	}
-	if (end_migration(vm, &now, NULL) < 0) {
+	if (rollback_migration(vm, &now, NULL) < 0) {
 		note("VM '%s': its QEMU does not end the migration; once it has, 'cpr-helper abort %s' "
 		     "lets the guest run on", vm->name, vm->name);
 		return;
 	}
 	if (manifest_asleep(vm->manifest)) {
-		rouse(vm);
+		rollback_try_suspended(vm);
 		return;
 	}
-	take_back(vm);
-	let_run(vm, runstate_live(runstate), now);
+	rollback_pin(vm);
+	rollback_resume(vm, runstate_live(runstate), now);
 	pause_mark(vm, "resume");
 	pause_abort(vm);
 	commit_discard(vm, NULL);

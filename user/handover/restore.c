@@ -1,0 +1,456 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#define _GNU_SOURCE
+#include <errno.h>
+#include <unistd.h>
+#include <sys/stat.h>
+
+#include "base/digest.h"
+#include "base/faultpoint.h"
+#include "base/interrupt.h"
+#include "base/out.h"
+#include "base/paths.h"
+#include "stream/statefile.h"
+#include "qemu/migration.h"
+#include "qemu/qga.h"
+#include "qemu/resume.h"
+#include "qemu/suspend.h"
+#include "vm/cprfs.h"
+#include "vm/devices.h"
+#include "vm/disks.h"
+#include "vm/dma.h"
+#include "vm/manifest.h"
+#include "handover/commit.h"
+#include "handover/copymode.h"
+#include "handover/integrity.h"
+#include "handover/pause.h"
+#include "handover/restore.h"
+
+#define AGENT_S 5		/* for the agent of a guest that was running */
+#define AGENT_WOKEN_S 30	/* for the agent of a guest that was just woken */
+#define INMIGRATE_S 10		/* for QEMU to leave "inmigrate" once the state is loaded */
+
+static int restore_wrong_state(struct vm *vm, struct err *err)
+{
+	return fail(err, -EBUSY, .exit = CPR_EXIT_BUSY, .what = "VM", .value = vm->name,
+		    .why = fmt("it is %s, there is nothing to restore",
+			       cpr_state_name(vm->info.state)),
+		    .remedy = vm->info.state == CPR_VM_STATE_SAVED ?
+		    fmt("'cpr-helper abort %s' lets it run on", vm->name) :
+		    vm->info.state == CPR_VM_STATE_LOST ?
+		    fmt("its state was not saved; 'cpr-helper delete %s' frees its memory",
+			vm->name) : NULL);
+}
+
+/* Memory and state still match if QEMU ended in postmigrate. */
+static int restore_seal_dead(struct vm *vm, struct err *err)
+{
+	int r = qemu_attach(vm->name, QEMU_ATTACH_S, &vm->qemu, err);
+
+	if (r == 0)
+		return restore_wrong_state(vm, err);
+	return r == -ESRCH ? integrity_commit(vm, CPR_CMD_VM_SEAL, err) : r;
+}
+
+/*
+ * An earlier restore was interrupted or killed. Its QEMU may still run; the guest has not
+ * run, because the module allows that only once the VM is pinned.
+ */
+static int restore_unclaim_stale(struct vm *vm, struct err *err)
+{
+	qemu_end(vm->name);
+	return integrity_commit(vm, CPR_CMD_VM_UNCLAIM, err);
+}
+
+static int restore_make_sealed(struct vm *vm, struct err *err)
+{
+	switch (vm->info.state) {
+	case CPR_VM_STATE_SEALED:
+	case CPR_VM_STATE_HELD:
+		return 0;
+	case CPR_VM_STATE_SAVED:
+		return restore_seal_dead(vm, err);
+	case CPR_VM_STATE_RESTORING:
+		return restore_unclaim_stale(vm, err);
+	default:
+		return restore_wrong_state(vm, err);
+	}
+}
+
+static int restore_check_state(struct vm *vm, struct err *err)
+{
+	_cleanup_free_ char *path = vm_state_path(vm);
+	struct json_object *saved = jget(vm->manifest, "saved");
+	uint64_t size = jint(saved, "size", 0);
+	struct digest digest;
+	int r;
+
+	if (!saved)
+		return fail(err, -EINVAL, .what = "manifest", .value = MANIFEST_FILE,
+			    .why = "it records no saved state");
+	if (copy_streams(vm)) {
+		note("VM '%s': its state is not checked, because a command has it", vm->name);
+		return 0;
+	}
+	r = digest_file(path, &digest, err);
+	if (r < 0)
+		return r;
+	if (digest.size != size)
+		return fail(err, -EIO, .what = "state file", .value = path,
+			    .why = fmt("it has %llu bytes, and was saved with %llu",
+				       (unsigned long long)digest.size, (unsigned long long)size),
+			    .remedy = "it cannot be loaded; the guest's memory is untouched");
+	if (!streq(digest.text, jstr(saved, "digest")))
+		return fail(err, -EIO, .what = "state file", .value = path,
+			    .why = "its digest is not the one it was saved with",
+			    .remedy = "it cannot be loaded; the guest's memory is untouched");
+	/* An older cpr-helper may have recorded a damaged file. */
+	return statefile_check(path, vm->manifest, true, NULL, err);
+}
+
+static int restore_check_memory(struct vm *vm, struct err *err)
+{
+	struct json_object *memory = jget(vm->manifest, "memory");
+
+	for (size_t i = 0; i < json_object_array_length(memory); i++) {
+		struct json_object *m = json_object_array_get_idx(memory, i);
+		_cleanup_free_ char *path = vm_path(vm->name, jstr(m, "file"));
+		struct stat st;
+
+		if (stat(path, &st) < 0)
+			return fail(err, -errno, .what = "memory file", .value = path,
+				    .why = strerror(errno));
+		if (st.st_size != jint(m, "size", -1))
+			return fail(err, -EIO, .what = "memory file", .value = path,
+				    .why = fmt("it has %lld bytes, and should have %lld",
+					       (long long)st.st_size,
+					       (long long)jint(m, "size", -1)));
+	}
+	return 0;
+}
+
+/* The QEMU that has to load the state: the proven one, unless the caller wants the old one. */
+static const char *restore_binary(struct vm *vm, const struct restore_opts *opts)
+{
+	const char *proven = jstr(jget(jget(vm->manifest, "saved"), "qemu"), "binary");
+
+	return proven && !opts->old_qemu ? proven : jstr(vm->manifest, "binary");
+}
+
+static struct json_object *restore_saved_disks(struct vm *vm)
+{
+	return jget(jget(vm->manifest, "saved"), "disks");
+}
+
+static int restore_check_disks(struct vm *vm, const struct restore_opts *opts, struct err *err)
+{
+	int r = opts->of_several ? 0 : disks_known(restore_saved_disks(vm), opts->force_disks, err);
+
+	return r < 0 ? r : disks_compare(restore_saved_disks(vm), vm->name, opts->force_disks, err);
+}
+
+static int restore_check_files(struct vm *vm, const struct restore_opts *opts, struct err *err)
+{
+	const char *binary;
+	int r = integrity_check_manifest(vm, err);
+
+	if (r == 0)
+		r = vm_manifest(vm, err);
+	if (r < 0)
+		return r;
+	pause_taken_up(vm);
+	binary = restore_binary(vm, opts);
+	if (access(binary, X_OK) < 0)
+		return fail(err, -errno, .exit = CPR_EXIT_NOTFOUND, .what = "QEMU binary",
+			    .value = binary, .why = strerror(errno),
+			    .remedy = "install it again: the VM was saved for it");
+	r = restore_check_memory(vm, err);
+	if (r == 0)
+		r = restore_check_state(vm, err);
+	if (r == 0)
+		r = integrity_check_memory(vm, err);
+	return r < 0 ? r : restore_check_disks(vm, opts, err);
+}
+
+static int restore_start_qemu(struct vm *vm, const struct restore_opts *opts, struct err *err)
+{
+	_cleanup_strv_ struct strv argv = { 0 };
+	_cleanup_free_ char *machine = xasprintf("type=%s", jstr(vm->manifest, "machine"));
+	const char *extra[] = { "-machine", machine, "-incoming", "defer", NULL };
+	struct qemu_command cmd = {
+		.vm = vm->name, .binary = restore_binary(vm, opts),
+		.cwd = jstr(vm->manifest, "cwd"), .argv = &argv, .extra = extra,
+	};
+
+	manifest_argv(vm->manifest, &argv);
+	return qemu_start(&cmd, &vm->qemu, err);
+}
+
+/* The migration is "completed" before the guest has left the runstate "inmigrate". */
+static int restore_await_loaded(struct qmp *qmp, struct err *err)
+{
+	deadline_t deadline = deadline_in(INMIGRATE_S);
+
+	for (;;) {
+		_cleanup_free_ char *status = NULL;
+		_cleanup_json_ struct json_object *event = NULL;
+		int r = qmp_status(qmp, &status, err);
+
+		if (r < 0 || !streq(status, "inmigrate"))
+			return r;
+		if (!deadline_left(deadline))
+			return fail(err, -ETIMEDOUT, .what = "guest", .value = status,
+				    .why = "the state is loaded, but QEMU does not leave this runstate");
+		qmp_event(qmp, deadline_cap(deadline, 20), &event, NULL);
+	}
+}
+
+static int restore_load(struct vm *vm, const struct restore_opts *opts, struct err *err)
+{
+	_cleanup_json_ struct json_object *previous = NULL;
+	_cleanup_free_ char *path = vm_state_path(vm);
+	struct migration_way way = copy_way(vm);
+	struct qmp *qmp = vm->qemu.qmp;
+	double extra = copy_patience(jint(jget(vm->manifest, "saved"), "seconds", 0));
+	int r = migration_setup(qmp, &way, &previous, err);
+
+	if (r == 0)
+		r = copy_streams(vm) ? copy_load(vm, err) : migration_load(qmp, path, err);
+	if (r < 0)
+		return r;
+	qmp->js->interruptible = true;
+	r = migration_wait(qmp, deadline_in(opts->timeout + extra), err);
+	qmp->js->interruptible = false;
+	if (r == 0)
+		r = restore_await_loaded(qmp, err);
+	return r < 0 ? r : migration_reset(qmp, previous, err);
+}
+
+/* dma_verify() has put its verdict into the manifest. */
+static void restore_keep_verdict(struct vm *vm)
+{
+	_cleanup_err_ struct err why = { 0 };
+
+	if (has_devices(vm) && vm_manifest_save(vm, &why) < 0)
+		note("VM '%s': %s: %s", vm->name, why.what, why.why);
+}
+
+static void restore_undo(struct vm *vm, struct err *err)
+{
+	_cleanup_err_ struct err why = { 0 };
+
+	qemu_words(vm->name, vm->qemu.log_from, err);
+	qemu_kill(&vm->qemu);
+	restore_keep_verdict(vm);
+	if (integrity_commit(vm, CPR_CMD_VM_UNCLAIM, &why) < 0)
+		note("VM '%s': it stays '%s': %s", vm->name, cpr_state_name(vm->info.state),
+		     why.why);
+}
+
+/* The guest has not run: state and memory are still as they were saved. */
+static void restore_seal_again(struct vm *vm, struct err *err)
+{
+	_cleanup_err_ struct err why = { 0 };
+
+	qemu_words(vm->name, vm->qemu.log_from, err);
+	if (dma_snapshot(vm, &why) < 0)
+		note("VM '%s': the module will not hold its devices: %s", vm->name, why.why);
+	err_clear(&why);
+	qemu_kill(&vm->qemu);
+	if (vm_do(vm, CPR_CMD_VM_SAVE, &why) < 0 ||
+	    integrity_commit(vm, CPR_CMD_VM_SEAL, &why) < 0)
+		note("VM '%s': it stays '%s': %s", vm->name, cpr_state_name(vm->info.state),
+		     why.why);
+}
+
+/* The guest's clock stood still during the handover. */
+static void restore_set_clock(struct vm *vm, double patience, struct json_object *result)
+{
+	_cleanup_err_ struct err why = { 0 };
+	const char *path = jstr(vm->manifest, "agent");
+	bool ok;
+
+	if (!path)
+		return;
+	ok = qga_set_time(path, deadline_in(patience), &why) == 0;
+	jset_bool(result, "clock_set", ok);
+	if (!ok)
+		note("VM '%s': the guest's clock was not set: %s %s", vm->name, why.what, why.why);
+}
+
+/* The manifest names the new QEMU, and no saved state any more. */
+static void restore_record(struct vm *vm, const struct restore_opts *opts)
+{
+	_cleanup_err_ struct err why = { 0 };
+	_cleanup_free_ char *version = NULL, *binary = xstrdup(restore_binary(vm, opts));
+
+	if (qemu_version(vm->qemu.qmp, &version, NULL) == 0) {
+		jset_str(vm->manifest, "binary", binary);
+		jset_str(vm->manifest, "qemu_version", version);
+	}
+	if (commit_discard(vm, &why) < 0)
+		note("VM '%s': %s: %s", vm->name, why.what, why.why);
+}
+
+static int restore_resume(struct vm *vm, bool live, struct err *err)
+{
+	int r = vm_do(vm, CPR_CMD_VM_PIN, err);
+
+	if (r < 0) {
+		restore_undo(vm, err);
+		return r;
+	}
+	restore_keep_verdict(vm);
+	r = faultpoint("restore-pinned", vm->name, err);
+	if (r == 0 && live)
+		r = guest_resume(vm->qemu.qmp, err);
+	if (r == -ETIMEDOUT)
+		note("VM '%s': QEMU does not answer, so it is not known whether the guest runs; once "
+		     "QEMU answers, 'cpr-helper restore %s' completes the restore", vm->name, vm->name);
+	else if (r < 0)
+		restore_seal_again(vm, err);
+	return r < 0 ? r : faultpoint("restore-resumed", vm->name, err);
+}
+
+static int restore_claim_and_load(struct vm *vm, const struct restore_opts *opts, struct err *err)
+{
+	int r;
+
+	if (interrupted())
+		return fail(err, -EINTR, .what = "VM", .value = vm->name, .why = "interrupted");
+	r = vm_do(vm, CPR_CMD_VM_CLAIM, err);
+	if (r < 0)
+		return r;
+	r = faultpoint("restore-claimed", vm->name, err);
+	if (r == 0 && has_devices(vm))
+		r = vm_do(vm, CPR_CMD_VM_RELEASE, err);
+	pause_mark(vm, "ready");
+	if (r == 0)
+		r = restore_start_qemu(vm, opts, err);
+	pause_mark(vm, "start");
+	if (r == 0)
+		r = disks_opened(vm, restore_saved_disks(vm), opts->force_disks, err);
+	if (r == 0)
+		r = faultpoint("restore-started", vm->name, err);
+	if (r == 0)
+		r = restore_load(vm, opts, err);
+	pause_mark(vm, "load");
+	if (r == 0)
+		r = dma_verify(vm, err);
+	pause_mark(vm, "verify");
+	if (r == 0)
+		r = faultpoint("restore-loaded", vm->name, err);
+	if (r < 0)
+		restore_undo(vm, err);
+	return r;
+}
+
+/* Check the guest before its saved state is removed. */
+static int restore_complete(struct vm *vm, bool live, const struct restore_opts *opts,
+			    struct json_object *result, struct err *err)
+{
+	bool wake = manifest_suspended(jget(vm->manifest, "saved"));
+	_cleanup_free_ char *status = NULL;
+	int r = wake ? guest_wake(vm->qemu.qmp, err) : 0;
+
+	pause_mark(vm, "resume");
+	if (r < 0)
+		return r;
+	if (wake || (live && !manifest_asleep(jget(vm->manifest, "saved"))))
+		restore_set_clock(vm, wake ? AGENT_WOKEN_S : AGENT_S, result);
+	r = live ? guest_watch(vm->qemu.qmp, GUEST_WATCH_S, &status, err) :
+	    qmp_status(vm->qemu.qmp, &status, err);
+	if (r < 0) {
+		qemu_words(vm->name, vm->qemu.log_from, err);
+		return r;
+	}
+	jset_int(result, "pid", vm->qemu.pid);
+	jset_str(result, "runstate", status);
+	restore_record(vm, opts);
+	jset(result, "pause", pause_json(vm->manifest));
+	return 0;
+}
+
+static int restore_saved(struct vm *vm, const struct restore_opts *opts,
+			 struct json_object *result, struct err *err)
+{
+	int64_t begin = now_ms();
+	bool live;
+	int r = restore_make_sealed(vm, err);
+
+	if (r == 0)
+		r = restore_check_files(vm, opts, err);
+	if (r == 0)
+		r = devices_ready(vm, err);
+	if (r == 0)
+		r = restore_claim_and_load(vm, opts, err);
+	if (r < 0)
+		return r;
+	live = runstate_live(jstr(jget(vm->manifest, "saved"), "runstate"));
+	r = restore_resume(vm, live, err);
+	if (r < 0)
+		return r;
+	jset_int(result, "ms", now_ms() - begin);
+	return restore_complete(vm, live, opts, result, err);
+}
+
+int restore_finish(struct vm *vm, struct json_object *result, struct err *err)
+{
+	const char *proven = jstr(jget(jget(vm->manifest, "saved"), "qemu"), "binary");
+	_cleanup_free_ char *exe = xasprintf("/proc/%d/exe", (int)vm->qemu.pid);
+	_cleanup_free_ char *running = realpath(exe, NULL), *status = NULL;
+	struct restore_opts opts = RESTORE_DEFAULT;
+	int r = qmp_status(vm->qemu.qmp, &status, err);
+
+	if (r == 0 && (streq(status, "postmigrate") || streq(status, "finish-migrate")))
+		return fail(err, -EBUSY, .exit = CPR_EXIT_BUSY, .what = "VM", .value = vm->name,
+			    .why = "its save was cut short",
+			    .remedy = fmt("'cpr-helper abort %s'", vm->name));
+	opts.old_qemu = !proven || !running || !streq(running, proven);
+	if (r == 0 && streq(status, "paused"))
+		r = guest_resume(vm->qemu.qmp, err);
+	return r < 0 ? r : restore_complete(vm, true, &opts, result, err);
+}
+
+/* A restore was killed after it had pinned the VM: see restore_finish(). */
+static bool restore_is_loaded(const struct cpr_vm *vm)
+{
+	_cleanup_free_ char *dir = vm_path(vm->name, NULL);
+	_cleanup_json_ struct json_object *manifest = NULL;
+
+	return vm->state == CPR_VM_STATE_RUNNING && manifest_read(dir, &manifest, NULL) == 0 &&
+	       runstate_live(jstr(jget(manifest, "saved"), "runstate"));
+}
+
+bool restore_wanted(const struct cpr_vm *vm)
+{
+	return vm->state == CPR_VM_STATE_SEALED || vm->state == CPR_VM_STATE_HELD ||
+	       vm->state == CPR_VM_STATE_RESTORING || restore_is_loaded(vm);
+}
+
+int restore_vm(struct vm *vm, const struct restore_opts *opts, struct json_object *result,
+	       struct err *err)
+{
+	int r;
+
+	vm->full |= opts->full;
+	if (!restore_is_loaded(&vm->info))
+		return restore_saved(vm, opts, result, err);
+	r = vm_manifest(vm, err);
+	if (r == 0)
+		r = vm_attach(vm, err);
+	return r < 0 ? r : restore_finish(vm, result, err);
+}
+
+int restore_check(struct vm *vm, const struct restore_opts *opts, struct err *err)
+{
+	if (!restore_wanted(&vm->info) && vm->info.state != CPR_VM_STATE_SAVED)
+		return restore_wrong_state(vm, err);
+	/* restore_vm() would first undo what an earlier command has begun. */
+	if (vm->info.state != CPR_VM_STATE_SEALED && vm->info.state != CPR_VM_STATE_HELD)
+		return 0;
+	if (!cprfs_mounted()) {
+		note("VM '%s': its files are not checked: " CPRFS_ROOT " is not mounted", vm->name);
+		return 0;
+	}
+	return restore_check_files(vm, opts, err);
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Restoring a VM: a new QEMU loads the saved state, onto the memory that has stayed in the
+ * region, and resumes the guest.
+ *
+ * Before the guest is resumed nothing is removed: after any failure the VM is sealed as
+ * before, and can be restored again.
+ */
+#ifndef CPR_RESTORE_H
+#define CPR_RESTORE_H
+
+#include "vm/vm.h"
+
+#define RESTORE_TIMEOUT_S 120
+
+/**
+ * struct restore_opts - how to restore a VM
+ * @timeout: seconds for QEMU to load the state
+ * @force_disks: names or paths of disks that may have changed, separated by commas; NULL
+ *	for none
+ * @of_several: @force_disks may also name disks of other VMs
+ * @old_qemu: start the QEMU that the guest ran in, not the one that it was saved for
+ * @full: verify every page that the VM's devices can reach
+ */
+struct restore_opts {
+	double timeout;
+	const char *force_disks;
+	bool of_several;
+	bool old_qemu;
+	bool full;
+};
+
+#define RESTORE_DEFAULT ((struct restore_opts){ .timeout = RESTORE_TIMEOUT_S })
+
+/* Whether restore_vm() has something to do for this VM. */
+bool restore_wanted(const struct cpr_vm *vm);
+
+/**
+ * restore_check - run those checks of restore_vm() that need no QEMU
+ *
+ * Changes nothing. Returns: 0; -EBUSY with exit status 5 if there is nothing to restore;
+ * or what restore_vm() would return.
+ */
+int restore_check(struct vm *vm, const struct restore_opts *opts, struct err *err);
+
+/**
+ * restore_vm - start a new QEMU, load the saved state and resume the guest
+ * @vm: sealed or held, or in any state in which an earlier restore was killed; cprfs is
+ *	mounted
+ * @result: gets "ms" (to load the state and resume), "pid", "runstate", "pause" as in
+ *	pause.h, and "clock_set" if the guest has an agent
+ *
+ * Returns: 0; -EBUSY with exit status 5 if there is nothing to restore; -EUCLEAN if a file
+ * is not as it was sealed; a refusal with exit status 3, 4 or 5 if the QEMU, a disk or a
+ * device is missing, has changed or is in use; -EIO if the devices reach other memory than
+ * before; -ETIMEDOUT; -EINTR on a signal before the guest is resumed; or another errno.
+ */
+int restore_vm(struct vm *vm, const struct restore_opts *opts, struct json_object *result,
+	       struct err *err);
+
+/**
+ * restore_finish - complete a restore that was killed after it had pinned the VM
+ * @vm: running, attached, with its manifest
+ * @result: as of restore_vm(), but for "ms"
+ *
+ * Returns: 0; -EBUSY with exit status 5 if not a restore but a save was killed; or
+ * another errno.
+ */
+int restore_finish(struct vm *vm, struct json_object *result, struct err *err);
+
+#endif
