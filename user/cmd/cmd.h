@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What the main program and the commands know of each other. */
+/* The commands: what the main program needs of them, and the main program's services to them. */
 #ifndef CPR_CMD_H
 #define CPR_CMD_H
 
 #include "base/error.h"
 #include "base/out.h"
 #include "vm/vm.h"
-#include "handover/copymode.h"
 
 #define CMD_MAX_OPTS 16
 
@@ -105,38 +104,5 @@ double arg_timeout(const struct args *args, double otherwise, struct err *err);
 /* How many VMs at the same time: --jobs; negative (with @err) if it is none. */
 #define JOBS_OPTION { "jobs", "N", "how many VMs at the same time (one for each CPU)", 'j' }
 int arg_jobs(const struct args *args, struct err *err);
-
-/**
- * struct save_opts - how a VM is to be saved
- * @timeout: seconds until the guest is let run on instead
- * @qemu: path of the QEMU that will load the state; NULL: the one it runs in, as that
- *	is on disk now
- * @no_rehearse: do not have it load the state beforehand
- * @rehearse: refuse a VM for which that cannot be
- * @digest_ram: seal it with a digest of its memory
- * @full: what its devices can reach is looked at page by page
- * @copy: in copy mode: where its RAM goes
- */
-struct save_opts {
-	double timeout;
-	char *qemu;
-	bool no_rehearse;
-	bool rehearse;
-	bool digest_ram;
-	bool full;
-	struct copy_request copy;
-};
-
-/* The steps of a handover, for update; each leaves the VM as it was on failure. */
-int save_vm(struct vm *vm, const struct save_opts *opts, struct json_object *result,
-	    struct err *err);
-
-/**
- * save_check - whether it could be saved, as far as that can be told while the guest runs
- * @bytes: what it would take of the region, if it is in copy mode; may be NULL
- */
-int save_check(struct vm *vm, const struct save_opts *opts, uint64_t *bytes, struct err *err);
-
-#define SAVE_TIMEOUT_S 120
 
 #endif

@@ -7,6 +7,7 @@
 #include "base/paths.h"
 #include "vm/cprfs.h"
 #include "vm/devices.h"
+#include "handover/copymode.h"
 #include "cmd/cmd.h"
 
 /* Whether a guest would be lost that could still be restored. */

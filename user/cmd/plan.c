@@ -11,7 +11,6 @@
 #include "vm/lock.h"
 #include "vm/manifest.h"
 #include "cmd/plan.h"
-#include "cmd/savable.h"
 
 void plan_free(struct plan *plan)
 {

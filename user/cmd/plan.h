@@ -4,7 +4,7 @@
 #define CPR_PLAN_H
 
 #include "host/kernel.h"
-#include "cmd/cmd.h"
+#include "cmd/saveopts.h"
 
 /**
  * struct plan - an update before it begins

@@ -1,8 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #define _GNU_SOURCE
 #include "base/out.h"
+#include "base/size.h"
 #include "handover/pause.h"
 #include "cmd/print.h"
+
+static const char *rehearsal_text(struct json_object *result)
+{
+	struct json_object *rehearsal = jget(result, "rehearsal");
+
+	if (!rehearsal)
+		return fmt("not rehearsed: %s", jstr(result, "rehearsal_note"));
+	return fmt("rehearsed with %s of memory in %lld ms",
+		   size_human(jint(rehearsal, "memory_bytes", 0)),
+		   (long long)jint(rehearsal, "ms", 0));
+}
+
+void print_saved(const char *vm, struct json_object *result)
+{
+	long long ms = jint(result, "ms", 0);
+
+	if (!jbool(result, "proven", true))
+		say("%s: saved in %lld ms, by a command that nobody has checked", vm, ms);
+	else
+		say("%s: saved, %s of state in %lld ms, %s", vm,
+		    size_human(jint(result, "state_bytes", 0)), ms, rehearsal_text(result));
+}
 
 void print_restored(const char *vm, struct json_object *result)
 {

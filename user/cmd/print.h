@@ -8,6 +8,9 @@
 
 #include "base/util.h"
 
+/* @result is that of save_vm(). */
+void print_saved(const char *vm, struct json_object *result);
+
 /* @result is that of restore_vm(). */
 void print_restored(const char *vm, struct json_object *result);
 

@@ -95,7 +95,11 @@ static int save_task(size_t i, void *arg, struct json_object *result, struct err
 		return r;
 	if (abort_wanted(&vm->info))
 		r = update_abort(vm, result, err);
-	return r < 0 ? r : save_vm(vm, &u->plan.save, result, err);
+	if (r == 0)
+		r = save_vm(vm, &u->plan.save, result, err);
+	if (r == 0)
+		print_saved(vm->name, result);
+	return r;
 }
 
 static int seal_task(size_t i, void *arg, struct json_object *result, struct err *err)

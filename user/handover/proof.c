@@ -2,8 +2,6 @@
 #define _GNU_SOURCE
 #include <errno.h>
 
-#include "base/out.h"
-#include "base/size.h"
 #include "vm/manifest.h"
 #include "handover/copymode.h"
 #include "handover/proof.h"
@@ -59,7 +57,7 @@ int proof_prepare(struct vm *vm, const char *qemu, struct proof *proof, struct e
 			 vm->manifest, err);
 }
 
-void proof_tell(struct vm *vm, struct json_object *result)
+void proof_report(struct vm *vm, struct json_object *result)
 {
 	static const char *const keys[] = { "qemu", "rehearsal", "rehearsal_note" };
 	struct json_object *saved = jget(vm->manifest, "saved");
@@ -67,16 +65,4 @@ void proof_tell(struct vm *vm, struct json_object *result)
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
 		if (jget(saved, keys[i]))
 			jset(result, keys[i], json_object_get(jget(saved, keys[i])));
-}
-
-const char *proof_text(struct vm *vm)
-{
-	struct json_object *saved = jget(vm->manifest, "saved");
-	struct json_object *rehearsal = jget(saved, "rehearsal");
-
-	if (!rehearsal)
-		return fmt("not rehearsed: %s", jstr(saved, "rehearsal_note"));
-	return fmt("rehearsed with %s of memory in %lld ms",
-		   size_human(jint(rehearsal, "memory_bytes", 0)),
-		   (long long)jint(rehearsal, "ms", 0));
 }

@@ -40,10 +40,7 @@ int proof_find(struct vm *vm, const char *state, const char *runstate,
 /* Put that into "saved"; what was found before goes. */
 void proof_record(struct vm *vm, struct json_object *found);
 
-/* For the result of a command. */
-void proof_tell(struct vm *vm, struct json_object *result);
-
-/* In words: what the trial took, or why there was none. As long-lived as fmt() is. */
-const char *proof_text(struct vm *vm);
+/* Copy what "saved" records of the proof to the result of a save. */
+void proof_report(struct vm *vm, struct json_object *result);
 
 #endif

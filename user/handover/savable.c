@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#define _GNU_SOURCE
+#include <errno.h>
+
+#include "qemu/migration.h"
+#include "vm/devices.h"
+#include "vm/disks.h"
+#include "vm/manifest.h"
+#include "handover/savable.h"
+
+static const char *const savable_runstates[] = { "running", "paused", "prelaunch", "suspended" };
+
+static bool savable_runstate(const char *status)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(savable_runstates); i++)
+		if (streq(savable_runstates[i], status))
+			return true;
+	return false;
+}
+
+static int savable_check_state(struct vm *vm, struct err *err)
+{
+	if (vm->info.state == CPR_VM_STATE_RUNNING)
+		return 0;
+	return fail(err, -EBUSY, .exit = CPR_EXIT_BUSY, .what = "VM", .value = vm->name,
+		    .why = fmt("it is %s, not running", cpr_state_name(vm->info.state)),
+		    .remedy = vm->info.state == CPR_VM_STATE_SAVED ?
+		    "it is saved already; 'abort' lets it run on" : NULL);
+}
+
+static int savable_check_runstate(struct vm *vm, const char *runstate, struct err *err)
+{
+	if (savable_runstate(runstate))
+		return 0;
+	return fail(err, -EBUSY, .exit = CPR_EXIT_BUSY, .what = "VM", .value = vm->name,
+		    .why = fmt("its guest is '%s', neither running nor paused", runstate));
+}
+
+/* A guest with devices must suspend, and only a running guest can. */
+static int savable_check_devices(struct vm *vm, const char *runstate, struct err *err)
+{
+	if (!has_devices(vm) || runstate_live(runstate))
+		return 0;
+	return fail(err, -EBUSY, .exit = CPR_EXIT_BUSY, .what = "VM", .value = vm->name,
+		    .why = fmt("it has devices passed through and must suspend, but it is '%s'",
+			       runstate),
+		    .remedy = "let it run ('cont' in QEMU's monitor), then save it");
+}
+
+/*
+ * A paused guest whose save was aborted is still in postmigrate, and has not run since. Its
+ * saved state is still valid, and cannot be written again to another place.
+ */
+static int savable_check_again(struct vm *vm, const struct save_opts *opts, struct err *err)
+{
+	bool elsewhere = opts->copy.to || opts->copy.uri || copy_streams(vm);
+
+	if (jget(vm->manifest, "saved") && !elsewhere)
+		return 0;
+	return fail(err, -EBUSY, .exit = CPR_EXIT_BUSY, .what = "VM", .value = vm->name,
+		    .why = elsewhere ? "its guest has not run since its last save, whose state cannot be moved" :
+		    "an earlier save was cut short",
+		    .remedy = elsewhere ? "let it run ('cont' in QEMU's monitor), then save it" :
+		    fmt("'cpr-helper abort %s' first", vm->name));
+}
+
+static int savable_inspect(struct vm *vm, const struct save_opts *opts, struct savable *s, struct err *err)
+{
+	struct migration_way way;
+	int r;
+
+	if (streq(s->runstate, "postmigrate"))
+		return savable_check_again(vm, opts, err);
+	r = savable_check_runstate(vm, s->runstate, err);
+	if (r == 0)
+		r = savable_check_devices(vm, s->runstate, err);
+	if (r == 0)
+		r = copy_target(vm, s->runstate, &opts->copy, &s->copy, err);
+	if (r < 0)
+		return r;
+	/* An earlier save that was killed has left its own settings in QEMU. */
+	migration_reset(vm->qemu.qmp, jget(vm->manifest, "previous"), NULL);
+	way = copy_way(vm);
+	r = migration_inspect(vm->qemu.qmp, &way, &s->previous, err);
+	return r < 0 ? r : disks_inspect(vm, &s->disks, err);
+}
+
+int savable_check(struct vm *vm, const struct save_opts *opts, struct savable *s,
+		  struct err *err)
+{
+	int r = savable_check_state(vm, err);
+
+	*s = (struct savable){
+		.proof = { .no_rehearse = opts->no_rehearse, .rehearse = opts->rehearse },
+	};
+	if (r == 0)
+		r = vm_manifest(vm, err);
+	if (r == 0)
+		r = vm_attach(vm, err);
+	if (r == 0)
+		r = qmp_status(vm->qemu.qmp, &s->runstate, err);
+	if (r == 0)
+		r = savable_inspect(vm, opts, s, err);
+	return r < 0 ? r : proof_prepare(vm, opts->qemu, &s->proof, err);
+}
+
+void savable_free(struct savable *s)
+{
+	free(s->runstate);
+	json_object_put(s->previous);
+	json_object_put(s->disks);
+	json_object_put(s->copy.stale);
+	fit_free(&s->proof.fit);
+}
