@@ -317,7 +317,7 @@ adopt_tests() {
 	before=$!
 	soon test -e "$tmp/connected"
 	hasty 5 refuses 'a monitor that somebody uses' 5 \
-		"cpr-helper: --qmp '$sock': nobody answers: a monitor serves one client at a time" adopt h --qmp "$sock"
+		"cpr-helper: --qmp '$sock': it does not answer: a monitor serves one client at a time" adopt h --qmp "$sock"
 	kill $before
 	end_hand
 	by_hand "$sock" -m 32M -add-fd fd=9,set=1 9</dev/null

@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "base/paths.h"
+#include "base/size.h"
+#include "qemu/foreign.h"
+#include "qemu/inquire.h"
+#include "qemu/launch.h"
+#include "qemu/process.h"
+#include "vm/lock.h"
+#include "vm/manifest.h"
+#include "handover/adopt.h"
+
+#define GREETING_S 10
+
+/**
+ * struct adopt - a QEMU that is being adopted
+ * @socket: absolute path of its monitor
+ * @process: its command line, binary and directory, as the kernel has them
+ * @argv: arguments to start it again with
+ * @plan: the same, and the memory files
+ * @in_place: its memory is in the VM's directory; otherwise the VM is in copy mode
+ * @made_dir, @pinned: to be undone after a failure
+ */
+struct adopt {
+	struct vm vm;
+	char *socket;
+	struct process process;
+	struct strv argv;
+	struct ram_plan plan;
+	bool in_place;
+	bool made_dir;
+	bool pinned;
+};
+
+static void adopt_free(struct adopt *a)
+{
+	vm_close(&a->vm);
+	free(a->socket);
+	process_free(&a->process);
+	strv_free(&a->argv);
+	ram_plan_free(&a->plan);
+}
+
+static int adopt_refuse(struct err *err, const char *what, const char *value, const char *why,
+		  const char *remedy)
+{
+	return fail(err, -EOPNOTSUPP, .exit = CPR_EXIT_REFUSED, .what = what, .value = value,
+		    .why = why, .remedy = remedy);
+}
+
+/* After a restore, two VMs of one QEMU would be two guests on the same disks. */
+static int adopt_check_other(struct adopt *a, const char *path, struct err *err)
+{
+	_cleanup_free_ char *vm = qemu_adopted_as(a->vm.qemu.pid);
+	_cleanup_free_ char *dir = vm ? vm_path(vm, NULL) : NULL;
+
+	if (!vm || streq(vm, a->vm.name) || access(dir, F_OK) < 0)
+		return 0;
+	return adopt_refuse(err, "--qmp", path, fmt("this QEMU is VM '%s' already", vm),
+		      fmt("see 'cpr-helper show %s'", vm));
+}
+
+static int adopt_connect(struct adopt *a, const char *path, struct err *err)
+{
+	_cleanup_err_ struct err why = { 0 };
+	struct qemu *q = &a->vm.qemu;
+	int r;
+
+	a->socket = realpath(path, NULL);
+	if (!a->socket)
+		return fail(err, -errno, .exit = CPR_EXIT_NOTFOUND, .what = "--qmp", .value = path,
+			    .why = strerror(errno),
+			    .remedy = "name a socket that QEMU listens on with -qmp");
+	if (startswith(a->socket, RUNTIME_DIR "/"))
+		return adopt_refuse(err, "--qmp", path, "this is the monitor of a VM already",
+			      "'cpr-helper list' shows it");
+	q->qmp = qmp_open(a->socket, deadline_in(GREETING_S), &r, &why);
+	if (!q->qmp)
+		return fail(err, r, .exit = r == -ETIMEDOUT ? CPR_EXIT_BUSY : CPR_EXIT_FAILED,
+			    .what = "--qmp", .value = path, .why = r == -ETIMEDOUT ?
+			    "it does not answer: a monitor serves one client at a time" : why.why,
+			    .remedy = r == -ETIMEDOUT ? "disconnect the other client, or give that "
+			    "QEMU another -qmp socket" : "name a socket that QEMU listens on with -qmp");
+	q->pid = jsonsock_pid(q->qmp->js);
+	return adopt_check_other(a, path, err);
+}
+
+/*
+ * The kernel names the process that made the socket, which may have passed the socket on to
+ * QEMU. The vCPUs are threads of QEMU.
+ */
+static int adopt_check_listener(struct adopt *a, struct err *err)
+{
+	_cleanup_json_ struct json_object *cpus = NULL;
+	const struct qemu *q = &a->vm.qemu;
+	int r = qmp_run(q->qmp, "query-cpus-fast", NULL, &cpus, err);
+	struct json_object *first = r < 0 ? NULL : json_object_array_get_idx(cpus, 0);
+
+	if (r < 0 || process_has_thread(q->pid, jint(first, "thread-id", -1)))
+		return r;
+	return adopt_refuse(err, "--qmp", a->socket, fmt("process %d made it, but does not run the guest",
+						   (int)q->pid),
+		      "name a socket that QEMU itself has made; libvirt passes its own sockets to QEMU");
+}
+
+/* A device that was plugged by the monitor is not in the arguments, and would be missing. */
+static int adopt_check_plugged(struct adopt *a, struct err *err)
+{
+	_cleanup_json_ struct json_object *args = json_object_new_object(), *list = NULL;
+	_cleanup_strv_ struct strv ids = { 0 };
+	int r;
+
+	foreign_devices(&a->argv, &ids);
+	jset_str(args, "path", "/machine/peripheral");
+	r = qmp_run(a->vm.qemu.qmp, "qom-list", json_object_get(args), &list, err);
+	for (size_t i = 0; r == 0 && i < json_object_array_length(list); i++) {
+		struct json_object *device = json_object_array_get_idx(list, i);
+		const char *id = jstr(device, "name"), *type = jstr(device, "type");
+
+		if (id && type && startswith(type, "child<") && !strv_has(&ids, id))
+			r = adopt_refuse(err, "device", id, "it was plugged by QEMU's monitor, and is not in "
+				   "the command line that QEMU would be started with again",
+				   "unplug it, or start QEMU with it");
+	}
+	return r;
+}
+
+static int adopt_plan_ram(struct adopt *a, struct err *err)
+{
+	struct ram_request req = { .argv = &a->argv };
+	int r;
+
+	a->in_place = foreign_in_place(&a->argv, a->vm.dir);
+	req.dir = a->in_place ? a->vm.dir : NULL;
+	r = ram_plan(&req, &a->plan, err);
+	for (size_t i = 0; r == 0 && i < a->plan.nfiles; i++)
+		if (startswith(a->plan.files[i].id, "cpr-"))
+			r = adopt_refuse(err, "QEMU's memory", size_exact(a->plan.files[i].size),
+				   fmt("it is not in %s, other memory is", a->vm.dir),
+				   "have all of it there, or none");
+	return r;
+}
+
+static int adopt_examine(struct adopt *a, struct err *err)
+{
+	int r = adopt_check_listener(a, err);
+
+	if (r == 0)
+		r = process_read(a->vm.qemu.pid, &a->process, err);
+	if (r == 0)
+		r = foreign_argv(&a->process.argv, &a->argv, err);
+	if (r == 0)
+		r = adopt_check_plugged(a, err);
+	if (r == 0)
+		r = adopt_plan_ram(a, err);
+	if (r < 0)
+		return r;
+	if (access(a->process.binary, X_OK) < 0)
+		return adopt_refuse(err, "QEMU binary", a->process.binary, strerror(errno),
+			      "install it again: a restore starts the VM with it");
+	return 0;
+}
+
+static int adopt_ask(struct adopt *a, struct err *err)
+{
+	struct json_object *m = a->vm.manifest = json_object_new_object();
+	struct qmp *qmp = a->vm.qemu.qmp;
+	int r;
+
+	jset_int(m, "version", MANIFEST_VERSION);
+	jset_str(m, "name", a->vm.name);
+	jset_int(m, "created", time(NULL));
+	jset_str(m, "binary", a->process.binary);
+	r = inquire_version(qmp, m, err);
+	if (r == 0)
+		r = inquire_machine(qmp, m, err);
+	if (r == 0)
+		r = a->in_place ? inquire_memory(qmp, a->vm.dir, &a->plan, err) :
+		    inquire_size(qmp, &a->plan.base, err);
+	jset_str(m, "cwd", a->process.cwd);
+	jset(m, "argv", manifest_strings(&a->plan.argv));
+	jset(m, "memory", manifest_memory(a->plan.files, a->plan.nfiles));
+	if (!a->in_place)
+		jset_str(m, "ram_mode", RAM_MODE_COPY);
+	if (a->plan.agent)
+		jset_str(m, "agent", a->plan.agent);
+	return r;
+}
+
+static int adopt_exists(struct adopt *a, struct err *err)
+{
+	return fail(err, -EEXIST, .exit = CPR_EXIT_BUSY, .what = "VM", .value = a->vm.name,
+		    .why = "it exists", .remedy =
+		    fmt("choose another name, or 'cpr-helper delete %s'", a->vm.name));
+}
+
+/* With its memory in place the directory is there already; otherwise it must not exist. */
+static int adopt_check_dir(struct adopt *a, struct err *err)
+{
+	_cleanup_free_ char *manifest = vm_path(a->vm.name, MANIFEST_FILE);
+	_cleanup_vm_info_ struct cpr_vm info = { 0 };
+	int r;
+
+	if (!a->in_place)
+		return access(a->vm.dir, F_OK) == 0 ? adopt_exists(a, err) : 0;
+	r = genl_vm(a->vm.genl, a->vm.name, &info, err);
+	if (r < 0)
+		return r;
+	return info.state == CPR_VM_STATE_DEFINED && access(manifest, F_OK) < 0 ? 0 :
+	       adopt_exists(a, err);
+}
+
+static void adopt_undo(struct adopt *a)
+{
+	_cleanup_free_ char *manifest = vm_path(a->vm.name, MANIFEST_FILE);
+
+	if (a->pinned)
+		genl_vm_do(a->vm.genl, CPR_CMD_VM_UNPIN, a->vm.name, NULL, NULL);
+	unlink(manifest);
+	if (a->made_dir)
+		rmdir(a->vm.dir);
+}
+
+static int adopt_commit(struct adopt *a, struct err *err)
+{
+	_cleanup_strv_ struct strv files = { 0 };
+	int r = 0;
+
+	if (!a->in_place && mkdir(a->vm.dir, 0700) < 0)
+		return fail(err, -errno, .what = "cannot create", .value = a->vm.dir,
+			    .why = strerror(errno));
+	a->made_dir = !a->in_place;
+	manifest_files(a->vm.manifest, &files);
+	r = vm_manifest_save(&a->vm, err);
+	if (r == 0)
+		r = genl_vm_do(a->vm.genl, CPR_CMD_VM_PIN, a->vm.name, &files, err);
+	a->pinned = r == 0;
+	if (r == 0)
+		r = qemu_adopt(a->vm.name, a->socket, a->vm.qemu.pid, err);
+	if (r < 0)
+		adopt_undo(a);
+	return r;
+}
+
+static void adopt_report(const struct adopt *a, struct json_object *result)
+{
+	jset_str(result, "name", a->vm.name);
+	jset_int(result, "pid", a->vm.qemu.pid);
+	jset_int(result, "ram_bytes", a->plan.base);
+	jset(result, "manifest", json_object_get(a->vm.manifest));
+}
+
+static int adopt_under_locks(struct adopt *a, const struct adopt_opts *opts, struct err *err)
+{
+	_cleanup_genl_ struct genl *genl = a->vm.genl = genl_open(err);
+	_cleanup_close_ int host = -1;
+	int r;
+
+	if (!genl)
+		return -ENOENT;
+	host = host_lock(false, err);
+	r = host < 0 ? host : region_ready(genl, err);
+	if (r == 0)
+		r = a->vm.lock = vm_lock(a->vm.name, err);
+	if (r >= 0)
+		r = adopt_connect(a, opts->monitor, err);
+	if (r == 0)
+		r = adopt_examine(a, err);
+	if (r == 0)
+		r = adopt_check_dir(a, err);
+	if (r == 0)
+		r = adopt_ask(a, err);
+	return r < 0 || opts->dry_run ? r : adopt_commit(a, err);
+}
+
+int adopt_vm(const struct adopt_opts *opts, struct json_object *result, struct err *err)
+{
+	_cleanup_(adopt_free) struct adopt a = { .vm = { .lock = -1, .qemu = QEMU_NONE } };
+	int r = vm_name_check(opts->name, err);
+
+	if (r < 0)
+		return r;
+	a.vm.name = xstrdup(opts->name);
+	a.vm.dir = vm_path(opts->name, NULL);
+	r = adopt_under_locks(&a, opts, err);
+	if (r == 0)
+		adopt_report(&a, result);
+	return r;
+}
