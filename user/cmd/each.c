@@ -74,7 +74,7 @@ static int do_all(const struct each *each, const struct args *args, const struct
 		return 0;
 	return fail(err, -EIO, .exit = some ? CPR_EXIT_PARTLY : CPR_EXIT_FAILED,
 		    .what = "VMs", .value = list, .why = fmt("not %s", each->verb),
-		    .remedy = "the lines above tell why, each for its VM");
+		    .remedy = "the reason of each VM is printed above");
 }
 
 static int each_all(const struct each *each, struct genl *genl, const struct args *args,

@@ -169,7 +169,7 @@ hang_tests() {
 	holds 'a QEMU that hangs' test "$status" = 6
 	holds 'is an error' grep -q "^cpr-helper: b: no answer from '/run/cpr-helper/b.qmp': timed out$" "$tmp/err"
 	holds 'and what to do' grep -q "^cpr-helper: note: VM 'b': its QEMU does not answer; once it does, 'cpr-helper abort b' lets the guest run on$" "$tmp/err"
-	holds 'it is named' grep -q "VMs 'b' could not be put back" "$tmp/err"
+	holds 'it is named' grep -q "VMs 'b' could not be rolled back" "$tmp/err"
 	holds 'others go on' goes_on a
 	holds 'all others' goes_on c
 	hasty 30 call abort --all

@@ -162,7 +162,7 @@ test_hang() {
 	pid=$(pid_of vm2)
 	CPR_TIMEOUT_SCALE=$impatient during save-set-up "kill -STOP $pid" "${to_kernel[@]}" --timeout 20
 	check "an update fails when a QEMU hangs" test $? = 6
-	check "the error names the VM" grep -q "VMs 'vm2' could not be put back" /run/said
+	check "the error names the VM" grep -q "VMs 'vm2' could not be rolled back" /run/said
 	check "the others run on" guest_status_is vm3 running
 	check "abort fails while the QEMU hangs" exits 1 6 -- env CPR_TIMEOUT_SCALE=$impatient cpr-helper abort --all
 	kill -CONT "$pid"

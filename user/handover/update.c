@@ -1,0 +1,367 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/crew.h"
+#include "base/faultpoint.h"
+#include "base/interrupt.h"
+#include "base/out.h"
+#include "base/paths.h"
+#include "base/size.h"
+#include "host/kexec.h"
+#include "handover/abort.h"
+#include "handover/pause.h"
+#include "handover/restore.h"
+#include "handover/save.h"
+#include "handover/seal.h"
+#include "handover/update.h"
+
+#define COPY_BYTES "copy_bytes"		/* in a VM's result: space it needs in the region */
+
+/**
+ * struct update - an update under way
+ * @plan: the caller's
+ * @progress: the caller's; NULL for none
+ * @results: an object for each VM
+ * @keep: whether a VM stays saved if the update fails, because it was saved before
+ */
+struct update {
+	struct plan *plan;
+	update_progress progress;
+	struct json_object **results;
+	bool *keep;
+};
+
+static void update_init(struct update *u)
+{
+	size_t n = u->plan->names.n;
+
+	u->results = xcalloc(n, sizeof(*u->results));
+	u->keep = xcalloc(n, sizeof(*u->keep));
+	for (size_t i = 0; i < n; i++)
+		u->results[i] = json_object_new_object();
+}
+
+static void update_free(struct update *u)
+{
+	for (size_t i = 0; i < u->plan->names.n; i++)
+		json_object_put(u->results[i]);
+	free(u->results);
+	free(u->keep);
+}
+
+static void update_progressed(const struct update *u, enum update_step step, struct vm *vm,
+			      struct json_object *result)
+{
+	if (u->progress)
+		u->progress(step, vm->name, result);
+}
+
+/* Each task is a process of its own, and must not share the parent's netlink socket. */
+static int update_connect(struct vm *vm, struct err *err)
+{
+	vm->genl = genl_open(err);
+	return vm->genl ? 0 : -ENOENT;
+}
+
+/* All VMs are checked, to report every obstacle and not only the first. */
+static int update_check_task(size_t i, void *arg, struct json_object *result, struct err *err)
+{
+	struct update *u = arg;
+	struct vm *vm = &u->plan->vms[i];
+	uint64_t bytes = 0;
+	int r = vm->info.state == CPR_VM_STATE_RUNNING ?
+		save_check(vm, &u->plan->opts->save, &bytes, err) : 0;
+
+	if (bytes)
+		jset_int(result, COPY_BYTES, bytes);
+	return r;
+}
+
+static int update_abort(struct update *u, struct vm *vm, struct json_object *result,
+			struct err *err)
+{
+	int r = abort_vm(vm, result, err);
+
+	if (r == 0)
+		update_progressed(u, UPDATE_ABORTED, vm, result);
+	return r;
+}
+
+static int update_save_task(size_t i, void *arg, struct json_object *result, struct err *err)
+{
+	struct update *u = arg;
+	struct vm *vm = &u->plan->vms[i];
+	int r = update_connect(vm, err);
+
+	if (r < 0 || plan_is_saved(u->plan, vm))
+		return r;
+	if (abort_wanted(&vm->info))
+		r = update_abort(u, vm, result, err);
+	if (r == 0)
+		r = save_vm(vm, &u->plan->opts->save, result, err);
+	if (r == 0)
+		update_progressed(u, UPDATE_SAVED, vm, result);
+	return r;
+}
+
+static int update_seal_task(size_t i, void *arg, struct json_object *result, struct err *err)
+{
+	struct update *u = arg;
+	struct vm *vm = &u->plan->vms[i];
+	int r = update_connect(vm, err);
+
+	if (r < 0 || vm->info.state == CPR_VM_STATE_SEALED)
+		return r;
+	r = seal_vm(vm, err);
+	if (r == 0)
+		update_progressed(u, UPDATE_SEALED, vm, result);
+	return r;
+}
+
+static int update_restore(struct update *u, struct vm *vm, const struct restore_opts *opts,
+			  struct json_object *result, struct err *err)
+{
+	int r = restore_vm(vm, opts, result, err);
+
+	if (r == 0)
+		update_progressed(u, UPDATE_RESTORED, vm, result);
+	return r;
+}
+
+/* The update fails even if the guest runs in its old QEMU again. */
+static void update_fall_back(struct update *u, struct vm *vm, struct json_object *result)
+{
+	struct restore_opts old = RESTORE_DEFAULT;
+	_cleanup_err_ struct err why = { 0 };
+	int r;
+
+	note("VM '%s': the new QEMU cannot run it; it is restored in the old QEMU", vm->name);
+	old.old_qemu = true;
+	pause_abort(vm);
+	r = update_restore(u, vm, &old, result, &why);
+	if (r < 0)
+		err_print(&why, vm->name);
+	jset_bool(result, "fell_back", r == 0);
+}
+
+static int update_exchange_task(size_t i, void *arg, struct json_object *result, struct err *err)
+{
+	int r = update_seal_task(i, arg, result, err);
+	struct update *u = arg;
+	struct vm *vm = &u->plan->vms[i];
+
+	if (r < 0)
+		return r;
+	r = update_restore(u, vm, &RESTORE_DEFAULT, result, err);
+	if (r < 0 && vm->info.state == CPR_VM_STATE_SEALED)
+		update_fall_back(u, vm, result);
+	return r;
+}
+
+/* Also for a VM that the update had not reached, or whose process was killed. */
+static int update_rollback_task(size_t i, void *arg, struct json_object *result, struct err *err)
+{
+	struct update *u = arg;
+	struct vm *vm = &u->plan->vms[i];
+	int r = update_connect(vm, err);
+
+	if (r < 0 || !abort_wanted(&vm->info))
+		return r;
+	if (u->keep[i] && vm->info.state == CPR_VM_STATE_SAVED)
+		return 0;
+	return update_abort(u, vm, result, err);
+}
+
+static void update_keep_result(struct update *u, size_t i, const struct outcome *o)
+{
+	struct json_object *into = u->results[i];
+
+	json_object_object_foreach(o->result, key, value)
+		jset(into, key, json_object_get(value));
+	if (o->code < 0 && !jget(into, "error"))
+		jset(into, "error", err_json(&o->err));
+	json_object_put(u->plan->vms[i].manifest);
+	u->plan->vms[i].manifest = NULL;
+	vm_refresh(&u->plan->vms[i], NULL);
+}
+
+/**
+ * struct update_phase - work on all VMs, several at the same time
+ * @crew: how; update_run_phase() fills in the rest
+ * @done: participle for a VM when it is done
+ */
+struct update_phase {
+	struct crew crew;
+	const char *done;
+};
+
+static const struct update_phase
+update_checking = { { .work = update_check_task }, "ready to be saved" },
+update_saving = { { .work = update_save_task, .together = true }, "saved" },
+/* In these QEMUs quit: an error that hits every VM must hit one only. */
+update_sealing = { { .work = update_seal_task, .together = true, .first_alone = true }, "sealed" },
+update_exchanging = { { .work = update_exchange_task, .together = true, .first_alone = true },
+		      "updated" },
+update_rolling_back = { { .work = update_rollback_task }, "rolled back" };
+
+static int update_run_phase(struct update *u, const struct update_phase *phase, struct err *err)
+{
+	struct crew crew = phase->crew;
+	_cleanup_free_ char *failed = NULL;
+	struct outcome *outcomes;
+
+	crew.names = &u->plan->names;
+	crew.jobs = u->plan->opts->jobs;
+	crew.arg = u;
+	outcomes = crew_run(&crew);
+	failed = outcomes_failed(outcomes, &u->plan->names);
+
+	for (size_t i = 0; i < u->plan->names.n; i++)
+		update_keep_result(u, i, &outcomes[i]);
+	outcomes_free(outcomes, u->plan->names.n);
+	if (!*failed)
+		return 0;
+	return fail(err, -EIO, .what = "VMs", .value = failed, .why = fmt("not %s", phase->done),
+		    .remedy = "the reason of each VM is printed above");
+}
+
+/* A VM that was saved for another QEMU is aborted and saved again. */
+static int update_save_all(struct update *u, struct err *err)
+{
+	int r;
+
+	for (size_t i = 0; i < u->plan->names.n; i++)
+		u->keep[i] = plan_is_saved(u->plan, &u->plan->vms[i]);
+	r = update_run_phase(u, &update_saving, err);
+	if (r == 0)
+		r = faultpoint("update-saved", NULL, err);
+	/* From here on a signal does not interrupt the update. */
+	if (r == 0 && interrupt_arrived())
+		r = fail(err, -EINTR, .what = "update", .why = "interrupted");
+	interrupt_disable();
+	return r;
+}
+
+static int update_seal_and_jump(struct update *u, struct err *err)
+{
+	int r = update_run_phase(u, &update_sealing, err);
+
+	if (r == 0)
+		r = faultpoint("update-sealed", NULL, err);
+	if (r < 0)
+		return r;
+	say("jumping to %s", u->plan->kernel.version);
+	return kexec_jump(err);
+}
+
+/* Keep the original error, but exit PARTLY: some VMs were not rolled back. */
+static void update_not_rolled_back(struct err *err, const struct err *why)
+{
+	err->exit = CPR_EXIT_PARTLY;
+	free(err->remedy);
+	err->remedy = xasprintf("VMs '%s' could not be rolled back, for the reasons printed above; "
+				"nothing of them is deleted: try 'cpr-helper abort --all'", why->value);
+}
+
+static int update_roll_back(struct update *u, int code, struct err *err)
+{
+	_cleanup_err_ struct err why = { 0 };
+
+	interrupt_disable();
+	if (u->plan->kernel.version)
+		kexec_unload();
+	if (update_run_phase(u, &update_rolling_back, &why) < 0)
+		update_not_rolled_back(err, &why);
+	return code;
+}
+
+static int update_load_kernel(struct update *u, struct err *err)
+{
+	int r = faultpoint("update-prepared", NULL, err);
+
+	if (r < 0 || !u->plan->kernel.version)
+		return r;
+	r = kexec_load(&u->plan->kernel, u->plan->cmdline, err);
+	if (r < 0)
+		return r;
+	say("loaded %s", u->plan->kernel.image);
+	r = faultpoint("update-loaded", NULL, err);
+	if (r < 0)
+		kexec_unload();
+	return r;
+}
+
+static int update_carry_out(struct update *u, struct err *err)
+{
+	int r = plan_refusal(update_load_kernel(u, err), err);
+
+	if (r < 0)
+		return r;
+	r = update_save_all(u, err);
+	if (r == 0)
+		r = u->plan->kernel.version ? update_seal_and_jump(u, err) :
+		    update_run_phase(u, &update_exchanging, err);
+	return r < 0 ? update_roll_back(u, r, err) : 0;
+}
+
+/* save_check() has found enough space for each VM, but they share it. */
+static int update_check_space(const struct update *u, struct err *err)
+{
+	uint64_t need = 0, have;
+
+	for (size_t i = 0; i < u->plan->names.n; i++)
+		need += jint(u->results[i], COPY_BYTES, 0);
+	if (!need || free_bytes(CPRFS_ROOT, &have) < 0 || have >= need)
+		return 0;
+	return fail(err, -ENOSPC, .what = "VMs in copy mode", .why =
+		    fmt("together they may need %s of the region, and %s is free there",
+			size_human(need), size_human(have)),
+		    .remedy = "save some to a disk first ('cpr-helper save NAME --to PATH')");
+}
+
+static int update_check(struct update *u, struct err *err)
+{
+	int r = update_run_phase(u, &update_checking, err);
+
+	return plan_refusal(r < 0 ? r : update_check_space(u, err), err);
+}
+
+/* The state that each VM has now. */
+static struct json_object *update_report_vms(struct update *u)
+{
+	struct json_object *list = json_object_new_array();
+
+	for (size_t i = 0; i < u->plan->names.n; i++) {
+		_cleanup_json_ struct json_object *now = vm_json(&u->plan->vms[i].info);
+		struct json_object *result = u->results[i];
+
+		json_object_object_foreach(now, key, value)
+			jset(result, key, json_object_get(value));
+		jset_bool(result, "ok", !jget(result, "error"));
+		json_object_array_add(list, json_object_get(result));
+	}
+	return list;
+}
+
+int update_vms(struct plan *plan, update_progress progress, struct json_object *result,
+	       struct err *err)
+{
+	_cleanup_(update_free) struct update u = { .plan = plan, .progress = progress };
+	bool jumps = plan->kernel.version;
+	int r;
+
+	update_init(&u);
+	r = update_check(&u, err);
+	if (r == 0 && plan->opts->dry_run)
+		return 0;
+	if (r == 0)
+		r = update_carry_out(&u, err);
+	jumps &= r == 0;
+	jset_str(result, "qemu", plan->opts->save.qemu);
+	if (jumps)
+		jset_str(result, "jumping_to", plan->kernel.version);
+	jset(result, "vms", jumps ? json_object_new_array() : update_report_vms(&u));
+	return r;
+}

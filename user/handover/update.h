@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * An update: all VMs go to another kernel, or to another QEMU, or both.
+ *
+ * All checks pass, and the next kernel is loaded, before the first guest stops. Then all
+ * guests are saved, at the same time. Only when all are saved does the first QEMU quit;
+ * before that, any failure rolls all VMs back. After it, sealed VMs are restored under this
+ * kernel.
+ *
+ * The progress is in the region: the module's state and the manifest of each VM. So
+ * abort_vm() can roll back an update that was killed, or another update can continue it.
+ */
+#ifndef CPR_UPDATE_H
+#define CPR_UPDATE_H
+
+#include "handover/plan.h"
+
+/**
+ * enum update_step - a step that a VM has completed
+ * @UPDATE_ABORTED: abort_vm()
+ * @UPDATE_SAVED: save_vm()
+ * @UPDATE_SEALED: seal_vm()
+ * @UPDATE_RESTORED: restore_vm()
+ */
+enum update_step { UPDATE_ABORTED, UPDATE_SAVED, UPDATE_SEALED, UPDATE_RESTORED };
+
+/* Called in the process that works on @vm, with the result of the step. */
+typedef void (*update_progress)(enum update_step step, const char *vm,
+				struct json_object *result);
+
+/**
+ * update_vms - carry out the plan of an update
+ * @plan: from plan_make(); with its dry_run only the checks are made
+ * @progress: may be NULL
+ * @result: gets "qemu" (or null), "vms": for each VM what the steps report, "error" if a
+ *	step failed, "ok", "fell_back": whether it runs in its old QEMU again, and its state as
+ *	of vm_json(). If the host jumps: "jumping_to", and "vms" is empty. Untouched after a
+ *	dry run that succeeds
+ *
+ * Forks a process for each VM. Returns: 0, and the host is about to jump if the plan has a
+ * kernel; a refusal with exit status 4 if a VM cannot be saved; or another errno, with
+ * exit status 6 if a VM could not be rolled back.
+ */
+int update_vms(struct plan *plan, update_progress progress, struct json_object *result,
+	       struct err *err);
+
+#endif
