@@ -74,7 +74,7 @@ static const struct field lines[] = {
 	{ "devices", "devices", show_devices },
 	{ "mappings", "DMA reaches", show_mappings },
 	{ "verified", "last verify", show_verified },
-	{ "pause", "last pause", show_pause },
+	{ "pause", "last pause", pause_phases_text },
 	{ "manifest.created", "created", show_time },
 	{ "manifest.saved.size", "saved state", show_size },
 	{ "manifest.target.file", "it is in", NULL },

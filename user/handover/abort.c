@@ -143,7 +143,7 @@ static int abort_running(struct vm *vm, struct json_object *result, struct err *
 	bool waits, loaded;
 	int r;
 
-	copy_end_command(vm);
+	copymode_end_command(vm);
 	r = vm_attach(vm, NULL);
 	if (r == -ESRCH)
 		return vm_attach(vm, err);

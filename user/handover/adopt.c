@@ -47,7 +47,7 @@ static void adopt_free(struct adopt *a)
 }
 
 static int adopt_refuse(struct err *err, const char *what, const char *value, const char *why,
-		  const char *remedy)
+			const char *remedy)
 {
 	return fail(err, -EOPNOTSUPP, .exit = CPR_EXIT_REFUSED, .what = what, .value = value,
 		    .why = why, .remedy = remedy);
@@ -62,7 +62,7 @@ static int adopt_check_other(struct adopt *a, const char *path, struct err *err)
 	if (!vm || streq(vm, a->vm.name) || access(dir, F_OK) < 0)
 		return 0;
 	return adopt_refuse(err, "--qmp", path, fmt("this QEMU is VM '%s' already", vm),
-		      fmt("see 'cpr-helper show %s'", vm));
+			    fmt("see 'cpr-helper show %s'", vm));
 }
 
 static int adopt_connect(struct adopt *a, const char *path, struct err *err)
@@ -78,7 +78,7 @@ static int adopt_connect(struct adopt *a, const char *path, struct err *err)
 			    .remedy = "name a socket that QEMU listens on with -qmp");
 	if (startswith(a->socket, RUNTIME_DIR "/"))
 		return adopt_refuse(err, "--qmp", path, "this is the monitor of a VM already",
-			      "'cpr-helper list' shows it");
+				    "'cpr-helper list' shows it");
 	q->qmp = qmp_open(a->socket, deadline_in(GREETING_S), &r, &why);
 	if (!q->qmp)
 		return fail(err, r, .exit = r == -ETIMEDOUT ? CPR_EXIT_BUSY : CPR_EXIT_FAILED,
@@ -103,9 +103,10 @@ static int adopt_check_listener(struct adopt *a, struct err *err)
 
 	if (r < 0 || process_has_thread(q->pid, jint(first, "thread-id", -1)))
 		return r;
-	return adopt_refuse(err, "--qmp", a->socket, fmt("process %d made it, but does not run the guest",
-						   (int)q->pid),
-		      "name a socket that QEMU itself has made; libvirt passes its own sockets to QEMU");
+	return adopt_refuse(err, "--qmp", a->socket,
+			    fmt("process %d made it, but does not run the guest", (int)q->pid),
+			    "name a socket that QEMU itself has made; libvirt passes its own "
+			    "sockets to QEMU");
 }
 
 /* A device that was plugged by the monitor is not in the arguments, and would be missing. */
@@ -123,9 +124,9 @@ static int adopt_check_plugged(struct adopt *a, struct err *err)
 		const char *id = jstr(device, "name"), *type = jstr(device, "type");
 
 		if (id && type && startswith(type, "child<") && !strv_has(&ids, id))
-			r = adopt_refuse(err, "device", id, "it was plugged by QEMU's monitor, and is not in "
-				   "the command line that QEMU would be started with again",
-				   "unplug it, or start QEMU with it");
+			r = adopt_refuse(err, "device", id, "it was plugged by QEMU's monitor, and "
+					 "is not in the command line that QEMU would be started "
+					 "with again", "unplug it, or start QEMU with it");
 	}
 	return r;
 }
@@ -141,8 +142,8 @@ static int adopt_plan_ram(struct adopt *a, struct err *err)
 	for (size_t i = 0; r == 0 && i < a->plan.nfiles; i++)
 		if (startswith(a->plan.files[i].id, "cpr-"))
 			r = adopt_refuse(err, "QEMU's memory", size_exact(a->plan.files[i].size),
-				   fmt("it is not in %s, other memory is", a->vm.dir),
-				   "have all of it there, or none");
+					 fmt("it is not in %s, other memory is", a->vm.dir),
+					 "have all of it there, or none");
 	return r;
 }
 
@@ -162,7 +163,7 @@ static int adopt_examine(struct adopt *a, struct err *err)
 		return r;
 	if (access(a->process.binary, X_OK) < 0)
 		return adopt_refuse(err, "QEMU binary", a->process.binary, strerror(errno),
-			      "install it again: a restore starts the VM with it");
+				    "install it again: a restore starts the VM with it");
 	return 0;
 }
 

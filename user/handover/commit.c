@@ -20,7 +20,8 @@
  * QEMU does not sync the file, and reports success for a short one. Damage must show
  * now, not under the next kernel.
  */
-static int commit_check_file(struct vm *vm, const char *path, struct digest *digest, struct err *err)
+static int commit_check_file(struct vm *vm, const char *path, struct digest *digest,
+			     struct err *err)
 {
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
 	int r = fd < 0 ? -errno : 0;
@@ -35,13 +36,14 @@ static int commit_check_file(struct vm *vm, const char *path, struct digest *dig
 }
 
 /* A state that went to a command has no file, and no digest. */
-static void commit_record_file(struct vm *vm, const struct digest *digest, struct json_object *saved)
+static void commit_record_file(struct vm *vm, const struct digest *digest,
+			       struct json_object *saved)
 {
 	const char *elsewhere = jstr(jget(vm->manifest, "target"), "file");
 
 	if (manifest_copied(vm->manifest))
 		jset_str(saved, "mode", RAM_MODE_COPY);
-	if (copy_streams(vm))
+	if (copymode_streams(vm))
 		return;
 	jset_str(saved, "file", elsewhere ? elsewhere : STATE_FILE);
 	jset_int(saved, "size", digest->size);
@@ -92,11 +94,11 @@ static int commit_prove(struct vm *vm, const char *part, const char *runstate,
 			const struct proof *proof, struct digest *digest,
 			struct json_object *found, struct err *err)
 {
-	int r = copy_streams(vm) ? 0 : commit_check_file(vm, part, digest, err);
+	int r = copymode_streams(vm) ? 0 : commit_check_file(vm, part, digest, err);
 
 	pause_mark(vm, "check");
 	if (r == 0 && proof)
-		r = proof_find(vm, part, runstate, proof, found, err);
+		r = proof_check(vm, part, runstate, proof, found, err);
 	pause_mark(vm, "prove");
 	return r < 0 ? r : faultpoint("save-checked", vm->name, err);
 }
@@ -110,7 +112,7 @@ int commit_state(struct vm *vm, const char *part, const char *runstate,
 
 	if (r == 0)
 		r = commit_inspect_disks(vm, &disks, err);
-	if (r == 0 && !copy_streams(vm))
+	if (r == 0 && !copymode_streams(vm))
 		r = commit_rename(vm, part, err);
 	if (r < 0)
 		return r;
@@ -132,7 +134,7 @@ int commit_discard(struct vm *vm, struct err *err)
 	_cleanup_free_ char *part = vm_path(vm->name, STATE_PART);
 
 	pause_end(vm);
-	copy_forget(vm);
+	copymode_forget(vm);
 	json_object_object_del(vm->manifest, "saved");
 	json_object_object_del(vm->manifest, "suspended");
 	json_object_object_del(vm->manifest, "saving");

@@ -36,8 +36,8 @@
 /* Until a shell has come to its first line. */
 #define COMMAND_START_S 5
 
-static int refuse(struct err *err, const char *what, const char *value, const char *why,
-		  const char *remedy)
+static int copymode_refuse(struct err *err, const char *what, const char *value, const char *why,
+			   const char *remedy)
 {
 	return fail(err, -EOPNOTSUPP, .exit = CPR_EXIT_REFUSED, .what = what, .value = value,
 		    .why = why, .remedy = remedy);
@@ -55,7 +55,7 @@ static const struct { long magic; const char *why; } lost[] = {
 #define A_DISK "name a file on a disk"
 
 /* Disks that are memory. */
-static bool in_memory(const struct stat *st)
+static bool copymode_is_memory_disk(const struct stat *st)
 {
 	_cleanup_free_ char *path = xasprintf("/sys/dev/block/%u:%u", major(st->st_dev),
 					      minor(st->st_dev));
@@ -70,21 +70,23 @@ static bool in_memory(const struct stat *st)
 	return name && (startswith(name, "/ram") || startswith(name, "/zram"));
 }
 
-static int check_survives(const char *dir, const char *to, struct err *err)
+static int copymode_check_survives(const char *dir, const char *to, struct err *err)
 {
 	struct statfs fs;
 	struct stat st;
 
 	if (statfs(dir, &fs) < 0 || stat(dir, &st) < 0)
-		return refuse(err, "--to", to, strerror(errno), A_DISK);
+		return copymode_refuse(err, "--to", to, strerror(errno), A_DISK);
 	for (size_t i = 0; i < ARRAY_SIZE(lost); i++)
 		if ((long)fs.f_type == lost[i].magic)
-			return refuse(err, "--to", to, lost[i].why, A_DISK);
-	return in_memory(&st) ?
-	       refuse(err, "--to", to, "its disk is memory, and lost at the kexec", A_DISK) : 0;
+			return copymode_refuse(err, "--to", to, lost[i].why, A_DISK);
+	if (!copymode_is_memory_disk(&st))
+		return 0;
+	return copymode_refuse(err, "--to", to, "its disk is memory, and lost at the kexec",
+			       A_DISK);
 }
 
-static bool is_directory(const char *path)
+static bool copymode_is_directory(const char *path)
 {
 	struct stat st;
 
@@ -92,56 +94,59 @@ static bool is_directory(const char *path)
 }
 
 /* Absolute, by way of a directory that exists; the caller frees @path. */
-static int resolve(const char *vm, const char *to, char **path, struct err *err)
+static int copymode_resolve(const char *vm, const char *to, char **path, struct err *err)
 {
 	const char *base = *to == '/' ? "" : "./";
-	_cleanup_free_ char *full = is_directory(to) ? xasprintf("%s%s/%s.state", base, to, vm) :
-						       xasprintf("%s%s", base, to);
+	_cleanup_free_ char *name = copymode_is_directory(to) ? xasprintf("/%s.state", vm) : NULL;
+	_cleanup_free_ char *full = xasprintf("%s%s%s", base, to, name ? name : "");
 	char *slash = strrchr(full, '/');
 	_cleanup_free_ char *dir = NULL;
 
 	*slash = '\0';
 	dir = realpath(*full ? full : "/", NULL);
 	if (!dir)
-		return refuse(err, "--to", to, fmt("its directory: %s", strerror(errno)),
-			      "make it first");
+		return copymode_refuse(err, "--to", to, fmt("its directory: %s", strerror(errno)),
+				       "make it first");
 	if (!slash[1])
-		return refuse(err, "--to", to, "this is no name for a file", A_DISK);
+		return copymode_refuse(err, "--to", to, "this is no name for a file", A_DISK);
 	*path = xasprintf("%s/%s", streq(dir, "/") ? "" : dir, slash + 1);
 	if (startswith(*path, CPRFS_ROOT "/"))
-		return refuse(err, "--to", to, "this is in the handover region",
-			      "leave --to out: it goes there then");
+		return copymode_refuse(err, "--to", to, "this is in the handover region",
+				       "leave --to out: it goes there then");
 	if (strstr(*path, ",offset="))
-		return refuse(err, "--to", to, "QEMU takes ,offset= for the end of the name",
-			      "choose a name without");
-	return check_survives(dir, to, err);
+		return copymode_refuse(err, "--to", to,
+				       "QEMU takes ,offset= for the end of the name",
+				       "choose a name without");
+	return copymode_check_survives(dir, to, err);
 }
 
-static bool is_own(struct vm *vm, const char *path)
+static bool copymode_is_own(struct vm *vm, const char *path)
 {
 	const char *own = jstr(jget(vm->manifest, "target"), "file");
 
 	return own && streq(own, path);
 }
 
-static int check_free_name(struct vm *vm, const char *path, struct err *err)
+static int copymode_check_free_name(struct vm *vm, const char *path, struct err *err)
 {
 	_cleanup_free_ char *part = xasprintf("%s.part", path);
 
-	if (is_own(vm, path))
+	if (copymode_is_own(vm, path))
 		return 0;
 	if (access(path, F_OK) < 0 && access(part, F_OK) < 0)
 		return 0;
-	return refuse(err, "--to", access(path, F_OK) == 0 ? path : part,
-		      "it exists, and is not of this VM", "choose another name, or remove it");
+	return copymode_refuse(err, "--to", access(path, F_OK) == 0 ? path : part,
+			       "it exists, and is not of this VM",
+			       "choose another name, or remove it");
 }
 
-static struct json_object *target_file(struct vm *vm, const char *to, struct err *err)
+static struct json_object *copymode_target_file(struct vm *vm, const char *to, struct err *err)
 {
 	_cleanup_free_ char *path = NULL;
 	struct json_object *target;
 
-	if (resolve(vm->name, to, &path, err) < 0 || check_free_name(vm, path, err) < 0)
+	if (copymode_resolve(vm->name, to, &path, err) < 0 ||
+	    copymode_check_free_name(vm, path, err) < 0)
 		return NULL;
 	target = json_object_new_object();
 	jset_str(target, "file", path);
@@ -159,29 +164,32 @@ static const struct { const char *prefix, *why, *remedy; } no_uri[] = {
 	{ "fd:", "the file descriptor does not exist after a kexec", "use exec:" },
 };
 
-static int check_uri(const char *option, const char *uri, struct err *err)
+static int copymode_check_uri(const char *option, const char *uri, struct err *err)
 {
 	if (startswith(uri, TARGET_EXEC) && uri[strlen(TARGET_EXEC)])
 		return 0;
 	for (size_t i = 0; i < ARRAY_SIZE(no_uri); i++)
 		if (startswith(uri, no_uri[i].prefix))
-			return refuse(err, option, uri, no_uri[i].why, no_uri[i].remedy);
-	return refuse(err, option, uri, "only exec:COMMAND is known to bring the guest back",
-		      "use exec:, or --to");
+			return copymode_refuse(err, option, uri, no_uri[i].why, no_uri[i].remedy);
+	return copymode_refuse(err, option, uri,
+			       "only exec:COMMAND is known to bring the guest back",
+			       "use exec:, or --to");
 }
 
-static struct json_object *target_stream(const struct copy_request *req, const char *runstate,
-					 struct err *err)
+static struct json_object *copymode_target_stream(const struct copymode_request *req,
+						  const char *runstate, struct err *err)
 {
 	struct json_object *target;
 
-	if (check_uri("--uri", req->uri, err) < 0 ||
-	    check_uri("--restore-uri", req->restore_uri, err) < 0)
+	if (copymode_check_uri("--uri", req->uri, err) < 0 ||
+	    copymode_check_uri("--restore-uri", req->restore_uri, err) < 0)
 		return NULL;
 	/* To undo such a save is to load it again; see rollback_suspended(). */
 	if (streq(runstate, "suspended")) {
-		refuse(err, "--uri", req->uri, "the guest is suspended, and then only a file that "
-		       "was checked can bring it back", "wake it first, or use --to");
+		copymode_refuse(err, "--uri", req->uri,
+				"the guest is suspended, and then only a file that "
+				"was checked can bring it back",
+				"wake it first, or use --to");
 		return NULL;
 	}
 	target = json_object_new_object();
@@ -190,7 +198,7 @@ static struct json_object *target_stream(const struct copy_request *req, const c
 	return target;
 }
 
-bool copy_streams(const struct vm *vm)
+bool copymode_streams(const struct vm *vm)
 {
 	return jstr(jget(vm->manifest, "target"), "uri");
 }
@@ -199,18 +207,18 @@ bool copy_streams(const struct vm *vm)
  * Empty before QEMU starts the command, which then writes two lines: its pid, and once
  * it has ended, how.
  */
-static char *status_file(const struct vm *vm)
+static char *copymode_status_file(const struct vm *vm)
 {
 	return runtime_path(vm->name, "exec");
 }
 
 /* What follows "exec:"; a manifest has no other URI. */
-static const char *target_command(const struct vm *vm, const char *key)
+static const char *copymode_target_command(const struct vm *vm, const char *key)
 {
 	return jstr(jget(vm->manifest, "target"), key) + strlen(TARGET_EXEC);
 }
 
-static int make_status_file(const char *path, struct err *err)
+static int copymode_make_status_file(const char *path, struct err *err)
 {
 	_cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 
@@ -219,15 +227,15 @@ static int make_status_file(const char *path, struct err *err)
 }
 
 /* A session of its own, so that all of it can be ended. */
-int copy_save(struct vm *vm, struct err *err)
+int copymode_save(struct vm *vm, struct err *err)
 {
 	_cleanup_free_ char *script = xasprintf("echo $$ >\"$0\"; ( %s\n); echo $? >>\"$0\"",
-						target_command(vm, "uri"));
-	_cleanup_free_ char *status = status_file(vm);
+						copymode_target_command(vm, "uri"));
+	_cleanup_free_ char *status = copymode_status_file(vm);
 	_cleanup_free_ char *script_word = shell_quote(script), *status_word = shell_quote(status);
 	_cleanup_free_ char *uri = xasprintf(TARGET_EXEC "exec setsid sh -c %s %s", script_word,
 					     status_word);
-	int r = make_status_file(status, err);
+	int r = copymode_make_status_file(status, err);
 
 	return r < 0 ? r : migration_save_uri(vm->qemu.qmp, uri, err);
 }
@@ -236,16 +244,16 @@ int copy_save(struct vm *vm, struct err *err)
  * QEMU waits on if a command ends without a word, but not if something comes that is
  * no state. Behind one nobody reads it.
  */
-int copy_load(struct vm *vm, struct err *err)
+int copymode_load(struct vm *vm, struct err *err)
 {
 	_cleanup_free_ char *uri = xasprintf(TARGET_EXEC "( %s\n); printf '\\377'",
-					     target_command(vm, "restore_uri"));
+					     copymode_target_command(vm, "restore_uri"));
 
 	return migration_load_uri(vm->qemu.qmp, uri, err);
 }
 
 /* The status of the command, or NULL while it is at work. */
-static char *command_status(const char *path)
+static char *copymode_command_status(const char *path)
 {
 	_cleanup_free_ char *text = read_text(path, 64);
 	char *line = text ? strchr(text, '\n') : NULL;
@@ -253,12 +261,12 @@ static char *command_status(const char *path)
 	return line && line[1] ? xstrdup(line + 1) : NULL;
 }
 
-int copy_command_ended(struct vm *vm, deadline_t deadline, struct err *err)
+int copymode_command_ended(struct vm *vm, deadline_t deadline, struct err *err)
 {
 	const char *uri = jstr(jget(vm->manifest, "target"), "uri");
-	_cleanup_free_ char *path = status_file(vm), *status = NULL;
+	_cleanup_free_ char *path = copymode_status_file(vm), *status = NULL;
 
-	while (!(status = command_status(path))) {
+	while (!(status = copymode_command_status(path))) {
 		if (!deadline_left(deadline))
 			return fail(err, -ETIMEDOUT, .what = "command", .value = uri,
 				    .why = "it does not end",
@@ -274,7 +282,7 @@ int copy_command_ended(struct vm *vm, deadline_t deadline, struct err *err)
 }
 
 /* Its pid, once it has begun; 0 if it was not started, or does not come to its first line. */
-static pid_t command_pid(const char *path)
+static pid_t copymode_command_pid(const char *path)
 {
 	deadline_t deadline = deadline_in(COMMAND_START_S);
 	int pid = 0;
@@ -291,14 +299,14 @@ static pid_t command_pid(const char *path)
 	return pid;
 }
 
-void copy_end_command(const struct vm *vm)
+void copymode_end_command(const struct vm *vm)
 {
-	_cleanup_free_ char *path = status_file(vm);
+	_cleanup_free_ char *path = copymode_status_file(vm);
 	pid_t pid;
 
-	if (!copy_streams(vm))
+	if (!copymode_streams(vm))
 		return;
-	pid = command_pid(path);
+	pid = copymode_command_pid(path);
 	if (pid > 1 && process_has_argument(pid, path))
 		kill(-pid, SIGKILL);
 	unlink(path);
@@ -307,7 +315,7 @@ void copy_end_command(const struct vm *vm)
 /* ---- how much ---- */
 
 /* "NAME PSIZE UNIT 0xOFFSET 0xUSED 0xTOTAL ...": its used bytes; 0 if it is no block. */
-static uint64_t block_used(const char *line)
+static uint64_t copymode_block_used(const char *line)
 {
 	const char *offset = strstr(line, " 0x");
 	const char *used = offset ? strstr(offset + 1, " 0x") : NULL;
@@ -316,7 +324,7 @@ static uint64_t block_used(const char *line)
 }
 
 /* Of all blocks, RAM and others: the command is meant for people, but all versions have it. */
-static uint64_t blocks_bytes(struct qmp *qmp)
+static uint64_t copymode_blocks_bytes(struct qmp *qmp)
 {
 	_cleanup_json_ struct json_object *ret = NULL;
 	_cleanup_free_ char *text = NULL;
@@ -328,7 +336,7 @@ static uint64_t blocks_bytes(struct qmp *qmp)
 		return 0;
 	text = xstrdup(jstr(ret, "human-readable-text"));
 	for (next = text; (line = strsep(&next, "\n")); ) {
-		uint64_t used = block_used(line);
+		uint64_t used = copymode_block_used(line);
 
 		/* A bitmap with a bit for each page, too. */
 		sum += used ? used + used / 32768 + BLOCK_MARGIN : 0;
@@ -336,10 +344,10 @@ static uint64_t blocks_bytes(struct qmp *qmp)
 	return sum;
 }
 
-static int all_bytes(struct qmp *qmp, uint64_t *bytes, struct err *err)
+static int copymode_all_bytes(struct qmp *qmp, uint64_t *bytes, struct err *err)
 {
 	_cleanup_json_ struct json_object *summary = NULL;
-	uint64_t ram, blocks = blocks_bytes(qmp);
+	uint64_t ram, blocks = copymode_blocks_bytes(qmp);
 	int r = qmp_run(qmp, "query-memory-size-summary", NULL, &summary, err);
 
 	if (r < 0)
@@ -350,7 +358,7 @@ static int all_bytes(struct qmp *qmp, uint64_t *bytes, struct err *err)
 	return 0;
 }
 
-static int check_room(const char *path, uint64_t need, struct err *err)
+static int copymode_check_space(const char *path, uint64_t need, struct err *err)
 {
 	_cleanup_free_ char *dir = directory_of(path);
 	uint64_t have;
@@ -366,40 +374,43 @@ static int check_room(const char *path, uint64_t need, struct err *err)
 		    .remedy = "make room, or name a disk that has it with --to");
 }
 
-static int check_request(struct vm *vm, const struct copy_request *req, struct err *err)
+static int copymode_check_request(struct vm *vm, const struct copymode_request *req,
+				  struct err *err)
 {
 	const char *option = req->to ? "--to" : req->uri ? "--uri" : NULL;
 
 	if (option && !manifest_copied(vm->manifest))
-		return refuse(err, "VM", vm->name, fmt("%s is for VMs in copy mode; the RAM of this "
-			      "one is in the handover region, and stays there", option),
-			      fmt("leave %s out", option));
+		return copymode_refuse(err, "VM", vm->name,
+				       fmt("%s is for VMs in copy mode; the RAM of this "
+					   "one is in the handover region, and stays there",
+					   option),
+				       fmt("leave %s out", option));
 	return 0;
 }
 
-int copy_target(struct vm *vm, const char *runstate, const struct copy_request *req,
-		struct copy_plan *plan, struct err *err)
+int copymode_target(struct vm *vm, const char *runstate, const struct copymode_request *req,
+		    struct copymode_plan *plan, struct err *err)
 {
 	_cleanup_json_ struct json_object *target = NULL;
 	_cleanup_free_ char *path = NULL;
-	int r = check_request(vm, req, err);
+	int r = copymode_check_request(vm, req, err);
 
 	if (r < 0 || !manifest_copied(vm->manifest))
 		return r;
 	if (req->to)
-		target = target_file(vm, req->to, err);
+		target = copymode_target_file(vm, req->to, err);
 	else if (req->uri)
-		target = target_stream(req, runstate, err);
+		target = copymode_target_stream(req, runstate, err);
 	if (!target && (req->to || req->uri))
 		return -EOPNOTSUPP;
-	r = all_bytes(vm->qemu.qmp, &plan->bytes, err);
+	r = copymode_all_bytes(vm->qemu.qmp, &plan->bytes, err);
 	if (r < 0)
 		return r;
 	path = target && req->to ? xstrdup(jstr(target, "file")) : vm_path(vm->name, STATE_FILE);
-	r = req->uri ? 0 : check_room(path, plan->bytes, err);
+	r = req->uri ? 0 : copymode_check_space(path, plan->bytes, err);
 	if (r < 0)
 		return r;
-	if (jget(vm->manifest, "target") && !is_own(vm, path))
+	if (jget(vm->manifest, "target") && !copymode_is_own(vm, path))
 		plan->stale = json_object_get(jget(vm->manifest, "target"));
 	json_object_object_del(vm->manifest, "target");
 	if (target)
@@ -409,7 +420,7 @@ int copy_target(struct vm *vm, const char *runstate, const struct copy_request *
 
 /* ---- how long ---- */
 
-static double seconds_since(int64_t begin)
+static double copymode_seconds_since(int64_t begin)
 {
 	int64_t ms = now_ms() - begin;
 
@@ -417,28 +428,28 @@ static double seconds_since(int64_t begin)
 }
 
 /* Bytes a second, written and on the disk; 0 if it cannot be written so. */
-static double write_rate(int fd, const void *chunk, uint64_t most, uint64_t *done)
+static double copymode_write_rate(int fd, const void *chunk, uint64_t most, uint64_t *done)
 {
 	int64_t begin = now_ms();
 
 	for (*done = 0; *done < most && now_ms() - begin < PROBE_MS; *done += PROBE_CHUNK)
 		if (pwrite(fd, chunk, PROBE_CHUNK, *done) != PROBE_CHUNK)
 			return 0;
-	return fdatasync(fd) < 0 ? 0 : *done / seconds_since(begin);
+	return fdatasync(fd) < 0 ? 0 : *done / copymode_seconds_since(begin);
 }
 
-static double read_rate(int fd, void *chunk, uint64_t done)
+static double copymode_read_rate(int fd, void *chunk, uint64_t done)
 {
 	int64_t begin = now_ms();
 
 	for (uint64_t at = 0; at < done; at += PROBE_CHUNK)
 		if (pread(fd, chunk, PROBE_CHUNK, at) != PROBE_CHUNK)
 			return 0;
-	return done / seconds_since(begin);
+	return done / copymode_seconds_since(begin);
 }
 
 /* What a disk cannot make smaller. */
-static void fill(uint64_t *p, size_t words)
+static void copymode_fill_random(uint64_t *p, size_t words)
 {
 	uint64_t v = 0x9e3779b97f4a7c15;
 
@@ -449,7 +460,7 @@ static void fill(uint64_t *p, size_t words)
 	}
 }
 
-static int open_direct(const char *path, int flags)
+static int copymode_open_direct(const char *path, int flags)
 {
 	return open(path, flags | O_DIRECT | O_CLOEXEC | O_NOFOLLOW);
 }
@@ -458,25 +469,25 @@ static int open_direct(const char *path, int flags)
  * QEMU writes it once. It is read twice to be digested and checked, from the disk if
  * it was written past the page cache.
  */
-static double probe(const char *path, uint64_t bytes, double *rate)
+static double copymode_probe(const char *path, uint64_t bytes, double *rate)
 {
 	uint64_t most = bytes < PROBE_BYTES ? bytes & ~(PROBE_CHUNK - 1) : PROBE_BYTES;
-	_cleanup_close_ int fd = open_direct(path, O_RDWR);
+	_cleanup_close_ int fd = copymode_open_direct(path, O_RDWR);
 	_cleanup_free_ void *chunk = NULL;
 	double back = 0;
 	uint64_t done;
 
 	if (posix_memalign(&chunk, PROBE_ALIGN, PROBE_CHUNK) != 0)
 		return 0;
-	fill(chunk, PROBE_CHUNK / sizeof(uint64_t));
-	*rate = fd < 0 ? 0 : write_rate(fd, chunk, most, &done);
+	copymode_fill_random(chunk, PROBE_CHUNK / sizeof(uint64_t));
+	*rate = fd < 0 ? 0 : copymode_write_rate(fd, chunk, most, &done);
 	if (*rate > 0) {
-		back = read_rate(fd, chunk, done);
+		back = copymode_read_rate(fd, chunk, done);
 	} else {
 		if (fd >= 0)
 			close(fd);
 		fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-		*rate = fd < 0 ? 0 : write_rate(fd, chunk, most, &done);
+		*rate = fd < 0 ? 0 : copymode_write_rate(fd, chunk, most, &done);
 	}
 	if (truncate(path, 0) < 0 || *rate <= 0)
 		return 0;
@@ -484,7 +495,7 @@ static double probe(const char *path, uint64_t bytes, double *rate)
 }
 
 /* Both names are ours from here on. */
-static int make_files(struct vm *vm, const char *path, const char *part, struct err *err)
+static int copymode_make_files(struct vm *vm, const char *path, const char *part, struct err *err)
 {
 	const char *const names[] = { path, part };
 
@@ -505,8 +516,8 @@ static int make_files(struct vm *vm, const char *path, const char *part, struct 
 	return 0;
 }
 
-static void tell(const struct vm *vm, const char *path, const struct copy_plan *plan, double rate,
-		 const char *how)
+static void copymode_print_estimate(const struct vm *vm, const char *path,
+				    const struct copymode_plan *plan, double rate, const char *how)
 {
 	say("%s: up to %s go into %s; about %.*f s at %s/s (%s), the guest stands still meanwhile",
 	    vm->name, size_human(plan->bytes), path, plan->seconds < 10 ? 1 : 0, plan->seconds,
@@ -514,13 +525,13 @@ static void tell(const struct vm *vm, const char *path, const struct copy_plan *
 	fflush(stdout);
 }
 
-int copy_measure(struct vm *vm, struct copy_plan *plan, struct err *err)
+int copymode_measure(struct vm *vm, struct copymode_plan *plan, struct err *err)
 {
 	_cleanup_free_ char *path = vm_state_path(vm), *part = vm_part_path(vm);
 	double rate = REGION_RATE;
 	int r;
 
-	if (copy_streams(vm)) {
+	if (copymode_streams(vm)) {
 		note("VM '%s': up to %s go to '%s': what it makes of them is neither checked nor "
 		     "digested here, and how long it takes cannot be told", vm->name,
 		     size_human(plan->bytes), jstr(jget(vm->manifest, "target"), "uri"));
@@ -528,30 +539,30 @@ int copy_measure(struct vm *vm, struct copy_plan *plan, struct err *err)
 	}
 	if (!jget(vm->manifest, "target")) {
 		plan->seconds = plan->bytes / rate;
-		tell(vm, path, plan, rate, "assumed, as of memory");
+		copymode_print_estimate(vm, path, plan, rate, "assumed, as of memory");
 		return 0;
 	}
 	unlink(path);
 	unlink(part);
-	r = make_files(vm, path, part, err);
+	r = copymode_make_files(vm, path, part, err);
 	if (r < 0)
 		return r;
-	plan->seconds = probe(part, plan->bytes, &rate);
+	plan->seconds = copymode_probe(part, plan->bytes, &rate);
 	if (plan->seconds <= 0)
 		return fail(err, -EIO, .what = "state file", .value = part,
 			    .why = "it cannot be written", .remedy = "choose another disk");
-	tell(vm, path, plan, rate, "measured");
+	copymode_print_estimate(vm, path, plan, rate, "measured");
 	return 0;
 }
 
-double copy_patience(double seconds)
+double copymode_patience(double seconds)
 {
 	return PATIENCE * (seconds < 0 ? 0 : seconds > MAX_S ? MAX_S : seconds);
 }
 
 /* ---- QEMU ---- */
 
-static int channels(void)
+static int copymode_channels(void)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 
@@ -559,7 +570,7 @@ static int channels(void)
 }
 
 /* What cannot be told before there is a file is told of its directory. */
-static bool takes_direct(const char *path)
+static bool copymode_takes_direct(const char *path)
 {
 	_cleanup_free_ char *dir = directory_of(path);
 	_cleanup_close_ int fd = open(dir, O_TMPFILE | O_WRONLY | O_DIRECT | O_CLOEXEC, 0600);
@@ -567,22 +578,22 @@ static bool takes_direct(const char *path)
 	return fd >= 0;
 }
 
-struct migration_way copy_way(const struct vm *vm)
+struct migration_way copymode_way(const struct vm *vm)
 {
 	_cleanup_free_ char *path = NULL;
 
 	if (!manifest_copied(vm->manifest))
 		return migration_in_place;
-	if (copy_streams(vm))
+	if (copymode_streams(vm))
 		return (struct migration_way){ .kind = MIGRATION_STREAM };
 	path = vm_state_path(vm);
-	return (struct migration_way){ .kind = MIGRATION_COPY, .channels = channels(),
-				       .direct = takes_direct(path) };
+	return (struct migration_way){ .kind = MIGRATION_COPY, .channels = copymode_channels(),
+				       .direct = copymode_takes_direct(path) };
 }
 
 /* ---- afterwards ---- */
 
-void copy_remove(const struct vm *vm, struct json_object *target)
+void copymode_remove(const struct vm *vm, struct json_object *target)
 {
 	const char *file = jstr(target, "file"), *uri = jstr(target, "uri");
 	_cleanup_free_ char *part = file ? xasprintf("%s.part", file) : NULL;
@@ -595,8 +606,8 @@ void copy_remove(const struct vm *vm, struct json_object *target)
 		unlink(part);
 }
 
-void copy_forget(struct vm *vm)
+void copymode_forget(struct vm *vm)
 {
-	copy_remove(vm, jget(vm->manifest, "target"));
+	copymode_remove(vm, jget(vm->manifest, "target"));
 	json_object_object_del(vm->manifest, "target");
 }

@@ -95,7 +95,7 @@ int delete_vm(struct vm *vm, bool force, struct err *err)
 		r = delete_directory(vm->dir, err);
 	if (r < 0)
 		return r;
-	copy_forget(vm);
+	copymode_forget(vm);
 	delete_runtime_files(vm->name);
 	devices_give_back(jget(vm->manifest, "devices"));
 	return 0;

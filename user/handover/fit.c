@@ -30,25 +30,25 @@ void fit_free(struct fit *fit)
 	*fit = (struct fit){ 0 };
 }
 
-static int refuse(struct err *err, const struct fit *fit, const char *why)
+static int fit_refuse(struct err *err, const struct fit *fit, const char *why)
 {
 	return fail(err, -EOPNOTSUPP, .exit = CPR_EXIT_REFUSED, .what = "QEMU",
 		    .value = fit->binary, .why = why, .remedy = OTHER_QEMU);
 }
 
 /* An answer that did not come is a refusal; that nobody wanted to wait for it is none. */
-static int no_answer(struct err *err, const struct fit *fit, int code, const char *question,
-		     const struct err *program)
+static int fit_no_answer(struct err *err, const struct fit *fit, int code, const char *question,
+			 const struct err *program)
 {
 	if (code == -EINTR)
 		return fail(err, code, .what = "QEMU", .value = fit->binary, .why = "interrupted");
-	refuse(err, fit, fmt("asked for %s: %s", question, program->why ? program->why : ""));
+	fit_refuse(err, fit, fmt("asked for %s: %s", question, program->why ? program->why : ""));
 	err_words(err, program->words);
 	return code;
 }
 
-static int ask(const struct fit *fit, const char *const *options, int out, char **words,
-	       const char *question, struct err *err)
+static int fit_ask(const struct fit *fit, const char *const *options, int out, char **words,
+		   const char *question, struct err *err)
 {
 	_cleanup_strv_ struct strv argv = { 0 };
 	_cleanup_err_ struct err why = { 0 };
@@ -60,29 +60,30 @@ static int ask(const struct fit *fit, const char *const *options, int out, char 
 		strv_push(&argv, *options);
 	program.argv = argv.v;
 	r = program_run(&program, words, &why);
-	return r < 0 ? no_answer(err, fit, r, question, &why) : 0;
+	return r < 0 ? fit_no_answer(err, fit, r, question, &why) : 0;
 }
 
 /* "QEMU emulator version 10.0.13 (Debian 1:10.0.13+ds-0+deb13u1)" */
-static int ask_version(struct fit *fit, struct err *err)
+static int fit_ask_version(struct fit *fit, struct err *err)
 {
 	static const char *const options[] = { "-version", NULL };
 	static const char before[] = " version ";
 	_cleanup_free_ char *words = NULL;
 	const char *at;
-	int major, minor, r = ask(fit, options, -1, &words, "its version", err);
+	int major, minor, r = fit_ask(fit, options, -1, &words, "its version", err);
 
 	if (r < 0)
 		return r;
 	at = strstr(words, before);
 	if (!at || sscanf(at + strlen(before), "%d.%d", &major, &minor) != 2)
-		return refuse(err, fit, "asked for its version, it does not answer as QEMU does");
+		return fit_refuse(err, fit,
+				  "asked for its version, it does not answer as QEMU does");
 	at += strlen(before);
 	fit->version = xstrndup(at, strcspn(at, "\n"));
 	return qemu_check_version(major, minor, fit->version, err);
 }
 
-static struct json_object *parse_dump(int fd)
+static struct json_object *fit_parse_dump(int fd)
 {
 	struct json_tokener *tok = json_tokener_new_ex(DUMP_DEPTH);
 	struct json_object *known = NULL;
@@ -104,7 +105,7 @@ static struct json_object *parse_dump(int fd)
 }
 
 /* This is where it says that it does not know a machine type. */
-static int ask_vmstate(struct fit *fit, const char *machine, struct err *err)
+static int fit_ask_vmstate(struct fit *fit, const char *machine, struct err *err)
 {
 	const char *const options[] = {
 		"-M", machine, "-dump-vmstate", PROGRAM_OUT_PATH, NULL
@@ -115,86 +116,86 @@ static int ask_vmstate(struct fit *fit, const char *machine, struct err *err)
 
 	if (fd < 0)
 		return fail(err, -errno, .what = "memory for", .value = "-dump-vmstate");
-	r = ask(fit, options, fd, NULL, fmt("what it loads with the machine type %s", machine), err);
+	r = fit_ask(fit, options, fd, NULL, fmt("what it loads with the machine type %s", machine),
+		    err);
 	if (r < 0)
 		return r;
-	fit->known = parse_dump(fd);
+	fit->known = fit_parse_dump(fd);
 	told = jstr(jget(fit->known, "vmschkmachine"), "Name");
 	if (told && streq(told, machine))
 		return 0;
-	return refuse(err, fit, fit->known ?
-		      fmt("asked about the machine type %s, it tells of %s", machine,
-			  told ? told : "none") :
-		      "what it tells by -dump-vmstate cannot be understood");
+	return fit_refuse(err, fit, !fit->known ? "its output of -dump-vmstate cannot be parsed" :
+			  fmt("asked about the machine type %s, it answers for %s", machine,
+			      told ? told : "none"));
 }
 
 /* 'name "virtio-net-pci", bus PCI, alias "virtio-net"', but of aliases only one. */
-static bool in_help(const char *help, const char *driver)
+static bool fit_in_help(const char *help, const char *driver)
 {
 	return strstr(help, fmt("name \"%s\"", driver)) || strstr(help, fmt("alias \"%s\"", driver));
 }
 
 /* Returns: 1 if it has the device, 0 if not. */
-static int ask_driver(const struct fit *fit, const char *driver, struct err *err)
+static int fit_ask_driver(const struct fit *fit, const char *driver, struct err *err)
 {
 	const char *const options[] = { "-device", fmt("%s,help", driver), NULL };
 	_cleanup_free_ char *words = NULL;
-	int r = ask(fit, options, -1, &words, fmt("its device %s", driver), err);
+	int r = fit_ask(fit, options, -1, &words, fmt("its device %s", driver), err);
 
 	return r < 0 ? r : !strstr(words, fmt("'%s' not found", driver));
 }
 
-static int check_driver(const struct fit *fit, const char *help, const struct qemuopt *opt,
-			struct err *err)
+static int fit_check_driver(const struct fit *fit, const char *help, const struct qemuopt *opt,
+			    struct err *err)
 {
 	_cleanup_json_ struct json_object *kv = keyval_parse(opt->value, "driver");
 	const char *driver = keyval(kv, "driver");
 	int r;
 
-	if (!driver || in_help(help, driver))
+	if (!driver || fit_in_help(help, driver))
 		return 0;
-	r = ask_driver(fit, driver, err);
+	r = fit_ask_driver(fit, driver, err);
 	if (r != 0)
 		return r < 0 ? r : 0;
-	return refuse(err, fit, fmt("it has no device '%s', which the guest has (-device %s)",
-				    driver, opt->value));
+	return fit_refuse(err, fit,
+			  fmt("it has no device '%s', which the guest has (-device %s)", driver,
+			      opt->value));
 }
 
 /* A device that it does not have at all is not in its dump, as others are not. */
-static int ask_devices(const struct fit *fit, struct json_object *manifest, struct err *err)
+static int fit_ask_devices(const struct fit *fit, struct json_object *manifest, struct err *err)
 {
 	static const char *const options[] = { "-device", "help", NULL };
 	_cleanup_strv_ struct strv argv = { 0 };
 	_cleanup_free_ char *help = NULL;
 	struct qemuopt opt;
 	size_t pos = 0;
-	int r = ask(fit, options, -1, &help, "its devices", err);
+	int r = fit_ask(fit, options, -1, &help, "its devices", err);
 
 	manifest_argv(manifest, &argv);
 	while (r == 0 && qemuopt_next(&argv, &pos, &opt))
 		if (streq(opt.name, "device") && opt.value)
-			r = check_driver(fit, help, &opt, err);
+			r = fit_check_driver(fit, help, &opt, err);
 	return r;
 }
 
-int fit_learn(struct fit *fit, const char *binary, struct json_object *manifest,
-	      struct err *err)
+int fit_query(struct fit *fit, const char *binary, struct json_object *manifest, struct err *err)
 {
 	int r;
 
 	*fit = (struct fit){ .binary = xstrdup(binary) };
 	if (access(binary, X_OK) < 0)
-		return refuse(err, fit, strerror(errno));
-	r = ask_version(fit, err);
+		return fit_refuse(err, fit, strerror(errno));
+	r = fit_ask_version(fit, err);
 	if (r == 0)
-		r = ask_vmstate(fit, jstr(manifest, "machine"), err);
+		r = fit_ask_vmstate(fit, jstr(manifest, "machine"), err);
 	if (r == 0)
-		r = ask_devices(fit, manifest, err);
+		r = fit_ask_devices(fit, manifest, err);
 	return r;
 }
 
-static int misfit(const struct fit *fit, struct json_object *device, const char *why,
-		  struct err *err)
+static int fit_misfit(const struct fit *fit, struct json_object *device, const char *why,
+		      struct err *err)
 {
 	const char *name = jstr(device, "name");
 
@@ -204,7 +205,7 @@ static int misfit(const struct fit *fit, struct json_object *device, const char 
 		    .remedy = OTHER_QEMU);
 }
 
-static int check_devices(const struct fit *fit, struct desc *desc, struct err *err)
+static int fit_check_devices(const struct fit *fit, struct desc *desc, struct err *err)
 {
 	_cleanup_free_ char *why = NULL;
 	int r = desc_begin(desc);
@@ -216,7 +217,7 @@ static int check_devices(const struct fit *fit, struct desc *desc, struct err *e
 		if (r < 0 || !device)
 			break;
 		if (!vmstate_fits(fit->known, device, &why))
-			return misfit(fit, device, why, err);
+			return fit_misfit(fit, device, why, err);
 	}
 	return r;
 }
@@ -231,7 +232,7 @@ int fit_check(const struct fit *fit, const char *state, struct err *err)
 	if (r == 0)
 		r = desc_find(&desc, &src);
 	if (r == 0)
-		r = desc.found ? check_devices(fit, &desc, err) : -ENODATA;
+		r = desc.found ? fit_check_devices(fit, &desc, err) : -ENODATA;
 	return r == 0 ? 0 : fail(err, r, .what = "state file", .value = state,
 				 .why = src.fault.kind ? src.fault.found : NULL);
 }

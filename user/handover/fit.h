@@ -32,7 +32,7 @@ struct fit {
  * exit status 4 if this QEMU is too old, or does not know the machine type or one of
  * the devices; -EINTR on a signal. Free it with fit_free() in any case.
  */
-int fit_learn(struct fit *fit, const char *binary, struct json_object *manifest,
+int fit_query(struct fit *fit, const char *binary, struct json_object *manifest,
 	      struct err *err);
 void fit_free(struct fit *fit);
 

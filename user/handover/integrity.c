@@ -14,7 +14,7 @@
 
 _Static_assert(DIGEST_BYTES == CPR_DIGEST_LEN, "");
 
-static int manifest_digest(struct vm *vm, uint8_t *bytes, struct err *err)
+static int integrity_manifest_digest(struct vm *vm, uint8_t *bytes, struct err *err)
 {
 	_cleanup_free_ char *path = vm_path(vm->name, MANIFEST_FILE);
 	struct digest digest;
@@ -25,7 +25,8 @@ static int manifest_digest(struct vm *vm, uint8_t *bytes, struct err *err)
 	return r;
 }
 
-static int memory_digest(struct vm *vm, bool interruptible, uint8_t *bytes, struct err *err)
+static int integrity_memory_digest(struct vm *vm, bool interruptible, uint8_t *bytes,
+				   struct err *err)
 {
 	_cleanup_strv_ struct strv files = { 0 };
 	int r = vm_manifest(vm, err);
@@ -33,11 +34,11 @@ static int memory_digest(struct vm *vm, bool interruptible, uint8_t *bytes, stru
 	if (r < 0)
 		return r;
 	manifest_files(vm->manifest, &files);
-	return ram_digest(vm->dir, &files, interruptible, bytes, err);
+	return ramdigest_compute(vm->dir, &files, interruptible, bytes, err);
 }
 
 /* What is still mapped may still change; if it stays so, the module refuses. */
-static void await_unmapped(struct vm *vm)
+static void integrity_await_unmapped(struct vm *vm)
 {
 	deadline_t deadline = deadline_in(LET_GO_S);
 
@@ -48,7 +49,7 @@ static void await_unmapped(struct vm *vm)
 	}
 }
 
-static int new_digests(struct vm *vm, struct vm_digests *digests, struct err *err)
+static int integrity_choose_digests(struct vm *vm, struct vm_digests *digests, struct err *err)
 {
 	int r = vm_manifest(vm, err);
 
@@ -57,27 +58,27 @@ static int new_digests(struct vm *vm, struct vm_digests *digests, struct err *er
 	return r;
 }
 
-static int take_digests(struct vm *vm, struct vm_digests *digests, struct err *err)
+static int integrity_take_digests(struct vm *vm, struct vm_digests *digests, struct err *err)
 {
-	int r = digests->has_manifest ? manifest_digest(vm, digests->manifest, err) : 0;
+	int r = digests->has_manifest ? integrity_manifest_digest(vm, digests->manifest, err) : 0;
 
 	if (r < 0 || !digests->has_ram)
 		return r;
 	r = vm_refresh(vm, err);
 	if (r < 0)
 		return r;
-	await_unmapped(vm);
-	return memory_digest(vm, false, digests->ram, err);
+	integrity_await_unmapped(vm);
+	return integrity_memory_digest(vm, false, digests->ram, err);
 }
 
 int integrity_commit(struct vm *vm, int cmd, struct err *err)
 {
 	struct vm_digests digests = vm->info.digests;
-	int r = cmd == CPR_CMD_VM_SEAL ? new_digests(vm, &digests, err) : 0;
+	int r = cmd == CPR_CMD_VM_SEAL ? integrity_choose_digests(vm, &digests, err) : 0;
 	deadline_t deadline;
 
 	if (r == 0)
-		r = take_digests(vm, &digests, err);
+		r = integrity_take_digests(vm, &digests, err);
 	if (r < 0)
 		return r;
 	deadline = deadline_in(LET_GO_S);
@@ -89,7 +90,7 @@ int integrity_commit(struct vm *vm, int cmd, struct err *err)
 	return r < 0 ? r : vm_refresh(vm, err);
 }
 
-static int differs(const char *what, const char *path, struct err *err)
+static int integrity_differs(const char *what, const char *path, struct err *err)
 {
 	return fail(err, -EUCLEAN, .what = what, .value = path,
 		    .why = "its digest is not the one that was sealed",
@@ -107,9 +108,9 @@ int integrity_check_manifest(struct vm *vm, struct err *err)
 			    .why = "no digest of it was sealed, so nothing proves it",
 			    .remedy = "who sealed the VM was no cpr-helper, and must give the "
 			    "digest: netlink's vm-claim, then vm-unclaim with manifest-digest");
-	r = manifest_digest(vm, now, err);
+	r = integrity_manifest_digest(vm, now, err);
 	if (r == 0 && memcmp(now, vm->info.digests.manifest, sizeof(now)))
-		r = differs("manifest", path, err);
+		r = integrity_differs("manifest", path, err);
 	return r;
 }
 
@@ -124,9 +125,9 @@ int integrity_check_memory(struct vm *vm, struct err *err)
 			     vm->name);
 		return 0;
 	}
-	r = memory_digest(vm, true, now, err);
+	r = integrity_memory_digest(vm, true, now, err);
 	if (r == 0 && memcmp(now, vm->info.digests.ram, sizeof(now)))
-		r = differs("memory of VM", vm->name, err);
+		r = integrity_differs("memory of VM", vm->name, err);
 	return r;
 }
 

@@ -35,65 +35,67 @@ struct span {
 	const char *why;
 };
 
-static struct span unknown(const char *why)
+static struct span pause_unknown(const char *why)
 {
 	return (struct span){ .clock = CLOCK_NONE, .why = why };
 }
 
 /* Wraps as the TSC does; a number from a damaged file must not trap. */
-static int64_t difference(struct json_object *from, struct json_object *to, const char *key)
+static int64_t pause_difference(struct json_object *from, struct json_object *to, const char *key)
 {
 	return (int64_t)((uint64_t)jint(to, key, 0) - (uint64_t)jint(from, key, 0));
 }
 
-static struct span plausible(enum clock clock, int64_t us, int64_t least, const char *why)
+static struct span pause_plausible(enum clock clock, int64_t us, int64_t least, const char *why)
 {
 	if (us < 0 || us > MAX_US || us < least)
-		return unknown(why);
+		return pause_unknown(why);
 	return (struct span){ .clock = clock, .us = us };
 }
 
 /* What is older than the kernel that runs now must seem so. */
-static int64_t least(struct json_object *to, int64_t slack)
+static int64_t pause_least(struct json_object *to, int64_t slack)
 {
 	int64_t up = jint(to, "up_us", 0);
 
 	return up < 0 || up > MAX_US ? INT64_MAX : up - up / RATE_SLACK - slack;
 }
 
-static struct span by_tsc(struct json_object *record, struct json_object *from,
-			  struct json_object *to)
+static struct span pause_span_by_tsc(struct json_object *record, struct json_object *from,
+				     struct json_object *to)
 {
-	int64_t ticks = difference(from, to, "tsc");
+	int64_t ticks = pause_difference(from, to, "tsc");
 	int64_t hz = jint(record, "tsc_hz_after", 0), before = jint(record, "tsc_hz", hz);
 
 	if (hz <= 0 || hz > MAX_US)
-		return unknown("the rate of the TSC could not be measured");
+		return pause_unknown("the rate of the TSC could not be measured");
 	if (before < hz - hz / RATE_SLACK || before > hz + hz / RATE_SLACK)
-		return unknown("the TSC runs at another rate than before");
+		return pause_unknown("the TSC runs at another rate than before");
 	if (ticks < 0)
-		return unknown("the TSC went backwards");
-	return plausible(CLOCK_TSC, (int64_t)((double)ticks / hz * 1e6), least(to, TSC_SLACK_US),
-			 "the TSC was reset: by it the kernel has run for longer than the pause");
+		return pause_unknown("the TSC went backwards");
+	return pause_plausible(CLOCK_TSC, (int64_t)((double)ticks / hz * 1e6),
+			       pause_least(to, TSC_SLACK_US), "the TSC was reset: by it the kernel "
+			       "has run for longer than the pause");
 }
 
-static struct span span_of(struct json_object *record, struct json_object *from,
-			   struct json_object *to)
+static struct span pause_span(struct json_object *record, struct json_object *from,
+			      struct json_object *to)
 {
 	const char *a = jstr(from, "boot"), *b = jstr(to, "boot");
 
 	if (!a || !b)
-		return unknown("its record is damaged");
+		return pause_unknown("its record is damaged");
 	if (streq(a, b))
-		return plausible(CLOCK_BOOT, difference(from, to, "up_us"), 0,
-				 "its record is damaged");
+		return pause_plausible(CLOCK_BOOT, pause_difference(from, to, "up_us"), 0,
+				       "its record is damaged");
 	if (jget(from, "tsc") && jget(to, "tsc"))
-		return by_tsc(record, from, to);
-	return plausible(CLOCK_WALL, difference(from, to, "wall_us"), least(to, WALL_SLACK_US),
-			 "the wall clock was set back, and the TSC is not steady");
+		return pause_span_by_tsc(record, from, to);
+	return pause_plausible(CLOCK_WALL, pause_difference(from, to, "wall_us"),
+			       pause_least(to, WALL_SLACK_US),
+			       "the wall clock was set back, and the TSC is not steady");
 }
 
-static bool is_open(struct json_object *record)
+static bool pause_is_open(struct json_object *record)
 {
 	struct json_object *marks = jget(record, "marks");
 	size_t n = json_object_is_type(marks, json_type_array) ? json_object_array_length(marks) : 0;
@@ -104,7 +106,7 @@ static bool is_open(struct json_object *record)
 	return n > 0 && n <= MAX_MARKS;
 }
 
-static void add_phase(struct json_object *phases, const char *name, struct json_object *ms)
+static void pause_add_phase(struct json_object *phases, const char *name, struct json_object *ms)
 {
 	struct json_object *phase = json_object_new_object();
 
@@ -113,13 +115,13 @@ static void add_phase(struct json_object *phases, const char *name, struct json_
 	json_object_array_add(phases, phase);
 }
 
-static int64_t to_ms(int64_t us)
+static int64_t pause_ms(int64_t us)
 {
 	return (us + 500) / 1000;
 }
 
 /* The sum is what is rounded, so that the phases add up to it. */
-static struct json_object *measure(struct json_object *record)
+static struct json_object *pause_measure(struct json_object *record)
 {
 	struct json_object *out = json_object_new_object(), *phases = json_object_new_array();
 	struct json_object *marks = jget(record, "marks");
@@ -128,18 +130,19 @@ static struct json_object *measure(struct json_object *record)
 
 	for (size_t i = 1; i < json_object_array_length(marks); i++) {
 		struct json_object *to = json_object_array_get_idx(marks, i);
-		struct span span = span_of(record, json_object_array_get_idx(marks, i - 1), to);
+		struct span span = pause_span(record, json_object_array_get_idx(marks, i - 1), to);
 
 		if (span.clock > worst.clock)
 			worst = span;
-		add_phase(phases, jstr(to, "phase"), span.clock == CLOCK_NONE ? NULL :
-			  json_object_new_int64(to_ms(sum + span.us) - to_ms(sum)));
+		pause_add_phase(phases, jstr(to, "phase"), span.clock == CLOCK_NONE ? NULL :
+				json_object_new_int64(pause_ms(sum + span.us) - pause_ms(sum)));
 		sum += span.us;
 	}
 	jset_str(out, "clock", clock_names[worst.clock]);
 	if (worst.clock == CLOCK_NONE)
 		jset_str(out, "why", worst.why);
-	jset(out, "total_ms", worst.clock == CLOCK_NONE ? NULL : json_object_new_int64(to_ms(sum)));
+	jset(out, "total_ms",
+	     worst.clock == CLOCK_NONE ? NULL : json_object_new_int64(pause_ms(sum)));
 	jset(out, "phases", phases);
 	jset_int(out, "begin", jint(json_object_array_get_idx(marks, 0), "wall_us", 0) / 1000000);
 	jset_str(out, "from", jstr(record, "kernel"));
@@ -148,14 +151,14 @@ static struct json_object *measure(struct json_object *record)
 	return out;
 }
 
-static struct json_object *opened(struct vm *vm)
+static struct json_object *pause_record(struct vm *vm)
 {
 	struct json_object *record = jget(vm->manifest, "pause");
 
-	return is_open(record) ? record : NULL;
+	return pause_is_open(record) ? record : NULL;
 }
 
-static void add_mark(struct json_object *record, const char *phase)
+static void pause_add_mark(struct json_object *record, const char *phase)
 {
 	struct json_object *mark = json_object_new_object();
 	int64_t hz = tsc_hz(false);
@@ -179,38 +182,38 @@ void pause_begin(struct vm *vm)
 
 	jset(record, "marks", json_object_new_array());
 	jset_str(record, "kernel", kernel_release());
-	add_mark(record, BEGIN);
+	pause_add_mark(record, BEGIN);
 	jset(vm->manifest, "pause", record);
 }
 
 void pause_mark(struct vm *vm, const char *phase)
 {
-	struct json_object *record = opened(vm);
+	struct json_object *record = pause_record(vm);
 
 	if (record && json_object_array_length(jget(record, "marks")) < MAX_MARKS)
-		add_mark(record, phase);
+		pause_add_mark(record, phase);
 }
 
 void pause_abort(struct vm *vm)
 {
-	struct json_object *record = opened(vm);
+	struct json_object *record = pause_record(vm);
 
 	if (record)
 		jset_bool(record, "aborted", true);
 }
 
-void pause_keep(struct vm *vm)
+void pause_write(struct vm *vm)
 {
 	_cleanup_err_ struct err why = { 0 };
 
-	if (opened(vm) && vm_manifest_save(vm, &why) < 0)
+	if (pause_record(vm) && vm_manifest_save(vm, &why) < 0)
 		detail("%s: the marks of its pause are lost: %s", vm->name, why.why);
 }
 
-void pause_taken_up(struct vm *vm)
+void pause_mark_jump(struct vm *vm)
 {
 	static const char jump[] = "jump";
-	struct json_object *marks = jget(opened(vm), "marks");
+	struct json_object *marks = jget(pause_record(vm), "marks");
 	size_t n = marks ? json_object_array_length(marks) : 0;
 
 	for (size_t i = 0; i < n; i++) {
@@ -222,7 +225,7 @@ void pause_taken_up(struct vm *vm)
 	pause_mark(vm, jump);
 }
 
-static struct json_object *read_report(const char *dir)
+static struct json_object *pause_read_report(const char *dir)
 {
 	_cleanup_free_ char *path = xasprintf("%s/" REPORT_FILE, dir);
 	_cleanup_free_ char *text = read_text(path, MAX_REPORT);
@@ -238,9 +241,9 @@ static struct json_object *read_report(const char *dir)
 	return report;
 }
 
-static void append(struct vm *vm, struct json_object *pause)
+static void pause_append_report(struct vm *vm, struct json_object *pause)
 {
-	_cleanup_json_ struct json_object *report = read_report(vm->dir);
+	_cleanup_json_ struct json_object *report = pause_read_report(vm->dir);
 	struct json_object *pauses = jget(report, "pauses");
 	_cleanup_err_ struct err why = { 0 };
 	size_t n;
@@ -255,28 +258,28 @@ static void append(struct vm *vm, struct json_object *pause)
 
 void pause_end(struct vm *vm)
 {
-	struct json_object *record = opened(vm), *pause;
+	struct json_object *record = pause_record(vm), *pause;
 
 	if (!record)
 		return;
 	jset_int(record, "tsc_hz_after", tsc_hz(true));
-	pause = measure(record);
+	pause = pause_measure(record);
 	jset_str(pause, "to", kernel_release());
 	jset(vm->manifest, "pause", pause);
-	append(vm, pause);
+	pause_append_report(vm, pause);
 }
 
 struct json_object *pause_json(struct json_object *manifest)
 {
 	struct json_object *pause = jget(manifest, "pause");
 
-	if (is_open(pause))
-		return measure(pause);
+	if (pause_is_open(pause))
+		return pause_measure(pause);
 	return jstr(pause, "clock") && json_object_is_type(jget(pause, "phases"), json_type_array) ?
 		json_object_get(pause) : NULL;
 }
 
-static const char *duration(int64_t ms)
+static const char *pause_duration(int64_t ms)
 {
 	return ms < 1000 ? fmt("%lld ms", (long long)ms) : fmt("%.1f s", (double)ms / 1000);
 }
@@ -287,11 +290,11 @@ const char *pause_text(struct json_object *pause)
 
 	if (!json_object_is_type(jget(pause, "total_ms"), json_type_int))
 		return fmt("an unknown time%s%s", why ? ": " : "", why ? why : "");
-	return fmt("%s%s", duration(jint(pause, "total_ms", 0)),
+	return fmt("%s%s", pause_duration(jint(pause, "total_ms", 0)),
 		   clock && streq(clock, clock_names[CLOCK_WALL]) ? " by the wall clock" : "");
 }
 
-const char *show_pause(struct json_object *pause)
+const char *pause_phases_text(struct json_object *pause)
 {
 	struct json_object *phases = jget(pause, "phases");
 	_cleanup_strv_ struct strv words = { 0 };
@@ -300,8 +303,8 @@ const char *show_pause(struct json_object *pause)
 		struct json_object *phase = json_object_array_get_idx(phases, i);
 		const char *name = jstr(phase, "name");
 
-		strv_pushf(&words, "%s %s", name ? name : "?", jget(phase, "ms") ?
-			   duration(jint(phase, "ms", 0)) : "unknown");
+		strv_pushf(&words, "%s %s", name ? name : "?",
+			   jget(phase, "ms") ? pause_duration(jint(phase, "ms", 0)) : "unknown");
 	}
 	return fmt("%s%s (%s)", pause_text(pause), jbool(pause, "aborted", false) ? ", aborted" : "",
 		   show_joined(&words, ", "));

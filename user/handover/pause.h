@@ -69,10 +69,10 @@ void pause_mark(struct vm *vm, const char *phase);
 void pause_abort(struct vm *vm);
 
 /* Write the manifest for its marks, which another process will need. */
-void pause_keep(struct vm *vm);
+void pause_write(struct vm *vm);
 
 /* The end of "jump". What an earlier try to restore has marked goes. */
-void pause_taken_up(struct vm *vm);
+void pause_mark_jump(struct vm *vm);
 
 /* The guest runs: sum up, and append to report.json. */
 void pause_end(struct vm *vm);
@@ -86,6 +86,6 @@ struct json_object *pause_json(struct json_object *manifest);
 const char *pause_text(struct json_object *pause);
 
 /* The same with each phase, for out_fields(). */
-const char *show_pause(struct json_object *pause);
+const char *pause_phases_text(struct json_object *pause);
 
 #endif

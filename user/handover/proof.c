@@ -7,18 +7,18 @@
 #include "handover/proof.h"
 #include "handover/rehearsal.h"
 
-static int no_rehearsal(struct vm *vm, const char *note, struct err *err)
+static int proof_no_rehearsal(struct vm *vm, const char *note, struct err *err)
 {
 	return fail(err, -EOPNOTSUPP, .exit = CPR_EXIT_REFUSED, .what = "VM", .value = vm->name,
 		    .why = fmt("there can be no rehearsal: %s", note ? note : "not wanted"),
 		    .remedy = "leave --rehearse out: it is saved without one");
 }
 
-int proof_find(struct vm *vm, const char *state, const char *runstate,
-	       const struct proof *proof, struct json_object *found, struct err *err)
+int proof_check(struct vm *vm, const char *state, const char *runstate, const struct proof *proof,
+		struct json_object *found, struct err *err)
 {
 	struct json_object *qemu = json_object_new_object();
-	bool stream = copy_streams(vm);
+	bool stream = copymode_streams(vm);
 	int r = stream ? 0 : fit_check(&proof->fit, state, err);
 
 	jset_str(qemu, "binary", proof->fit.binary);
@@ -29,9 +29,10 @@ int proof_find(struct vm *vm, const char *state, const char *runstate,
 	else if (stream)
 		jset_str(found, "rehearsal_note", "a command has the state");
 	else if (r == 0)
-		r = rehearse(vm, proof->fit.binary, state, runstate, proof->deadline, found, err);
+		r = rehearsal_perform(vm, proof->fit.binary, state, runstate, proof->deadline,
+				      found, err);
 	if (r == 0 && proof->rehearse && !jget(found, "rehearsed"))
-		r = no_rehearsal(vm, jstr(found, "rehearsal_note"), err);
+		r = proof_no_rehearsal(vm, jstr(found, "rehearsal_note"), err);
 	return r;
 }
 
@@ -49,12 +50,12 @@ void proof_record(struct vm *vm, struct json_object *found)
 
 int proof_prepare(struct vm *vm, const char *qemu, struct proof *proof, struct err *err)
 {
-	_cleanup_free_ char *hindrance = proof->rehearse ? rehearsal_hindrance(vm) : NULL;
+	_cleanup_free_ char *hindrance = proof->rehearse ? rehearsal_obstacle(vm) : NULL;
 
 	if (hindrance)
-		return no_rehearsal(vm, hindrance, err);
-	return fit_learn(&proof->fit, qemu ? qemu : jstr(vm->manifest, "binary"),
-			 vm->manifest, err);
+		return proof_no_rehearsal(vm, hindrance, err);
+	return fit_query(&proof->fit, qemu ? qemu : jstr(vm->manifest, "binary"), vm->manifest,
+			 err);
 }
 
 void proof_report(struct vm *vm, struct json_object *result)

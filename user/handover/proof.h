@@ -34,7 +34,7 @@ int proof_prepare(struct vm *vm, const char *qemu, struct proof *proof, struct e
  * @runstate: of the guest before the save
  * @found: gets what is to be remembered of that, as in "saved" of the manifest
  */
-int proof_find(struct vm *vm, const char *state, const char *runstate,
+int proof_check(struct vm *vm, const char *state, const char *runstate,
 	       const struct proof *proof, struct json_object *found, struct err *err);
 
 /* Put that into "saved"; what was found before goes. */

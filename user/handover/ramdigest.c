@@ -53,7 +53,7 @@ struct job {
 	int ended;
 };
 
-static void job_free(struct job *job)
+static void ramdigest_job_free(struct job *job)
 {
 	for (size_t i = 0; i < job->nfiles; i++) {
 		free(job->files[i].path);
@@ -66,12 +66,12 @@ static void job_free(struct job *job)
 		close(job->ended);
 }
 
-static size_t chunks_of(const struct ram *file)
+static size_t ramdigest_chunks(const struct ram *file)
 {
 	return (file->size + RAM_CHUNK - 1) / RAM_CHUNK;
 }
 
-static int open_file(struct job *job, struct ram *file)
+static int ramdigest_open_file(struct job *job, struct ram *file)
 {
 	struct stat st;
 
@@ -82,12 +82,12 @@ static int open_file(struct job *job, struct ram *file)
 		return -EINVAL;
 	file->size = st.st_size;
 	file->chunk = job->nchunks;
-	job->nchunks += chunks_of(file);
+	job->nchunks += ramdigest_chunks(file);
 	job->total += file->size;
 	return 0;
 }
 
-static int open_files(struct job *job, const char *dir, const struct strv *names)
+static int ramdigest_open_files(struct job *job, const char *dir, const struct strv *names)
 {
 	job->files = xcalloc(names->n, sizeof(*job->files));
 	for (size_t i = 0; i < names->n; i++) {
@@ -95,7 +95,7 @@ static int open_files(struct job *job, const char *dir, const struct strv *names
 		int r;
 
 		file->path = xasprintf("%s/%s", dir, names->v[i]);
-		r = open_file(job, file);
+		r = ramdigest_open_file(job, file);
 		if (r < 0) {
 			job->bad = i;
 			return r;
@@ -106,7 +106,7 @@ static int open_files(struct job *job, const char *dir, const struct strv *names
 	return job->ended < 0 ? -errno : 0;
 }
 
-static size_t file_of(const struct job *job, size_t chunk)
+static size_t ramdigest_file(const struct job *job, size_t chunk)
 {
 	size_t i = job->nfiles - 1;
 
@@ -116,8 +116,8 @@ static size_t file_of(const struct job *job, size_t chunk)
 }
 
 /* 1 if it was told to stop. */
-static int feed(struct job *job, const struct ram *file, uint64_t at, uint64_t end,
-		XXH3_state_t *state, void *buf)
+static int ramdigest_read(struct job *job, const struct ram *file, uint64_t at, uint64_t end,
+			  XXH3_state_t *state, void *buf)
 {
 	while (at < end) {
 		size_t want = end - at < BUFFER ? end - at : BUFFER;
@@ -136,30 +136,30 @@ static int feed(struct job *job, const struct ram *file, uint64_t at, uint64_t e
 	return 0;
 }
 
-static int hash_chunk(struct job *job, size_t chunk, XXH3_state_t *state, void *buf)
+static int ramdigest_hash_chunk(struct job *job, size_t chunk, XXH3_state_t *state, void *buf)
 {
-	const struct ram *file = &job->files[file_of(job, chunk)];
+	const struct ram *file = &job->files[ramdigest_file(job, chunk)];
 	uint64_t at = (chunk - file->chunk) * RAM_CHUNK;
 	uint64_t left = file->size - at;
 	int r;
 
 	XXH3_128bits_reset(state);
-	r = feed(job, file, at, at + (left < RAM_CHUNK ? left : RAM_CHUNK), state, buf);
+	r = ramdigest_read(job, file, at, at + (left < RAM_CHUNK ? left : RAM_CHUNK), state, buf);
 	if (r == 0)
 		XXH128_canonicalFromHash(&job->chunks[chunk], XXH3_128bits_digest(state));
 	return r;
 }
 
-static void give_up(struct job *job, size_t chunk, int error)
+static void ramdigest_fail(struct job *job, size_t chunk, int error)
 {
 	int none = 0;
 
 	job->stop = true;
 	if (atomic_compare_exchange_strong(&job->error, &none, error))
-		job->bad = file_of(job, chunk);
+		job->bad = ramdigest_file(job, chunk);
 }
 
-static void *work(void *arg)
+static void *ramdigest_thread(void *arg)
 {
 	XXH3_state_t *state = XXH3_createState();
 	void *buf = malloc(BUFFER);
@@ -167,10 +167,10 @@ static void *work(void *arg)
 	size_t chunk;
 
 	while (!job->stop && (chunk = job->next++) < job->nchunks) {
-		int r = state && buf ? hash_chunk(job, chunk, state, buf) : -ENOMEM;
+		int r = state && buf ? ramdigest_hash_chunk(job, chunk, state, buf) : -ENOMEM;
 
 		if (r < 0)
-			give_up(job, chunk, r);
+			ramdigest_fail(job, chunk, r);
 	}
 	free(buf);
 	XXH3_freeState(state);
@@ -178,7 +178,7 @@ static void *work(void *arg)
 	return NULL;
 }
 
-static size_t threads_wanted(const struct job *job)
+static size_t ramdigest_threads(const struct job *job)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 	size_t n = cpus < 1 ? 1 : cpus > MAX_THREADS ? MAX_THREADS : cpus;
@@ -187,7 +187,7 @@ static size_t threads_wanted(const struct job *job)
 }
 
 /* Until all have ended. A signal is taken in here, and only if it is welcome. */
-static void watch(struct job *job, size_t threads, bool interruptible)
+static void ramdigest_wait(struct job *job, size_t threads, bool interruptible)
 {
 	struct progress progress = progress_begin("digest of the guest's memory", job->total);
 	const struct timespec look = { .tv_nsec = LOOK_MS * 1000000L };
@@ -206,21 +206,21 @@ static void watch(struct job *job, size_t threads, bool interruptible)
 	progress_end(&progress);
 }
 
-static void run_threads(struct job *job, bool interruptible)
+static void ramdigest_run_threads(struct job *job, bool interruptible)
 {
 	pthread_t threads[MAX_THREADS];
-	size_t n = 0, want = threads_wanted(job);
+	size_t n = 0, want = ramdigest_threads(job);
 
-	while (n < want && pthread_create(&threads[n], NULL, work, job) == 0)
+	while (n < want && pthread_create(&threads[n], NULL, ramdigest_thread, job) == 0)
 		n++;
 	if (n == 0)
-		work(job);
-	watch(job, n ? n : 1, interruptible);
+		ramdigest_thread(job);
+	ramdigest_wait(job, n ? n : 1, interruptible);
 	for (size_t i = 0; i < n; i++)
 		pthread_join(threads[i], NULL);
 }
 
-static int combine(const struct job *job, uint8_t *bytes)
+static int ramdigest_combine(const struct job *job, uint8_t *bytes)
 {
 	XXH3_state_t *state = XXH3_createState();
 	XXH128_canonical_t canon;
@@ -234,7 +234,7 @@ static int combine(const struct job *job, uint8_t *bytes)
 
 		XXH3_128bits_update(state, &size, sizeof(size));
 		XXH3_128bits_update(state, job->chunks + file->chunk,
-				    chunks_of(file) * sizeof(*job->chunks));
+				    ramdigest_chunks(file) * sizeof(*job->chunks));
 	}
 	XXH128_canonicalFromHash(&canon, XXH3_128bits_digest(state));
 	XXH3_freeState(state);
@@ -242,14 +242,14 @@ static int combine(const struct job *job, uint8_t *bytes)
 	return 0;
 }
 
-int ram_digest(const char *dir, const struct strv *files, bool interruptible, uint8_t *bytes,
-	       struct err *err)
+int ramdigest_compute(const char *dir, const struct strv *files, bool interruptible, uint8_t *bytes,
+		      struct err *err)
 {
-	_cleanup_(job_free) struct job job = { .ended = -1 };
-	int r = open_files(&job, dir, files);
+	_cleanup_(ramdigest_job_free) struct job job = { .ended = -1 };
+	int r = ramdigest_open_files(&job, dir, files);
 
 	if (r == 0) {
-		run_threads(&job, interruptible);
+		ramdigest_run_threads(&job, interruptible);
 		r = job.error;
 	}
 	if (r < 0)
@@ -258,5 +258,5 @@ int ram_digest(const char *dir, const struct strv *files, bool interruptible, ui
 	if (job.stop)
 		return fail(err, -EINTR, .what = "digest of the guest's memory",
 			    .why = "interrupted");
-	return combine(&job, bytes);
+	return ramdigest_combine(&job, bytes);
 }

@@ -28,7 +28,7 @@
  * Shows how far it is, as progress.h says. Returns: 0; -EINTR; what open(2) or
  * read(2) said; -EIO if a file is shorter than it was.
  */
-int ram_digest(const char *dir, const struct strv *files, bool interruptible, uint8_t *bytes,
+int ramdigest_compute(const char *dir, const struct strv *files, bool interruptible, uint8_t *bytes,
 	       struct err *err);
 
 #endif

@@ -13,7 +13,7 @@
 #define SETTLE_S 10
 
 /* Then no memory can be mapped without being accounted for. */
-static bool strict_overcommit(void)
+static bool rehearsal_strict_overcommit(void)
 {
 	_cleanup_free_ char *mode = read_text("/proc/sys/vm/overcommit_memory", 16);
 
@@ -21,7 +21,7 @@ static bool strict_overcommit(void)
 }
 
 /* What to start, or a note why nothing can be. */
-static void make_plan(struct vm *vm, struct rehearsal_plan *plan)
+static void rehearsal_make_plan(struct vm *vm, struct rehearsal_plan *plan)
 {
 	_cleanup_strv_ struct strv argv = { 0 };
 	const char *mode = jstr(vm->manifest, "ram_mode");
@@ -31,7 +31,7 @@ static void make_plan(struct vm *vm, struct rehearsal_plan *plan)
 		plan->note = xstrdup("it has devices passed through, which its QEMU still has");
 	else if (mode && streq(mode, "copy"))
 		plan->note = xstrdup("its memory is in the state, and would be needed twice");
-	else if (strict_overcommit())
+	else if (rehearsal_strict_overcommit())
 		plan->note = xstrdup("vm.overcommit_memory is 2: its memory would count twice");
 	if (plan->note)
 		return;
@@ -39,19 +39,19 @@ static void make_plan(struct vm *vm, struct rehearsal_plan *plan)
 	rehearsal_plan(&argv, plan);
 }
 
-char *rehearsal_hindrance(struct vm *vm)
+char *rehearsal_obstacle(struct vm *vm)
 {
 	_cleanup_rehearsal_plan_ struct rehearsal_plan plan = { 0 };
 	char *note;
 
-	make_plan(vm, &plan);
+	rehearsal_make_plan(vm, &plan);
 	note = plan.note;
 	plan.note = NULL;
 	return note;
 }
 
 /* What QEMU has opened, and not what its command line says: that may have changed. */
-static int check_disks(struct qmp *qmp, char **note, struct err *err)
+static int rehearsal_check_disks(struct qmp *qmp, char **note, struct err *err)
 {
 	_cleanup_json_ struct json_object *nodes = NULL;
 	struct json_object *args = json_object_new_object();
@@ -69,29 +69,30 @@ static int check_disks(struct qmp *qmp, char **note, struct err *err)
 	return r;
 }
 
-static deadline_t earlier(deadline_t deadline, double seconds)
+static deadline_t rehearsal_deadline(deadline_t deadline, double seconds)
 {
 	deadline_t soon = deadline_in(seconds);
 
 	return soon < deadline ? soon : deadline;
 }
 
-static int start(struct vm *vm, const char *binary, const struct rehearsal_plan *plan,
-		 deadline_t deadline, struct qemu *q, struct err *err)
+static int rehearsal_start_qemu(struct vm *vm, const char *binary,
+				const struct rehearsal_plan *plan, deadline_t deadline,
+				struct qemu *q, struct err *err)
 {
 	_cleanup_free_ char *machine = xasprintf("type=%s", jstr(vm->manifest, "machine"));
 	const char *extra[] = { "-machine", machine, "-incoming", "defer", NULL };
 	struct qemu_command cmd = {
 		.vm = vm->name, .binary = binary, .cwd = jstr(vm->manifest, "cwd"),
 		.argv = &plan->argv, .extra = extra, .trial = true, .netless = plan->netless,
-		.until = earlier(deadline, QEMU_START_S),
+		.until = rehearsal_deadline(deadline, QEMU_START_S),
 	};
 
 	return qemu_start(&cmd, q, err);
 }
 
 /* So that disks stay as they are: not even their locks are taken. */
-static int leave_disks(struct qmp *qmp, struct err *err)
+static int rehearsal_keep_disks_inactive(struct qmp *qmp, struct err *err)
 {
 	struct json_object *args = json_object_new_object(), *list = json_object_new_array();
 	struct json_object *cap = json_object_new_object();
@@ -104,24 +105,26 @@ static int leave_disks(struct qmp *qmp, struct err *err)
 }
 
 /* Stopped as it is, a guest that ran is paused there. */
-static int load(struct qmp *qmp, const char *state, const char *runstate, deadline_t deadline,
-		struct err *err)
+static int rehearsal_load(struct qmp *qmp, const char *state, const char *runstate,
+			  deadline_t deadline, struct err *err)
 {
 	_cleanup_json_ struct json_object *previous = NULL;
 	int r = migration_setup(qmp, &migration_in_place, &previous, err);
 
 	if (r == 0)
-		r = leave_disks(qmp, err);
+		r = rehearsal_keep_disks_inactive(qmp, err);
 	if (r == 0)
 		r = migration_load(qmp, state, err);
 	if (r == 0)
 		r = migration_wait(qmp, deadline, err);
-	return r < 0 ? r : migration_await_status(qmp, runstate_live(runstate) ? "paused" : runstate,
-						  earlier(deadline, SETTLE_S), err);
+	if (r < 0)
+		return r;
+	return migration_await_status(qmp, runstate_live(runstate) ? "paused" : runstate,
+				      rehearsal_deadline(deadline, SETTLE_S), err);
 }
 
 /* What it has of its own, beside the guest's memory that it only looked at. */
-static int64_t own_memory(pid_t pid)
+static int64_t rehearsal_memory(pid_t pid)
 {
 	_cleanup_free_ char *path = xasprintf("/proc/%d/status", (int)pid);
 	_cleanup_free_ char *text = read_text(path, 65536);
@@ -130,7 +133,7 @@ static int64_t own_memory(pid_t pid)
 	return line ? strtoll(line + strlen("\nRssAnon:"), NULL, 10) * 1024 : 0;
 }
 
-static int refuse(const char *binary, int code, const struct err *why, struct err *err)
+static int rehearsal_refuse(const char *binary, int code, const struct err *why, struct err *err)
 {
 	if (code == -EINTR)
 		return fail(err, code, .what = "rehearsal", .value = binary, .why = "interrupted");
@@ -142,7 +145,7 @@ static int refuse(const char *binary, int code, const struct err *why, struct er
 	return code;
 }
 
-static void record(struct json_object *saved, int64_t ms, int64_t bytes)
+static void rehearsal_record(struct json_object *saved, int64_t ms, int64_t bytes)
 {
 	struct json_object *rehearsal = json_object_new_object();
 
@@ -152,39 +155,39 @@ static void record(struct json_object *saved, int64_t ms, int64_t bytes)
 	jset_bool(saved, "rehearsed", true);
 }
 
-static int perform(struct vm *vm, const char *binary, const struct rehearsal_plan *plan,
-		   const char *state, const char *runstate, deadline_t deadline,
-		   struct json_object *saved, struct err *err)
+static int rehearsal_run(struct vm *vm, const char *binary, const struct rehearsal_plan *plan,
+			 const char *state, const char *runstate, deadline_t deadline,
+			 struct json_object *saved, struct err *err)
 {
 	_cleanup_err_ struct err why = { 0 };
 	int64_t begin = now_ms(), bytes = 0;
 	struct qemu q;
-	int r = start(vm, binary, plan, deadline, &q, &why);
+	int r = rehearsal_start_qemu(vm, binary, plan, deadline, &q, &why);
 
 	if (r == 0) {
-		r = load(q.qmp, state, runstate, deadline, &why);
-		bytes = own_memory(q.pid);
+		r = rehearsal_load(q.qmp, state, runstate, deadline, &why);
+		bytes = rehearsal_memory(q.pid);
 		qemu_trial_words(&q, &why);
 	}
 	qemu_kill(&q);
 	if (r < 0)
-		return refuse(binary, r, &why, err);
-	record(saved, now_ms() - begin, bytes);
+		return rehearsal_refuse(binary, r, &why, err);
+	rehearsal_record(saved, now_ms() - begin, bytes);
 	return 0;
 }
 
-int rehearse(struct vm *vm, const char *binary, const char *state, const char *runstate,
-	     deadline_t deadline, struct json_object *saved, struct err *err)
+int rehearsal_perform(struct vm *vm, const char *binary, const char *state, const char *runstate,
+		      deadline_t deadline, struct json_object *saved, struct err *err)
 {
 	_cleanup_rehearsal_plan_ struct rehearsal_plan plan = { 0 };
 	int r;
 
-	make_plan(vm, &plan);
-	r = plan.note ? 0 : check_disks(vm->qemu.qmp, &plan.note, err);
+	rehearsal_make_plan(vm, &plan);
+	r = plan.note ? 0 : rehearsal_check_disks(vm->qemu.qmp, &plan.note, err);
 	if (r < 0)
 		return r;
 	if (!plan.note)
-		return perform(vm, binary, &plan, state, runstate, deadline, saved, err);
+		return rehearsal_run(vm, binary, &plan, state, runstate, deadline, saved, err);
 	jset_str(saved, "rehearsal_note", plan.note);
 	return 0;
 }

@@ -17,7 +17,7 @@
  * Returns: the reason, which the caller frees; NULL if there can be one, as far as can
  * be told while the guest runs.
  */
-char *rehearsal_hindrance(struct vm *vm);
+char *rehearsal_obstacle(struct vm *vm);
 
 /**
  * rehearse - have a QEMU load a state
@@ -31,7 +31,7 @@ char *rehearsal_hindrance(struct vm *vm);
  * Returns: 0, also without one; a refusal with exit status 4 and QEMU's words if it
  * could not load the state; -EINTR on a signal.
  */
-int rehearse(struct vm *vm, const char *binary, const char *state, const char *runstate,
+int rehearsal_perform(struct vm *vm, const char *binary, const char *state, const char *runstate,
 	     deadline_t deadline, struct json_object *saved, struct err *err);
 
 #endif

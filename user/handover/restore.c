@@ -87,7 +87,7 @@ static int restore_check_state(struct vm *vm, struct err *err)
 	if (!saved)
 		return fail(err, -EINVAL, .what = "manifest", .value = MANIFEST_FILE,
 			    .why = "it records no saved state");
-	if (copy_streams(vm)) {
+	if (copymode_streams(vm)) {
 		note("VM '%s': its state is not checked, because a command has it", vm->name);
 		return 0;
 	}
@@ -157,7 +157,7 @@ static int restore_check_files(struct vm *vm, const struct restore_opts *opts, s
 		r = vm_manifest(vm, err);
 	if (r < 0)
 		return r;
-	pause_taken_up(vm);
+	pause_mark_jump(vm);
 	binary = restore_binary(vm, opts);
 	if (access(binary, X_OK) < 0)
 		return fail(err, -errno, .exit = CPR_EXIT_NOTFOUND, .what = "QEMU binary",
@@ -199,7 +199,7 @@ static int restore_await_loaded(struct qmp *qmp, struct err *err)
 			return r;
 		if (!deadline_left(deadline))
 			return fail(err, -ETIMEDOUT, .what = "guest", .value = status,
-				    .why = "the state is loaded, but QEMU does not leave this runstate");
+				    .why = "the state is loaded, but QEMU stays in this runstate");
 		qmp_event(qmp, deadline_cap(deadline, 20), &event, NULL);
 	}
 }
@@ -208,13 +208,13 @@ static int restore_load(struct vm *vm, const struct restore_opts *opts, struct e
 {
 	_cleanup_json_ struct json_object *previous = NULL;
 	_cleanup_free_ char *path = vm_state_path(vm);
-	struct migration_way way = copy_way(vm);
+	struct migration_way way = copymode_way(vm);
 	struct qmp *qmp = vm->qemu.qmp;
-	double extra = copy_patience(jint(jget(vm->manifest, "saved"), "seconds", 0));
+	double extra = copymode_patience(jint(jget(vm->manifest, "saved"), "seconds", 0));
 	int r = migration_setup(qmp, &way, &previous, err);
 
 	if (r == 0)
-		r = copy_streams(vm) ? copy_load(vm, err) : migration_load(qmp, path, err);
+		r = copymode_streams(vm) ? copymode_load(vm, err) : migration_load(qmp, path, err);
 	if (r < 0)
 		return r;
 	qmp->js->interruptible = true;
@@ -304,8 +304,9 @@ static int restore_resume(struct vm *vm, bool live, struct err *err)
 	if (r == 0 && live)
 		r = guest_resume(vm->qemu.qmp, err);
 	if (r == -ETIMEDOUT)
-		note("VM '%s': QEMU does not answer, so it is not known whether the guest runs; once "
-		     "QEMU answers, 'cpr-helper restore %s' completes the restore", vm->name, vm->name);
+		note("VM '%s': QEMU does not answer, so it is not known whether the guest runs; "
+		     "once QEMU answers, 'cpr-helper restore %s' completes the restore",
+		     vm->name, vm->name);
 	else if (r < 0)
 		restore_seal_again(vm, err);
 	return r < 0 ? r : faultpoint("restore-resumed", vm->name, err);

@@ -89,8 +89,8 @@ static void rollback_try_suspended(struct vm *vm)
 	_cleanup_err_ struct err why = { 0 };
 
 	if (rollback_suspended(vm, result, &why) < 0)
-		note("VM '%s': the guest stays suspended: %s: %s; see 'cpr-helper show %s'", vm->name,
-		     why.what, why.why, vm->name);
+		note("VM '%s': the guest stays suspended: %s: %s; see 'cpr-helper show %s'",
+		     vm->name, why.what, why.why, vm->name);
 	else if (jget(result, "pid"))
 		say("%s: restored, the guest is %s", vm->name, jstr(result, "runstate"));
 }
@@ -107,7 +107,7 @@ static void rollback_note_wait(struct vm *vm)
 
 int rollback_migration(struct vm *vm, char **status, struct err *err)
 {
-	struct migration_way way = copy_way(vm);
+	struct migration_way way = copymode_way(vm);
 	bool whole = way.kind == MIGRATION_COPY;
 	_cleanup_err_ struct err why = { 0 };
 	int r;
@@ -118,7 +118,8 @@ int rollback_migration(struct vm *vm, char **status, struct err *err)
 	if (r < 0)
 		return r;
 	if (migration_reset(vm->qemu.qmp, jget(vm->manifest, "previous"), &why) < 0)
-		note("VM '%s': QEMU's settings for migrations are not restored: %s", vm->name, why.why);
+		note("VM '%s': QEMU's settings for migrations are not reset: %s", vm->name,
+		     why.why);
 	json_object_object_del(vm->manifest, "previous");
 	return 0;
 }
@@ -148,9 +149,9 @@ static void rollback_salvage(struct vm *vm)
 {
 	_cleanup_err_ struct err why = { 0 };
 
-	if (!copy_streams(vm) && rollback_commit(vm, &why) == 0)
+	if (!copymode_streams(vm) && rollback_commit(vm, &why) == 0)
 		note("VM '%s': its QEMU has ended, but its state is whole; 'cpr-helper abort %s' brings "
-		     "the guest back in another one", vm->name, vm->name);
+		     "the guest back in another QEMU", vm->name, vm->name);
 	else
 		note("VM '%s': its QEMU has ended; see 'cpr-helper show %s'", vm->name, vm->name);
 }
@@ -181,14 +182,14 @@ void rollback_save(struct vm *vm, const char *runstate, int code, struct err *er
 	_cleanup_free_ char *now = NULL;
 
 	qemu_words(vm->name, vm->qemu.log_from, err);
-	copy_end_command(vm);
+	copymode_end_command(vm);
 	if (!rollback_qemu_answers(vm, code)) {
 		if (qemu_has_ended(&vm->qemu))
 			rollback_salvage(vm);
 		return;
 	}
 	if (rollback_migration(vm, &now, NULL) < 0) {
-		note("VM '%s': its QEMU does not end the migration; once it has, 'cpr-helper abort %s' "
+		note("VM '%s': its QEMU does not end the migration; once it does, 'cpr-helper abort %s' "
 		     "lets the guest run on", vm->name, vm->name);
 		return;
 	}

@@ -53,18 +53,19 @@ static int savable_check_devices(struct vm *vm, const char *runstate, struct err
  */
 static int savable_check_again(struct vm *vm, const struct save_opts *opts, struct err *err)
 {
-	bool elsewhere = opts->copy.to || opts->copy.uri || copy_streams(vm);
+	bool elsewhere = opts->copy.to || opts->copy.uri || copymode_streams(vm);
 
 	if (jget(vm->manifest, "saved") && !elsewhere)
 		return 0;
 	return fail(err, -EBUSY, .exit = CPR_EXIT_BUSY, .what = "VM", .value = vm->name,
-		    .why = elsewhere ? "its guest has not run since its last save, whose state cannot be moved" :
-		    "an earlier save was cut short",
+		    .why = elsewhere ? "its guest has not run since its last save, and that state "
+		    "cannot be moved" : "an earlier save was cut short",
 		    .remedy = elsewhere ? "let it run ('cont' in QEMU's monitor), then save it" :
 		    fmt("'cpr-helper abort %s' first", vm->name));
 }
 
-static int savable_inspect(struct vm *vm, const struct save_opts *opts, struct savable *s, struct err *err)
+static int savable_inspect(struct vm *vm, const struct save_opts *opts, struct savable *s,
+			   struct err *err)
 {
 	struct migration_way way;
 	int r;
@@ -75,12 +76,12 @@ static int savable_inspect(struct vm *vm, const struct save_opts *opts, struct s
 	if (r == 0)
 		r = savable_check_devices(vm, s->runstate, err);
 	if (r == 0)
-		r = copy_target(vm, s->runstate, &opts->copy, &s->copy, err);
+		r = copymode_target(vm, s->runstate, &opts->copy, &s->copy, err);
 	if (r < 0)
 		return r;
 	/* An earlier save that was killed has left its own settings in QEMU. */
 	migration_reset(vm->qemu.qmp, jget(vm->manifest, "previous"), NULL);
-	way = copy_way(vm);
+	way = copymode_way(vm);
 	r = migration_inspect(vm->qemu.qmp, &way, &s->previous, err);
 	return r < 0 ? r : disks_inspect(vm, &s->disks, err);
 }

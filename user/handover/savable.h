@@ -27,7 +27,7 @@ struct save_opts {
 	bool rehearse;
 	bool digest_ram;
 	bool full;
-	struct copy_request copy;
+	struct copymode_request copy;
 };
 
 /**
@@ -42,7 +42,7 @@ struct savable {
 	char *runstate;
 	struct json_object *previous;
 	struct json_object *disks;
-	struct copy_plan copy;
+	struct copymode_plan copy;
 	struct proof proof;
 };
 

@@ -20,12 +20,12 @@
 static int save_write(struct vm *vm, const char *part, deadline_t deadline, struct err *err)
 {
 	struct qmp *qmp = vm->qemu.qmp;
-	bool stream = copy_streams(vm);
+	bool stream = copymode_streams(vm);
 	int r;
 
 	if (!manifest_suspended(vm->manifest))
 		pause_begin(vm);	/* the guest has run until now */
-	r = stream ? copy_save(vm, err) : migration_save(qmp, part, err);
+	r = stream ? copymode_save(vm, err) : migration_save(qmp, part, err);
 	if (r == 0)
 		r = faultpoint("save-begun", vm->name, err);
 	if (r < 0)
@@ -36,7 +36,7 @@ static int save_write(struct vm *vm, const char *part, deadline_t deadline, stru
 	if (r == 0)
 		r = migration_await_status(qmp, "postmigrate", deadline, err);
 	if (r == 0 && stream)
-		r = copy_command_ended(vm, deadline, err);
+		r = copymode_command_ended(vm, deadline, err);
 	pause_mark(vm, "write");
 	return r < 0 ? r : faultpoint("save-written", vm->name, err);
 }
@@ -58,7 +58,7 @@ static int save_again(struct vm *vm, const struct save_opts *opts, const struct 
 		return fail(err, -EIO, .what = "state file", .value = path,
 			    .why = "it has changed since it was saved",
 			    .remedy = fmt("'cpr-helper abort %s', then save again", vm->name));
-	r = proof_find(vm, path, jstr(saved, "runstate"), &s->proof, found, err);
+	r = proof_check(vm, path, jstr(saved, "runstate"), &s->proof, found, err);
 	if (r < 0)
 		return r;
 	proof_record(vm, found);
@@ -99,7 +99,7 @@ static int save_quiesce(struct vm *vm, deadline_t deadline, struct err *err)
 
 /* For abort_vm(), if this process is killed from here on. */
 static int save_record(struct vm *vm, const struct save_opts *opts, const struct savable *s,
-		      struct err *err)
+		       struct err *err)
 {
 	struct json_object *saving = json_object_new_object();
 
@@ -120,18 +120,18 @@ static int save_record(struct vm *vm, const struct save_opts *opts, const struct
 /* Print how long a copy will take before the guest stops, and wait longer for it. */
 static int save_measure(struct vm *vm, double timeout, struct savable *s, struct err *err)
 {
-	int r = manifest_copied(vm->manifest) ? copy_measure(vm, &s->copy, err) : 0;
+	int r = manifest_copied(vm->manifest) ? copymode_measure(vm, &s->copy, err) : 0;
 
 	if (s->copy.seconds > 0)
 		jset_int(jget(vm->manifest, "saving"), "seconds", s->copy.seconds + 1);
-	s->proof.deadline = deadline_in(timeout + copy_patience(s->copy.seconds));
+	s->proof.deadline = deadline_in(timeout + copymode_patience(s->copy.seconds));
 	return r;
 }
 
 static int save_stop_and_write(struct vm *vm, const char *part, const struct savable *s,
-			  struct err *err)
+			       struct err *err)
 {
-	struct migration_way way = copy_way(vm);
+	struct migration_way way = copymode_way(vm);
 	int r = faultpoint("save-noted", vm->name, err);
 
 	if (r == 0)
@@ -159,7 +159,7 @@ static int save_now(struct vm *vm, const struct save_opts *opts, struct savable 
 
 	if (r < 0)
 		return r;
-	copy_remove(vm, s->copy.stale);
+	copymode_remove(vm, s->copy.stale);
 	r = save_record(vm, opts, s, err);
 	if (r < 0)
 		return r;
@@ -187,7 +187,7 @@ static void save_report(struct vm *vm, int64_t ms, struct json_object *result)
 	jset_str(result, "runstate", jstr(saved, "runstate"));
 	jset(result, "pause", pause_json(vm->manifest));
 	proof_report(vm, result);
-	if (copy_streams(vm))
+	if (copymode_streams(vm))
 		jset_bool(result, "proven", false);
 }
 

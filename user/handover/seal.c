@@ -19,7 +19,8 @@ static int seal_quit_qemu(struct vm *vm, deadline_t deadline, struct err *err)
 	if (r == -ESRCH)
 		return 0;
 	if (r < 0)
-		return fail(err, r, .what = "VM", .value = vm->name, .why = "its QEMU does not answer");
+		return fail(err, r, .what = "VM", .value = vm->name,
+			    .why = "its QEMU does not answer");
 	r = migration_await_status(vm->qemu.qmp, "postmigrate", deadline, err);
 	if (r == 0)
 		r = qemu_quit(&vm->qemu, err);
@@ -37,7 +38,7 @@ int seal_vm(struct vm *vm, struct err *err)
 	if (r < 0)
 		return r;
 	pause_mark(vm, "seal");
-	pause_keep(vm);
+	pause_write(vm);
 	r = integrity_commit(vm, CPR_CMD_VM_SEAL, err);
 	return r < 0 ? r : faultpoint("seal-done", vm->name, err);
 }

@@ -158,7 +158,8 @@ static void start_undo(struct start *st, struct err *err)
 }
 
 /* Such a guest would stand still for ever once it is saved. */
-static int start_check_iommufd(const struct strv *argv, struct json_object *manifest, struct err *err)
+static int start_check_iommufd(const struct strv *argv, struct json_object *manifest,
+			       struct err *err)
 {
 	_cleanup_free_ char *id = pci_shared_iommufd(argv);
 	const char *version = jstr(manifest, "qemu_version");

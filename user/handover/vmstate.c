@@ -11,18 +11,22 @@ struct level {
 	unsigned int depth;
 };
 
-static bool check_vmsd(struct json_object *saved, struct json_object *known,
-		       const struct level *above, const char *name, char **why);
+static bool vmstate_check(struct json_object *saved, struct json_object *known,
+			  const struct level *above, const char *name, char **why);
 
-static bool misfit(char **why, char *text)
+static bool _printf_(2, 3) vmstate_misfit(char **why, const char *format, ...)
 {
+	va_list ap;
+
 	free(*why);
-	*why = text;
+	va_start(ap, format);
+	*why = xvasprintf(format, ap);
+	va_end(ap);
 	return false;
 }
 
 /* A member that is a list; NULL, whatever else may be there. */
-static struct json_object *list(struct json_object *obj, const char *key)
+static struct json_object *vmstate_list(struct json_object *obj, const char *key)
 {
 	struct json_object *m = jget(obj, key);
 
@@ -36,7 +40,7 @@ static const char *const plain[] = {
 	"uint64 equal",
 };
 
-static bool is_plain(const char *type)
+static bool vmstate_is_plain(const char *type)
 {
 	for (size_t i = 0; type && i < ARRAY_SIZE(plain); i++)
 		if (streq(plain[i], type))
@@ -45,7 +49,7 @@ static bool is_plain(const char *type)
 }
 
 /* The Nth field of a name that is not unique is saved as "name[N]". */
-static bool same_name(const char *saved, const char *known)
+static bool vmstate_same_name(const char *saved, const char *known)
 {
 	size_t len = strlen(known);
 
@@ -56,45 +60,45 @@ static bool same_name(const char *saved, const char *known)
 }
 
 /* Where something else was, once. What is there may have any size. */
-static bool is_filler(const char *name)
+static bool vmstate_is_filler(const char *name)
 {
-	return same_name(name, "unused");
+	return vmstate_same_name(name, "unused");
 }
 
-static bool check_leaf(struct json_object *field, struct json_object *known,
-		       const struct level *level, char **why)
+static bool vmstate_check_leaf(struct json_object *field, struct json_object *known,
+			       const struct level *level, char **why)
 {
 	int64_t saved = jint(field, "size", 0), size = jint(known, "size", 0);
 	int64_t n = jint(field, "array_len", 0), num = jint(known, "num", 0);
 
-	if (is_plain(jstr(field, "type")) && !jget(known, "Description") && saved != size)
-		return misfit(why, xasprintf("field '%s' of '%s' has %lld bytes there, and was saved "
-					     "with %lld", jstr(field, "name"), level->name,
-					     (long long)size, (long long)saved));
+	if (vmstate_is_plain(jstr(field, "type")) && !jget(known, "Description") && saved != size)
+		return vmstate_misfit(why, "field '%s' of '%s' has %lld bytes there, and was saved "
+				      "with %lld", jstr(field, "name"), level->name,
+				      (long long)size, (long long)saved);
 	if (n && num && n != num)
-		return misfit(why, xasprintf("field '%s' of '%s' has %lld elements there, and was "
-					     "saved with %lld", jstr(field, "name"), level->name,
-					     (long long)num, (long long)n));
+		return vmstate_misfit(why, "field '%s' of '%s' has %lld elements there, and was "
+				      "saved with %lld", jstr(field, "name"), level->name,
+				      (long long)num, (long long)n);
 	return true;
 }
 
 /* A list's elements are described in the field itself, those of a struct below it. */
-static struct json_object *nested(struct json_object *field)
+static struct json_object *vmstate_nested(struct json_object *field)
 {
 	struct json_object *of = jget(field, "struct");
 
 	return of ? of : jget(field, "fields") ? field : NULL;
 }
 
-static bool check_field(struct json_object *field, struct json_object *known,
-			const struct level *level, char **why)
+static bool vmstate_check_field(struct json_object *field, struct json_object *known,
+				const struct level *level, char **why)
 {
-	struct json_object *of = nested(field), *description = jget(known, "Description");
+	struct json_object *of = vmstate_nested(field), *description = jget(known, "Description");
 	const char *name = jstr(field, "name");
 
-	if (!check_leaf(field, known, level, why))
+	if (!vmstate_check_leaf(field, known, level, why))
 		return false;
-	return !of || !description || check_vmsd(of, description, level, name, why);
+	return !of || !description || vmstate_check(of, description, level, name, why);
 }
 
 /*
@@ -102,8 +106,8 @@ static bool check_field(struct json_object *field, struct json_object *known,
  * that it fits, for one that is there under a condition may have a twin under another.
  * Returns: its place; @n if there is no such name; -1 if there is and none fits.
  */
-static ssize_t find_field(struct json_object *fields, size_t from, struct json_object *field,
-			  const struct level *level, char **why)
+static ssize_t vmstate_find_field(struct json_object *fields, size_t from,
+				  struct json_object *field, const struct level *level, char **why)
 {
 	const char *name = jstr(field, "name");
 	size_t n = json_object_array_length(fields);
@@ -113,23 +117,23 @@ static ssize_t find_field(struct json_object *fields, size_t from, struct json_o
 		struct json_object *known = json_object_array_get_idx(fields, i);
 		const char *other = jstr(known, "field");
 
-		if (!other || !same_name(name, other))
+		if (!other || !vmstate_same_name(name, other))
 			continue;
 		seen = true;
-		if (check_field(field, known, level, why))
+		if (vmstate_check_field(field, known, level, why))
 			return i;
 	}
 	return seen ? -1 : (ssize_t)n;
 }
 
-static bool unknown_field(struct json_object *field, const struct level *level, char **why)
+static bool vmstate_unknown_field(struct json_object *field, const struct level *level, char **why)
 {
-	return misfit(why, xasprintf("field '%s' of '%s' was saved, and there it has none in its "
-				     "place", jstr(field, "name"), level->name));
+	return vmstate_misfit(why, "field '%s' of '%s' was saved, and has no counterpart there",
+			      jstr(field, "name"), level->name);
 }
 
 /* Elements of an array that differ are fields of their own; else names are unique. */
-static bool same_array(struct json_object *a, struct json_object *b)
+static bool vmstate_same_array(struct json_object *a, struct json_object *b)
 {
 	return a && streq(jstr(a, "name"), jstr(b, "name"));
 }
@@ -139,8 +143,8 @@ static bool same_array(struct json_object *a, struct json_object *b)
  * none, where the other list has one that nothing was found for. What bytes these take
  * nobody tells; but if there is no such field, there is nobody to take the bytes.
  */
-static bool check_fields(struct json_object *saved, struct json_object *known,
-			 const struct level *level, char **why)
+static bool vmstate_check_fields(struct json_object *saved, struct json_object *known,
+				 const struct level *level, char **why)
 {
 	size_t n = json_object_array_length(known), next = 0;
 	struct json_object *lost = NULL, *before = NULL;
@@ -152,10 +156,12 @@ static bool check_fields(struct json_object *saved, struct json_object *known,
 
 		if (!jstr(field, "name"))
 			return true;
-		again = same_array(before, field);
+		again = vmstate_same_array(before, field);
 		before = field;
-		at = is_filler(jstr(field, "name")) ? (ssize_t)n :
-		     find_field(known, again && next ? next - 1 : next, field, level, why);
+		at = n;
+		if (!vmstate_is_filler(jstr(field, "name")))
+			at = vmstate_find_field(known, again && next ? next - 1 : next, field,
+						level, why);
 		if (at < 0)
 			return false;
 		if (at == (ssize_t)n) {
@@ -163,14 +169,14 @@ static bool check_fields(struct json_object *saved, struct json_object *known,
 			continue;
 		}
 		if (lost && (size_t)at == next)
-			return unknown_field(lost, level, why);
+			return vmstate_unknown_field(lost, level, why);
 		lost = NULL;
 		next = at + 1;
 	}
-	return !lost || next < n || unknown_field(lost, level, why);
+	return !lost || next < n || vmstate_unknown_field(lost, level, why);
 }
 
-static struct json_object *find_subsection(struct json_object *subs, const char *name)
+static struct json_object *vmstate_find_subsection(struct json_object *subs, const char *name)
 {
 	for (size_t i = 0; subs && i < json_object_array_length(subs); i++) {
 		struct json_object *sub = json_object_array_get_idx(subs, i);
@@ -181,8 +187,8 @@ static struct json_object *find_subsection(struct json_object *subs, const char 
 	return NULL;
 }
 
-static bool check_subsections(struct json_object *saved, struct json_object *known,
-			      const struct level *level, char **why)
+static bool vmstate_check_subsections(struct json_object *saved, struct json_object *known,
+				      const struct level *level, char **why)
 {
 	for (size_t i = 0; saved && i < json_object_array_length(saved); i++) {
 		struct json_object *sub = json_object_array_get_idx(saved, i), *there;
@@ -190,41 +196,43 @@ static bool check_subsections(struct json_object *saved, struct json_object *kno
 
 		if (!name)
 			continue;
-		there = find_subsection(known, name);
+		there = vmstate_find_subsection(known, name);
 		if (!there)
-			return misfit(why, xasprintf("subsection '%s' was saved, and is not known "
-						     "there", name));
-		if (!check_vmsd(sub, there, level, name, why))
+			return vmstate_misfit(why, "subsection '%s' was saved, and is not known "
+					      "there", name);
+		if (!vmstate_check(sub, there, level, name, why))
 			return false;
 	}
 	return true;
 }
 
-static bool check_version(struct json_object *saved, struct json_object *known, const char *name,
-			  char **why)
+static bool vmstate_check_version(struct json_object *saved, struct json_object *known,
+				  const char *name, char **why)
 {
 	int64_t version = jint(saved, "version", -1);
 	int64_t low = jint(known, "minimum_version_id", 0), high = jint(known, "version_id", 0);
 
 	if (version < 0 || (version >= low && version <= high))
 		return true;
-	return misfit(why, xasprintf("'%s' has versions %lld to %lld there, and was saved with %lld",
-				     name, (long long)low, (long long)high, (long long)version));
+	return vmstate_misfit(why, "'%s' has versions %lld to %lld there, and was saved with %lld",
+			      name, (long long)low, (long long)high, (long long)version);
 }
 
-static bool check_vmsd(struct json_object *saved, struct json_object *known,
-		       const struct level *above, const char *name, char **why)
+static bool vmstate_check(struct json_object *saved, struct json_object *known,
+			  const struct level *above, const char *name, char **why)
 {
 	struct level level = { .name = name, .depth = above ? above->depth + 1 : 0 };
-	struct json_object *fields = list(saved, "fields"), *there = list(known, "Fields");
+	struct json_object *fields = vmstate_list(saved, "fields");
+	struct json_object *there = vmstate_list(known, "Fields");
 
 	if (level.depth > MAX_LEVELS)
 		return true;
-	if (!check_version(saved, known, name, why))
+	if (!vmstate_check_version(saved, known, name, why))
 		return false;
-	if (fields && there && !check_fields(fields, there, &level, why))
+	if (fields && there && !vmstate_check_fields(fields, there, &level, why))
 		return false;
-	return check_subsections(list(saved, "subsections"), list(known, "Subsections"), &level, why);
+	return vmstate_check_subsections(vmstate_list(saved, "subsections"),
+					 vmstate_list(known, "Subsections"), &level, why);
 }
 
 /* Many models may share a description's name, and most of them the description. */
@@ -243,12 +251,13 @@ bool vmstate_fits(struct json_object *known, struct json_object *device, char **
 		(void)model;
 		if (!other || !streq(name, other))
 			continue;
-		if (check_vmsd(device, description, NULL, name, &now)) {
-			misfit(why, NULL);
+		if (vmstate_check(device, description, NULL, name, &now)) {
+			free(*why);
+			*why = NULL;
 			return true;
 		}
 		if (!*why)
-			misfit(why, xstrdup(now));
+			vmstate_misfit(why, "%s", now);
 	}
 	return !*why;
 }

@@ -79,7 +79,7 @@ static const struct { const char *device, *why; } devices[] = {
 	{ TOY("3", BASE MODE REGS "{ \"name\": \"flag\", \"type\": \"bool\", \"array_len\": 5, \"size\": 1 },"
 	      NOW, ""), NULL },
 	{ TOY("3", BASE "{ \"name\": \"new\", \"type\": \"uint32\", \"size\": 4 }," MODE REGS UNUSED NOW, ""),
-	  "field 'new' of 'toy' was saved, and there it has none in its place" },
+	  "field 'new' of 'toy' was saved, and has no counterpart there" },
 	{ TOY("3", BASE MODE REGS UNUSED NOW ", { \"name\": \"new\", \"type\": \"uint32\", \"size\": 4 }", ""),
 	  "field 'new' of 'toy' was saved" },
 

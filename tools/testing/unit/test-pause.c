@@ -246,7 +246,7 @@ TEST(damaged_records)
 		jset(m, "pause", json_tokener_parse(damaged[i]));
 		CHECK_MSG(!pause_json(m), "believed: %s", damaged[i]);
 		pause_mark(&(struct vm){ .manifest = m, .name = "a", .dir = dir }, "x");
-		pause_taken_up(&(struct vm){ .manifest = m, .name = "a", .dir = dir });
+		pause_mark_jump(&(struct vm){ .manifest = m, .name = "a", .dir = dir });
 		CHECK(!pause_json(m));
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(doubtful); i++) {
@@ -256,7 +256,7 @@ TEST(damaged_records)
 		pause = pause_json(m);
 		CHECK_MSG(pause && startswith(pause_text(pause), "an unknown time"), "%s: %s",
 			  doubtful[i], pause ? pause_text(pause) : "none");
-		CHECK(show_pause(pause));
+		CHECK(pause_phases_text(pause));
 	}
 	CHECK(!pause_json(NULL));
 }
@@ -283,9 +283,9 @@ TEST(a_life)
 	pause_begin(&vm);
 	pause_mark(&vm, "write");
 	pause_mark(&vm, "seal");
-	pause_taken_up(&vm);
+	pause_mark_jump(&vm);
 	pause_mark(&vm, "load");
-	pause_taken_up(&vm);		/* once more, after a failure */
+	pause_mark_jump(&vm);		/* once more, after a failure */
 	so_far = pause_json(vm.manifest);
 	CHECK_EQ(json_object_array_length(jget(so_far, "phases")), 3);
 	usleep(20000);

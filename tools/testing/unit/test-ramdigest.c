@@ -97,7 +97,7 @@ static XXH128_canonical_t digest(void)
 	_cleanup_err_ struct err err = { 0 };
 	XXH128_canonical_t d;
 
-	CHECK_EQ(ram_digest(dir, &files, false, d.digest, &err), 0);
+	CHECK_EQ(ramdigest_compute(dir, &files, false, d.digest, &err), 0);
 	return d;
 }
 
@@ -179,7 +179,7 @@ static void fails_with(int code, const char *value, const char *why)
 	_cleanup_err_ struct err err = { 0 };
 	uint8_t bytes[DIGEST_BYTES];
 
-	CHECK_EQ(ram_digest(dir, &files, true, bytes, &err), code);
+	CHECK_EQ(ramdigest_compute(dir, &files, true, bytes, &err), code);
 	CHECK_STR(err.value ? err.value : "", value);
 	CHECK_STR(err.why, why);
 }
