@@ -225,7 +225,7 @@ death_tests() {
 	kill -CONT "$(halted)"
 	finished
 	holds 'a QEMU that is killed once it has written' test "$status" = 1
-	holds 'leaves a state that is whole' grep -q "^cpr-helper: note: VM 'b': its QEMU has ended, but its state is whole; 'cpr-helper abort b' brings the guest back in another one$" "$tmp/err"
+	holds 'leaves a state that is whole' grep -q "^cpr-helper: note: VM 'b': its QEMU has ended, but its state is whole; 'cpr-helper abort b' brings the guest back in another QEMU$" "$tmp/err"
 	call abort b
 	holds 'which brings the guest back' test "$status" = 0
 	holds 'with all others' all_go_on
