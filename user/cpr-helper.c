@@ -172,7 +172,7 @@ static int count_words(const struct args *args, struct err *err)
 }
 
 /* Returns 1 if the help was asked for. */
-static int parse(struct args *args, int argc, char **argv, struct err *err)
+static int parse_command(struct args *args, int argc, char **argv, struct err *err)
 {
 	struct option options[ARRAY_SIZE(globals) + CMD_MAX_OPTS] = { 0 };
 	char letters[4 + 2 * CMD_MAX_OPTS];
@@ -247,7 +247,7 @@ static const struct cmd *find_command(const char *name, struct err *err)
 	return NULL;
 }
 
-static int run(int argc, char **argv, struct err *err)
+static int run_command(int argc, char **argv, struct err *err)
 {
 	struct args args = { 0 };
 	int r = parse_globals(argc, argv, err);
@@ -257,7 +257,7 @@ static int run(int argc, char **argv, struct err *err)
 	args.cmd = find_command(argv[r], err);
 	if (!args.cmd)
 		return -EINVAL;
-	r = parse(&args, argc - r, argv + r, err);
+	r = parse_command(&args, argc - r, argv + r, err);
 	if (r > 0) {
 		print_cmd_help(args.cmd);
 		return 0;
@@ -274,7 +274,7 @@ static bool wants_json(int argc, char **argv)
 	return false;
 }
 
-static void report(const struct err *err, bool printed)
+static void print_error(const struct err *err, bool printed)
 {
 	struct json_object *out;
 
@@ -293,10 +293,10 @@ int main(int argc, char **argv)
 	opterr = 0;
 	out_json = wants_json(argc, argv);
 	interrupt_init();
-	if (faultpoint_init(&err) == 0 && run(argc, argv, &err) >= 0 && fflush(stdout) == 0)
+	if (faultpoint_init(&err) == 0 && run_command(argc, argv, &err) >= 0 && fflush(stdout) == 0)
 		return CPR_EXIT_OK;
 	if (!err.set)
 		fail(&err, -EIO, .what = "output", .why = "cannot be written");
-	report(&err, out_printed);
+	print_error(&err, out_printed);
 	return err.exit;
 }

@@ -8,7 +8,7 @@
 #include "handover/adopt.h"
 #include "cmd/cmd.h"
 
-static void print_adopted(struct json_object *result, bool dry_run)
+static void adopt_print(struct json_object *result, bool dry_run)
 {
 	struct json_object *manifest = jget(result, "manifest");
 	_cleanup_free_ char *dir = vm_path(jstr(result, "name"), NULL);
@@ -33,7 +33,7 @@ static int run_adopt(const struct args *args, struct err *err)
 	r = adopt_vm(&opts, result, err);
 	if (r < 0)
 		return r;
-	print_adopted(result, args->dry_run);
+	adopt_print(result, args->dry_run);
 	if (out_json)
 		out_object(json_object_get(result));
 	return 0;

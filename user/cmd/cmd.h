@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The commands: what the main program needs of them, and the main program's services to them. */
+/* A command of cpr-helper: what the main program knows of it, and what all commands share. */
 #ifndef CPR_CMD_H
 #define CPR_CMD_H
 
@@ -12,9 +12,9 @@
 /**
  * struct opt - an option of a command
  * @name: without dashes
- * @arg: what its argument is called in the help; NULL if it takes none
+ * @arg: name of its argument in the help; NULL if it has none
  * @help: one line
- * @letter: short form; 0 without
+ * @letter: short form; 0 if it has none
  */
 struct opt {
 	const char *name;
@@ -27,13 +27,14 @@ struct args;
 
 /**
  * struct cmd - a command
- * @name: as it is typed
- * @synopsis: what follows the name; its first word is what must not be missing
- * @summary: one line, for the list of commands
- * @opts: ended by one without a name
- * @min_args, @max_args: how many words it takes beside its options; -1: no limit
- * @rest: words after "--" belong to another program, and there must be some
- * @dry_run: it takes --dry-run
+ * @name: as the user types it
+ * @synopsis: follows the name in the help; its first word is the one that is missing if the
+ *	user gives too few
+ * @summary: one line for the list of commands
+ * @opts: the last one has no name
+ * @min_args, @max_args: number of words beside the options; -1: no limit
+ * @rest: the words after "--" belong to another program, and are required
+ * @dry_run: the command has --dry-run
  * @run: returns 0, or a negative errno with @err filled in
  */
 struct cmd {
@@ -49,11 +50,13 @@ struct cmd {
 };
 
 /**
- * struct args - a command line that was understood
- * @values: of the options, in the order of cmd->opts; NULL if not given, "" if
- *	given without argument
- * @argv: the other words
- * @rest: words after "--"
+ * struct args - a parsed command line
+ * @cmd: the command
+ * @values: of the options, in the order of cmd->opts; NULL if the option was not given, ""
+ *	if it has no argument
+ * @argv, @argc: the other words
+ * @rest, @nrest: the words after "--"
+ * @dry_run: --dry-run was given
  */
 struct args {
 	const struct cmd *cmd;
@@ -65,43 +68,51 @@ struct args {
 	bool dry_run;
 };
 
-/* Value of an option of the command; see struct args. */
+/* The value of an option, as in struct args; NULL if the command has no such option. */
 const char *arg(const struct args *args, const char *name);
 
 extern const struct cmd cmd_abort, cmd_adopt, cmd_delete, cmd_format, cmd_inspect, cmd_list,
 	cmd_restore, cmd_run, cmd_save, cmd_show, cmd_update, cmd_validate;
 
-/* A wrong command line: -EINVAL, exit status 2. */
+/* Fail for a wrong command line: -EINVAL, exit status 2. */
 int usage(const struct args *args, struct err *err, const char *why, const char *value);
 
-/* The NAME or --all of a command; with --all several VMs at the same time. */
+/**
+ * struct each - a command that takes NAME or --all
+ * @verb: past participle for a VM when it is done ("saved")
+ * @want: whether --all includes a VM
+ * @one: do it to one VM, and fill in @result
+ * @print: print @result as text
+ * @check: for --dry-run: whether @one would succeed; changes nothing
+ * @nothing: the error if --all includes no VM
+ * @mount: mount cprfs first if it is not mounted
+ */
 struct each {
-	const char *verb;	/* "saved": what was done to a VM */
+	const char *verb;
 	bool (*want)(const struct cpr_vm *vm);
 	int (*one)(struct vm *vm, const struct args *args, struct json_object *result,
 		   struct err *err);
-	/* text for @result, on stdout */
 	void (*print)(const char *name, struct json_object *result);
-	/* for --dry-run: whether @one would do it; changes nothing */
 	int (*check)(struct vm *vm, const struct args *args, struct err *err);
-	const char *nothing;	/* with --all, when no VM is wanted */
-	bool mount;		/* mount cprfs if nobody has yet */
+	const char *nothing;
+	bool mount;
 };
 
 /**
- * for_each_vm - do something to NAME, or to all VMs that want it
+ * for_each_vm - run a command for NAME, or for all VMs that it wants
  *
- * One failure does not stop the others. Prints the results, in the order of names.
+ * With --all, several VMs at the same time; a failure does not stop the others. Prints the
+ * results: JSON in the order of the names, text as each VM is done.
  *
- * Returns: 0; with NAME that VM's error; with --all exit status 6 if some
- * failed and some did not, 1 if all did, 3 if there was none.
+ * Returns: 0; with NAME the error of that VM; with --all an error with exit status 6 if some
+ * VMs failed, 1 if all did, 3 if no VM is wanted.
  */
 int for_each_vm(const struct each *each, const struct args *args, struct err *err);
 
-/* Seconds of --timeout, or @otherwise; negative (with @err) if it is no number. */
+/* Seconds of --timeout, or @otherwise; negative, with @err filled in, if invalid. */
 double arg_timeout(const struct args *args, double otherwise, struct err *err);
 
-/* How many VMs at the same time: --jobs; negative (with @err) if it is none. */
+/* --jobs, or the default; negative, with @err filled in, if invalid. */
 #define JOBS_OPTION { "jobs", "N", "how many VMs at the same time (one for each CPU)", 'j' }
 int arg_jobs(const struct args *args, struct err *err);
 

@@ -5,7 +5,7 @@
 #include "handover/delete.h"
 #include "cmd/cmd.h"
 
-static void print_deleted(const char *name)
+static void delete_print(const char *name)
 {
 	struct json_object *out;
 
@@ -37,7 +37,7 @@ static int run_delete(const struct args *args, struct err *err)
 	if (args->dry_run)
 		say("%s: %s, would be deleted", vm.name, cpr_state_name(vm.info.state));
 	else
-		print_deleted(vm.name);
+		delete_print(vm.name);
 	return 0;
 }
 

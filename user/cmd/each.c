@@ -7,8 +7,8 @@
 #include "vm/cprfs.h"
 #include "cmd/cmd.h"
 
-static int do_one(const struct each *each, struct genl *genl, const struct args *args,
-		  const char *name, struct json_object *result, struct err *err)
+static int each_run(const struct each *each, struct genl *genl, const struct args *args,
+		    const char *name, struct json_object *result, struct err *err)
 {
 	_cleanup_vm_ struct vm vm = { .lock = -1, .qemu = QEMU_NONE };
 	int r = vm_open(genl, name, &vm, err);
@@ -24,24 +24,24 @@ static int do_one(const struct each *each, struct genl *genl, const struct args 
 	return r;
 }
 
-/* One VM of --all, in a process of its own: the module's socket cannot be shared. */
+/* Each VM of --all has its own process, which must not share the parent's netlink socket. */
 struct turn {
 	const struct each *each;
 	const struct args *args;
 	const struct strv *names;
 };
 
-static int take_turn(size_t i, void *arg, struct json_object *result, struct err *err)
+static int each_task(size_t i, void *arg, struct json_object *result, struct err *err)
 {
 	const struct turn *turn = arg;
 	_cleanup_genl_ struct genl *genl = genl_open(err);
 
 	if (!genl)
 		return -ENOENT;
-	return do_one(turn->each, genl, turn->args, turn->names->v[i], result, err);
+	return each_run(turn->each, genl, turn->args, turn->names->v[i], result, err);
 }
 
-static void add_result(struct json_object *results, const char *name, const struct outcome *o)
+static void each_add_result(struct json_object *results, const char *name, const struct outcome *o)
 {
 	struct json_object *result = json_object_get(o->result);
 
@@ -52,20 +52,20 @@ static void add_result(struct json_object *results, const char *name, const stru
 	json_object_array_add(results, result);
 }
 
-static int do_all(const struct each *each, const struct args *args, const struct strv *names,
-		  struct json_object *results, struct err *err)
+static int each_run_all(const struct each *each, const struct args *args, const struct strv *names,
+			struct json_object *results, struct err *err)
 {
 	struct turn turn = { .each = each, .args = args, .names = names };
 	struct crew crew = {
 		.names = names, .jobs = args->dry_run ? 1 : arg_jobs(args, err),
-		.work = take_turn, .arg = &turn,
+		.work = each_task, .arg = &turn,
 	};
 	_cleanup_free_ char *list = NULL;
 	struct outcome *outcomes = crew_run(&crew);
 	bool some = false;
 
 	for (size_t i = 0; i < names->n; i++) {
-		add_result(results, names->v[i], &outcomes[i]);
+		each_add_result(results, names->v[i], &outcomes[i]);
 		some |= outcomes[i].code >= 0;
 	}
 	list = outcomes_failed(outcomes, names);
@@ -92,7 +92,7 @@ static int each_all(const struct each *each, struct genl *genl, const struct arg
 	out = json_object_new_object();
 	results = json_object_new_array();
 	jset(out, "vms", results);
-	r = do_all(each, args, &names, results, err);
+	r = each_run_all(each, args, &names, results, err);
 	if (out_json && r < 0)
 		jset(out, "error", err_json(err));
 	if (out_json)
@@ -106,7 +106,7 @@ static int each_name(const struct each *each, struct genl *genl, const struct ar
 		     struct err *err)
 {
 	struct json_object *result = json_object_new_object();
-	int r = do_one(each, genl, args, args->argv[0], result, err);
+	int r = each_run(each, genl, args, args->argv[0], result, err);
 
 	if (out_json && r == 0) {
 		struct json_object *out = json_object_new_object();

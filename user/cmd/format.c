@@ -16,14 +16,14 @@
 #include "vm/image.h"
 #include "cmd/cmd.h"
 
-static int exists(const char *what, const char *value, struct err *err)
+static int format_refuse(const char *what, const char *value, struct err *err)
 {
 	return fail(err, -EEXIST, .exit = CPR_EXIT_REFUSED, .what = what, .value = value,
 		    .why = "it bears an image already; formatting destroys all VMs in it",
 		    .remedy = "'cpr-helper inspect' or 'list' shows them; --force formats anyway");
 }
 
-static void report(const char *what, uint64_t start, uint64_t size, bool dry_run)
+static void format_print(const char *what, uint64_t start, uint64_t size, bool dry_run)
 {
 	struct json_object *out;
 
@@ -54,15 +54,15 @@ static int format_region(const struct args *args, struct err *err)
 		return fail(err, -EPERM, .what = "format", .why = "needs root",
 			    .remedy = "run it with sudo");
 	if (region.formatted && !arg(args, "force"))
-		return exists("handover region", *region.label ? region.label : NULL, err);
+		return format_refuse("handover region", *region.label ? region.label : NULL, err);
 	if (!args->dry_run)
 		r = genl_format(genl, &region, arg(args, "label"), arg(args, "force"), err);
 	if (r == 0)
-		report("handover region", region.start, region.size, args->dry_run);
+		format_print("handover region", region.start, region.size, args->dry_run);
 	return r;
 }
 
-static int find_start(const struct args *args, uint64_t *start, struct err *err)
+static int format_find_start(const struct args *args, uint64_t *start, struct err *err)
 {
 	const char *text = arg(args, "start");
 	const char *end;
@@ -78,17 +78,17 @@ static int find_start(const struct args *args, uint64_t *start, struct err *err)
 }
 
 /* Only the absence of an image allows to write one without --force. */
-static int check_empty(const struct image *img, const struct args *args, struct err *err)
+static int format_check_empty(const struct image *img, const struct args *args, struct err *err)
 {
 	struct cpr_geometry geo;
 	struct cpr_reason why;
 
 	if (arg(args, "force") || cpr_image_load(img->base, img->size, &geo, &why) == -ENODATA)
 		return 0;
-	return exists("image", img->path, err);
+	return format_refuse("image", img->path, err);
 }
 
-static void identify(struct cpr_geometry *geo, const char *label)
+static void format_identify(struct cpr_geometry *geo, const char *label)
 {
 	if (getrandom(geo->uuid, sizeof(geo->uuid), 0) != sizeof(geo->uuid))
 		memset(geo->uuid, 0, sizeof(geo->uuid));
@@ -99,7 +99,8 @@ static void identify(struct cpr_geometry *geo, const char *label)
 		memcpy(geo->label, label, strlen(label));
 }
 
-static int write_image(struct image *img, const struct args *args, uint64_t start, struct err *err)
+static int format_write_image(struct image *img, const struct args *args, uint64_t start,
+			      struct err *err)
 {
 	const struct cpr_stamp stamp = { .time = time(NULL), .kernel = kernel_release() };
 	struct cpr_geometry geo;
@@ -109,10 +110,10 @@ static int write_image(struct image *img, const struct args *args, uint64_t star
 	if (r < 0)
 		return fail(err, r, .what = "image", .value = img->path, .why = why.text,
 			    .remedy = "choose another size or --start");
-	r = check_empty(img, args, err);
+	r = format_check_empty(img, args, err);
 	if (r < 0 || args->dry_run)
 		return r;
-	identify(&geo, arg(args, "label"));
+	format_identify(&geo, arg(args, "label"));
 	cpr_image_format(img->base, &geo, &stamp);
 	return 0;
 }
@@ -121,19 +122,19 @@ static int format_file(const struct args *args, struct err *err)
 {
 	struct image img;
 	uint64_t start;
-	int r = find_start(args, &start, err), closed;
+	int r = format_find_start(args, &start, err), closed;
 
 	if (r == 0)
 		r = image_open(args->argv[0], true, &img, err);
 	if (r < 0)
 		return r;
-	r = write_image(&img, args, start, err);
+	r = format_write_image(&img, args, start, err);
 	closed = image_close(&img);
 	if (r == 0 && closed < 0)
 		r = fail(err, closed, .what = "cannot write", .value = args->argv[0],
 			 .why = strerror(-closed));
 	if (r == 0)
-		report(args->argv[0], start, img.size, args->dry_run);
+		format_print(args->argv[0], start, img.size, args->dry_run);
 	return r;
 }
 

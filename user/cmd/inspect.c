@@ -27,7 +27,7 @@ static const char *uuid_text(const uint8_t *u)
 }
 
 /* Bytes from the image, printable: what is not plain ASCII becomes \xNN. */
-static char *printable(const char *s, size_t len)
+static char *inspect_printable(const char *s, size_t len)
 {
 	char *out = xcalloc(len + 1, 4), *p = out;
 
@@ -42,9 +42,9 @@ static char *printable(const char *s, size_t len)
 	return out;
 }
 
-static void jset_bytes(struct json_object *obj, const char *key, const char *s, size_t len)
+static void inspect_set_bytes(struct json_object *obj, const char *key, const char *s, size_t len)
 {
-	_cleanup_free_ char *text = printable(s, strnlen(s, len));
+	_cleanup_free_ char *text = inspect_printable(s, strnlen(s, len));
 
 	jset_str(obj, key, text);
 }
@@ -57,7 +57,7 @@ static struct json_object *superblock_json(const struct cpr_geometry *geo,
 
 	jset_str(obj, "image_version", fmt("%u.%u", geo->major, geo->minor));
 	jset_str(obj, "uuid", uuid_text(geo->uuid));
-	jset_bytes(obj, "label", geo->label, CPR_IMAGE_LABEL_LEN);
+	inspect_set_bytes(obj, "label", geo->label, CPR_IMAGE_LABEL_LEN);
 	jset_int(obj, "start", geo->start);
 	jset_int(obj, "size", geo->size);
 	jset_int(obj, "frame_size", CPR_IMAGE_FRAME_SIZE);
@@ -92,7 +92,7 @@ static struct json_object *slot_json(const struct image *img, const struct cpr_g
 	jset_int(obj, "vms", cat.vms);
 	jset_int(obj, "bytes", cat.length);
 	jset_int(obj, "commit_time", cat.commit_time);
-	jset_bytes(obj, "kernel", cat.kernel, CPR_IMAGE_KERNEL_LEN);
+	inspect_set_bytes(obj, "kernel", cat.kernel, CPR_IMAGE_KERNEL_LEN);
 	return obj;
 }
 
@@ -109,9 +109,9 @@ static void paths_free(struct paths *paths)
 	free(paths->v);
 }
 
-static const char *add_path(struct paths *paths, const struct cpr_catalog_node *node)
+static const char *paths_add(struct paths *paths, const struct cpr_catalog_node *node)
 {
-	_cleanup_free_ char *name = printable(node->name, node->name_len);
+	_cleanup_free_ char *name = inspect_printable(node->name, node->name_len);
 	const char *parent = node->parent < paths->n ? paths->v[node->parent] : "";
 	char *path;
 
@@ -176,7 +176,7 @@ static struct json_object *vm_record_json(const struct cpr_catalog_vm *vm,
 	jset_str(obj, "name", vm->node < paths->n ? paths->v[vm->node] + 1 : "?");
 	jset_str(obj, "state", known ? states[vm->state] : fmt("unknown (%u)", vm->state));
 	jset_int(obj, "since", vm->since.sec);
-	jset_bytes(obj, "kernel", vm->kernel, CPR_IMAGE_KERNEL_LEN);
+	inspect_set_bytes(obj, "kernel", vm->kernel, CPR_IMAGE_KERNEL_LEN);
 	jset_digest(obj, "manifest_digest",
 		    d->flags & CPR_IMAGE_VM_MANIFEST_DIGEST ? d->manifest : NULL);
 	jset_digest(obj, "ram_digest", d->flags & CPR_IMAGE_VM_RAM_DIGEST ? d->ram : NULL);
@@ -200,7 +200,7 @@ static struct json_object *members_json(const struct cpr_catalog_device *dev)
 	return list;
 }
 
-static struct json_object *device_json(const struct cpr_catalog_device *dev)
+static struct json_object *inspect_device_json(const struct cpr_catalog_device *dev)
 {
 	struct json_object *obj = json_object_new_object();
 
@@ -248,8 +248,8 @@ static struct json_object *dma_json(const struct cpr_catalog_dma *dma)
 	return obj;
 }
 
-static void walk(const struct cpr_catalog *cat, struct json_object *files,
-		 struct json_object *vms)
+static void inspect_walk(const struct cpr_catalog *cat, struct json_object *files,
+			 struct json_object *vms)
 {
 	_cleanup_(paths_free) struct paths paths = { 0 };
 	struct json_object *vm = NULL;
@@ -258,14 +258,14 @@ static void walk(const struct cpr_catalog *cat, struct json_object *files,
 
 	while (cpr_catalog_next(cat, &cursor, &e)) {
 		if (e.type == CPR_IMAGE_REC_NODE) {
-			json_object_array_add(files, node_json(&e.node, add_path(&paths, &e.node)));
+			json_object_array_add(files, node_json(&e.node, paths_add(&paths, &e.node)));
 		} else if (e.type == CPR_IMAGE_REC_VM) {
 			vm = vm_record_json(&e.vm, &paths);
 			json_object_array_add(vms, vm);
 		} else if (e.type == CPR_IMAGE_REC_DMA) {
 			json_object_array_add(jget(vm, "dma"), dma_json(&e.dma));
 		} else if (e.type == CPR_IMAGE_REC_DEVICE) {
-			json_object_array_add(jget(vm, "devices"), device_json(&e.device));
+			json_object_array_add(jget(vm, "devices"), inspect_device_json(&e.device));
 		}
 	}
 }
@@ -379,7 +379,7 @@ static const struct field dma_columns[] = {
 	{ "of.ram", "RAM", show_sum },
 };
 
-static void add_rows(struct json_object *rows, struct json_object *vm, const char *key)
+static void inspect_add_rows(struct json_object *rows, struct json_object *vm, const char *key)
 {
 	struct json_object *list = jget(vm, key);
 
@@ -394,21 +394,21 @@ static void add_rows(struct json_object *rows, struct json_object *vm, const cha
 }
 
 /* One table of what the VMs have under @key. */
-static void print_of_vms(struct json_object *vms, const char *key, const struct field *fields,
-			 size_t n)
+static void inspect_print_of_vms(struct json_object *vms, const char *key, const struct field *fields,
+				 size_t n)
 {
 	_cleanup_json_ struct json_object *rows = json_object_new_array();
 
 	for (size_t i = 0; vms && i < json_object_array_length(vms); i++)
-		add_rows(rows, json_object_array_get_idx(vms, i), key);
+		inspect_add_rows(rows, json_object_array_get_idx(vms, i), key);
 	if (!json_object_array_length(rows))
 		return;
 	puts("");
 	out_table(rows, fields, n);
 }
 
-static void print_section(struct json_object *out, const char *key, const struct field *fields,
-			  size_t n)
+static void inspect_print_section(struct json_object *out, const char *key, const struct field *fields,
+				  size_t n)
 {
 	struct json_object *list = jget(out, key);
 
@@ -418,24 +418,24 @@ static void print_section(struct json_object *out, const char *key, const struct
 	out_table(list, fields, n);
 }
 
-static void print(struct json_object *out)
+static void inspect_print(struct json_object *out)
 {
 	struct json_object *problems = jget(out, "problems");
 
 	out_fields(jget(out, "superblock"), super_lines, ARRAY_SIZE(super_lines));
-	print_section(out, "slots", slot_columns, ARRAY_SIZE(slot_columns));
-	print_section(out, "files", file_columns, ARRAY_SIZE(file_columns));
-	print_section(out, "vms", vm_columns, ARRAY_SIZE(vm_columns));
-	print_of_vms(jget(out, "vms"), "devices", device_columns, ARRAY_SIZE(device_columns));
-	print_of_vms(jget(out, "vms"), "dma", dma_columns, ARRAY_SIZE(dma_columns));
+	inspect_print_section(out, "slots", slot_columns, ARRAY_SIZE(slot_columns));
+	inspect_print_section(out, "files", file_columns, ARRAY_SIZE(file_columns));
+	inspect_print_section(out, "vms", vm_columns, ARRAY_SIZE(vm_columns));
+	inspect_print_of_vms(jget(out, "vms"), "devices", device_columns, ARRAY_SIZE(device_columns));
+	inspect_print_of_vms(jget(out, "vms"), "dma", dma_columns, ARRAY_SIZE(dma_columns));
 	for (size_t i = 0; i < json_object_array_length(problems); i++)
 		printf("\nproblem: %s\n",
 		       json_object_get_string(json_object_array_get_idx(problems, i)));
 }
 
 /* Everything that can be told of the image; @problems tells what is wrong. */
-static struct json_object *decode(const struct image *img, const struct cpr_geometry *geo,
-				  struct json_object *problems)
+static struct json_object *inspect_decode(const struct image *img, const struct cpr_geometry *geo,
+					  struct json_object *problems)
 {
 	struct json_object *out = json_object_new_object();
 	struct json_object *slots = json_object_new_array();
@@ -450,7 +450,7 @@ static struct json_object *decode(const struct image *img, const struct cpr_geom
 	if (r == 0) {
 		jset(out, "files", json_object_new_array());
 		jset(out, "vms", json_object_new_array());
-		walk(&cat, jget(out, "files"), jget(out, "vms"));
+		inspect_walk(&cat, jget(out, "files"), jget(out, "vms"));
 	} else {
 		json_object_array_add(problems, json_object_new_string(why.text));
 	}
@@ -458,7 +458,7 @@ static struct json_object *decode(const struct image *img, const struct cpr_geom
 	return out;
 }
 
-static int no_image(const char *path, int code, const char *why, struct err *err)
+static int inspect_no_image(const char *path, int code, const char *why, struct err *err)
 {
 	return fail(err, code, .exit = code == -ENODATA ? CPR_EXIT_NOTFOUND :
 		    code == -EPROTONOSUPPORT ? CPR_EXIT_REFUSED : CPR_EXIT_FAILED,
@@ -467,7 +467,7 @@ static int no_image(const char *path, int code, const char *why, struct err *err
 		    "module that wrote it" : NULL);
 }
 
-static int inspect(const struct image *img, struct err *err)
+static int inspect_image(const struct image *img, struct err *err)
 {
 	struct json_object *out, *problems;
 	struct cpr_geometry geo;
@@ -476,9 +476,9 @@ static int inspect(const struct image *img, struct err *err)
 	size_t bad;
 
 	if (r < 0)
-		return no_image(img->path, r, why.text, err);
+		return inspect_no_image(img->path, r, why.text, err);
 	problems = json_object_new_array();
-	out = decode(img, &geo, problems);
+	out = inspect_decode(img, &geo, problems);
 	bad = json_object_array_length(problems);
 	if (bad)
 		r = fail(err, -EUCLEAN, .what = "image", .value = img->path, .why =
@@ -490,7 +490,7 @@ static int inspect(const struct image *img, struct err *err)
 		out_object(out);
 		return r;
 	}
-	print(out);
+	inspect_print(out);
 	json_object_put(out);
 	fflush(stdout);
 	return r;
@@ -503,7 +503,7 @@ static int run_inspect(const struct args *args, struct err *err)
 
 	if (r < 0)
 		return r;
-	r = inspect(&img, err);
+	r = inspect_image(&img, err);
 	image_close(&img);
 	return r;
 }

@@ -10,7 +10,7 @@
 
 #define MAX_SIZES 64
 
-static int parse_sizes(const struct args *args, uint64_t *sizes, size_t *n, struct err *err)
+static int run_parse_sizes(const struct args *args, uint64_t *sizes, size_t *n, struct err *err)
 {
 	const char *text = arg(args, "ram");
 	_cleanup_free_ char *copy = text ? xstrdup(text) : NULL;
@@ -23,7 +23,7 @@ static int parse_sizes(const struct args *args, uint64_t *sizes, size_t *n, stru
 	return 0;
 }
 
-static int parse_mode(const struct args *args, bool *copy, struct err *err)
+static int run_parse_mode(const struct args *args, bool *copy, struct err *err)
 {
 	const char *mode = arg(args, "ram-mode");
 
@@ -33,7 +33,7 @@ static int parse_mode(const struct args *args, bool *copy, struct err *err)
 	return usage(args, err, "--ram-mode is region or copy", mode);
 }
 
-static void print_started(struct json_object *result)
+static void run_print(struct json_object *result)
 {
 	struct json_object *manifest = jget(result, "manifest");
 
@@ -43,7 +43,7 @@ static void print_started(struct json_object *result)
 	    manifest_copied(manifest) ? ", which a save copies" : "");
 }
 
-static void print_start_plan(const char *vm, struct json_object *result)
+static void run_print_plan(const char *vm, struct json_object *result)
 {
 	struct json_object *devices = jget(result, "devices"), *memory = jget(result, "memory");
 
@@ -68,10 +68,10 @@ static int run_run(const struct args *args, struct err *err)
 		.name = args->argv[0], .sizes = sizes, .agent = arg(args, "agent"),
 		.qemu = args->rest[0], .argv = &argv, .dry_run = args->dry_run,
 	};
-	int r = parse_sizes(args, sizes, &opts.nsizes, err);
+	int r = run_parse_sizes(args, sizes, &opts.nsizes, err);
 
 	if (r == 0)
-		r = parse_mode(args, &opts.copy, err);
+		r = run_parse_mode(args, &opts.copy, err);
 	for (int i = 1; i < args->nrest; i++)
 		strv_push(&argv, args->rest[i]);
 	if (r == 0)
@@ -81,9 +81,9 @@ static int run_run(const struct args *args, struct err *err)
 	if (out_json)
 		out_object(json_object_get(result));
 	else if (args->dry_run)
-		print_start_plan(opts.name, result);
+		run_print_plan(opts.name, result);
 	else
-		print_started(result);
+		run_print(result);
 	return 0;
 }
 

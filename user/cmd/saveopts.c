@@ -4,7 +4,7 @@
 
 #include "cmd/saveopts.h"
 
-static int check_together(const struct args *args, struct err *err)
+static int save_options_check(const struct args *args, struct err *err)
 {
 	static const struct { const char *one, *other, *why; } not_both[] = {
 		{ "rehearse", "no-rehearse", "both --rehearse and --no-rehearse" },
@@ -24,7 +24,7 @@ static int check_together(const struct args *args, struct err *err)
 int save_options(const struct args *args, struct save_opts *opts, struct err *err)
 {
 	const char *qemu = arg(args, "qemu");
-	int r = check_together(args, err);
+	int r = save_options_check(args, err);
 
 	*opts = (struct save_opts){
 		.timeout = arg_timeout(args, SAVE_TIMEOUT_S, err),

@@ -7,7 +7,7 @@
 #include "cmd/print.h"
 #include "cmd/saveopts.h"
 
-static void print_step(enum update_step step, const char *vm, struct json_object *result)
+static void update_print_step(enum update_step step, const char *vm, struct json_object *result)
 {
 	switch (step) {
 	case UPDATE_ABORTED:
@@ -26,7 +26,7 @@ static void print_step(enum update_step step, const char *vm, struct json_object
 }
 
 /* The steps of each VM, and of the host. */
-static void print_plan_steps(const struct plan *plan)
+static void update_print_steps(const struct plan *plan)
 {
 	const char *release = plan->kernel.version, *qemu = plan->opts->save.qemu;
 	const char *last = release ? "quit QEMU, seal" : "quit QEMU, seal, restore in the new QEMU";
@@ -42,11 +42,11 @@ static void print_plan_steps(const struct plan *plan)
 		say("jump to %s", release);
 }
 
-static void print_plan(const struct plan *plan)
+static void update_print_plan(const struct plan *plan)
 {
 	struct json_object *out;
 
-	print_plan_steps(plan);
+	update_print_steps(plan);
 	if (!out_json)
 		return;
 	out = json_object_new_object();
@@ -61,7 +61,7 @@ static void print_plan(const struct plan *plan)
 }
 
 /* The state of each VM after the update; nothing if the host jumps. */
-static void print_updated(struct json_object *result, int code, const struct err *err)
+static void update_print(struct json_object *result, int code, const struct err *err)
 {
 	struct json_object *vms = jget(result, "vms");
 
@@ -79,7 +79,7 @@ static void print_updated(struct json_object *result, int code, const struct err
 	out_object(json_object_get(result));
 }
 
-static int check_args(const struct args *args, struct err *err)
+static int update_check_args(const struct args *args, struct err *err)
 {
 	static const char *const of_kernel[] = {
 		"image", "initrd", "append", "command-line", "force",
@@ -93,7 +93,7 @@ static int check_args(const struct args *args, struct err *err)
 	return 0;
 }
 
-static int plan_options(const struct args *args, struct plan_opts *opts, struct err *err)
+static int update_options(const struct args *args, struct plan_opts *opts, struct err *err)
 {
 	int jobs = arg_jobs(args, err);
 
@@ -106,7 +106,7 @@ static int plan_options(const struct args *args, struct plan_opts *opts, struct 
 	return jobs < 0 ? jobs : save_options(args, &opts->save, err);
 }
 
-static int update(const struct plan_opts *opts, struct err *err)
+static int update_run(const struct plan_opts *opts, struct err *err)
 {
 	_cleanup_json_ struct json_object *result = json_object_new_object();
 	_cleanup_(plan_free) struct plan plan = PLAN_NONE;
@@ -116,23 +116,23 @@ static int update(const struct plan_opts *opts, struct err *err)
 		return r;
 	if (plan.warning)
 		note("%s", plan.warning);
-	r = update_vms(&plan, print_step, result, err);
+	r = update_vms(&plan, update_print_step, result, err);
 	if (r == 0 && opts->dry_run)
-		print_plan(&plan);
+		update_print_plan(&plan);
 	else
-		print_updated(result, r, err);
+		update_print(result, r, err);
 	return r;
 }
 
 static int run_update(const struct args *args, struct err *err)
 {
 	struct plan_opts opts = { 0 };
-	int r = check_args(args, err);
+	int r = update_check_args(args, err);
 
 	if (r == 0)
-		r = plan_options(args, &opts, err);
+		r = update_options(args, &opts, err);
 	if (r == 0)
-		r = update(&opts, err);
+		r = update_run(&opts, err);
 	save_options_free(&opts.save);
 	return r;
 }

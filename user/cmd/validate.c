@@ -51,7 +51,7 @@ static const struct field fields[] = {
 };
 
 /* It is of this file, or of another one in the same directory. */
-static bool has_digest(struct json_object *manifest, const char *path)
+static bool validate_has_digest(struct json_object *manifest, const char *path)
 {
 	_cleanup_free_ char *copy = xstrdup(path);
 	const char *file = jstr(jget(manifest, "saved"), "file");
@@ -60,7 +60,7 @@ static bool has_digest(struct json_object *manifest, const char *path)
 }
 
 /* Without one, less can be told; a damaged one is no reason to tell less. */
-static int find_manifest(const char *path, struct json_object **out, struct err *err)
+static int validate_find_manifest(const char *path, struct json_object **out, struct err *err)
 {
 	_cleanup_free_ char *copy = xstrdup(path), *file = NULL;
 	const char *dir = dirname(copy);
@@ -72,7 +72,7 @@ static int find_manifest(const char *path, struct json_object **out, struct err 
 	return manifest_read(dir, out, err);
 }
 
-static void print(struct json_object *out)
+static void validate_print(struct json_object *out)
 {
 	jset_str(out, "unproven", jget(out, "digest") ? NULL : NO_DIGEST);
 	jset_str(out, "verdict", jget(out, "digest") ? "whole" : "whole in its form");
@@ -80,10 +80,10 @@ static void print(struct json_object *out)
 	json_object_put(out);
 }
 
-static int validate(const char *path, struct json_object *manifest, struct json_object *out,
-		    struct err *err)
+static int validate_file(const char *path, struct json_object *manifest, struct json_object *out,
+			 struct err *err)
 {
-	bool digest = has_digest(manifest, path);
+	bool digest = validate_has_digest(manifest, path);
 	int r = statefile_check(path, manifest, digest, out, err);
 
 	jset_bool(out, "valid", r == 0);
@@ -97,19 +97,19 @@ static int run_validate(const struct args *args, struct err *err)
 	_cleanup_json_ struct json_object *manifest = NULL;
 	const char *path = args->argv[0];
 	struct json_object *out;
-	int r = find_manifest(path, &manifest, err);
+	int r = validate_find_manifest(path, &manifest, err);
 
 	if (r < 0)
 		return r;
 	out = json_object_new_object();
 	jset_str(out, "file", path);
-	r = validate(path, manifest, out, err);
+	r = validate_file(path, manifest, out, err);
 	if (r < 0 && out_json)
 		jset(out, "error", err_json(err));
 	if (out_json)
 		out_object(out);
 	else if (r == 0)
-		print(out);
+		validate_print(out);
 	else
 		json_object_put(out);
 	return r;

@@ -43,7 +43,7 @@ struct copymode_plan {
  * Returns: 0; an error, mostly with exit status 4, if it cannot: nothing was changed.
  */
 int copymode_target(struct vm *vm, const char *runstate, const struct copymode_request *req,
-		struct copymode_plan *plan, struct err *err);
+		    struct copymode_plan *plan, struct err *err);
 
 /**
  * copy_measure - make the file, measure how fast it is, and say how long it will take

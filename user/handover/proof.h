@@ -35,7 +35,7 @@ int proof_prepare(struct vm *vm, const char *qemu, struct proof *proof, struct e
  * @found: gets what is to be remembered of that, as in "saved" of the manifest
  */
 int proof_check(struct vm *vm, const char *state, const char *runstate,
-	       const struct proof *proof, struct json_object *found, struct err *err);
+		const struct proof *proof, struct json_object *found, struct err *err);
 
 /* Put that into "saved"; what was found before goes. */
 void proof_record(struct vm *vm, struct json_object *found);

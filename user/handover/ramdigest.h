@@ -29,6 +29,6 @@
  * read(2) said; -EIO if a file is shorter than it was.
  */
 int ramdigest_compute(const char *dir, const struct strv *files, bool interruptible, uint8_t *bytes,
-	       struct err *err);
+		      struct err *err);
 
 #endif

@@ -32,6 +32,6 @@ char *rehearsal_obstacle(struct vm *vm);
  * could not load the state; -EINTR on a signal.
  */
 int rehearsal_perform(struct vm *vm, const char *binary, const char *state, const char *runstate,
-	     deadline_t deadline, struct json_object *saved, struct err *err);
+		      deadline_t deadline, struct json_object *saved, struct err *err);
 
 #endif
