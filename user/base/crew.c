@@ -5,27 +5,27 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 
 #include "base/crew.h"
 #include "base/interrupt.h"
+#include "base/program.h"
 
-/* A process at work, and what it has said so far. */
-struct worker {
+/* A worker process, and the part of its report that has arrived so far. */
+struct crew_worker {
 	pid_t pid;
 	int fd;
 	char *text;
 	size_t len;
 };
 
-struct shift {
+struct crew_run {
 	const struct crew *crew;
-	struct outcome *outcomes;
-	struct worker *workers;	/* of each job; pid 0: not at work */
-	size_t next;		/* job to begin */
-	size_t busy;
-	bool closing;		/* none is begun any more */
+	struct crew_outcome *outcomes;
+	struct crew_worker *workers;	/* one for each job; pid 0: not running */
+	size_t next;		/* job to start next */
+	size_t busy;		/* number of running workers */
+	bool closing;		/* start no further job */
 };
 
 unsigned int crew_default_jobs(void)
@@ -35,14 +35,15 @@ unsigned int crew_default_jobs(void)
 	return n < 1 ? 1 : n > CREW_JOBS_MAX ? CREW_JOBS_MAX : n;
 }
 
-/* Lines of several processes must not get into each other. */
-static void buffer_lines(void)
+/* Line buffering keeps the workers' output lines from interleaving. */
+static void worker_buffer_lines(void)
 {
 	setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
 	setvbuf(stderr, NULL, _IOLBF, BUFSIZ);
 }
 
-static struct json_object *report(int code, struct json_object *result, const struct err *err)
+static struct json_object *worker_report(int code, struct json_object *result,
+					 const struct err *err)
 {
 	struct json_object *out = json_object_new_object();
 
@@ -53,28 +54,26 @@ static struct json_object *report(int code, struct json_object *result, const st
 	return out;
 }
 
-_Noreturn static void work(const struct crew *crew, size_t i, pid_t parent, int fd)
+_Noreturn static void worker_main(const struct crew *crew, size_t i, pid_t parent, int fd)
 {
 	struct json_object *result = json_object_new_object(), *out;
 	struct err err = { 0 };
 	const char *text;
 	int r;
 
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != parent)
-		_exit(1);
-	buffer_lines();
+	die_with_parent(parent);
+	worker_buffer_lines();
 	r = crew->work(i, crew->arg, result, &err);
-	out = report(r, result, &err);
+	out = worker_report(r, result, &err);
 	text = json_object_to_json_string_ext(out, JSON_C_TO_STRING_PLAIN);
 	fflush(NULL);
 	_exit(write_all(fd, text, strlen(text)) < 0);
 }
 
-static void begin(struct shift *s)
+static void crew_start_next(struct crew_run *s)
 {
 	size_t i = s->next++;
-	struct worker *w = &s->workers[i];
+	struct crew_worker *w = &s->workers[i];
 	pid_t parent = getpid();
 	int fds[2];
 
@@ -85,7 +84,7 @@ static void begin(struct shift *s)
 	}
 	w->pid = fork();
 	if (w->pid == 0)
-		work(s->crew, i, parent, fds[1]);
+		worker_main(s->crew, i, parent, fds[1]);
 	close(fds[1]);
 	w->fd = fds[0];
 	if (w->pid < 0) {
@@ -98,7 +97,7 @@ static void begin(struct shift *s)
 	s->busy++;
 }
 
-static void close_shift(struct shift *s)
+static void crew_close(struct crew_run *s)
 {
 	if (s->closing)
 		return;
@@ -108,7 +107,7 @@ static void close_shift(struct shift *s)
 			kill(s->workers[i].pid, SIGTERM);
 }
 
-static void read_report(const struct worker *w, int status, struct outcome *o)
+static void worker_read_report(const struct crew_worker *w, int status, struct crew_outcome *o)
 {
 	struct json_object *out = w->text ? json_tokener_parse(w->text) : NULL;
 
@@ -118,44 +117,44 @@ static void read_report(const struct worker *w, int status, struct outcome *o)
 		o->code = jint(out, "code", -EIO);
 		err_from_json(&o->err, jget(out, "error"));
 	} else {
-		o->code = fail(&o->err, -ECHILD, .what = "its process",
+		o->code = fail(&o->err, -ECHILD, .what = "worker process",
 			       .why = WIFSIGNALED(status) ?
-			       fmt("was ended by signal %d (%s)", WTERMSIG(status),
-				   strsignal(WTERMSIG(status))) : "ended without a word",
-			       .remedy = "'cpr-helper abort' brings the guest back to running");
+			       fmt("killed by signal %d (%s)", WTERMSIG(status),
+				   strsignal(WTERMSIG(status))) : "it exited without a report",
+			       .remedy = "'cpr-helper abort' resumes the guest");
 	}
 	json_object_put(out);
 }
 
-static void finish(struct shift *s, size_t i)
+static void crew_reap(struct crew_run *s, size_t i)
 {
-	struct worker *w = &s->workers[i];
-	struct outcome *o = &s->outcomes[i];
+	struct crew_worker *w = &s->workers[i];
+	struct crew_outcome *o = &s->outcomes[i];
 	int status = 0;
 
 	while (waitpid(w->pid, &status, 0) < 0 && errno == EINTR)
 		;
-	read_report(w, status, o);
+	worker_read_report(w, status, o);
 	if (o->code < 0)
 		err_print(&o->err, s->crew->names->v[i]);
 	close(w->fd);
 	free(w->text);
-	*w = (struct worker){ 0 };
+	*w = (struct crew_worker){ 0 };
 	s->busy--;
 	if (o->code < 0 && s->crew->together)
-		close_shift(s);
+		crew_close(s);
 }
 
-static void hear(struct shift *s, size_t i)
+static void crew_read(struct crew_run *s, size_t i)
 {
-	struct worker *w = &s->workers[i];
+	struct crew_worker *w = &s->workers[i];
 	char buf[4096];
 	ssize_t n = read(w->fd, buf, sizeof(buf));
 
 	if (n < 0 && errno == EINTR)
 		return;
 	if (n <= 0) {
-		finish(s, i);
+		crew_reap(s, i);
 		return;
 	}
 	w->text = xrealloc(w->text, w->len + n + 1, 1);
@@ -164,8 +163,8 @@ static void hear(struct shift *s, size_t i)
 	w->text[w->len] = '\0';
 }
 
-/* Until one of those at work says something, or a signal comes. */
-static void listen_to_all(struct shift *s)
+/* Wait until a worker writes or exits, or until a signal arrives. */
+static void crew_poll(struct crew_run *s)
 {
 	_cleanup_free_ struct pollfd *fds = xcalloc(s->next, sizeof(*fds));
 
@@ -176,24 +175,24 @@ static void listen_to_all(struct shift *s)
 		return;
 	for (size_t i = 0; i < s->next; i++)
 		if (fds[i].fd >= 0 && fds[i].revents)
-			hear(s, i);
+			crew_read(s, i);
 }
 
-static void dismiss(struct shift *s)
+static void crew_cancel_rest(struct crew_run *s)
 {
 	for (size_t i = 0; i < s->crew->names->n; i++) {
-		struct outcome *o = &s->outcomes[i];
+		struct crew_outcome *o = &s->outcomes[i];
 
 		if (o->begun || o->code)
 			continue;
 		o->code = fail(&o->err, -ECANCELED, .what = "VM", .value = s->crew->names->v[i],
-			       .why = interrupted() ? "interrupted before its turn" :
-			       "another one failed before its turn");
+			       .why = interrupted() ? "interrupted before it was started" :
+			       "not started: another VM failed first");
 		err_print(&o->err, s->crew->names->v[i]);
 	}
 }
 
-static bool may_begin(const struct shift *s)
+static bool crew_may_start(const struct crew_run *s)
 {
 	bool alone = s->crew->first_alone && s->next == 1;
 
@@ -201,10 +200,10 @@ static bool may_begin(const struct shift *s)
 	       s->busy < (alone ? 1 : s->crew->jobs);
 }
 
-struct outcome *crew_run(const struct crew *crew)
+struct crew_outcome *crew_run(const struct crew *crew)
 {
 	size_t n = crew->names->n;
-	struct shift s = {
+	struct crew_run s = {
 		.crew = crew, .outcomes = xcalloc(n, sizeof(*s.outcomes)),
 		.workers = xcalloc(n, sizeof(*s.workers)),
 	};
@@ -213,19 +212,19 @@ struct outcome *crew_run(const struct crew *crew)
 		s.outcomes[i].result = json_object_new_object();
 	for (;;) {
 		if (interrupted())
-			close_shift(&s);
-		while (may_begin(&s))
-			begin(&s);
+			crew_close(&s);
+		while (crew_may_start(&s))
+			crew_start_next(&s);
 		if (!s.busy)
 			break;
-		listen_to_all(&s);
+		crew_poll(&s);
 	}
-	dismiss(&s);
+	crew_cancel_rest(&s);
 	free(s.workers);
 	return s.outcomes;
 }
 
-void outcomes_free(struct outcome *outcomes, size_t n)
+void crew_outcomes_free(struct crew_outcome *outcomes, size_t n)
 {
 	for (size_t i = 0; outcomes && i < n; i++) {
 		json_object_put(outcomes[i].result);
@@ -234,7 +233,7 @@ void outcomes_free(struct outcome *outcomes, size_t n)
 	free(outcomes);
 }
 
-char *outcomes_failed(const struct outcome *outcomes, const struct strv *names)
+char *crew_outcomes_failed(const struct crew_outcome *outcomes, const struct strv *names)
 {
 	_cleanup_strv_ struct strv failed = { 0 };
 

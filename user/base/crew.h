@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Work on several VMs at the same time, each in a process of its own: one that is
- * killed, or waits for a QEMU that hangs, takes no other along.
+ * Run one job for each VM, several at a time, each in a worker process. A worker that
+ * is killed, or waits for a QEMU that hangs, does not affect the others.
  */
 #ifndef CPR_CREW_H
 #define CPR_CREW_H
@@ -11,19 +11,19 @@
 #define CREW_JOBS_MAX 16
 
 /**
- * struct crew - what is to be done
- * @names: of the VMs; one job each
- * @jobs: how many at the same time, at least 1
- * @work: does the @i-th, in a process of its own, which ends with it; @result, an
- *	object to add to, and @err reach the caller of crew_run()
- * @arg: for @work
- * @together: once one has failed begin no other, and interrupt those at work
- * @first_alone: begin the others when the first is done: what fails for each then
- *	fails for one
+ * struct crew - the jobs and how to run them
+ * @names: names of the VMs; one job for each
+ * @jobs: number of workers that run at the same time, at least 1
+ * @work: run job @i in a worker process, which exits when @work returns.
+ *	crew_run() hands @result (an object to add to) and @err to its caller.
+ * @arg: passed to @work
+ * @together: after one job fails, start no other job and interrupt the running ones
+ * @first_alone: start the other jobs only after the first has finished, so that an
+ *	error that every job would hit is hit by one job alone
  *
- * The process has copies of all that its parent had. Descriptors of files that
- * keep a state, as that of a netlink socket, it must not share: open new ones.
- * If its parent is killed, so is it.
+ * A worker is a fork of the caller. @work must not use inherited descriptors that
+ * carry state, such as a netlink socket: it opens its own. The kernel kills a worker
+ * when its parent dies.
  */
 struct crew {
 	const struct strv *names;
@@ -35,12 +35,13 @@ struct crew {
 };
 
 /**
- * struct outcome - of one job
- * @begun: somebody was at work on it
- * @code: what @work returned; -ECANCELED if it was not begun
- * @result: owned
+ * struct crew_outcome - result of one job
+ * @begun: a worker was started for the job
+ * @code: return value of @work; -ECANCELED if no worker was started
+ * @result: the object that @work filled in, owned
+ * @err: the error that @work recorded, owned
  */
-struct outcome {
+struct crew_outcome {
 	bool begun;
 	int code;
 	struct json_object *result;
@@ -48,21 +49,22 @@ struct outcome {
 };
 
 /**
- * crew_run - do it, and wait until all are done
+ * crew_run - run all jobs and wait for them
  *
- * A signal is passed on to those at work, and none is begun after it. Failures are
- * printed as they come, each with the name of its VM.
+ * When a signal interrupts this process, crew_run() sends SIGTERM to the running
+ * workers and starts no further job. It prints each error as it occurs, prefixed with
+ * the name of the VM.
  *
- * Returns: an array in the order of the names, for outcomes_free().
+ * Returns: an array in the order of @names, to be freed with crew_outcomes_free().
  */
-struct outcome *crew_run(const struct crew *crew);
+struct crew_outcome *crew_run(const struct crew *crew);
 
-void outcomes_free(struct outcome *outcomes, size_t n);
+void crew_outcomes_free(struct crew_outcome *outcomes, size_t n);
 
-/* Names of those that failed, or were not begun; "" if there are none. Caller frees. */
-char *outcomes_failed(const struct outcome *outcomes, const struct strv *names);
+/* Names of the VMs whose job failed or was not started, separated by spaces. Caller frees. */
+char *crew_outcomes_failed(const struct crew_outcome *outcomes, const struct strv *names);
 
-/* As many as there are CPUs, but not more than CREW_JOBS_MAX. */
+/* The number of online CPUs, at most CREW_JOBS_MAX. */
 unsigned int crew_default_jobs(void);
 
 #endif

@@ -13,7 +13,7 @@ deadline_t now_ms(void)
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-static double scale(void)
+static double timeout_scale(void)
 {
 	const char *s = getenv("CPR_TIMEOUT_SCALE");
 	double v = s ? strtod(s, NULL) : 1;
@@ -23,7 +23,7 @@ static double scale(void)
 
 deadline_t deadline_in(double seconds)
 {
-	return now_ms() + (int64_t)(seconds * scale() * 1000);
+	return now_ms() + (int64_t)(seconds * timeout_scale() * 1000);
 }
 
 int deadline_left(deadline_t deadline)

@@ -11,7 +11,7 @@ static void cleanup_xxh3(XXH3_state_t **state)
 	XXH3_freeState(*state);
 }
 
-static int feed(XXH3_state_t *state, int fd, uint64_t *size)
+static int digest_update(XXH3_state_t *state, int fd, uint64_t *size)
 {
 	const size_t len = MIB;
 	_cleanup_free_ void *buf = xcalloc(1, len);
@@ -63,7 +63,7 @@ int digest_fd(int fd, struct digest *out)
 	if (!state)
 		return -ENOMEM;
 	XXH3_128bits_reset(state);
-	r = feed(state, fd, &out->size);
+	r = digest_update(state, fd, &out->size);
 	if (r < 0)
 		return r;
 	XXH128_canonicalFromHash(&canon, XXH3_128bits_digest(state));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Digest of a file: detects damage, not forgery. */
+/* Digest of a file (XXH3-128): it detects damage, not forgery. */
 #ifndef CPR_DIGEST_H
 #define CPR_DIGEST_H
 
@@ -11,10 +11,10 @@
 #define DIGEST_BYTES sizeof(XXH128_canonical_t)
 
 /**
- * struct digest - what a file held
- * @size: bytes
- * @bytes: in canonical order
- * @text: "xxh3-128:" and 32 hexadecimal digits
+ * struct digest - the digest of a file's content
+ * @size: size of the content, bytes
+ * @bytes: the hash in canonical (big-endian) order
+ * @text: the same as "xxh3-128:" and 32 hexadecimal digits
  */
 struct digest {
 	uint64_t size;
@@ -23,23 +23,23 @@ struct digest {
 };
 
 /**
- * digest_fd - digest of a file from its start to its end
- * @fd: open for reading; its offset moves
+ * digest_fd - compute the digest of a file from its start to its end
+ * @fd: open for reading; the function moves the file offset
  *
- * Returns: 0 or -errno of read(2).
+ * Returns: 0, -ENOMEM, or -errno of lseek(2) or read(2).
  */
 int digest_fd(int fd, struct digest *out);
 
-/* The same by name. */
+/* digest_fd() of the file at @path. Returns: 0 or -errno with @err filled in. */
 int digest_file(const char *path, struct digest *out, struct err *err);
 
-/* The text for what @state has been fed. @text has DIGEST_LEN bytes. */
+/* Write the digest of the data hashed into @state to @text, of DIGEST_LEN bytes. */
 void digest_text(const XXH3_state_t *state, char *text);
 
-/* The text for DIGEST_BYTES @bytes. */
+/* Write the hash @bytes, of DIGEST_BYTES, in text form to @text, of DIGEST_LEN bytes. */
 void digest_bytes_text(const uint8_t *bytes, char *text);
 
-/* That text as a member of a JSON object; null if @bytes is NULL. */
+/* Set a member of a JSON object to that text, or to null if @bytes is NULL. */
 void jset_digest(struct json_object *obj, const char *key, const uint8_t *bytes);
 
 #endif

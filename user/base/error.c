@@ -78,7 +78,7 @@ struct json_object *err_json(const struct err *err)
 	return obj;
 }
 
-static char *member(struct json_object *obj, const char *key)
+static char *dup_member(struct json_object *obj, const char *key)
 {
 	return dup_or_null(jstr(obj, key));
 }
@@ -90,7 +90,8 @@ void err_from_json(struct err *err, struct json_object *obj)
 	*err = (struct err){
 		.set = true, .exit = jint(obj, "code", CPR_EXIT_FAILED),
 		.what = xstrdup(jstr(obj, "what") ? jstr(obj, "what") : "?"),
-		.value = member(obj, "value"), .why = xstrdup(jstr(obj, "why") ? jstr(obj, "why") : "?"),
-		.remedy = member(obj, "remedy"), .words = member(obj, "words"),
+		.value = dup_member(obj, "value"),
+		.why = xstrdup(jstr(obj, "why") ? jstr(obj, "why") : "?"),
+		.remedy = dup_member(obj, "remedy"), .words = dup_member(obj, "words"),
 	};
 }

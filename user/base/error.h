@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The one way to say that something failed: what, which value, why, remedy. */
+/* Errors for the user: what failed, which value, why, and a remedy. */
 #ifndef CPR_ERROR_H
 #define CPR_ERROR_H
 
@@ -7,13 +7,13 @@
 
 /**
  * enum cpr_exit - exit status of the program; see cpr-helper(8)
- * @CPR_EXIT_OK: done
- * @CPR_EXIT_FAILED: it was tried and failed
- * @CPR_EXIT_USAGE: the command line makes no sense
- * @CPR_EXIT_NOTFOUND: the named thing does not exist, or nothing is to be done
- * @CPR_EXIT_REFUSED: it cannot work here; nothing was changed
- * @CPR_EXIT_BUSY: something else uses it, or it is in another state
- * @CPR_EXIT_PARTLY: some of it was done; what is left is named
+ * @CPR_EXIT_OK: the command succeeded
+ * @CPR_EXIT_FAILED: the command was tried and failed
+ * @CPR_EXIT_USAGE: the command line is invalid
+ * @CPR_EXIT_NOTFOUND: a named object does not exist, or there is nothing to do
+ * @CPR_EXIT_REFUSED: the command cannot work on this host; nothing was changed
+ * @CPR_EXIT_BUSY: an object is in use, or in another state than the command needs
+ * @CPR_EXIT_PARTLY: part of the command was done; the error names the rest
  */
 enum cpr_exit {
 	CPR_EXIT_OK,
@@ -26,12 +26,12 @@ enum cpr_exit {
 };
 
 /**
- * struct err_info - a failure in words, as fail() takes it
+ * struct err_info - the texts of an error, as passed to fail()
  * @exit: exit status; CPR_EXIT_FAILED if left out
- * @what: the thing that failed
- * @value: which one, as the user wrote it; may be NULL
- * @why: the reason, without a final period
- * @remedy: what to do about it; may be NULL
+ * @what: the kind of object or the operation that failed
+ * @value: the name of that object, as the user wrote it; may be NULL
+ * @why: the reason, without a final period; strerror() of the code if NULL
+ * @remedy: what the user can do about it; may be NULL
  */
 struct err_info {
 	enum cpr_exit exit;
@@ -42,12 +42,12 @@ struct err_info {
 };
 
 /**
- * struct err - a failure on its way to the user
- * @set: there is one
- * @words: what another program said about it, many lines; NULL if nothing
+ * struct err - a recorded error
+ * @set: an error was recorded
+ * @words: lines that another program printed about the error; NULL if none
  *
- * Starts as all zeros. The first failure is kept: what goes wrong while it is
- * being cleaned up after is a consequence. Free with err_clear().
+ * Initialize with zeros. The first recorded error is kept: later ones occur during
+ * clean-up and are consequences. Free with err_clear().
  */
 struct err {
 	bool set;
@@ -62,26 +62,29 @@ struct err {
 #define _cleanup_err_ _cleanup_(err_clear)
 
 /**
- * fail - record a failure
- * @err: where to; NULL if the caller does not want to know
+ * fail - record an error
+ * @err: where to record it; may be NULL
  * @code: the negative errno to return
- * @...: designated initializers of struct err_info
+ * @...: designated initializers of struct err_info; the texts are copied
  *
  * Returns: @code.
  */
 #define fail(err, code, ...) err_record(err, code, &(const struct err_info){ __VA_ARGS__ })
 
 int err_record(struct err *err, int code, const struct err_info *info);
+
+/* Add another program's output to a recorded error that has none yet. Copies @words. */
 void err_words(struct err *err, const char *words);
+
 void err_clear(struct err *err);
 
-/* Human form on stderr; @prefix (a VM's name) may be NULL. */
+/* Print the error on stderr; @prefix (a VM's name) may be NULL. */
 void err_print(const struct err *err, const char *prefix);
 
-/* {"what", "value", "why", "remedy", "code"[, "words"]}; the caller owns it. */
+/* {"what", "value", "why", "remedy", "code"[, "words"]}; the caller owns the object. */
 struct json_object *err_json(const struct err *err);
 
-/* Back from that, in another process; nothing if @obj is NULL. */
+/* Record the error that err_json() of another process described; @obj may be NULL. */
 void err_from_json(struct err *err, struct json_object *obj);
 
 #endif

@@ -8,10 +8,10 @@
 #include "base/instant.h"
 
 #define NS_PER_S INT64_C(1000000000)
-#define ENOUGH_NS (NS_PER_S / 100)		/* reading takes a microsecond */
+#define ENOUGH_NS (NS_PER_S / 100)		/* reading the clocks takes about 1 us */
 #define TRIES 5
 
-/* No CPU has less, or will soon have more. */
+/* Plausible TSC rates. */
 #define MIN_HZ INT64_C(100000000)
 #define MAX_HZ INT64_C(20000000000)
 
@@ -39,8 +39,8 @@ static bool has_word(const char *line, const char *word)
 	return false;
 }
 
-/* All CPUs have the same flags; the first one's tell. */
-static bool find_steady(void)
+/* All CPUs have the same flags, so those of the first suffice. */
+static bool tsc_is_steady(void)
 {
 	FILE *file = fopen("/proc/cpuinfo", "re");
 	_cleanup_free_ char *line = NULL;
@@ -59,8 +59,8 @@ static bool find_steady(void)
 	return steady;
 }
 
-/* Both clocks at one time: of a few readings the one that took least. */
-static void read_both(uint64_t *tsc, int64_t *ns)
+/* Read both clocks at the same time: of TRIES readings, use the fastest. */
+static void read_clocks(uint64_t *tsc, int64_t *ns)
 {
 	int64_t least = INT64_MAX;
 
@@ -86,11 +86,11 @@ int64_t tsc_hz(bool wait)
 	int64_t ns;
 
 	if (!first_ns)
-		read_both(&first_tsc, &first_ns);
-	read_both(&tsc, &ns);
+		read_clocks(&first_tsc, &first_ns);
+	read_clocks(&tsc, &ns);
 	while (wait && ns - first_ns < ENOUGH_NS) {
 		usleep(5000);
-		read_both(&tsc, &ns);
+		read_clocks(&tsc, &ns);
 	}
 	if (ns - first_ns < ENOUGH_NS || tsc <= first_tsc)
 		return 0;
@@ -104,7 +104,7 @@ void instant_now(struct instant *now)
 	_cleanup_free_ char *boot = read_text("/proc/sys/kernel/random/boot_id", 64);
 
 	if (steady < 0)
-		steady = find_steady();
+		steady = tsc_is_steady();
 	*now = (struct instant){
 		.up_us = clock_ns(CLOCK_BOOTTIME) / 1000,
 		.wall_us = clock_ns(CLOCK_REALTIME) / 1000,

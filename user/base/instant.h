@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* A moment, by every clock that may tell how long ago it was. */
+/* A point in time by several clocks, to measure durations across a kexec. */
 #ifndef CPR_INSTANT_H
 #define CPR_INSTANT_H
 
 #include "base/util.h"
 
 /**
- * struct instant - now
- * @boot: id of the kernel's boot
- * @up_us: CLOCK_BOOTTIME, microseconds: exact, and begins anew with each kernel
- * @wall_us: CLOCK_REALTIME, microseconds: goes on, and may be set meanwhile
- * @tsc: goes on over a kexec, and nobody sets it: Linux writes the boot CPU's
- *	once, in the first kernel, and finds it as it wants it in the next
- * @steady: @tsc can be trusted: the CPU promises that it always runs, and at one
- *	rate (constant_tsc and nonstop_tsc in /proc/cpuinfo)
+ * struct instant - a point in time
+ * @boot: boot_id of the running kernel; "" if it cannot be read
+ * @up_us: CLOCK_BOOTTIME, microseconds: exact, but each kernel starts it at 0
+ * @wall_us: CLOCK_REALTIME, microseconds: continues across a kexec, but may be set
+ * @tsc: the TSC, which continues across a kexec. Linux writes the boot CPU's TSC once,
+ *	in the first kernel; the next kernel finds the value that it needs and leaves it.
+ * @steady: @tsc is usable as a clock: the CPU guarantees that it never stops and has
+ *	a constant rate (constant_tsc and nonstop_tsc in /proc/cpuinfo)
  */
 struct instant {
 	char boot[37];
@@ -26,10 +26,12 @@ struct instant {
 void instant_now(struct instant *now);
 
 /**
- * tsc_hz - the rate of the TSC, measured since this program first called it
- * @wait: until that is long enough; otherwise the result may be 0
+ * tsc_hz - the rate of the TSC
+ * @wait: wait until the measurement is long enough
  *
- * By CLOCK_MONOTONIC_RAW, to better than 0.1 %. Returns: 0 if it cannot be.
+ * Measures against CLOCK_MONOTONIC_RAW since the first call of this function, with an
+ * error below 0.1 %. Returns: Hz, or 0 if the rate cannot be measured or, without
+ * @wait, if the time since the first call is too short.
  */
 int64_t tsc_hz(bool wait);
 

@@ -6,8 +6,8 @@
 
 static volatile sig_atomic_t arrived;
 static sigset_t original;
-static sigset_t allowed;	/* what may be delivered in a wait, */
-static sigset_t open_mask;	/* and may be now */
+static sigset_t allowed;	/* mask of an interruptible wait */
+static sigset_t open_mask;	/* the same, or the full mask while signals are deferred */
 static bool disabled;
 
 static void on_signal(int sig)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * SIGINT, SIGTERM and SIGHUP take effect only where a command waits and can go
- * back; everywhere else they are kept until such a place, or the end.
+ * SIGINT, SIGTERM and SIGHUP are blocked except where a command waits and can roll
+ * back. A signal that arrives elsewhere stays pending until such a wait.
  */
 #ifndef CPR_INTERRUPT_H
 #define CPR_INTERRUPT_H
@@ -10,25 +10,25 @@
 
 #include "base/util.h"
 
-/* Block the signals from here on. Call once. */
+/* Block the signals. Call once. Also ignores SIGPIPE. */
 void interrupt_init(void);
 
-/* The signal mask for ppoll(2) where interruption is welcome. */
+/* The signal mask for a ppoll(2) that the signals may interrupt. */
 const sigset_t *interrupt_mask(void);
 
-/* Whether one arrived. */
+/* Whether a signal was delivered; false while signals are deferred. */
 bool interrupted(void);
 
-/* The same, where nobody has waited: one that is pending counts. */
+/* The same, but deliver pending signals first, for code that has not waited. */
 bool interrupt_arrived(void);
 
-/* Ignore them meanwhile, or no longer: one that came is kept. Returns what it was. */
+/* Defer the signals, or no longer; none is lost. Returns: whether they were deferred. */
 bool interrupt_defer(bool defer);
 
-/* From here on there is no way back: they are blocked, and forgotten. */
+/* Past the point of no return: ignore the signals for good. */
 void interrupt_disable(void);
 
-/* The signal mask that the program was started with, for children. */
+/* The signal mask that the program was started with, to be set in child processes. */
 const sigset_t *interrupt_original_mask(void);
 
 #endif

@@ -53,7 +53,7 @@ const char *show_argv(struct json_object *value)
 	return show_joined(&words, " ");
 }
 
-static struct json_object *reach(struct json_object *obj, const char *key)
+static struct json_object *find_member(struct json_object *obj, const char *key)
 {
 	const char *dot = strchr(key, '.');
 	_cleanup_free_ char *head = NULL;
@@ -61,12 +61,12 @@ static struct json_object *reach(struct json_object *obj, const char *key)
 	if (!dot)
 		return jget(obj, key);
 	head = xstrndup(key, dot - key);
-	return reach(jget(obj, head), dot + 1);
+	return find_member(jget(obj, head), dot + 1);
 }
 
-static const char *text_of(struct json_object *obj, const struct field *field)
+static const char *field_text(struct json_object *obj, const struct out_field *field)
 {
-	struct json_object *value = reach(obj, field->key);
+	struct json_object *value = find_member(obj, field->key);
 
 	if (!value)
 		return NULL;
@@ -97,7 +97,7 @@ static void print_cell(const char *text, int width, bool last)
 	printf("%s%*s%s", coloured(text), pad > 0 ? pad : 0, "", last ? "\n" : "  ");
 }
 
-void out_table(struct json_object *array, const struct field *fields, size_t n)
+void out_table(struct json_object *array, const struct out_field *fields, size_t n)
 {
 	size_t rows = json_object_array_length(array);
 	_cleanup_free_ int *width = xcalloc(n, sizeof(*width));
@@ -105,7 +105,7 @@ void out_table(struct json_object *array, const struct field *fields, size_t n)
 	for (size_t f = 0; f < n; f++) {
 		width[f] = strlen(fields[f].label);
 		for (size_t r = 0; r < rows; r++) {
-			const char *t = text_of(json_object_array_get_idx(array, r), &fields[f]);
+			const char *t = field_text(json_object_array_get_idx(array, r), &fields[f]);
 			int len = t ? (int)strlen(t) : 1;
 
 			if (len > width[f])
@@ -116,13 +116,13 @@ void out_table(struct json_object *array, const struct field *fields, size_t n)
 		print_cell(fields[f].label, width[f], f == n - 1);
 	for (size_t r = 0; r < rows; r++)
 		for (size_t f = 0; f < n; f++) {
-			const char *t = text_of(json_object_array_get_idx(array, r), &fields[f]);
+			const char *t = field_text(json_object_array_get_idx(array, r), &fields[f]);
 
 			print_cell(t ? t : "-", width[f], f == n - 1);
 		}
 }
 
-/* A value of more than one line is aligned with its first. */
+/* Indent the further lines of a value to the column of its first line. */
 static void print_value(const char *text, int indent)
 {
 	const char *end;
@@ -132,7 +132,7 @@ static void print_value(const char *text, int indent)
 	puts(coloured(text));
 }
 
-void out_fields(struct json_object *obj, const struct field *fields, size_t n)
+void out_fields(struct json_object *obj, const struct out_field *fields, size_t n)
 {
 	int width = 0;
 
@@ -140,7 +140,7 @@ void out_fields(struct json_object *obj, const struct field *fields, size_t n)
 		if ((int)strlen(fields[f].label) > width)
 			width = strlen(fields[f].label);
 	for (size_t f = 0; f < n; f++) {
-		const char *t = text_of(obj, &fields[f]);
+		const char *t = field_text(obj, &fields[f]);
 
 		if (!t)
 			continue;
@@ -163,7 +163,7 @@ void out_object(struct json_object *obj)
 	out_printed = true;
 }
 
-static void line(FILE *to, const char *prefix, const char *format, va_list ap)
+static void print_line(FILE *to, const char *prefix, const char *format, va_list ap)
 {
 	fputs(prefix, to);
 	vfprintf(to, format, ap);
@@ -178,7 +178,7 @@ void say(const char *format, ...)
 	if (out_json)
 		return;
 	va_start(ap, format);
-	line(stdout, "", format, ap);
+	print_line(stdout, "", format, ap);
 	va_end(ap);
 }
 
@@ -189,7 +189,7 @@ void detail(const char *format, ...)
 	if (!out_verbose)
 		return;
 	va_start(ap, format);
-	line(stderr, "cpr-helper: ", format, ap);
+	print_line(stderr, "cpr-helper: ", format, ap);
 	va_end(ap);
 }
 
@@ -198,6 +198,6 @@ void note(const char *format, ...)
 	va_list ap;
 
 	va_start(ap, format);
-	line(stderr, "cpr-helper: note: ", format, ap);
+	print_line(stderr, "cpr-helper: note: ", format, ap);
 	va_end(ap);
 }

@@ -1,28 +1,28 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Where the files of a VM are. */
+/* Paths of the files of a VM. */
 #ifndef CPR_PATHS_H
 #define CPR_PATHS_H
 
 #include "base/error.h"
 
-/* Where cprfs is mounted. Each VM has a directory there. */
+/* Mount point of cprfs. Each VM has a directory there. */
 #define CPRFS_ROOT "/run/cpr"
 
-/* Sockets and locks. They do not survive a kexec, and need not. */
+/* Directory of sockets and locks, which need not survive a kexec. */
 #define RUNTIME_DIR "/run/cpr-helper"
 
-/* Files in the directory of a VM. */
+/* Files in the cprfs directory of a VM. */
 #define STATE_FILE "state"
 #define STATE_PART "state.part"
 #define LOG_FILE "qemu.log"
 
-/* The directory of a VM, or with @file a file in it. The caller frees the path. */
+/* Path of the cprfs directory of a VM, or of @file in that directory. Caller frees. */
 char *vm_path(const char *name, const char *file);
 
-/* RUNTIME_DIR/NAME.SUFFIX. The caller frees the path. */
+/* RUNTIME_DIR/NAME.SUFFIX. Caller frees. */
 char *runtime_path(const char *name, const char *suffix);
 
-/* Create RUNTIME_DIR, accessible to root alone. */
+/* Create RUNTIME_DIR with mode 0700, unless it exists. Returns: 0 or -errno. */
 int runtime_dir(struct err *err);
 
 #endif

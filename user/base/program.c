@@ -23,16 +23,16 @@ void die_with_parent(pid_t parent)
 		_exit(127);
 }
 
-/* Last of all: what is there may be needed until then. */
-static int place_out(int out)
+/* Call after all other dup2(): they may read from descriptor PROGRAM_OUT. */
+static int program_place_out(int out)
 {
 	if (out == PROGRAM_OUT)
 		return fcntl(out, F_SETFD, 0);
 	return out < 0 ? 0 : dup2(out, PROGRAM_OUT);
 }
 
-/* In the child: returns only on failure. */
-static int become(const struct program *program, int words, pid_t parent)
+/* Turn the child process into the program. Returns only on failure: -errno. */
+static int program_exec(const struct program *program, int words, pid_t parent)
 {
 	const struct rlimit limit = { PROGRAM_MAX_OUTPUT, PROGRAM_MAX_OUTPUT };
 	int null = open("/dev/null", O_RDONLY);
@@ -40,7 +40,7 @@ static int become(const struct program *program, int words, pid_t parent)
 	die_with_parent(parent);
 	setsid();
 	if (null < 0 || setrlimit(RLIMIT_FSIZE, &limit) < 0 || dup2(null, 0) < 0 ||
-	    dup2(words, 1) < 0 || dup2(words, 2) < 0 || place_out(program->out) < 0)
+	    dup2(words, 1) < 0 || dup2(words, 2) < 0 || program_place_out(program->out) < 0)
 		return -errno;
 	close_range(PROGRAM_OUT + (program->out >= 0), ~0u, 0);
 	signal(SIGPIPE, SIG_DFL);
@@ -50,8 +50,8 @@ static int become(const struct program *program, int words, pid_t parent)
 	return -errno;
 }
 
-/* Its exit status; -ETIMEDOUT or -EINTR if it was ended here. */
-static int await(pid_t pid, double seconds, int *status)
+/* Wait for the exit status; -ETIMEDOUT or -EINTR if this function killed the program. */
+static int program_wait(pid_t pid, double seconds, int *status)
 {
 	_cleanup_close_ int pidfd = pidfd_open(pid, 0);
 	deadline_t deadline = deadline_in(seconds);
@@ -74,7 +74,7 @@ static int await(pid_t pid, double seconds, int *status)
 	return r;
 }
 
-static char *read_words(int fd)
+static char *program_read_words(int fd)
 {
 	char *text = xcalloc(1, WORDS_MAX + 1);
 	ssize_t n = pread(fd, text, WORDS_MAX, 0);
@@ -84,7 +84,7 @@ static char *read_words(int fd)
 	return text;
 }
 
-static int judge(const struct program *program, int code, int status, struct err *err)
+static int program_result(const struct program *program, int code, int status, struct err *err)
 {
 	const char *name = program->argv[0];
 
@@ -96,11 +96,11 @@ static int judge(const struct program *program, int code, int status, struct err
 			    .why = code == -EINTR ? "interrupted" : strerror(-code));
 	if (WIFSIGNALED(status))
 		return fail(err, -EIO, .what = "program", .value = name,
-			    .why = fmt("it was ended by signal %d (%s)", WTERMSIG(status),
+			    .why = fmt("killed by signal %d (%s)", WTERMSIG(status),
 				       strsignal(WTERMSIG(status))));
 	if (WEXITSTATUS(status))
 		return fail(err, -EIO, .what = "program", .value = name,
-			    .why = fmt("it ended with status %d", WEXITSTATUS(status)));
+			    .why = fmt("it exited with status %d", WEXITSTATUS(status)));
 	return 0;
 }
 
@@ -112,15 +112,15 @@ int program_run(const struct program *program, char **words, struct err *err)
 	int status = 0, r;
 
 	if (pid == 0) {
-		dprintf(fd, "%s\n", strerror(-become(program, fd, parent)));
+		dprintf(fd, "%s\n", strerror(-program_exec(program, fd, parent)));
 		_exit(127);
 	}
 	if (pid < 0)
 		return fail(err, -errno, .what = "cannot start", .value = program->argv[0],
 			    .why = strerror(errno));
-	r = await(pid, program->seconds, &status);
-	r = judge(program, r, status, err);
-	text = read_words(fd);
+	r = program_wait(pid, program->seconds, &status);
+	r = program_result(program, r, status, err);
+	text = program_read_words(fd);
 	if (r < 0)
 		err_words(err, text);
 	if (words) {

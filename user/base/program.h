@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Another program that is asked something: it ends soon, or is ended. */
+/* Run another program to its end, with a time limit, and capture its output. */
 #ifndef CPR_PROGRAM_H
 #define CPR_PROGRAM_H
 
@@ -7,16 +7,17 @@
 
 #include "base/error.h"
 
-/* More of an answer than this ends the program that gives it. */
+/* A program that writes a larger file than this is killed (RLIMIT_FSIZE). */
 #define PROGRAM_MAX_OUTPUT (16 * MIB)
 
 /**
- * struct program - what to ask
+ * struct program - the program to run
  * @argv: as for execv(3)
- * @seconds: until it is ended
- * @out: a file of this process that it has as PROGRAM_OUT; -1 without
+ * @seconds: time limit; the program is killed when it expires
+ * @out: file descriptor that the program gets as PROGRAM_OUT; -1 for none
  *
- * Its input is empty. It dies with the thread that runs it.
+ * The program reads from /dev/null. The kernel kills it when the thread that called
+ * program_run() dies.
  */
 struct program {
 	char *const *argv;
@@ -24,21 +25,25 @@ struct program {
 	int out;
 };
 
-/* The path by which the program can open its @out. */
+/* The program can open @out by this path. */
 #define PROGRAM_OUT 3
 #define PROGRAM_OUT_PATH "/proc/self/fd/3"
 
 /**
- * program_run - run it to its end
- * @words: what it wrote to stdout and stderr, owned by the caller; may be NULL
+ * program_run - run a program and wait until it exits
+ * @words: what the program wrote to stdout and stderr, at most 256 KiB, owned by the
+ *	caller; may be NULL
  *
- * Returns: 0 if its exit status was 0; -EIO and what became of it in @err if not;
- * -ETIMEDOUT; -EINTR on a signal; another negative errno if it could not be started.
- * In each of these @err has its words.
+ * Returns: 0 if the exit status was 0; -EIO for another exit status or death by a
+ * signal; -ETIMEDOUT; -EINTR if a signal interrupted the wait; another negative errno
+ * if the program could not be started. After a failure @err includes the output.
  */
 int program_run(const struct program *program, char **words, struct err *err);
 
-/* In a child, before it becomes another program: end with the thread that made it. */
+/*
+ * In a child process: have the kernel kill it when the thread that forked it dies.
+ * @parent: pid of the forking process; if that is gone already, the child exits.
+ */
 void die_with_parent(pid_t parent);
 
 #endif

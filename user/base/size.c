@@ -7,7 +7,7 @@
 
 static const char suffixes[] = "KMGTPE";
 
-static int shift_of(char c)
+static int suffix_shift(char c)
 {
 	const char *p = c ? strchr(suffixes, toupper((unsigned char)c)) : NULL;
 
@@ -26,7 +26,7 @@ int size_parse(const char *s, uint64_t unit, uint64_t *out)
 	value = strtoull(s, &end, 10);
 	if (errno)
 		return -ERANGE;
-	shift = shift_of(*end);
+	shift = suffix_shift(*end);
 	if (shift > 0 && shift <= 40) {
 		factor = UINT64_C(1) << shift;
 		end++;
@@ -49,7 +49,7 @@ uint64_t memparse(const char *s, const char **end)
 	if (!isdigit((unsigned char)*s))
 		return 0;
 	value = strtoull(s, &e, 0);
-	shift = shift_of(*e);
+	shift = suffix_shift(*e);
 	if (shift > 0) {
 		value <<= shift;
 		e++;

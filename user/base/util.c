@@ -187,7 +187,7 @@ char *strv_join(const struct strv *sv, const char *between)
 	return out;
 }
 
-static bool plain(const char *s)
+static bool shell_plain(const char *s)
 {
 	static const char ok[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 				 "0123456789@%_+=:,./-";
@@ -199,7 +199,7 @@ char *shell_quote(const char *s)
 {
 	char *out, *p;
 
-	if (plain(s))
+	if (shell_plain(s))
 		return xstrdup(s);
 	p = out = xcalloc(4, strlen(s) + 1);
 	*p++ = '\'';

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Small things that every other file needs. */
+/* Helpers for memory, strings, files and JSON. */
 #ifndef CPR_UTIL_H
 #define CPR_UTIL_H
 
@@ -55,8 +55,8 @@ static inline bool startswith(const char *s, const char *prefix)
 }
 
 /*
- * These end the program when memory runs out: nothing this program does can go
- * on without the few bytes that they ask for. The caller frees the result.
+ * Allocation functions that exit the program when memory runs out: all are for small
+ * sizes, and nothing useful can be done without them. The caller frees the result.
  */
 void *xcalloc(size_t n, size_t size);
 void *xrealloc(void *p, size_t n, size_t size);
@@ -66,39 +66,39 @@ char *xasprintf(const char *fmt, ...) _printf_(1, 2);
 char *xvasprintf(const char *fmt, va_list ap) _printf_(1, 0);
 
 /**
- * fmt - format into one of a few static buffers
+ * fmt - format into one of 16 static buffers
  *
- * For the arguments of fail() and the like. Valid until 16 more calls; longer
- * texts are cut at 1023 bytes.
+ * For arguments of fail() and similar functions. The result is valid until 16 further
+ * calls. Texts are truncated to 1023 bytes.
  */
 const char *fmt(const char *format, ...) _printf_(1, 2);
 
 /**
- * read_text - a whole small file as a string
- * @path: file, also in /proc and /sys
- * @max: refuse to read more bytes than this
+ * read_text - read a small file as a string
+ * @path: path of the file, also in /proc and /sys
+ * @max: largest size, bytes
  *
  * Returns: the text with trailing newlines removed, which the caller frees, or
  * NULL with errno set (EFBIG above @max).
  */
 char *read_text(const char *path, size_t max);
 
-/* Write all of @len bytes. Returns 0 or -errno. */
+/* Write all @len bytes. Returns: 0 or -errno. */
 int write_all(int fd, const void *data, size_t len);
 
-/* The directory of an absolute path; the caller frees it. */
+/* The directory part of an absolute path. Caller frees. */
 char *directory_of(const char *path);
 
-/* What root may still write to the file system of a directory. 0 or -errno. */
+/* Bytes available in the file system of @dir (f_bavail). Returns: 0 or -errno. */
 int free_bytes(const char *dir, uint64_t *bytes);
 
-/* fsync the directory that holds @path, or @path if it is one. 0 or -errno. */
+/* fsync(2) a directory. Returns: 0 or -errno. */
 int sync_dir(const char *dir);
 
 /**
  * struct strv - a growing array of strings, NULL-terminated like argv
- * @v: the strings; NULL while empty
- * @n: how many
+ * @v: the strings, owned; NULL while the array is empty
+ * @n: number of strings
  */
 struct strv {
 	char **v;
@@ -110,23 +110,27 @@ void strv_pushf(struct strv *sv, const char *format, ...) _printf_(2, 3);
 void strv_free(struct strv *sv);
 bool strv_has(const struct strv *sv, const char *s);
 
-/* All of them in one string, with @between between; the caller frees it. */
+/* All strings joined, with @between in between. Caller frees. */
 char *strv_join(const struct strv *sv, const char *between);
 #define _cleanup_strv_ _cleanup_(strv_free)
 
 /**
- * shell_quote - one word as a shell would need it
+ * shell_quote - quote a string as one word for a shell
  *
- * Returns: @s itself, copied, if nothing in it needs quotes. Caller frees.
+ * Returns: the quoted string; a copy of @s if it needs no quotes. Caller frees.
  */
 char *shell_quote(const char *s);
 
-/* Members of a JSON object; a missing or mistyped one gives the default. */
+/*
+ * Members of a JSON object. For a missing member or one of another type they return
+ * @otherwise or NULL. The results belong to @obj.
+ */
 const char *jstr(struct json_object *obj, const char *key);
 int64_t jint(struct json_object *obj, const char *key, int64_t otherwise);
 bool jbool(struct json_object *obj, const char *key, bool otherwise);
 struct json_object *jget(struct json_object *obj, const char *key);
 
+/* Set a member. jset() takes ownership of @value; jset_str() sets null for NULL. */
 void jset_str(struct json_object *obj, const char *key, const char *value);
 void jset_int(struct json_object *obj, const char *key, int64_t value);
 void jset_bool(struct json_object *obj, const char *key, bool value);

@@ -61,15 +61,15 @@ static int each_run_all(const struct each *each, const struct args *args, const 
 		.work = each_task, .arg = &turn,
 	};
 	_cleanup_free_ char *list = NULL;
-	struct outcome *outcomes = crew_run(&crew);
+	struct crew_outcome *outcomes = crew_run(&crew);
 	bool some = false;
 
 	for (size_t i = 0; i < names->n; i++) {
 		each_add_result(results, names->v[i], &outcomes[i]);
 		some |= outcomes[i].code >= 0;
 	}
-	list = outcomes_failed(outcomes, names);
-	outcomes_free(outcomes, names->n);
+	list = crew_outcomes_failed(outcomes, names);
+	crew_outcomes_free(outcomes, names->n);
 	if (!*list)
 		return 0;
 	return fail(err, -EIO, .exit = some ? CPR_EXIT_PARTLY : CPR_EXIT_FAILED,

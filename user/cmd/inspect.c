@@ -316,7 +316,7 @@ static const char *show_memory_flag(struct json_object *value)
 	return json_object_get_boolean(value) ? "memory" : "-";
 }
 
-static const struct field super_lines[] = {
+static const struct out_field super_lines[] = {
 	{ "image_version", "image version", NULL },
 	{ "uuid", "uuid", NULL },
 	{ "label", "label", NULL },
@@ -327,7 +327,7 @@ static const struct field super_lines[] = {
 	{ "format_time", "formatted", show_time },
 };
 
-static const struct field slot_columns[] = {
+static const struct out_field slot_columns[] = {
 	{ "slot", "SLOT", NULL },
 	{ "current", "CURRENT", show_bool },
 	{ "generation", "GENERATION", NULL },
@@ -338,7 +338,7 @@ static const struct field slot_columns[] = {
 	{ "problem", "PROBLEM", NULL },
 };
 
-static const struct field file_columns[] = {
+static const struct out_field file_columns[] = {
 	{ "path", "PATH", NULL },
 	{ "type", "TYPE", NULL },
 	{ "mode", "MODE", NULL },
@@ -349,7 +349,7 @@ static const struct field file_columns[] = {
 	{ "extents", "EXTENTS (file frame:frame+count)", show_extents },
 };
 
-static const struct field vm_columns[] = {
+static const struct out_field vm_columns[] = {
 	{ "name", "VM", NULL },
 	{ "state", "STATE", NULL },
 	{ "since", "SINCE", show_time },
@@ -359,7 +359,7 @@ static const struct field vm_columns[] = {
 };
 
 /* Of each VM's list: the VM's name, the number in the list, and the entry. */
-static const struct field device_columns[] = {
+static const struct out_field device_columns[] = {
 	{ "vm", "VM", NULL },
 	{ "of.address", "DEVICE", NULL },
 	{ "of.model", "MODEL", NULL },
@@ -371,7 +371,7 @@ static const struct field device_columns[] = {
 	{ "of.members", "IOMMU GROUP", show_members },
 };
 
-static const struct field dma_columns[] = {
+static const struct out_field dma_columns[] = {
 	{ "vm", "VM", NULL },
 	{ "number", "DMA", NULL },
 	{ "of.region", "REGION", show_sum },

@@ -4,7 +4,7 @@
 
 #include "cmd/cmd.h"
 
-static const struct field columns[] = {
+static const struct out_field columns[] = {
 	{ "name", "NAME", NULL },
 	{ "state", "STATE", NULL },
 	{ "qemu.status", "GUEST", NULL },

@@ -56,7 +56,7 @@ static const char *show_verified(struct json_object *verified)
 		   "all as they were");
 }
 
-static const struct field lines[] = {
+static const struct out_field lines[] = {
 	{ "name", "name", NULL },
 	{ "state", "state", NULL },
 	{ "since", "since", show_time },

@@ -34,7 +34,7 @@ static const char *show_digest(struct json_object *value)
 	return fmt("%s, as it was saved", json_object_get_string(value));
 }
 
-static const struct field fields[] = {
+static const struct out_field fields[] = {
 	{ "file", "state file", NULL },
 	{ "bytes", "size", show_size },
 	{ "machine", "machine", NULL },

@@ -137,7 +137,7 @@ rehearsal_tests() {
 	section 'a QEMU that does not fit'
 	at=$(counted r)
 	other_qemu "$tmp/bad" 'case " $* " in *" -dump-vmstate "*) echo "bad: unsupported machine type" >&2; exit 1 ;; esac'
-	undoes 'a QEMU without the machine' 4 "^cpr-helper: QEMU '$tmp/bad': asked for what it loads with the machine type pc-q35-.*: it ended with status 1$" save r --qemu "$tmp/bad"
+	undoes 'a QEMU without the machine' 4 "^cpr-helper: QEMU '$tmp/bad': asked for what it loads with the machine type pc-q35-.*: it exited with status 1$" save r --qemu "$tmp/bad"
 	holds 'in its words' grep -q '^  | bad: unsupported machine type$' <<<"$err"
 	other_qemu "$tmp/bad" '[ "$1" != -version ] || { echo "QEMU emulator version 8.2.2 (old)"; exit; }'
 	undoes 'a QEMU that is too old' 4 "^cpr-helper: QEMU '8.2.2 (old)': it cannot hand its guest over$" save r --qemu "$tmp/bad"

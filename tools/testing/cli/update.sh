@@ -96,7 +96,7 @@ crew_tests() {
 	kill -KILL "$(halted)"
 	finished
 	holds 'a process that is killed' test "$status" = 6
-	holds 'is an error of its VM' grep -q '^cpr-helper: a: its process: was ended by signal 9 (Killed)$' "$tmp/err"
+	holds 'is an error of its VM' grep -q '^cpr-helper: a: worker process: killed by signal 9 (Killed)$' "$tmp/err"
 	holds 'is named' grep -q "^cpr-helper: VMs 'a': not saved$" "$tmp/err"
 	holds 'the others are saved' state_is c saved postmigrate
 	call abort --all

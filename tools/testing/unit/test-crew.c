@@ -89,7 +89,7 @@ TEST(all_at_the_same_time)
 	for (size_t i = 0; i < names.n; i++)
 		CHECK(o[i].begun && o[i].code == 0 && jint(o[i].result, "i", -1) == (int)i);
 	CHECK_EQ(shared->most, 4);
-	outcomes_free(o, names.n);
+	crew_outcomes_free(o, names.n);
 }
 
 TEST(not_more_than_wanted)
@@ -113,14 +113,14 @@ TEST(a_failure_is_told_whole)
 	      streq(o[1].err.why, "y") && streq(o[1].err.remedy, "r") && !o[1].err.words);
 	CHECK_EQ(o[2].code, 0);
 	free(failed);
-	outcomes_free(o, names.n);
+	crew_outcomes_free(o, names.n);
 }
 
 TEST(one_that_dies_is_a_failure_of_its_own)
 {
 	struct outcome *o = run("killed", 4, false, false, 4, false);
 
-	CHECK_STR(o[1].err.why, "was ended by signal 9 (Killed)");
+	CHECK_STR(o[1].err.why, "killed by signal 9 (Killed)");
 	CHECK(o[0].code == 0 && o[1].code < 0 && o[2].code == 0 && o[3].code == 0);
 	outcomes_free(o, names.n);
 	o = run("silent", 4, false, false, 4, false);
@@ -136,7 +136,7 @@ TEST(together_they_stop)
 	CHECK_EQ(o[1].code, -EBUSY);
 	CHECK(o[2].code == -ECANCELED && !o[2].begun && !o[3].begun);
 	CHECK_EQ(shared->begun, 2);
-	outcomes_free(o, names.n);
+	crew_outcomes_free(o, names.n);
 }
 
 TEST(the_first_goes_ahead)
@@ -148,18 +148,18 @@ TEST(the_first_goes_ahead)
 	o = run("", 4, false, true, 4, false);
 	CHECK_EQ(shared->most, 3);
 	CHECK_EQ(shared->begun, 4);
-	outcomes_free(o, names.n);
+	crew_outcomes_free(o, names.n);
 }
 
 TEST(a_signal_is_passed_on)
 {
-	struct outcome *o;
+	struct crew_outcome *o;
 
 	kill(getpid(), SIGTERM);
 	o = run("", 2, false, false, 2, true);
 	CHECK(interrupted());
 	CHECK(o[0].begun && o[0].code == -EINTR && !o[3].begun && o[3].code == -ECANCELED);
-	outcomes_free(o, names.n);
+	crew_outcomes_free(o, names.n);
 }
 
 int main(void)
