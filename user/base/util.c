@@ -213,6 +213,20 @@ char *shell_quote(const char *s)
 	return out;
 }
 
+char *printable(const void *bytes, size_t len)
+{
+	const unsigned char *p = bytes;
+	char *out = xcalloc(len + 1, 4), *to = out;
+
+	for (size_t i = 0; i < len; i++) {
+		if (p[i] >= 0x20 && p[i] < 0x7f && p[i] != '\\')
+			*to++ = p[i];
+		else
+			to += sprintf(to, "\\x%02x", p[i]);
+	}
+	return out;
+}
+
 struct json_object *jget(struct json_object *obj, const char *key)
 {
 	struct json_object *member = NULL;

@@ -121,6 +121,9 @@ char *strv_join(const struct strv *sv, const char *between);
  */
 char *shell_quote(const char *s);
 
+/* @len bytes as printable ASCII: other bytes and the backslash become \xNN. Caller frees. */
+char *printable(const void *bytes, size_t len);
+
 /*
  * Members of a JSON object. For a missing member or one of another type they return
  * @otherwise or NULL. The results belong to @obj.

@@ -208,12 +208,12 @@ static int fit_misfit(const struct fit *fit, struct json_object *device, const c
 static int fit_check_devices(const struct fit *fit, struct desc *desc, struct err *err)
 {
 	_cleanup_free_ char *why = NULL;
-	int r = desc_begin(desc);
+	int r = stream_desc_begin(desc);
 
 	while (r == 0) {
 		_cleanup_json_ struct json_object *device = NULL;
 
-		r = desc_next(desc, &device);
+		r = stream_desc_next(desc, &device);
 		if (r < 0 || !device)
 			break;
 		if (!vmstate_fits(fit->known, device, &why))
@@ -226,11 +226,11 @@ int fit_check(const struct fit *fit, const char *state, struct err *err)
 {
 	_cleanup_close_ int fd = open(state, O_RDONLY | O_CLOEXEC);
 	_cleanup_(source_close) struct source src = { 0 };
-	_cleanup_(desc_free) struct desc desc = { 0 };
+	_cleanup_(stream_desc_free) struct stream_desc desc = { 0 };
 	int r = fd < 0 ? -errno : source_open(&src, fd, false);
 
 	if (r == 0)
-		r = desc_find(&desc, &src);
+		r = stream_desc_find(&desc, &src);
 	if (r == 0)
 		r = desc.found ? fit_check_devices(fit, &desc, err) : -ENODATA;
 	return r == 0 ? 0 : fail(err, r, .what = "state file", .value = state,

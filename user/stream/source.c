@@ -6,7 +6,7 @@
 
 #include "stream/source.h"
 
-/* Stays in the processor's cache, and is large enough for the disk. */
+/* Small enough for the CPU's cache, large enough for efficient disk reads. */
 #define BUFFER (256 << 10)
 
 int source_open(struct source *src, int fd, bool digest)
@@ -41,21 +41,11 @@ void source_digest(struct source *src, struct digest *out)
 	digest_text(src->state, out->text);
 }
 
-const char *printable(const void *bytes, size_t n)
+const char *source_printable(const void *bytes, size_t n)
 {
-	const uint8_t *p = bytes;
-	char buf[SOURCE_NAME * 4 + 1], *to = buf;
+	_cleanup_free_ char *text = printable(bytes, n < SOURCE_NAME ? n : SOURCE_NAME - 1);
 
-	if (n > SOURCE_NAME - 1)
-		n = SOURCE_NAME - 1;
-	for (size_t i = 0; i < n && to < buf + sizeof(buf) - 5; i++) {
-		if (p[i] >= 0x20 && p[i] < 0x7f && p[i] != '\\')
-			*to++ = p[i];
-		else
-			to += sprintf(to, "\\x%02x", p[i]);
-	}
-	*to = '\0';
-	return fmt("%s", buf);
+	return fmt("%s", text);
 }
 
 void source_in(struct source *src, const char *format, ...)
@@ -67,50 +57,52 @@ void source_in(struct source *src, const char *format, ...)
 	va_end(ap);
 }
 
-/* A text that does not fit is cut; none of them ends in what matters. */
-static void copy(char *to, size_t size, const char *from)
+/* Long texts are truncated: the important part is never at the end. */
+static void source_copy_text(char *to, size_t size, const char *from)
 {
 	snprintf(to, size, "%s", from ? from : "");
 }
 
-void fault_set(struct fault *fault, const struct source *src, enum fault_kind kind,
-	       uint64_t offset, const struct fault_info *info)
+void source_fault_set(struct source_fault *fault, const struct source *src,
+		      enum source_fault_kind kind, uint64_t offset,
+		      const struct source_fault_info *info)
 {
 	if (fault->kind)
 		return;
 	fault->kind = kind;
 	fault->offset = offset;
-	copy(fault->section, sizeof(fault->section), src->section);
-	copy(fault->expected, sizeof(fault->expected), info->expected);
-	copy(fault->found, sizeof(fault->found), info->found);
-	copy(fault->meaning, sizeof(fault->meaning), info->meaning);
+	source_copy_text(fault->section, sizeof(fault->section), src->section);
+	source_copy_text(fault->expected, sizeof(fault->expected), info->expected);
+	source_copy_text(fault->found, sizeof(fault->found), info->found);
+	source_copy_text(fault->meaning, sizeof(fault->meaning), info->meaning);
 }
 
-int source_fault(struct source *src, enum fault_kind kind, uint64_t offset,
-		 const struct fault_info *info)
+int source_fail(struct source *src, enum source_fault_kind kind, uint64_t offset,
+		const struct source_fault_info *info)
 {
-	fault_set(&src->fault, src, kind, offset, info);
+	source_fault_set(&src->fault, src, kind, offset, info);
 	return -EUCLEAN;
 }
 
-static int unread(struct source *src, uint64_t offset, int code)
+static int source_unread(struct source *src, uint64_t offset, int code)
 {
-	source_fault(src, FAULT_UNREAD, offset, &(const struct fault_info){
+	source_fail(src, FAULT_UNREAD, offset, &(const struct source_fault_info){
 		.expected = "bytes of the file", .found = code ? strerror(-code) : "its end",
-		.meaning = code ? "the file cannot be read" : "it became shorter while it was read" });
+		.meaning = code ? "the file cannot be read" :
+		"the file was truncated while cpr-helper read it" });
 	return code ? code : -EUCLEAN;
 }
 
-static int ends(struct source *src, const char *what, uint64_t n)
+static int source_ends_early(struct source *src, const char *what, uint64_t n)
 {
 	return damaged(src, src->size,
 		       .expected = fmt("%s (%llu bytes from byte %llu on)", what,
 				       (unsigned long long)n, (unsigned long long)src->pos),
 		       .found = "the end of the file",
-		       .meaning = "the file is cut short");
+		       .meaning = "the file is truncated");
 }
 
-static int read_at(struct source *src, uint64_t offset, uint8_t *buf, size_t n)
+static int source_read_at(struct source *src, uint64_t offset, uint8_t *buf, size_t n)
 {
 	while (n) {
 		ssize_t got = pread(src->fd, buf, n, offset);
@@ -118,7 +110,7 @@ static int read_at(struct source *src, uint64_t offset, uint8_t *buf, size_t n)
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got <= 0)
-			return unread(src, offset, got < 0 ? -errno : 0);
+			return source_unread(src, offset, got < 0 ? -errno : 0);
 		buf += got;
 		offset += got;
 		n -= got;
@@ -126,8 +118,8 @@ static int read_at(struct source *src, uint64_t offset, uint8_t *buf, size_t n)
 	return 0;
 }
 
-/* Some bytes before the position are kept, for source_back(). */
-static int fill(struct source *src)
+/* Read on. Up to SOURCE_PIECE bytes before the position stay buffered, for source_back(). */
+static int source_fill(struct source *src)
 {
 	uint64_t keep = src->pos - src->from < SOURCE_PIECE ? src->from : src->pos - SOURCE_PIECE;
 	size_t kept = src->from + src->len - keep, want = BUFFER - kept;
@@ -137,7 +129,7 @@ static int fill(struct source *src)
 	memmove(src->buf, src->buf + (keep - src->from), kept);
 	if (want > src->size - end)
 		want = src->size - end;
-	r = read_at(src, end, src->buf + kept, want);
+	r = source_read_at(src, end, src->buf + kept, want);
 	if (r < 0)
 		return r;
 	if (src->state)
@@ -150,15 +142,15 @@ static int fill(struct source *src)
 const uint8_t *source_need(struct source *src, size_t n, const char *what)
 {
 	if (n > src->size - src->pos) {
-		ends(src, what, n);
+		source_ends_early(src, what, n);
 		return NULL;
 	}
-	if (src->pos + n > src->from + src->len && fill(src) < 0)
+	if (src->pos + n > src->from + src->len && source_fill(src) < 0)
 		return NULL;
 	return src->buf + (src->pos - src->from);
 }
 
-static const uint8_t *take(struct source *src, size_t n, const char *what)
+static const uint8_t *source_take(struct source *src, size_t n, const char *what)
 {
 	const uint8_t *p = source_need(src, n, what);
 
@@ -169,7 +161,7 @@ static const uint8_t *take(struct source *src, size_t n, const char *what)
 
 int source_u8(struct source *src, const char *what, uint8_t *out)
 {
-	const uint8_t *p = take(src, 1, what);
+	const uint8_t *p = source_take(src, 1, what);
 
 	if (!p)
 		return -EUCLEAN;
@@ -179,7 +171,7 @@ int source_u8(struct source *src, const char *what, uint8_t *out)
 
 int source_be16(struct source *src, const char *what, uint16_t *out)
 {
-	const uint8_t *p = take(src, 2, what);
+	const uint8_t *p = source_take(src, 2, what);
 
 	if (!p)
 		return -EUCLEAN;
@@ -189,7 +181,7 @@ int source_be16(struct source *src, const char *what, uint16_t *out)
 
 int source_be32(struct source *src, const char *what, uint32_t *out)
 {
-	const uint8_t *p = take(src, 4, what);
+	const uint8_t *p = source_take(src, 4, what);
 
 	if (!p)
 		return -EUCLEAN;
@@ -199,7 +191,7 @@ int source_be32(struct source *src, const char *what, uint32_t *out)
 
 int source_be64(struct source *src, const char *what, uint64_t *out)
 {
-	const uint8_t *p = take(src, 8, what);
+	const uint8_t *p = source_take(src, 8, what);
 
 	if (!p)
 		return -EUCLEAN;
@@ -207,7 +199,7 @@ int source_be64(struct source *src, const char *what, uint64_t *out)
 	return 0;
 }
 
-static bool plain(const uint8_t *p, size_t n)
+static bool is_plain_ascii(const uint8_t *p, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		if (p[i] < 0x20 || p[i] >= 0x7f)
@@ -223,13 +215,14 @@ int source_name(struct source *src, const char *what, char *out)
 
 	if (source_u8(src, what, &len) < 0)
 		return -EUCLEAN;
-	p = take(src, len, what);
+	p = source_take(src, len, what);
 	if (!p)
 		return -EUCLEAN;
-	if (!plain(p, len))
+	if (!is_plain_ascii(p, len))
 		return damaged(src, at, .expected = fmt("%s in plain ASCII", what),
-			       .found = len ? fmt("'%s'", printable(p, len)) : "an empty one",
-			       .meaning = "something else was written over it, or it was lost");
+			       .found = len ? fmt("'%s'", source_printable(p, len)) :
+			       "an empty name",
+			       .meaning = "the name was overwritten or lost");
 	memcpy(out, p, len);
 	out[len] = '\0';
 	return 0;
@@ -238,8 +231,8 @@ int source_name(struct source *src, const char *what, char *out)
 int source_skip(struct source *src, uint64_t n, const char *what)
 {
 	if (n > src->size - src->pos)
-		return ends(src, what, n);
-	/* Nothing need be read of what nobody looks at. */
+		return source_ends_early(src, what, n);
+	/* Without a digest, seek over the bytes instead of reading them. */
 	if (!src->state && n > BUFFER) {
 		src->from = src->pos += n;
 		src->len = 0;
@@ -248,7 +241,7 @@ int source_skip(struct source *src, uint64_t n, const char *what)
 	while (n) {
 		size_t part = n < SOURCE_PIECE ? n : SOURCE_PIECE;
 
-		if (!take(src, part, what))
+		if (!source_take(src, part, what))
 			return -EUCLEAN;
 		n -= part;
 	}
@@ -292,6 +285,6 @@ void source_back(struct source *src, uint64_t pos)
 int source_at(struct source *src, uint64_t offset, void *buf, size_t n, const char *what)
 {
 	if (offset > src->size || n > src->size - offset)
-		return ends(src, what, n);
-	return read_at(src, offset, buf, n);
+		return source_ends_early(src, what, n);
+	return source_read_at(src, offset, buf, n);
 }

@@ -7,19 +7,19 @@
 #include "stream/statefile.h"
 #include "stream/stream.h"
 
-/* What a manifest tells of a state file. */
-struct known {
+/* The content of a state file that the manifest predicts. */
+struct statefile_expect {
 	struct stream_expect expect;
 	struct ram_file *files;
 	struct digest digest;
 };
 
-static void known_free(struct known *known)
+static void expect_free(struct statefile_expect *known)
 {
 	free(known->files);
 }
 
-static void known_memory(struct known *known, struct json_object *memory)
+static void expect_memory(struct statefile_expect *known, struct json_object *memory)
 {
 	known->expect.nfiles = json_object_array_length(memory);
 	known->expect.files = known->files = xcalloc(known->expect.nfiles, sizeof(*known->files));
@@ -33,7 +33,7 @@ static void known_memory(struct known *known, struct json_object *memory)
 	}
 }
 
-static void known_digest(struct known *known, struct json_object *saved)
+static void expect_digest(struct statefile_expect *known, struct json_object *saved)
 {
 	const char *text = jstr(saved, "digest");
 
@@ -44,17 +44,18 @@ static void known_digest(struct known *known, struct json_object *saved)
 	known->expect.digest = &known->digest;
 }
 
-static void known_from(struct known *known, struct json_object *manifest, bool with_digest)
+static void expect_from_manifest(struct statefile_expect *known, struct json_object *manifest,
+				 bool with_digest)
 {
 	if (!manifest)
 		return;
 	known->expect.machine = jstr(manifest, "machine");
-	known_memory(known, jget(manifest, "memory"));
+	expect_memory(known, jget(manifest, "memory"));
 	if (with_digest)
-		known_digest(known, jget(manifest, "saved"));
+		expect_digest(known, jget(manifest, "saved"));
 }
 
-static struct json_object *fault_json(const struct fault *fault)
+static struct json_object *fault_json(const struct source_fault *fault)
 {
 	struct json_object *obj = json_object_new_object();
 
@@ -109,7 +110,7 @@ static struct json_object *capabilities_json(const struct stream_ram *ram)
 	return array;
 }
 
-static void describe(struct json_object *out, const struct stream *st)
+static void statefile_describe(struct json_object *out, const struct stream *st)
 {
 	jset_str(out, "machine", st->machine);
 	jset_str(out, "runstate", st->runstate);
@@ -122,7 +123,7 @@ static void describe(struct json_object *out, const struct stream *st)
 	jset_str(out, "digest", st->proven ? st->expect->digest->text : NULL);
 }
 
-static int report(const struct fault *fault, const char *path, struct err *err)
+static int statefile_faulty(const struct source_fault *fault, const char *path, struct err *err)
 {
 	bool whole = fault->kind == FAULT_UNPROVEN;
 
@@ -131,39 +132,40 @@ static int report(const struct fault *fault, const char *path, struct err *err)
 		    .why = fmt("at byte %llu, in %s: expected %s, found %s: %s",
 			       (unsigned long long)fault->offset, fault->section, fault->expected,
 			       fault->found, fault->meaning),
-		    .remedy = whole ? "whether it is whole cannot be told; save the guest without "
-		    "this" : "do not load it; save the guest again, if it still runs");
+		    .remedy = whole ? "cpr-helper cannot check whether the file is complete; save "
+		    "the guest without this" : "do not load the file; save the guest again, if it "
+		    "still runs");
 }
 
-static int unreadable(const char *path, int code, struct err *err)
+static int statefile_unreadable(const char *path, int code, struct err *err)
 {
 	return fail(err, code, .exit = code == -ENOENT ? CPR_EXIT_NOTFOUND : CPR_EXIT_FAILED,
 		    .what = "cannot read", .value = path,
 		    .why = code == -ENOTSUP ? "it is not a regular file" : strerror(-code),
-		    .remedy = code == -EACCES ? "run it with sudo" : "name a state file of QEMU, such "
-		    "as /run/cpr/NAME/state");
+		    .remedy = code == -EACCES ? "run it with sudo" : "name a QEMU state file, "
+		    "such as /run/cpr/NAME/state");
 }
 
 int statefile_check(const char *path, struct json_object *manifest, bool with_digest,
 		    struct json_object *result, struct err *err)
 {
-	/* A FIFO must not make it wait. */
+	/* O_NONBLOCK: opening a FIFO must not block. */
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	_cleanup_(known_free) struct known known = { 0 };
+	_cleanup_(expect_free) struct statefile_expect known = { 0 };
 	_cleanup_(stream_free) struct stream st = { 0 };
 	int r;
 
 	if (fd < 0)
-		return unreadable(path, -errno, err);
-	known_from(&known, manifest, with_digest);
+		return statefile_unreadable(path, -errno, err);
+	expect_from_manifest(&known, manifest, with_digest);
 	r = stream_check(&st, fd, &known.expect);
 	if (st.src.fault.kind && result)
 		jset(result, "fault", fault_json(&st.src.fault));
 	if (st.src.fault.kind)
-		return report(&st.src.fault, path, err);
+		return statefile_faulty(&st.src.fault, path, err);
 	if (r < 0)
-		return unreadable(path, r, err);
+		return statefile_unreadable(path, r, err);
 	if (result)
-		describe(result, &st);
+		statefile_describe(result, &st);
 	return 0;
 }

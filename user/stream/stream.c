@@ -22,7 +22,7 @@ enum {
 
 #define COMMAND_SWITCHOVER 11
 
-/* What may come next only grows. */
+/* The order of the parts: the phase never decreases. */
 enum { PHASE_SETUP, PHASE_PARTS, PHASE_SWITCHOVER, PHASE_ENDS, PHASE_DEVICES };
 
 static const char *const phases[] = {
@@ -31,7 +31,7 @@ static const char *const phases[] = {
 	[PHASE_DEVICES] = "devices",
 };
 
-/* Sections that come in several pieces; others cannot be told where they end. */
+/* A section that comes in several pieces. Where other sections end is not encoded. */
 struct stream_iterable {
 	const char *name;
 	uint32_t version;
@@ -44,7 +44,7 @@ static const struct stream_iterable iterables[] = {
 	{ "ram", RAM_VERSION, stream_ram_start, stream_ram_part, stream_ram_finish },
 };
 
-/* Every guest has these, however few devices it has. */
+/* Devices that every guest has. */
 static const char *const required[] = { "timer", "globalstate", "cpu_common", "cpu" };
 
 static const struct { const char *prefix; bool numbered; } machines[] = {
@@ -57,9 +57,9 @@ static const char *const runstates[] = {
 	"guest-panicked", "colo",
 };
 
-#define LOST "the file is damaged, or a part of it is lost or doubled"
+#define LOST "the file is damaged, or a part of it is lost or duplicated"
 
-static bool in(const char *const *list, size_t n, const char *s)
+static bool stream_in_list(const char *const *list, size_t n, const char *s)
 {
 	for (size_t i = 0; i < n; i++)
 		if (streq(list[i], s))
@@ -67,7 +67,7 @@ static bool in(const char *const *list, size_t n, const char *s)
 	return false;
 }
 
-static const char *byte(uint8_t b)
+static const char *hex_byte(uint8_t b)
 {
 	return fmt("0x%02x", b);
 }
@@ -81,14 +81,14 @@ static int read_header(struct stream *st)
 		return -EUCLEAN;
 	if (magic != MAGIC)
 		return damaged(src, 0, .expected = "'QEVM'", .found = fmt("0x%08x", magic),
-			       .meaning = magic ? "this is no state file of QEMU" :
-			       "the file begins with zeros: it never reached the disk");
+			       .meaning = magic ? "this is not a QEMU state file" :
+			       "the file begins with zeros: its data never reached the disk");
 	if (source_be32(src, "version", &version) < 0)
 		return -EUCLEAN;
 	if (version == VERSION)
 		return 0;
 	return damaged(src, 4, .expected = "version 3", .found = fmt("%u", version),
-		       .meaning = "QEMU has written no other for many years");
+		       .meaning = "QEMU has written only version 3 for many years");
 }
 
 static int read_machine(struct stream *st)
@@ -113,8 +113,8 @@ static int read_machine(struct stream *st)
 		    startswith(st->machine, machines[i].prefix))
 			return 0;
 	return unproven(src, at + 4, .expected = "a machine type pc-q35, pc-i440fx or microvm",
-			.found = fmt("'%s'", printable(st->machine, len)),
-			.meaning = "what other machines save is not known");
+			.found = fmt("'%s'", source_printable(st->machine, len)),
+			.meaning = "cpr-helper does not know the state of other machine types");
 }
 
 static int read_capability(struct stream *st)
@@ -134,7 +134,7 @@ static int read_capability(struct stream *st)
 	if (!known)
 		return unproven(src, at, .expected = "x-ignore-shared or mapped-ram",
 				.found = fmt("capability '%s'", name),
-				.meaning = "what it changes in the file is not known");
+				.meaning = "cpr-helper does not know how it changes the file");
 	*known = true;
 	return 0;
 }
@@ -156,7 +156,7 @@ static int read_capabilities(struct stream *st)
 	if (!st->ram.shared || !st->ram.mapped)
 		return 0;
 	return damaged(src, at, .expected = "one of x-ignore-shared and mapped-ram",
-		       .found = "both", .meaning = "no QEMU up to 11.1 can load what it saves so");
+		       .found = "both", .meaning = "no QEMU up to 11.1 can load such a file");
 }
 
 static int skip_uuid(struct stream *st)
@@ -164,7 +164,7 @@ static int skip_uuid(struct stream *st)
 	return source_skip(&st->src, 16, "UUID");
 }
 
-/* In this order. */
+/* The subsections of the configuration, in the order of the file. */
 static const struct {
 	const char *name;
 	int (*read)(struct stream *st);
@@ -173,7 +173,7 @@ static const struct {
 	{ "configuration/uuid", skip_uuid },
 };
 
-/* Returns how many of the table are done with then. */
+/* Returns the index in the table of the next subsection that may follow. */
 static int read_subsection(struct stream *st, size_t from)
 {
 	struct source *src = &st->src;
@@ -203,7 +203,7 @@ static int read_configuration(struct stream *st)
 		return -EUCLEAN;
 	if (type != TYPE_CONFIGURATION)
 		return damaged(src, src->pos - 1, .expected = "the configuration, 0x07",
-			       .found = byte(type), .meaning = LOST);
+			       .found = hex_byte(type), .meaning = LOST);
 	if (read_machine(st) < 0)
 		return -EUCLEAN;
 	while (done >= 0 && (p = source_need(src, 1, "section")) && *p == SUBSECTION_TYPE)
@@ -211,8 +211,8 @@ static int read_configuration(struct stream *st)
 	return src->fault.kind ? -EUCLEAN : 0;
 }
 
-/* The same bytes once more, as the description has them. */
-static int check_configuration(struct stream *st, uint64_t start)
+/* Walk the bytes of the configuration again, by its description. */
+static int stream_check_configuration(struct stream *st, uint64_t start)
 {
 	struct source *src = &st->src;
 	const char *name = jstr(st->desc.configuration, "vmsd_name");
@@ -221,10 +221,11 @@ static int check_configuration(struct stream *st, uint64_t start)
 
 	if (!name || !streq(name, "configuration") || jint(st->desc.configuration, "version", 0) != 1)
 		return damaged(src, st->desc.at, .expected = "a description of the configuration",
-			       .found = name ? fmt("'%s'", printable(name, strlen(name))) : "none",
+			       .found = name ? fmt("'%s'", source_printable(name, strlen(name))) :
+			       "none",
 			       .meaning = "the description is damaged");
 	source_back(src, start);
-	r = walk_fields(src, st->desc.configuration);
+	r = stream_walk(src, st->desc.configuration);
 	if (r == 0 && src->pos != end)
 		r = damaged(src, start, .expected = fmt("%llu bytes", (unsigned long long)(end - start)),
 			    .found = fmt("%llu by the description",
@@ -241,7 +242,7 @@ static int enter_phase(struct stream *st, uint64_t at, int phase, int until)
 		return 0;
 	}
 	return damaged(&st->src, at, .expected = fmt("%s or what comes after", phases[st->phase]),
-		       .found = phases[phase], .meaning = "sections are not in their order: " LOST);
+		       .found = phases[phase], .meaning = "sections are out of order: " LOST);
 }
 
 static struct stream_section *find_section(struct stream *st, uint32_t id)
@@ -252,7 +253,8 @@ static struct stream_section *find_section(struct stream *st, uint32_t id)
 	return NULL;
 }
 
-static struct stream_section *find_name(struct stream *st, uint64_t name, uint32_t instance)
+static struct stream_section *find_section_by_name(struct stream *st, uint64_t name,
+						   uint32_t instance)
 {
 	for (size_t i = 0; i < st->nsections; i++)
 		if (st->sections[i].name == name && st->sections[i].instance == instance)
@@ -260,14 +262,14 @@ static struct stream_section *find_name(struct stream *st, uint64_t name, uint32
 	return NULL;
 }
 
-/* What a START and a FULL begin with. */
-struct head {
+/* The head of a section of type START or FULL. */
+struct section_head {
 	uint64_t at;
 	uint32_t id, instance, version;
 	char name[SOURCE_NAME];
 };
 
-static int read_head(struct stream *st, struct head *head)
+static int read_head(struct stream *st, struct section_head *head)
 {
 	struct source *src = &st->src;
 
@@ -281,22 +283,22 @@ static int read_head(struct stream *st, struct head *head)
 	return 0;
 }
 
-static struct stream_section *add_section(struct stream *st, const struct head *head)
+static struct stream_section *add_section(struct stream *st, const struct section_head *head)
 {
 	struct source *src = &st->src;
 	uint64_t name = XXH3_64bits(head->name, strlen(head->name));
 	const char *twice = find_section(st, head->id) ? fmt("id %u", head->id) :
-			    find_name(st, name, head->instance) ?
+			    find_section_by_name(st, name, head->instance) ?
 			    fmt("'%s' instance %u", head->name, head->instance) : NULL;
 
 	if (twice) {
-		damaged(src, head->at, .expected = "a section that has not been yet",
-			.found = fmt("%s again", twice), .meaning = "a section is doubled");
+		damaged(src, head->at, .expected = "a new section",
+			.found = fmt("%s again", twice), .meaning = "a section is duplicated");
 		return NULL;
 	}
 	if (st->nsections == STREAM_MAX_SECTIONS) {
 		unproven(src, head->at, .expected = fmt("at most %d sections", STREAM_MAX_SECTIONS),
-			 .found = "more", .meaning = "no guest has as many");
+			 .found = "more", .meaning = "no guest has so many");
 		return NULL;
 	}
 	if ((st->nsections & (st->nsections - 1)) == 0)
@@ -319,8 +321,8 @@ static int read_footer(struct stream *st, uint32_t id)
 		return -EUCLEAN;
 	if (type != TYPE_FOOTER)
 		return damaged(src, at, .expected = "the footer of the section, 0x7e",
-			       .found = byte(type), .meaning = type ? LOST :
-			       "zeros, as of pages that never reached the disk, or " LOST);
+			       .found = hex_byte(type), .meaning = type ? LOST :
+			       "zeros replaced data that never reached the disk, or " LOST);
 	if (source_be32(src, "footer", &got) < 0)
 		return -EUCLEAN;
 	if (got == id)
@@ -329,7 +331,8 @@ static int read_footer(struct stream *st, uint32_t id)
 		       .found = fmt("%u", got), .meaning = LOST);
 }
 
-static const struct stream_iterable *find_iterable(struct stream *st, const struct head *head)
+static const struct stream_iterable *find_iterable(struct stream *st,
+						   const struct section_head *head)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(iterables); i++)
 		if (streq(iterables[i].name, head->name) && head->instance == 0 &&
@@ -338,7 +341,7 @@ static const struct stream_iterable *find_iterable(struct stream *st, const stru
 	unproven(&st->src, head->at, .expected = "'ram' instance 0 of version 4",
 		 .found = fmt("'%s' instance %u of version %u", head->name, head->instance,
 			      head->version),
-		 .meaning = "how much data this device has cannot be told");
+		 .meaning = "cpr-helper cannot tell where the data of this device ends");
 	return NULL;
 }
 
@@ -346,7 +349,7 @@ static int read_start(struct stream *st)
 {
 	const struct stream_iterable *iterable;
 	struct stream_section *section;
-	struct head head;
+	struct section_head head;
 
 	if (read_head(st, &head) < 0 || enter_phase(st, head.at, PHASE_SETUP, PHASE_SETUP) < 0)
 		return -EUCLEAN;
@@ -368,7 +371,7 @@ static struct stream_section *find_started(struct stream *st, uint64_t at)
 	section = find_section(st, id);
 	if (section && section->iterable && !section->ended)
 		return section;
-	damaged(&st->src, at + 1, .expected = "a section that was begun and has not ended",
+	damaged(&st->src, at + 1, .expected = "an open section",
 		.found = fmt("id %u", id), .meaning = LOST);
 	return NULL;
 }
@@ -399,8 +402,9 @@ static int read_part(struct stream *st, bool end)
 }
 
 /*
- * Machine types of QEMU 10.0 and later send it, others do not. Those of distributions
- * may have names instead of numbers, which do not tell.
+ * Whether SWITCHOVER_START is present as the machine type requires: machine types of
+ * QEMU 10.0 and later send the command, older ones do not. Distributions have machine
+ * types with names instead of versions, for which both is accepted.
  */
 static bool switchover_ok(const struct stream *st)
 {
@@ -430,7 +434,7 @@ static int read_command(struct stream *st)
 	if (command != COMMAND_SWITCHOVER)
 		return unproven(src, at + 1, .expected = "the command SWITCHOVER_START, 11",
 				.found = fmt("command %u", command),
-				.meaning = "a file has no use for others");
+				.meaning = "other commands have no use in a file");
 	if (len)
 		return damaged(src, at + 3, .expected = "no data for SWITCHOVER_START",
 			       .found = fmt("%u bytes", len), .meaning = LOST);
@@ -440,8 +444,9 @@ static int read_command(struct stream *st)
 	return 0;
 }
 
-/* Of the device that this section must be of; the caller owns it. */
-static int next_described(struct stream *st, const struct head *head, struct json_object **out)
+/* Get the next description, which must be that of this section's device. Caller owns @out. */
+static int next_description(struct stream *st, const struct section_head *head,
+			    struct json_object **out)
 {
 	struct source *src = &st->src;
 	const char *name;
@@ -449,9 +454,9 @@ static int next_described(struct stream *st, const struct head *head, struct jso
 
 	if (!st->desc.found)
 		return damaged(src, src->size, .expected = "the description of the devices",
-			       .found = "the end of the file", .meaning = "the file is cut short, "
-			       "was written over at its end, or was saved with suppress-vmdesc");
-	r = desc_next(&st->desc, out);
+			       .found = "the end of the file", .meaning = "the file is truncated, "
+			       "was overwritten at its end, or was saved with suppress-vmdesc");
+	r = stream_desc_next(&st->desc, out);
 	if (r < 0)
 		return r;
 	name = *out ? jstr(*out, "name") : NULL;
@@ -459,20 +464,22 @@ static int next_described(struct stream *st, const struct head *head, struct jso
 	    jint(*out, "instance_id", -1) == (int64_t)head->instance)
 		return 0;
 	return damaged(src, head->at, .expected = name ? fmt("device '%s' instance %lld",
-		       printable(name, strlen(name)), (long long)jint(*out, "instance_id", -1)) :
+		       source_printable(name, strlen(name)),
+		       (long long)jint(*out, "instance_id", -1)) :
 		       *out ? "a device with a name" : "no more devices",
 		       .found = fmt("'%s' instance %u", head->name, head->instance),
-		       .meaning = "devices are missing, doubled, damaged or not in their order");
+		       .meaning = "devices are missing, duplicated, damaged or out of order");
 }
 
-/* Its version, and that its name ends as that of its fields. */
-static int check_described(struct stream *st, const struct head *head, struct json_object *device)
+/* Compare version and name: the section's name must end in the vmsd_name. */
+static int check_description(struct stream *st, const struct section_head *head,
+			     struct json_object *device)
 {
 	const char *vmsd = jstr(device, "vmsd_name");
 	size_t len = vmsd ? strlen(vmsd) : 0, all = strlen(head->name);
 	int64_t version = jint(device, "version", -1);
 
-	/* A device of the old kind has neither. */
+	/* A device without a VMStateDescription has neither. */
 	if (!vmsd && version == -1 && jget(device, "size"))
 		return 0;
 	if (vmsd && (streq(vmsd, head->name) ||
@@ -480,14 +487,15 @@ static int check_described(struct stream *st, const struct head *head, struct js
 		      streq(vmsd, head->name + all - len))) && version == (int64_t)head->version)
 		return 0;
 	return damaged(&st->src, head->at,
-		       .expected = fmt("'%s' of version %lld", vmsd ? printable(vmsd, len) : "",
+		       .expected = fmt("'%s' of version %lld",
+				       vmsd ? source_printable(vmsd, len) : "",
 				       (long long)version),
 		       .found = fmt("'%s' of version %u", head->name, head->version),
 		       .meaning = "the device and its description do not agree");
 }
 
-/* The one device whose bytes say something of the file. */
-static int check_runstate(struct stream *st)
+/* The device "globalstate" contains the run state; check it. */
+static int stream_check_runstate(struct stream *st)
 {
 	struct source *src = &st->src;
 	uint64_t at = src->pos;
@@ -501,14 +509,14 @@ static int check_runstate(struct stream *st)
 	st->runstate[sizeof(st->runstate) - 1] = '\0';
 	if (len == strlen(st->runstate) + 1 &&
 	    all_zero(p + 4 + len, sizeof(st->runstate) - len) &&
-	    in(runstates, ARRAY_SIZE(runstates), st->runstate))
+	    stream_in_list(runstates, ARRAY_SIZE(runstates), st->runstate))
 		return 0;
 	return damaged(src, at, .expected = "the run state of the guest",
-		       .found = fmt("'%s'", printable(p + 4, sizeof(st->runstate))),
+		       .found = fmt("'%s'", source_printable(p + 4, sizeof(st->runstate))),
 		       .meaning = "the device's data is damaged");
 }
 
-static void note_device(struct stream *st, const char *name)
+static void count_device(struct stream *st, const char *name)
 {
 	st->devices++;
 	st->cpus += streq(name, "cpu");
@@ -517,68 +525,73 @@ static void note_device(struct stream *st, const char *name)
 			st->seen |= 1u << i;
 }
 
-static int read_device(struct stream *st, const struct head *head, struct json_object *device)
+static int read_device(struct stream *st, const struct section_head *head,
+		       struct json_object *device)
 {
-	int r = check_described(st, head, device);
+	int r = check_description(st, head, device);
 
 	if (r == 0 && streq(head->name, "globalstate"))
-		r = check_runstate(st);
+		r = stream_check_runstate(st);
 	if (r == 0)
-		r = walk_fields(&st->src, device);
-	note_device(st, head->name);
+		r = stream_walk(&st->src, device);
+	count_device(st, head->name);
 	return r < 0 ? r : read_footer(st, head->id);
 }
 
 static int read_full(struct stream *st)
 {
 	_cleanup_json_ struct json_object *device = NULL;
-	struct head head;
+	struct section_head head;
 	int r = read_head(st, &head);
 
-	/* A few devices are saved before the memory, and nothing hinders others. */
+	/* QEMU saves a few devices before the memory; accept any device there. */
 	if (r == 0 && st->phase != PHASE_SETUP)
 		r = enter_phase(st, head.at, PHASE_DEVICES, PHASE_DEVICES);
 	if (r == 0)
 		r = add_section(st, &head) ? 0 : -EUCLEAN;
 	if (r == 0)
-		r = next_described(st, &head, &device);
+		r = next_description(st, &head, &device);
 	return r < 0 ? r : read_device(st, &head, device);
 }
 
-static int missing(struct stream *st, uint64_t at, const char *what)
+static int stream_lacks(struct stream *st, uint64_t at, const char *what)
 {
 	return damaged(&st->src, at, .expected = what, .found = "the end of the stream, 0x00",
-		       .meaning = "zeros, as of pages that never reached the disk, or sections "
-		       "are missing");
+		       .meaning = "sections are missing, or zeros replaced data that never reached "
+		       "the disk");
 }
 
-/* Nothing may be left open or out. */
-static int check_complete(struct stream *st, uint64_t at)
+/* At the end of the stream: all sections have ended and all devices are present. */
+static int stream_check_complete(struct stream *st, uint64_t at)
 {
 	_cleanup_json_ struct json_object *device = NULL;
+	const char *name;
 	bool ram = false;
 
 	for (size_t i = 0; i < st->nsections; i++) {
 		if (st->sections[i].iterable && !st->sections[i].ended)
-			return missing(st, at, fmt("the end of section %u", st->sections[i].id));
+			return stream_lacks(st, at, fmt("the end of section %u",
+							st->sections[i].id));
 		ram |= !!st->sections[i].iterable;
 	}
 	if (!ram)
-		return missing(st, at, "a section 'ram'");
+		return stream_lacks(st, at, "a section 'ram'");
 	if (!st->desc.found)
-		return missing(st, at, "devices");
-	if (desc_next(&st->desc, &device) < 0)
+		return stream_lacks(st, at, "devices");
+	if (stream_desc_next(&st->desc, &device) < 0)
 		return -EUCLEAN;
+	name = jstr(device, "name");
 	if (device)
-		return missing(st, at, fmt("device '%s'", jstr(device, "name") ?
-			       printable(jstr(device, "name"), strlen(jstr(device, "name"))) : ""));
+		return stream_lacks(st, at, fmt("device '%s'", name ?
+				    source_printable(name, strlen(name)) : ""));
 	for (size_t i = 0; i < ARRAY_SIZE(required); i++)
 		if (!(st->seen & 1u << i))
-			return missing(st, at, fmt("device '%s', which every guest has", required[i]));
+			return stream_lacks(st, at, fmt("device '%s', which every guest has",
+							required[i]));
 	if (!switchover_ok(st))
-		return missing(st, at, fmt("%s SWITCHOVER_START, with a machine '%s'",
-					   st->switchover ? "no command" : "a command",
-					   printable(st->machine, strlen(st->machine))));
+		return stream_lacks(st, at, fmt("%s SWITCHOVER_START, with a machine '%s'",
+				    st->switchover ? "no command" : "a command",
+				    source_printable(st->machine, strlen(st->machine))));
 	return 0;
 }
 
@@ -593,8 +606,8 @@ static int read_description(struct stream *st)
 	if (source_u8(src, "description", &type) < 0)
 		return -EUCLEAN;
 	if (type != DESC_TYPE || !st->desc.found || st->desc.at != at)
-		return damaged(src, at, .expected = "the description, 0x06", .found = byte(type),
-			       .meaning = LOST);
+		return damaged(src, at, .expected = "the description, 0x06",
+			       .found = hex_byte(type), .meaning = LOST);
 	if (source_be32(src, "length of the description", &len) < 0)
 		return -EUCLEAN;
 	if (len == src->size - src->pos)
@@ -603,7 +616,7 @@ static int read_description(struct stream *st)
 						    "the file",
 						    (unsigned long long)(src->size - src->pos)),
 		       .found = fmt("%u", len), .meaning = len > src->size - src->pos ?
-		       "the file is cut short" : "something was appended to the file");
+		       "the file is truncated" : "something was appended to the file");
 }
 
 static int read_item(struct stream *st)
@@ -626,14 +639,14 @@ static int read_item(struct stream *st)
 	case TYPE_COMMAND:
 		return read_command(st);
 	case TYPE_EOF:
-		return check_complete(st, at) < 0 ? -EUCLEAN : 1;
+		return stream_check_complete(st, at) < 0 ? -EUCLEAN : 1;
 	default:
 		return damaged(src, at, .expected = "a section, a command or the end of the stream",
-			       .found = byte(type), .meaning = LOST);
+			       .found = hex_byte(type), .meaning = LOST);
 	}
 }
 
-static int check_machine(struct stream *st)
+static int stream_check_machine(struct stream *st)
 {
 	const char *machine = st->expect->machine;
 
@@ -641,11 +654,11 @@ static int check_machine(struct stream *st)
 		return 0;
 	return damaged(&st->src, 13, .expected = fmt("machine type '%s', as the manifest has it",
 						      machine),
-		       .found = fmt("'%s'", printable(st->machine, strlen(st->machine))),
+		       .found = fmt("'%s'", source_printable(st->machine, strlen(st->machine))),
 		       .meaning = "this is the state of another guest");
 }
 
-static int check_digest(struct stream *st)
+static int stream_check_digest(struct stream *st)
 {
 	const struct digest *want = st->expect->digest;
 	struct source *src = &st->src;
@@ -658,15 +671,15 @@ static int check_digest(struct stream *st)
 	}
 	if (want && !st->proven)
 		return damaged(src, src->size, .expected = fmt("digest %s", want->text),
-			       .found = got.text, .meaning = "bits of a device's data, or of memory, "
-			       "are not those that were saved");
+			       .found = got.text, .meaning = "bits of a device's data, or of "
+			       "memory, differ from those that were saved");
 	if (st->proven || !src->doubt.kind)
 		return 0;
 	src->fault = src->doubt;
 	return -EUCLEAN;
 }
 
-static int check_size(struct stream *st)
+static int stream_check_size(struct stream *st)
 {
 	const struct digest *want = st->expect->digest;
 	uint64_t size = st->src.size;
@@ -678,35 +691,35 @@ static int check_size(struct stream *st)
 				       (unsigned long long)want->size),
 		       .found = fmt("%llu bytes", (unsigned long long)size),
 		       .meaning = want->size < size ? "something was appended to the file" :
-		       "the file is cut short");
+		       "the file is truncated");
 }
 
-static int read_all(struct stream *st)
+static int stream_read_all(struct stream *st)
 {
 	uint64_t configuration;
 	int r = read_header(st);
 
 	if (r == 0)
-		r = desc_find(&st->desc, &st->src);
+		r = stream_desc_find(&st->desc, &st->src);
 	configuration = st->src.pos + 1;
 	if (r == 0)
 		r = read_configuration(st);
 	if (r == 0)
-		r = check_machine(st);
+		r = stream_check_machine(st);
 	if (r == 0 && st->desc.found) {
 		source_in(&st->src, "description");
-		r = desc_begin(&st->desc);
+		r = stream_desc_begin(&st->desc);
 		if (r == 0)
-			r = check_configuration(st, configuration);
+			r = stream_check_configuration(st, configuration);
 	}
 	while (r == 0)
 		r = read_item(st);
 	if (r > 0)
 		r = read_description(st);
-	/* Where a file that is too short or too long goes wrong is told first. */
+	/* Last, so that the place at which a truncated file breaks off is reported instead. */
 	if (r == 0)
-		r = check_size(st);
-	return r < 0 ? r : check_digest(st);
+		r = stream_check_size(st);
+	return r < 0 ? r : stream_check_digest(st);
 }
 
 int stream_check(struct stream *st, int fd, const struct stream_expect *expect)
@@ -718,14 +731,14 @@ int stream_check(struct stream *st, int fd, const struct stream_expect *expect)
 	st->ram.nfiles = expect->nfiles;
 	r = source_open(&st->src, fd, expect->digest);
 	if (r == 0)
-		r = read_all(st);
+		r = stream_read_all(st);
 	return st->src.fault.kind ? -EUCLEAN : r;
 }
 
 void stream_free(struct stream *st)
 {
 	source_close(&st->src);
-	desc_free(&st->desc);
+	stream_desc_free(&st->desc);
 	stream_ram_free(&st->ram);
 	free(st->sections);
 }

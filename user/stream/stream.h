@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A state file of QEMU, checked to the last byte: what QEMU 10.0 to 11.1 write for
- * q35, pc and microvm. Documentation/state-file.md has the grammar.
+ * Check every byte of a QEMU state file, as written by QEMU 10.0 to 11.1 for the machine
+ * types q35, pc and microvm. Documentation/state-file.md has the grammar.
  *
- *	stream.c	header, configuration, sections, footers, order
+ *	stream.c	header, configuration, sections, footers, and their order
  *	stream_ram.c	the section with the guest's memory
- *	stream_desc.c	the description at the end
- *	stream_walk.c	a device's bytes, by its description
- *	source.c	the file
+ *	stream_desc.c	the description at the end (vmdesc)
+ *	stream_walk.c	the data of a device, by its description
+ *	source.c	reading the file
  */
 #ifndef CPR_STREAM_H
 #define CPR_STREAM_H
@@ -18,11 +18,11 @@
 #define STREAM_MAX_SECTIONS 16384
 
 /**
- * struct stream_expect - what is known of a state file without it
- * @machine: resolved machine type; NULL if it is not known
- * @files: memory that is not in it; NULL if that is not known
- * @nfiles: how many
- * @digest: that it was saved with; NULL if there is none
+ * struct stream_expect - content that the file must have
+ * @machine: resolved machine type; NULL if unknown
+ * @files: memory files, whose content is not in the state file; NULL if unknown
+ * @nfiles: number of @files
+ * @digest: digest and size recorded when the file was saved; NULL if none was
  */
 struct stream_expect {
 	const char *machine;
@@ -31,7 +31,15 @@ struct stream_expect {
 	const struct digest *digest;
 };
 
-/* A section, and how far it has come. */
+/**
+ * struct stream_section - a section that was read, at least in part
+ * @id: section id
+ * @instance: instance id of the device
+ * @name: hash of the device's name
+ * @iterable: how to read its pieces; NULL for a section of type FULL
+ * @parted: a PART or END was read
+ * @ended: the END was read
+ */
 struct stream_section {
 	uint32_t id;
 	uint32_t instance;
@@ -42,16 +50,25 @@ struct stream_section {
 };
 
 /**
- * struct stream - what a state file was found to hold
+ * struct stream - a state file and its content
+ * @src: the file, with its first fault
+ * @desc: the description at its end
+ * @ram: the guest's memory
  * @machine: resolved machine type
- * @runstate: of the guest
- * @devices: how many have their data in it
- * @cpus: how many of these are CPUs
- * @proven: its digest is the recorded one
+ * @runstate: run state of the guest
+ * @devices: number of devices
+ * @cpus: number of these that are CPUs
+ * @proven: the digest matches the recorded one
+ * @expect: content that the file must have
+ * @sections: sections read so far, owned
+ * @nsections: number of @sections
+ * @seen: bit mask of the required devices read so far
+ * @phase: position in the order of the parts
+ * @switchover: the command SWITCHOVER_START was read
  */
 struct stream {
 	struct source src;
-	struct desc desc;
+	struct stream_desc desc;
 	struct stream_ram ram;
 	char machine[SOURCE_NAME];
 	char runstate[32];
@@ -67,12 +84,13 @@ struct stream {
 };
 
 /**
- * stream_check - read all of a state file
- * @fd: of a regular file; stays the caller's
- * @st: what was found, also after a fault; free it with stream_free()
+ * stream_check - read and check a whole state file
+ * @st: filled in, also after a fault; free with stream_free()
+ * @fd: descriptor of a regular file; remains owned by the caller
+ * @expect: must remain valid as long as @st
  *
- * Returns: 0; -EUCLEAN, with st->src.fault, or another negative errno without, if
- * the file is not to be read at all.
+ * Returns: 0; -EUCLEAN with st->src.fault set; or another negative errno, without a
+ * fault, if the file could not be opened for reading or memory ran out.
  */
 int stream_check(struct stream *st, int fd, const struct stream_expect *expect);
 void stream_free(struct stream *st);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The section "ram" of a state file: the list of blocks, then pages of them. */
+/* The section "ram" of a state file: the list of RAM blocks, then their pages. */
 #ifndef CPR_STREAM_RAM_H
 #define CPR_STREAM_RAM_H
 
@@ -10,12 +10,12 @@
 #define RAM_MAX_BLOCKS 4096
 
 /**
- * struct ram_block - a piece of the guest's memory
- * @name: as QEMU calls it
+ * struct ram_block - a RAM block of the guest
+ * @name: QEMU's name of the block (RAMBlock.idstr)
  * @size: bytes
- * @sent: pages that are in the file, from the first on without a gap
- * @here: it must have all its pages in the file
- * @away: it must have none: it is a file of its own
+ * @sent: number of its pages read so far, which are the first @sent pages
+ * @here: all pages must be in the state file
+ * @away: no page may be in the state file, as the block is a memory file
  */
 struct ram_block {
 	char name[SOURCE_NAME];
@@ -26,16 +26,20 @@ struct ram_block {
 };
 
 /**
- * struct stream_ram - what is known of the guest's memory
- * @shared: x-ignore-shared: memory that is a shared file is not in the stream
- * @mapped: mapped-ram: pages are at fixed places, with a bitmap of those that are
- * @files: that are blocks of their own, by id; NULL if that is not known
- * @nfiles: how many
- * @order: indexes of @v, by name
- * @last: the block whose pages are being sent, -1 at the start
- * @bytes: of all blocks
- * @pages, @zero_pages: in the file with their content, and as zeros
- * @again: pages that came more than once
+ * struct stream_ram - the guest's memory in a state file
+ * @shared: capability x-ignore-shared: shared memory files are not in the stream
+ * @mapped: capability mapped-ram: pages are at fixed offsets, and a bitmap tells which
+ *	of them have content
+ * @files: memory files that must be RAM blocks, by id; NULL if unknown
+ * @nfiles: number of @files
+ * @v: the RAM blocks, owned
+ * @n: number of RAM blocks
+ * @order: indexes of @v, sorted by name, owned
+ * @last: index of the block whose pages are being read, -1 at the start
+ * @bytes: size of all blocks
+ * @pages: number of pages with content in the file
+ * @zero_pages: number of pages that the file marks as zero
+ * @again: number of pages that came more than once
  */
 struct stream_ram {
 	bool shared;
@@ -54,11 +58,17 @@ struct stream_ram {
 
 void stream_ram_free(struct stream_ram *ram);
 
-/* What a START, and a PART or END, hold. 0 or a negative errno with a fault. */
+/*
+ * Read the content of a START, and of a PART or END. Return 0, or a negative errno with
+ * a fault recorded.
+ */
 int stream_ram_start(struct stream_ram *ram, struct source *src);
 int stream_ram_part(struct stream_ram *ram, struct source *src);
 
-/* After the END, at @offset: whether all that must be there is. */
+/*
+ * Check after the END that no page is missing and that @files are RAM blocks. @offset is
+ * that of the END's end, for faults. Returns: 0, or -EUCLEAN with a fault recorded.
+ */
 int stream_ram_finish(struct stream_ram *ram, struct source *src, uint64_t offset);
 
 #endif

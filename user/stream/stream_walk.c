@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The description is a tree, and could be a deep or a wide one made to harm: it is
- * walked with a stack of its own, and with a limit on the steps that is in
- * proportion to what it is for.
+ * The description is a tree, and a malicious file could make that tree very deep or very
+ * wide. The walk therefore uses a stack of fixed size instead of recursion, and a limit
+ * on its steps in proportion to the bytes that it walks.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -12,17 +12,20 @@
 #define MAX_LEVELS 24
 #define MAX_STEPS_FREE 100000
 
-#define MISPLACED "the device's data is damaged, or some of it is lost or doubled"
+#define MISPLACED "the device's data is damaged, or some of it is lost or duplicated"
 
 /**
- * struct level - a struct, a subsection, or the device itself
- * @name: for a fault
- * @fields, @subs: what is in it, and how far that has been walked
- * @left: elements of the array of it that are still to come, with this one
- * @start: of this element
- * @size: what the description says it has; -1 if it does not
+ * struct walk_level - a level of the walk: a struct, a subsection or the device itself
+ * @name: its name, for faults
+ * @fields: its fields
+ * @subs: its subsections
+ * @field: index of the next field to walk
+ * @sub: index of the next subsection to walk
+ * @left: for an array of structs: remaining elements, including the current one
+ * @start: offset of the current element in the file
+ * @size: size of an element according to the description, bytes; -1 if not given
  */
-struct level {
+struct walk_level {
 	const char *name;
 	struct json_object *fields, *subs;
 	size_t field, sub;
@@ -33,24 +36,24 @@ struct level {
 
 struct walk {
 	struct source *src;
-	struct level stack[MAX_LEVELS];
+	struct walk_level stack[MAX_LEVELS];
 	size_t depth;
 	uint64_t start;
 	uint64_t steps;
 };
 
-static int odd(struct walk *w, const char *expected, const char *found)
+static int walk_bad(struct walk *w, const char *expected, const char *found)
 {
 	return damaged(w->src, w->src->pos, .expected = fmt("a description with %s", expected),
 		       .found = found, .meaning = "the description is damaged");
 }
 
-static const char *quoted(const char *s)
+static const char *quoted_name(const char *s)
 {
-	return s ? fmt("'%s'", printable(s, strlen(s))) : "none";
+	return s ? fmt("'%s'", source_printable(s, strlen(s))) : "none";
 }
 
-/* What a member must be. */
+/* The members that a description may have, and their JSON types. */
 static const struct { const char *key; enum json_type type; } members[] = {
 	{ "name", json_type_string }, { "type", json_type_string }, { "size", json_type_int },
 	{ "array_len", json_type_int }, { "index", json_type_int },
@@ -69,46 +72,47 @@ static bool member_ok(const char *key, struct json_object *value)
 	return false;
 }
 
-static int check_members(struct walk *w, struct json_object *obj)
+static int walk_check_members(struct walk *w, struct json_object *obj)
 {
 	if (!json_object_is_type(obj, json_type_object))
-		return odd(w, "an object", json_type_to_name(json_object_get_type(obj)));
+		return walk_bad(w, "an object", json_type_to_name(json_object_get_type(obj)));
 	json_object_object_foreach(obj, key, value)
 		if (!member_ok(key, value))
-			return odd(w, "members that QEMU writes", quoted(key));
+			return walk_bad(w, "members that QEMU writes", quoted_name(key));
 	return 0;
 }
 
 /*
- * An array whose elements differ is a field for each: the Nth has the index N, but
- * the last one has none. So a field that was lost from the description shows.
+ * QEMU describes an array whose elements differ as one field for each element. These
+ * fields have the indexes 0, 1, ..., except the last one, which has none. A field that
+ * is missing in the description is thereby detected.
  */
-static int check_index(struct walk *w, struct json_object *field, struct json_object *before)
+static int walk_check_index(struct walk *w, struct json_object *field, struct json_object *before)
 {
 	int64_t last = before ? jint(before, "index", -1) : -1, index = jint(field, "index", -1);
 	bool follows = last >= 0 && streq(jstr(field, "name"), jstr(before, "name"));
 
 	if (last >= 0 ? follows && (index < 0 || index == last + 1) : index <= 0)
 		return 0;
-	return odd(w, "all elements of an array", fmt("%s out of its order",
-						       quoted(jstr(field, "name"))));
+	return walk_bad(w, "all elements of an array", fmt("%s out of its order",
+						       quoted_name(jstr(field, "name"))));
 }
 
-static int check_field(struct walk *w, struct json_object *field, struct json_object *before)
+static int walk_check_field(struct walk *w, struct json_object *field, struct json_object *before)
 {
-	int r = check_members(w, field);
+	int r = walk_check_members(w, field);
 
 	if (r < 0)
 		return r;
 	if (!jstr(field, "name") || !jstr(field, "type") || !jget(field, "size") ||
 	    (jget(field, "array_len") && jget(field, "index")) ||
 	    jint(field, "array_len", 2) < 2)
-		return odd(w, "a name, a type and a size for each field",
-			   quoted(jstr(field, "name")));
-	return check_index(w, field, before);
+		return walk_bad(w, "a name, a type and a size for each field",
+				quoted_name(jstr(field, "name")));
+	return walk_check_index(w, field, before);
 }
 
-static int check_fields(struct walk *w, struct json_object *fields)
+static int walk_check_fields(struct walk *w, struct json_object *fields)
 {
 	size_t n = json_object_array_length(fields);
 	struct json_object *field = NULL;
@@ -118,29 +122,29 @@ static int check_fields(struct walk *w, struct json_object *fields)
 		struct json_object *before = field;
 
 		field = json_object_array_get_idx(fields, i);
-		r = check_field(w, field, before);
+		r = walk_check_field(w, field, before);
 	}
 	if (r == 0 && field && jget(field, "index"))
-		return odd(w, "all elements of an array", "its end missing");
+		return walk_bad(w, "all elements of an array", "its end missing");
 	return r;
 }
 
-static int push(struct walk *w, const char *name, struct json_object *vmsd, uint64_t times,
-		int64_t size)
+static int walk_push(struct walk *w, const char *name, struct json_object *vmsd, uint64_t times,
+		     int64_t size)
 {
 	struct json_object *fields = jget(vmsd, "fields");
-	int r = check_members(w, vmsd);
+	int r = walk_check_members(w, vmsd);
 
 	if (r < 0)
 		return r;
 	if (!fields)
-		return odd(w, "fields", quoted(name));
+		return walk_bad(w, "fields", quoted_name(name));
 	if (w->depth == MAX_LEVELS)
-		return odd(w, fmt("at most %d levels", MAX_LEVELS), "more");
-	r = check_fields(w, fields);
+		return walk_bad(w, fmt("at most %d levels", MAX_LEVELS), "more");
+	r = walk_check_fields(w, fields);
 	if (r < 0)
 		return r;
-	w->stack[w->depth++] = (struct level){
+	w->stack[w->depth++] = (struct walk_level){
 		.name = name, .fields = fields, .subs = jget(vmsd, "subsections"),
 		.left = times, .start = w->src->pos, .size = size,
 	};
@@ -148,16 +152,18 @@ static int push(struct walk *w, const char *name, struct json_object *vmsd, uint
 }
 
 /**
- * struct kind - a type of field
- * @size: of one; 0 if it may be any
- * @legal: in words, if not every byte is
- * @low, @high: then, what a byte may be
- * @list: elements, each after a byte 1, and a byte 0 at the end. In the description
- *	they overwrite each other, so they are not walked
+ * struct field_type - a type of field
+ * @type: QEMU's name of the type
+ * @size: size of one element, bytes; 0 if any size is valid
+ * @legal: description of the valid bytes; NULL if every byte is valid
+ * @low, @high: range of the valid bytes if @legal is set
+ * @list: a list: each element follows a byte 1, and a byte 0 ends the list. In the
+ *	description the elements overwrite each other, so they cannot be walked
  *
- * A type that is not here may have any size and content: those of single devices.
+ * Types that are not in the table, which single devices define, may have any size and
+ * content.
  */
-struct kind {
+struct field_type {
 	const char *type;
 	unsigned int size;
 	const char *legal;
@@ -165,7 +171,7 @@ struct kind {
 	bool list;
 };
 
-static const struct kind kinds[] = {
+static const struct field_type field_types[] = {
 	{ .type = "bool", .size = 1, .legal = "0 or 1", .low = 0, .high = 1 },
 	{ .type = "nullptr", .size = 1, .legal = "the mark of a null pointer", .low = '0', .high = '0' },
 	{ .type = "unused_buffer", .legal = "zero, as it is unused", .low = 0, .high = 0 },
@@ -183,18 +189,18 @@ static const struct kind kinds[] = {
 	{ .type = "gtree", .list = true },
 };
 
-static const struct kind *kind_of(const char *type)
+static const struct field_type *field_type_of(const char *type)
 {
-	static const struct kind any = { 0 };
+	static const struct field_type any = { 0 };
 
-	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
-		if (streq(kinds[i].type, type))
-			return &kinds[i];
+	for (size_t i = 0; i < ARRAY_SIZE(field_types); i++)
+		if (streq(field_types[i].type, type))
+			return &field_types[i];
 	return &any;
 }
 
-static int check_bytes(struct source *src, const uint8_t *p, size_t n, const struct kind *kind,
-		       const char *name)
+static int check_bytes(struct source *src, const uint8_t *p, size_t n,
+		       const struct field_type *kind, const char *name)
 {
 	for (size_t i = 0; i < n; i++)
 		if (p[i] < kind->low || p[i] > kind->high)
@@ -204,7 +210,8 @@ static int check_bytes(struct source *src, const uint8_t *p, size_t n, const str
 	return 0;
 }
 
-static int skip_legal(struct source *src, uint64_t n, const struct kind *kind, const char *name)
+static int skip_legal(struct source *src, uint64_t n, const struct field_type *kind,
+		      const char *name)
 {
 	while (n) {
 		size_t part = n < SOURCE_PIECE ? n : SOURCE_PIECE;
@@ -218,13 +225,13 @@ static int skip_legal(struct source *src, uint64_t n, const struct kind *kind, c
 	return 0;
 }
 
-static int skip_list(struct walk *w, uint64_t size, const char *name)
+static int walk_skip_list(struct walk *w, uint64_t size, const char *name)
 {
 	struct source *src = w->src;
 	uint8_t last;
 
 	if (size == 0)
-		return odd(w, fmt("the end of the list %s", name), "an empty list");
+		return walk_bad(w, fmt("the end of the list %s", name), "an empty list");
 	if (source_skip(src, size - 1, name) < 0 || source_u8(src, name, &last) < 0)
 		return -EUCLEAN;
 	if (last == 0)
@@ -234,8 +241,8 @@ static int skip_list(struct walk *w, uint64_t size, const char *name)
 		       .meaning = MISPLACED);
 }
 
-/* "capability": the only type whose elements differ in length, so these are read. */
-static int skip_names(struct walk *w, uint64_t times, const char *name)
+/* Type "capability": the only one whose elements differ in length, so each is parsed. */
+static int walk_skip_names(struct walk *w, uint64_t times, const char *name)
 {
 	char text[SOURCE_NAME];
 
@@ -245,50 +252,51 @@ static int skip_names(struct walk *w, uint64_t times, const char *name)
 	return 0;
 }
 
-static int skip_leaf(struct walk *w, struct json_object *field)
+static int walk_skip_leaf(struct walk *w, struct json_object *field)
 {
 	uint64_t size = jint(field, "size", 0), times = jint(field, "array_len", 1), bytes;
-	const char *type = jstr(field, "type"), *name = quoted(jstr(field, "name"));
-	const struct kind *kind = kind_of(type);
+	const char *type = jstr(field, "type"), *name = quoted_name(jstr(field, "name"));
+	const struct field_type *kind = field_type_of(type);
 
 	if (streq(type, "capability"))
-		return skip_names(w, times, name);
+		return walk_skip_names(w, times, name);
 	if (kind->size && kind->size != size)
-		return odd(w, fmt("a size of %u for %s, of type %s", kind->size, name, quoted(type)),
-			   fmt("%llu", (unsigned long long)size));
+		return walk_bad(w, fmt("a size of %u for %s, of type %s", kind->size, name,
+				       quoted_name(type)),
+				fmt("%llu", (unsigned long long)size));
 	if (__builtin_mul_overflow(size, times, &bytes))
-		return odd(w, fmt("a size for %s", name), "one above all limits");
+		return walk_bad(w, fmt("a size for %s", name), "one above all limits");
 	if (kind->list && times == 1)
-		return skip_list(w, bytes, name);
+		return walk_skip_list(w, bytes, name);
 	return kind->legal ? skip_legal(w->src, bytes, kind, name) :
 	       source_skip(w->src, bytes, fmt("field %s", name));
 }
 
-/* A nested description is in a member of its own, or in the field itself. */
-static struct json_object *nested(struct json_object *field)
+/* A nested description is in the member "struct", or in the field itself. */
+static struct json_object *nested_description(struct json_object *field)
 {
 	struct json_object *of = jget(field, "struct");
 
 	if (of)
 		return of;
-	return jget(field, "fields") && !kind_of(jstr(field, "type"))->list ? field : NULL;
+	return jget(field, "fields") && !field_type_of(jstr(field, "type"))->list ? field : NULL;
 }
 
-static int enter_field(struct walk *w, struct json_object *field)
+static int walk_enter_field(struct walk *w, struct json_object *field)
 {
-	struct json_object *of = nested(field);
+	struct json_object *of = nested_description(field);
 	const char *name = jstr(field, "name");
 	int64_t size = jint(field, "size", 0);
 
 	if (streq(jstr(field, "type"), "struct") && !of)
-		return odd(w, "fields", quoted(name));
+		return walk_bad(w, "fields", quoted_name(name));
 	if (!of)
-		return skip_leaf(w, field);
-	/* Elements without a byte are all one. */
-	return push(w, name, of, size ? jint(field, "array_len", 1) : 1, size);
+		return walk_skip_leaf(w, field);
+	/* An array of elements of 0 bytes is walked once. */
+	return walk_push(w, name, of, size ? jint(field, "array_len", 1) : 1, size);
 }
 
-static int subsection_head(struct walk *w, const char *name, int64_t version)
+static int walk_subsection_head(struct walk *w, const char *name, int64_t version)
 {
 	struct source *src = w->src;
 	uint64_t at = src->pos;
@@ -299,13 +307,13 @@ static int subsection_head(struct walk *w, const char *name, int64_t version)
 	if (source_u8(src, "subsection", &type) < 0)
 		return -EUCLEAN;
 	if (type != SUBSECTION_TYPE)
-		return damaged(src, at, .expected = fmt("subsection %s, 0x05", quoted(name)),
+		return damaged(src, at, .expected = fmt("subsection %s, 0x05", quoted_name(name)),
 			       .found = fmt("0x%02x", type),
 			       .meaning = MISPLACED);
 	if (source_name(src, "name of a subsection", found) < 0)
 		return -EUCLEAN;
 	if (!streq(found, name))
-		return damaged(src, at, .expected = fmt("subsection %s", quoted(name)),
+		return damaged(src, at, .expected = fmt("subsection %s", quoted_name(name)),
 			       .found = fmt("'%s'", found),
 			       .meaning = MISPLACED);
 	if (source_be32(src, "version of a subsection", &got) < 0)
@@ -313,33 +321,33 @@ static int subsection_head(struct walk *w, const char *name, int64_t version)
 	if (got == version)
 		return 0;
 	return damaged(src, src->pos - 4, .expected = fmt("version %lld of subsection %s",
-							   (long long)version, quoted(name)),
+							   (long long)version, quoted_name(name)),
 		       .found = fmt("%u", got),
 		       .meaning = "the device's data and its description do not agree");
 }
 
-static int enter_subsection(struct walk *w, struct json_object *vmsd)
+static int walk_enter_subsection(struct walk *w, struct json_object *vmsd)
 {
 	const char *name;
-	int r = check_members(w, vmsd);
+	int r = walk_check_members(w, vmsd);
 
 	if (r < 0)
 		return r;
 	name = jstr(vmsd, "vmsd_name");
 	if (!name || !jget(vmsd, "version"))
-		return odd(w, "a name and a version for each subsection", quoted(name));
-	r = subsection_head(w, name, jint(vmsd, "version", 0));
-	return r < 0 ? r : push(w, name, vmsd, 1, -1);
+		return walk_bad(w, "a name and a version for each subsection", quoted_name(name));
+	r = walk_subsection_head(w, name, jint(vmsd, "version", 0));
+	return r < 0 ? r : walk_push(w, name, vmsd, 1, -1);
 }
 
-/* All of an element is walked. */
-static int leave(struct walk *w, struct level *level)
+/* The current element is complete: check its size, then go to the next or up a level. */
+static int walk_end_element(struct walk *w, struct walk_level *level)
 {
 	uint64_t got = w->src->pos - level->start;
 
 	if (level->size >= 0 && got != (uint64_t)level->size)
 		return damaged(w->src, level->start, .expected = fmt("%lld bytes of %s",
-			       (long long)level->size, quoted(level->name)),
+			       (long long)level->size, quoted_name(level->name)),
 			       .found = fmt("fields of %llu bytes", (unsigned long long)got),
 			       .meaning = "the sizes in the description contradict each other");
 	if (--level->left == 0) {
@@ -351,26 +359,28 @@ static int leave(struct walk *w, struct level *level)
 	return 0;
 }
 
-static int step(struct walk *w)
+static int walk_step(struct walk *w)
 {
-	struct level *level = &w->stack[w->depth - 1];
+	struct walk_level *level = &w->stack[w->depth - 1];
 
-	/* QEMU describes a thing of no bytes now and then, but not without end. */
+	/* QEMU describes some fields of 0 bytes, but few: see MAX_STEPS_FREE. */
 	if (++w->steps > MAX_STEPS_FREE + 2 * (w->src->pos - w->start))
-		return odd(w, "fields that have bytes", "far too many without");
+		return walk_bad(w, "fields that have bytes", "far too many without");
 	if (level->field < json_object_array_length(level->fields))
-		return enter_field(w, json_object_array_get_idx(level->fields, level->field++));
+		return walk_enter_field(w, json_object_array_get_idx(level->fields,
+								     level->field++));
 	if (level->subs && level->sub < json_object_array_length(level->subs))
-		return enter_subsection(w, json_object_array_get_idx(level->subs, level->sub++));
-	return leave(w, level);
+		return walk_enter_subsection(w, json_object_array_get_idx(level->subs,
+									  level->sub++));
+	return walk_end_element(w, level);
 }
 
-int walk_fields(struct source *src, struct json_object *vmsd)
+int stream_walk(struct source *src, struct json_object *vmsd)
 {
 	struct walk w = { .src = src, .start = src->pos };
-	int r = push(&w, jstr(vmsd, "vmsd_name"), vmsd, 1, jint(vmsd, "size", -1));
+	int r = walk_push(&w, jstr(vmsd, "vmsd_name"), vmsd, 1, jint(vmsd, "size", -1));
 
 	while (r == 0 && w.depth)
-		r = step(&w);
+		r = walk_step(&w);
 	return r;
 }

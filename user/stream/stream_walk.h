@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* A device's bytes, field by field, as the description tells. */
+/* Walk the data of a device field by field, by its description. */
 #ifndef CPR_STREAM_WALK_H
 #define CPR_STREAM_WALK_H
 
@@ -10,15 +10,16 @@
 #define SUBSECTION_TYPE 0x05
 
 /**
- * walk_fields - go past what @vmsd describes
- * @vmsd: {"vmsd_name", "version", "fields"[, "subsections"]}, or of a device that
- *	is written the old way {"size", "fields"}; other members are not looked at
+ * stream_walk - read and check the data that @vmsd describes
+ * @src: the state file, at the start of the data
+ * @vmsd: {"vmsd_name", "version", "fields"[, "subsections"]}, or {"size", "fields"} for a
+ *	device without a VMStateDescription
  *
- * The description itself is checked on the way: that it has the form that QEMU
- * gives it, and that the sizes in it agree with each other.
+ * Also checks the description itself: it must have the form that QEMU writes, and its
+ * sizes must agree with each other.
  *
- * Returns: 0, or a negative errno with a fault.
+ * Returns: 0, or a negative errno with a fault recorded.
  */
-int walk_fields(struct source *src, struct json_object *vmsd);
+int stream_walk(struct source *src, struct json_object *vmsd);
 
 #endif

@@ -273,7 +273,7 @@ module_tests() {
 	head -c 100000 "$tmp/state" >/run/cpr/a/state
 	forge
 	call restore a
-	holds 'a state that was never whole' grep -q "^cpr-helper: state file '/run/cpr/a/state': at byte 100000, .*: the file is cut short$" <<<"$err"
+	holds 'a state that was never whole' grep -q "^cpr-helper: state file '/run/cpr/a/state': at byte 100000, .*: the file is truncated$" <<<"$err"
 	holds 'leaves it held as well' state_is a held
 	# A state that only QEMU can find wrong: its clock is of a later version.
 	cp "$tmp/state" /run/cpr/a/state

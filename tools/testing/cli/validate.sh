@@ -16,15 +16,15 @@ refuses 'validate: a FIFO, without waiting' 1 \
 	"cpr-helper: cannot read '$tmp/fifo': it is not a regular file" validate "$tmp/fifo"
 : >"$state"
 refuses 'validate: an empty file' 1 \
-	"cpr-helper: state file '$state': at byte 0, in header: expected magic (4 bytes from byte 0 on), found the end of the file: the file is cut short" \
+	"cpr-helper: state file '$state': at byte 0, in header: expected magic (4 bytes from byte 0 on), found the end of the file: the file is truncated" \
 	validate "$state"
 echo hello >"$state"
 refuses 'validate: another file' 1 \
-	"cpr-helper: state file '$state': at byte 0, in header: expected 'QEVM', found 0x68656c6c: this is no state file of QEMU" \
+	"cpr-helper: state file '$state': at byte 0, in header: expected 'QEVM', found 0x68656c6c: this is not a QEMU state file" \
 	validate "$state"
 head -c 8192 /dev/zero >"$state"
 refuses 'validate: a file of zeros' 1 \
-	"cpr-helper: state file '$state': at byte 0, in header: expected 'QEVM', found 0x00000000: the file begins with zeros: it never reached the disk" \
+	"cpr-helper: state file '$state': at byte 0, in header: expected 'QEVM', found 0x00000000: the file begins with zeros: its data never reached the disk" \
 	validate "$state"
 json 'a fault in JSON' "o['valid'] is False and o['proven'] is False and \
 	o['fault']['offset'] == 0 and o['fault']['expected'] == \"'QEVM'\" and \

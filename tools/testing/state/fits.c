@@ -29,12 +29,12 @@ int main(int argc, char **argv)
 	struct json_object *dump = argc == 3 ? json_object_from_file(argv[1]) : NULL, *device;
 	int fd = argc == 3 ? open(argv[2], O_RDONLY) : -1, known = 0, wrong = 0;
 	struct source src;
-	struct desc desc;
+	struct stream_desc desc;
 
-	if (!dump || fd < 0 || source_open(&src, fd, false) < 0 || desc_find(&desc, &src) < 0 ||
-	    desc_begin(&desc) < 0)
+	if (!dump || fd < 0 || source_open(&src, fd, false) < 0 || stream_desc_find(&desc, &src) < 0 ||
+	    stream_desc_begin(&desc) < 0)
 		return 2;
-	while (desc_next(&desc, &device) == 0 && device) {
+	while (stream_desc_next(&desc, &device) == 0 && device) {
 		char *why;
 
 		known += is_known(dump, jstr(device, "vmsd_name"));
@@ -48,7 +48,7 @@ int main(int argc, char **argv)
 	if (src.fault.kind)
 		return 2;
 	printf("%d devices known, %d wrong\n", known, wrong);
-	desc_free(&desc);
+	stream_desc_free(&desc);
 	source_close(&src);
 	json_object_put(dump);
 	return wrong || !known;

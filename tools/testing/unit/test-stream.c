@@ -317,9 +317,9 @@ static bool says(const char *got, const char *want)
 }
 
 static void fault_is(const char *name, size_t offset, const char *expected, const char *found,
-		     enum fault_kind kind)
+		     enum source_fault_kind kind)
 {
-	const struct fault *fault = &st.src.fault;
+	const struct source_fault *fault = &st.src.fault;
 
 	CHECK_MSG(fault->kind == kind && fault->offset == offset && *fault->meaning &&
 		  says(fault->expected, expected) && says(fault->found, found),
@@ -382,7 +382,7 @@ static const struct damage {
 	  "a RAM block of at most 8192 bytes, the rest of the total",
 	  .found = "'pc.bios' of 12288 bytes" },
 	{ "total too large", "total", 6, OVER("\x90"), .at = "eos",
-	  .expected = "name of a RAM block in plain ASCII", .found = "an empty one" },
+	  .expected = "name of a RAM block in plain ASCII", .found = "an empty name" },
 	{ "a block doubled", "block2", 0, .cut = 19, PUT("\x07pc.bios"), .at = "eos",
 	  .expected = "different RAM blocks", .found = "'pc.bios' twice" },
 	{ "a block's size", "block1", 8 + 7, OVER("\x31"), .at = "block1", .more = 8,
@@ -394,7 +394,7 @@ static const struct damage {
 	{ "footer of another section", "ram footer", 4, OVER("\x04"), .at = "ram footer", .more = 1,
 	  .expected = "the id 3 in the footer", .found = "4" },
 	{ "part of a section not begun", "part", 4, OVER("\x04"), .at = "part", .more = 1,
-	  .expected = "a section that was begun and has not ended", .found = "id 4" },
+	  .expected = "an open section", .found = "id 4" },
 	{ "compressed pages", "page0", 6, OVER("\x01\0"), .at = "page0",
 	  .expected = "a page or the end of the section", .found = "compressed pages",
 	  .unproven = true },
@@ -413,7 +413,7 @@ static const struct damage {
 	  .expected = "a block of the list", .found = "'qc.bios'" },
 	{ "no block", "page0", 7, OVER("\x28"), .at = "page0",
 	  .expected = "a page with the name of its block",
-	  .found = "one of the block before, and there is none" },
+	  .found = "a page of the previous block, and there is none" },
 	{ "a page of zeros that has none", "fill", 0, OVER("\x01"), .at = "fill",
 	  .expected = "a page of zeros, 0x00", .found = "0x01" },
 	{ "pages of a memory file", "page0", 0, PUT("\0\0\0\0\0\0\0\x02\x08""cpr-ram0\0"),
@@ -437,7 +437,7 @@ static const struct damage {
 	{ "end lost", "end", 0, .cut = 18, .at = "eof",
 	  .expected = "the end of section 3", .found = "the end of the stream, 0x00" },
 	{ "end twice", "timer", 0, PUT("\x03\0\0\0\x03\0\0\0\0\0\0\0\x10\x7e\0\0\0\x03"),
-	  .at = "timer", .more = 1, .expected = "a section that was begun and has not ended",
+	  .at = "timer", .more = 1, .expected = "an open section",
 	  .found = "id 3" },
 	{ "a part after the end", "timer", 0, PUT("\x02\0\0\0\x03\0\0\0\0\0\0\0\x10\x7e\0\0\0\x03"),
 	  .at = "timer", .expected = "the last pages or what comes after", .found = "pages" },
@@ -446,12 +446,12 @@ static const struct damage {
 	{ "the last device lost", "globalstate", 0, .cut = 134, .at = "globalstate",
 	  .expected = "device 'globalstate'", .found = "the end of the stream, 0x00" },
 	{ "a device doubled", "slirp", 0, PUT("\x04\0\0\0\0\x05timer\0\0\0\0\0\0\0\x02........\x7e\0\0\0\0"),
-	  .at = "slirp", .expected = "a section that has not been yet", .found = "id 0 again" },
+	  .at = "slirp", .expected = "a new section", .found = "id 0 again" },
 	{ "a device doubled, with an id of its own", "slirp", 0,
 	  PUT("\x04\0\0\0\x77\x05timer\0\0\0\0\0\0\0\x02........\x7e\0\0\0\x77"), .at = "slirp",
-	  .expected = "a section that has not been yet", .found = "'timer' instance 0 again" },
+	  .expected = "a new section", .found = "'timer' instance 0 again" },
 	{ "a device's id", "slirp", 4, OVER("\0"), .at = "slirp",
-	  .expected = "a section that has not been yet", .found = "id 0 again" },
+	  .expected = "a new section", .found = "id 0 again" },
 	{ "a device's instance", "slirp", 14, OVER("\x01"), .at = "slirp",
 	  .expected = "device 'slirp' instance 0", .found = "'slirp' instance 1" },
 	{ "a device's version", "timer", 18, OVER("\x03"), .at = "timer",
@@ -587,7 +587,7 @@ TEST(each_damage_of_the_description)
 	static char text[MAX / 2];
 
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
-		const struct fault *fault = &st.src.fault;
+		const struct source_fault *fault = &st.src.fault;
 
 		replace(texts[i].from, texts[i].to, text);
 		write_file(text);
@@ -713,7 +713,7 @@ TEST(a_file_of_another_size_than_was_saved)
 	digest.size++;
 	expect.digest = &digest;
 	CHECK_EQ(check(&expect), -EUCLEAN);
-	CHECK_STR(st.src.fault.meaning, "the file is cut short");
+	CHECK_STR(st.src.fault.meaning, "the file is truncated");
 }
 
 /* A description is a tree of any depth, and of things without a byte. */
