@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * What the PCI core does when sysfs is written to, in a tree of plain files below
- * pci_root: takes the place of user/host/pciput.c.
+ * pci_root: takes the place of user/host/pciwrite.c.
  *
  *	DEVICE/native	the host's driver for it; absent: none knows it
  *	DRIVER/refuses	address of a device that it does not take
@@ -48,7 +48,7 @@ static int unbind(const char *driver)
 	return unlink(link) < 0 ? -errno : 0;
 }
 
-int pci_put(const char *path, const char *text)
+int pci_write(const char *path, const char *text)
 {
 	const char *file = strrchr(path, '/') + 1;
 	int fd, r;

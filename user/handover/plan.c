@@ -49,12 +49,12 @@ static int plan_compose(struct plan *plan, struct err *err)
 		.current = current, .base = plan->opts->command_line,
 		.append = plan->opts->append,
 		.start = plan->region.start, .size = plan->region.size,
-		.firmware = firmware_persistent(plan->region.start, plan->region.size),
+		.firmware = kernel_firmware_pmem(plan->region.start, plan->region.size),
 	};
 
 	if (!current)
 		return fail(err, -errno, .what = "cannot read", .value = "/proc/cmdline");
-	return cmdline_compose(&req, &plan->cmdline, &plan->warning, err);
+	return kcmdline_compose(&req, &plan->cmdline, &plan->warning, err);
 }
 
 static int plan_refuse_vm(const struct cpr_vm *info, const char *why, struct err *err)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What is in an initramfs is found out by the tools of those who make them: there
- * are many formats, compressed in many ways, and one file may be several archives.
+ * The content of an initramfs is listed by the tools of initramfs-tools and dracut: there
+ * are many formats and compression methods, and a file may consist of several archives.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -14,10 +14,10 @@
 
 extern char **environ;
 
-/* Both know the archives of the other. */
+/* Each of the two also reads the archives of the other. */
 static const char *const listers[] = { "lsinitramfs", "lsinitrd" };
 
-static int spawn_lister(const char *lister, const char *path, int out, pid_t *pid)
+static int lister_spawn(const char *lister, const char *path, int out, pid_t *pid)
 {
 	char *const argv[] = { (char *)lister, (char *)path, NULL };
 	posix_spawn_file_actions_t files;
@@ -32,34 +32,34 @@ static int spawn_lister(const char *lister, const char *path, int out, pid_t *pi
 	return -r;
 }
 
-/* A line ends in the file's name; it may be compressed. */
-static bool is_module(const char *line)
+/* Whether a line of the list, which ends in a path, is the module, compressed or not. */
+static bool line_is_module(const char *line)
 {
 	const char *at = strstr(line, "/cpr_handover.ko");
 
 	return at && !strchr(at + 1, '/');
 }
 
-/* All is read, so that the lister does not end by a signal. */
-static void read_list(FILE *list, bool *modules, bool *found)
+/* Read to the end of the list, so that the lister is not killed by SIGPIPE. */
+static void lister_read(FILE *list, bool *modules, bool *found)
 {
 	_cleanup_free_ char *line = NULL;
 	size_t size = 0;
 
 	while (getline(&line, &size, list) >= 0) {
 		*modules |= strstr(line, ".ko") != NULL;
-		*found |= is_module(line);
+		*found |= line_is_module(line);
 	}
 }
 
-static bool ended_well(pid_t pid)
+static bool lister_succeeded(pid_t pid)
 {
 	int status = 0;
 
 	return waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-static int look_with(const char *lister, const char *path)
+static int initrd_list_with(const char *lister, const char *path)
 {
 	bool modules = false, found = false, well;
 	int fds[2], r;
@@ -68,17 +68,17 @@ static int look_with(const char *lister, const char *path)
 
 	if (pipe2(fds, O_CLOEXEC) < 0)
 		return -errno;
-	r = spawn_lister(lister, path, fds[1], &pid);
+	r = lister_spawn(lister, path, fds[1], &pid);
 	close(fds[1]);
 	list = r < 0 ? NULL : fdopen(fds[0], "r");
 	if (!list) {
 		close(fds[0]);
 		return r < 0 ? r : -EIO;
 	}
-	read_list(list, &modules, &found);
+	lister_read(list, &modules, &found);
 	fclose(list);
-	well = ended_well(pid);
-	/* A list without any module may be of something that was not understood. */
+	well = lister_succeeded(pid);
+	/* A list without any module: the lister may not have understood the archive. */
 	return found ? 1 : well && modules ? 0 : -EBADMSG;
 }
 
@@ -87,6 +87,6 @@ int initrd_has_module(const char *path)
 	int r = -ENOENT;
 
 	for (size_t i = 0; i < ARRAY_SIZE(listers) && r == -ENOENT; i++)
-		r = look_with(listers[i], path);
+		r = initrd_list_with(listers[i], path);
 	return r;
 }

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What is in an initramfs. */
+/* The content of an initramfs. */
 #ifndef CPR_INITRD_H
 #define CPR_INITRD_H
 
 #include "base/error.h"
 
 /**
- * initrd_has_module - whether an initramfs has cpr_handover
+ * initrd_has_module - check whether an initramfs contains the module cpr_handover
+ * @path: path of the initramfs
  *
- * Returns: 1 or 0; -ENOENT if no tool is here that could tell, or another error
- * if that did not understand the file.
+ * Returns: 1 or 0; -ENOENT if neither lsinitramfs nor lsinitrd is installed; -EBADMSG if
+ * the tool did not understand the file; or another negative errno.
  */
 int initrd_has_module(const char *path);
 

@@ -6,10 +6,10 @@
 #include "base/size.h"
 #include "host/kcmdline.h"
 
-/* KASLR keeps clear of this many memmap= ranges; with more it is turned off. */
+/* KASLR avoids up to this many memmap= ranges; the kernel disables it if there are more. */
 #define KASLR_MAX_MEMMAP 4
 
-/* The length of the word at @s; double quotes keep spaces together. */
+/* The length of the word at @s; spaces in double quotes belong to the word. */
 static size_t word_len(const char *s)
 {
 	bool quoted = false;
@@ -35,8 +35,8 @@ static bool word_is(const char *word, size_t len, const char *key)
 	return len >= strlen(key) && strncmp(word, key, strlen(key)) == 0;
 }
 
-/* "SIZE!START" up to a comma; the other kinds look alike. */
-static bool parse_range(const char *s, struct memmap *m)
+/* Parse "SIZE!START"; the other kinds have another character instead of '!'. */
+static bool memmap_parse(const char *s, struct memmap *m)
 {
 	const char *end;
 
@@ -49,7 +49,7 @@ static bool parse_range(const char *s, struct memmap *m)
 	return end != s;
 }
 
-static void add_ranges(const char *word, size_t len, struct memmap **out, size_t *n)
+static void memmap_add_ranges(const char *word, size_t len, struct memmap **out, size_t *n)
 {
 	_cleanup_free_ char *list = xstrndup(word, len);
 	char *next = list + strlen("memmap=");
@@ -60,14 +60,14 @@ static void add_ranges(const char *word, size_t len, struct memmap **out, size_t
 
 		if (*item == '"')
 			item++;
-		if (!parse_range(item, &m))
+		if (!memmap_parse(item, &m))
 			continue;
 		*out = xrealloc(*out, *n + 1, sizeof(**out));
 		(*out)[(*n)++] = m;
 	}
 }
 
-size_t cmdline_memmaps(const char *line, struct memmap **out)
+size_t kcmdline_memmaps(const char *line, struct memmap **out)
 {
 	const char *word;
 	size_t len, n = 0;
@@ -77,23 +77,23 @@ size_t cmdline_memmaps(const char *line, struct memmap **out)
 		if (len == 2 && strncmp(word, "--", 2) == 0)
 			break;		/* the rest is for init */
 		if (word_is(word, len, "memmap="))
-			add_ranges(word, len, out, &n);
+			memmap_add_ranges(word, len, out, &n);
 	}
 	return n;
 }
 
-static bool same(const struct memmap *a, const struct memmap *b)
+static bool memmap_equal(const struct memmap *a, const struct memmap *b)
 {
 	return a->start == b->start && a->size == b->size && a->kind == b->kind;
 }
 
-static bool covers(const struct memmap *m, uint64_t start, uint64_t size)
+static bool memmap_covers(const struct memmap *m, uint64_t start, uint64_t size)
 {
 	return m->kind == '!' && m->start <= start && m->size >= size &&
 	       start - m->start <= m->size - size;
 }
 
-static bool overlaps(const struct memmap *a, const struct memmap *b)
+static bool memmap_overlap(const struct memmap *a, const struct memmap *b)
 {
 	return a->start < b->start + b->size && b->start < a->start + a->size;
 }
@@ -104,26 +104,27 @@ static const char *memmap_text(const struct memmap *m)
 		   (unsigned long long)m->start);
 }
 
-static int find_region(const struct cmdline_request *req, struct memmap *region, struct err *err)
+static int kcmdline_find_region(const struct kcmdline_request *req, struct memmap *region,
+				struct err *err)
 {
 	_cleanup_free_ struct memmap *maps = NULL;
-	size_t n = cmdline_memmaps(req->current, &maps);
+	size_t n = kcmdline_memmaps(req->current, &maps);
 	const struct memmap want = { req->start, req->size, '!' };
 
 	for (size_t i = 0; i < n; i++)
-		if (covers(&maps[i], req->start, req->size)) {
+		if (memmap_covers(&maps[i], req->start, req->size)) {
 			*region = maps[i];
 			return 0;
 		}
 	return fail(err, -EINVAL, .exit = CPR_EXIT_REFUSED, .what = "kernel command line",
 		    .value = memmap_text(&want),
 		    .why = "no memmap= option of the running kernel covers the handover region",
-		    .remedy = "find out how the region is kept from the page allocator; without "
-			      "that the next kernel would use the guests' memory");
+		    .remedy = "find out how the region is kept from the page allocator; otherwise "
+			      "the next kernel would use the guests' memory");
 }
 
-/* Copies the words that describe the next boot, not the last one. */
-static char *inherit(const char *current)
+/* Copy the words, except those by which the boot loader described the last boot. */
+static char *kcmdline_inherit(const char *current)
 {
 	char *out = xcalloc(1, strlen(current) + 2), *p = out;
 	const char *word;
@@ -141,10 +142,9 @@ static char *inherit(const char *current)
 }
 
 /*
- * --append comes before a "--" that hands the rest to init, and so does an
- * option that has to be added.
+ * Insert @words before the "--" after which all words go to init, or else append them.
  */
-static void add_words(char **line, const char *words)
+static void kcmdline_add(char **line, const char *words)
 {
 	const char *s = *line, *word;
 	size_t len, at = strlen(*line);
@@ -165,58 +165,58 @@ static void add_words(char **line, const char *words)
 	*line = longer;
 }
 
-/* Exactly this range must be in the line, and nothing that contradicts it. */
-static int check_region(const char *line, const struct memmap *region, bool *found,
-			struct err *err)
+/* Look for exactly this range; refuse other ranges that overlap it. */
+static int kcmdline_check_region(const char *line, const struct memmap *region, bool *found,
+				 struct err *err)
 {
 	_cleanup_free_ struct memmap *maps = NULL;
-	size_t n = cmdline_memmaps(line, &maps);
+	size_t n = kcmdline_memmaps(line, &maps);
 
 	*found = false;
 	for (size_t i = 0; i < n; i++) {
-		if (same(&maps[i], region)) {
+		if (memmap_equal(&maps[i], region)) {
 			*found = true;
 			continue;
 		}
-		if (overlaps(&maps[i], region))
+		if (memmap_overlap(&maps[i], region))
 			return fail(err, -EINVAL, .exit = CPR_EXIT_REFUSED,
 				    .what = "next command line", .value = memmap_text(&maps[i]),
 				    .why = fmt("it contradicts the region's %s", memmap_text(region)),
-				    .remedy = "leave it out");
+				    .remedy = "remove it");
 	}
 	return 0;
 }
 
-static void warn(const char *line, char **warning)
+static void kcmdline_warn(const char *line, char **warning)
 {
 	_cleanup_free_ struct memmap *maps = NULL;
-	size_t n = cmdline_memmaps(line, &maps);
+	size_t n = kcmdline_memmaps(line, &maps);
 
 	if (n > KASLR_MAX_MEMMAP)
-		*warning = xasprintf("with %zu memmap= ranges the kernel turns KASLR off", n);
+		*warning = xasprintf("with %zu memmap= ranges the kernel disables KASLR", n);
 }
 
-int cmdline_compose(const struct cmdline_request *req, char **line, char **warning,
-		    struct err *err)
+int kcmdline_compose(const struct kcmdline_request *req, char **line, char **warning,
+		     struct err *err)
 {
-	_cleanup_free_ char *next = inherit(req->base ? req->base : req->current);
+	_cleanup_free_ char *next = kcmdline_inherit(req->base ? req->base : req->current);
 	struct memmap region = { req->start, req->size, '!' };
 	bool found = false;
-	int r = req->firmware ? 0 : find_region(req, &region, err);
+	int r = req->firmware ? 0 : kcmdline_find_region(req, &region, err);
 
 	*line = *warning = NULL;
-	add_words(&next, req->append);
+	kcmdline_add(&next, req->append);
 	if (r == 0)
-		r = check_region(next, &region, &found, err);
+		r = kcmdline_check_region(next, &region, &found, err);
 	if (r < 0)
 		return r;
 	if (!found && !req->firmware)
-		add_words(&next, memmap_text(&region));
-	if (strlen(next) > CMDLINE_MAX)
+		kcmdline_add(&next, memmap_text(&region));
+	if (strlen(next) > KCMDLINE_MAX)
 		return fail(err, -E2BIG, .exit = CPR_EXIT_REFUSED, .what = "next command line",
-			    .why = fmt("%zu bytes, and the kernel takes %d", strlen(next),
-				       CMDLINE_MAX), .remedy = "shorten it");
-	warn(next, warning);
+			    .why = fmt("%zu bytes, and the kernel accepts %d", strlen(next),
+				       KCMDLINE_MAX), .remedy = "shorten it");
+	kcmdline_warn(next, warning);
 	*line = next;
 	next = NULL;
 	return 0;

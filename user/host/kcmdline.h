@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The next kernel's command line. The region is memory that the firmware calls
- * RAM; only memmap=SIZE!START keeps a kernel from giving it away, so the option
- * that the running kernel has must reach the next one unchanged. Pure.
+ * Compose the next kernel's command line. The firmware reports the region as RAM; only
+ * memmap=SIZE!START keeps it from the kernel's page allocator. The option of the running
+ * kernel must therefore reach the next kernel unchanged. These functions have no side
+ * effects.
  */
-#ifndef CPR_CMDLINE_H
-#define CPR_CMDLINE_H
+#ifndef CPR_KCMDLINE_H
+#define CPR_KCMDLINE_H
 
 #include "base/error.h"
 
-#define CMDLINE_MAX 2047	/* COMMAND_LINE_SIZE of x86 less the NUL */
+#define KCMDLINE_MAX 2047	/* COMMAND_LINE_SIZE of x86 without the NUL */
 
 /**
  * struct memmap - one range of a memmap= option
+ * @start: physical address, bytes
+ * @size: bytes
  * @kind: '!' persistent, '$' reserved, '#' ACPI, '@' RAM, '%' change of type
  */
 struct memmap {
@@ -22,16 +25,16 @@ struct memmap {
 };
 
 /**
- * struct cmdline_request - what the next command line is made of
- * @current: the running kernel's, from /proc/cmdline
- * @base: --command-line, instead of @current; NULL without
- * @append: --append; NULL without
- * @start: of the region, bytes
- * @size: of the region, bytes
- * @firmware: the firmware itself calls the region persistent (an NVDIMM), so
- *	that no option is needed
+ * struct kcmdline_request - input for the next command line
+ * @current: command line of the running kernel, from /proc/cmdline
+ * @base: argument of --command-line, used instead of @current; NULL if not given
+ * @append: argument of --append; NULL if not given
+ * @start: physical address of the region, bytes
+ * @size: size of the region, bytes
+ * @firmware: the firmware reports the region as persistent memory (an NVDIMM), so that
+ *	no memmap= option is needed
  */
-struct cmdline_request {
+struct kcmdline_request {
 	const char *current;
 	const char *base;
 	const char *append;
@@ -41,21 +44,22 @@ struct cmdline_request {
 };
 
 /**
- * cmdline_compose - the next command line
- * @line: owned by the caller
- * @warning: something to tell the user, owned by the caller, or NULL
+ * kcmdline_compose - compose the next command line
+ * @line: the command line, owned by the caller
+ * @warning: a warning for the user, owned by the caller; NULL if there is none
  *
- * Returns: 0, or -EINVAL with exit status 4 if the region would not survive.
+ * Returns: 0; with exit status 4 -EINVAL if the next kernel would not reserve the region,
+ * and -E2BIG if the line is too long.
  */
-int cmdline_compose(const struct cmdline_request *req, char **line, char **warning,
-		    struct err *err);
+int kcmdline_compose(const struct kcmdline_request *req, char **line, char **warning,
+		     struct err *err);
 
 /**
- * cmdline_memmaps - all ranges of the memmap= options of a command line
- * @out: owned by the caller
+ * kcmdline_memmaps - parse all ranges of the memmap= options of a command line
+ * @out: array of the ranges, owned by the caller
  *
- * Returns: how many.
+ * Returns: the number of ranges.
  */
-size_t cmdline_memmaps(const char *line, struct memmap **out);
+size_t kcmdline_memmaps(const char *line, struct memmap **out);
 
 #endif

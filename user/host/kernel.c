@@ -25,18 +25,18 @@ void kernel_free(struct kernel *k)
 	free(k->initrd);
 }
 
-/* The patterns hold one "%s" each, for the version. */
-static char *expand(const char *pattern, const char *version)
+/* Replace the one "%s" of a pattern by the version. */
+static char *kernel_expand(const char *pattern, const char *version)
 {
 	const char *at = strstr(pattern, "%s");
 
 	return xasprintf("%.*s%s%s", (int)(at - pattern), pattern, version, at + 2);
 }
 
-static int find(const char *const *patterns, size_t n, const char *version, char **out)
+static int kernel_find_file(const char *const *patterns, size_t n, const char *version, char **out)
 {
 	for (size_t i = 0; i < n; i++) {
-		*out = expand(patterns[i], version);
+		*out = kernel_expand(patterns[i], version);
 		if (access(*out, R_OK) == 0)
 			return 0;
 		free(*out);
@@ -45,7 +45,8 @@ static int find(const char *const *patterns, size_t n, const char *version, char
 	return -ENOENT;
 }
 
-static int missing(const char *what, const char *value, const char *remedy, struct err *err)
+static int kernel_file_missing(const char *what, const char *value, const char *remedy,
+			       struct err *err)
 {
 	return fail(err, -ENOENT, .exit = CPR_EXIT_NOTFOUND, .what = what, .value = value,
 		    .why = "there is no such file", .remedy = remedy);
@@ -54,20 +55,21 @@ static int missing(const char *what, const char *value, const char *remedy, stru
 int kernel_find(struct kernel *k, struct err *err)
 {
 	if (k->image && access(k->image, R_OK) < 0)
-		return missing("kernel image", k->image, NULL, err);
+		return kernel_file_missing("kernel image", k->image, NULL, err);
 	if (k->initrd && access(k->initrd, R_OK) < 0)
-		return missing("initrd", k->initrd, NULL, err);
-	if (!k->image && find(images, ARRAY_SIZE(images), k->version, &k->image) < 0)
+		return kernel_file_missing("initrd", k->initrd, NULL, err);
+	if (!k->image && kernel_find_file(images, ARRAY_SIZE(images), k->version, &k->image) < 0)
 		return fail(err, -ENOENT, .exit = CPR_EXIT_NOTFOUND, .what = "kernel",
 			    .value = k->version,
 			    .why = "neither /boot nor /lib/modules has its image",
-			    .remedy = "install it, or name its file with --image; "
-				      "'ls /lib/modules' shows the releases");
-	if (!k->initrd && find(initrds, ARRAY_SIZE(initrds), k->version, &k->initrd) < 0)
+			    .remedy = "install the kernel, or name its image with --image; "
+				      "'ls /lib/modules' lists the installed releases");
+	if (!k->initrd &&
+	    kernel_find_file(initrds, ARRAY_SIZE(initrds), k->version, &k->initrd) < 0)
 		return fail(err, -ENOENT, .exit = CPR_EXIT_NOTFOUND, .what = "kernel",
 			    .value = k->version, .why = "/boot has no initrd for it",
-			    .remedy = fmt("'update-initramfs -c -k %s', or name it with --initrd",
-					  k->version));
+			    .remedy = fmt("'update-initramfs -c -k %s', or name the initrd with "
+					  "--initrd", k->version));
 	return 0;
 }
 
@@ -87,8 +89,8 @@ static void cleanup_list(struct kmod_list **list)
 	kmod_module_unref_list(*list);
 }
 
-/* "7.3.4+deb13-amd64 SMP preempt mod_unload": the first word is the release. */
-static int check_vermagic(struct kmod_module *mod, const char *version, struct err *err)
+/* vermagic is like "7.3.4+deb13-amd64 SMP preempt mod_unload": release first. */
+static int kernel_check_vermagic(struct kmod_module *mod, const char *version, struct err *err)
 {
 	struct kmod_list *info = NULL, *l;
 	const char *vermagic = NULL;
@@ -110,13 +112,13 @@ static int check_vermagic(struct kmod_module *mod, const char *version, struct e
 	return r;
 }
 
-static int no_module(const struct kernel *k, const char *dir, struct err *err)
+static int kernel_no_module(const struct kernel *k, const char *dir, struct err *err)
 {
 	return fail(err, -ENOENT, .exit = CPR_EXIT_REFUSED, .what = "module", .value = MODULE,
 		    .why = fmt("%s does not have it: the next kernel could not find the guests",
 			       dir),
-		    .remedy = fmt("build and install it for %s, and run depmod %s", k->version,
-				  k->version));
+		    .remedy = fmt("build and install the module for %s, and run depmod %s",
+				  k->version, k->version));
 }
 
 int kernel_check_module(const struct kernel *k, struct err *err)
@@ -127,11 +129,11 @@ int kernel_check_module(const struct kernel *k, struct err *err)
 	_cleanup_(cleanup_module) struct kmod_module *mod = NULL;
 
 	if (!ctx || kmod_module_new_from_lookup(ctx, MODULE, &list) < 0 || !list)
-		return no_module(k, dir, err);
+		return kernel_no_module(k, dir, err);
 	mod = kmod_module_get_module(list);
 	if (!mod || !kmod_module_get_path(mod))
-		return no_module(k, dir, err);
-	return check_vermagic(mod, k->version, err);
+		return kernel_no_module(k, dir, err);
+	return kernel_check_vermagic(mod, k->version, err);
 }
 
 static uint64_t read_u64(const char *dir, const char *entry, const char *file)
@@ -142,7 +144,7 @@ static uint64_t read_u64(const char *dir, const char *entry, const char *file)
 	return text ? strtoull(text, NULL, 0) : 0;
 }
 
-static bool entry_covers(const char *dir, const char *entry, uint64_t start, uint64_t size)
+static bool pmem_entry_covers(const char *dir, const char *entry, uint64_t start, uint64_t size)
 {
 	_cleanup_free_ char *path = xasprintf("%s/%s/type", dir, entry);
 	_cleanup_free_ char *type = read_text(path, 64);
@@ -152,7 +154,7 @@ static bool entry_covers(const char *dir, const char *entry, uint64_t start, uin
 	       read_u64(dir, entry, "end") >= start + size - 1;
 }
 
-bool firmware_persistent(uint64_t start, uint64_t size)
+bool kernel_firmware_pmem(uint64_t start, uint64_t size)
 {
 	static const char dir[] = "/sys/firmware/memmap";
 	DIR *d = opendir(dir);
@@ -160,7 +162,7 @@ bool firmware_persistent(uint64_t start, uint64_t size)
 	bool found = false;
 
 	while (d && !found && (e = readdir(d)))
-		found = *e->d_name != '.' && entry_covers(dir, e->d_name, start, size);
+		found = *e->d_name != '.' && pmem_entry_covers(dir, e->d_name, start, size);
 	if (d)
 		closedir(d);
 	return found;

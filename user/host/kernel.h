@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The running and the next kernel: files, module, the firmware's memory map. */
+/* The next kernel's files and module; the running kernel's release and memory map. */
 #ifndef CPR_KERNEL_H
 #define CPR_KERNEL_H
 
@@ -7,7 +7,7 @@
 
 /**
  * struct kernel - a kernel to boot
- * @version: release, as in /lib/modules
+ * @version: kernel release, as in /lib/modules; not owned
  * @image: path of the bzImage, owned
  * @initrd: path of the initramfs, owned
  */
@@ -20,20 +20,23 @@ struct kernel {
 void kernel_free(struct kernel *k);
 
 /**
- * kernel_find - find the files of a kernel
- * @k: with @version set; @image and @initrd are looked for if they are NULL
+ * kernel_find - find the image and the initramfs of a kernel
+ * @k: @version must be set; sets @image and @initrd where they are NULL
  *
- * Returns: 0, or -ENOENT with exit status 3.
+ * Returns: 0, or -ENOENT with exit status 3 if a file is missing.
  */
 int kernel_find(struct kernel *k, struct err *err);
 
-/* Whether the kernel has a cpr_handover that it will load; else exit status 4. */
+/*
+ * Check that the kernel has the module cpr_handover, built for its release. Returns: 0;
+ * with exit status 4 -ENOENT if it has none, -ENOEXEC if the module is for another release.
+ */
 int kernel_check_module(const struct kernel *k, struct err *err);
 
-/* Whether the firmware's own map calls the range persistent memory. */
-bool firmware_persistent(uint64_t start, uint64_t size);
+/* Whether one entry of the firmware's memory map has the range as persistent memory. */
+bool kernel_firmware_pmem(uint64_t start, uint64_t size);
 
-/* The release of the running kernel. */
+/* The release of the running kernel, "unknown" if uname(2) fails. Static buffer. */
 const char *kernel_release(void);
 
 #endif

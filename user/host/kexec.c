@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The system calls of a kexec. */
+/* Load the next kernel and switch to it; see kexec.h. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +16,7 @@
 #include "host/kernel.h"
 #include "host/kexec.h"
 
-/* Exists while a kernel is loaded that this program has loaded; goes with /run. */
+/* Marker file: cpr-helper has loaded a kernel. Removed with /run by the next boot. */
 #define MARK RUNTIME_DIR "/.kexec"
 
 extern char **environ;
@@ -30,26 +30,31 @@ int kexec_allowed(struct err *err)
 			    .remedy = "run it with sudo");
 	if (!disabled)
 		return fail(err, -ENOSYS, .exit = CPR_EXIT_REFUSED, .what = "kexec",
-			    .why = "this kernel cannot kexec (no /proc/sys/kernel/kexec_load_disabled)");
+			    .why = "this kernel has no kexec (no /proc/sys/kernel/"
+			    "kexec_load_disabled)",
+			    .remedy = "boot a kernel with CONFIG_KEXEC_FILE");
 	if (!streq(disabled, "0"))
 		return fail(err, -EPERM, .exit = CPR_EXIT_REFUSED, .what = "kexec",
-			    .value = "kernel.kexec_load_disabled", .why = "it is set until the next boot",
-			    .remedy = "find what sets it (sysctl.d) and boot without that");
+			    .value = "kernel.kexec_load_disabled",
+			    .why = "it is set, and cannot be unset until the next boot",
+			    .remedy = "find what sets it (sysctl.d) and boot without that setting");
 	return 0;
 }
 
 static const struct { int code; const char *why, *remedy; } reasons[] = {
-	{ EPERM, "the kernel forbids it", "is the kernel locked down (Secure Boot)? Then the "
+	{ EPERM, "the running kernel forbids it", "if the kernel is locked down (Secure Boot), the "
 	  "image must be signed" },
-	{ EKEYREJECTED, "its signature is not accepted", "use a kernel signed by a trusted key" },
-	{ ENOKEY, "the key of its signature is not known", "use a kernel signed by a trusted key" },
+	{ EKEYREJECTED, "the running kernel rejects its signature",
+	  "use a kernel signed by a trusted key" },
+	{ ENOKEY, "the running kernel does not have the key of its signature",
+	  "use a kernel signed by a trusted key" },
 	{ ENODATA, "it is not signed", "use a kernel signed by a trusted key" },
-	{ ENOEXEC, "it is no kernel image", "name a bzImage with --image" },
-	{ EADDRNOTAVAIL, "no memory is free to hold it", "give the host more memory beside the "
+	{ ENOEXEC, "it is not a kernel image", "name a bzImage with --image" },
+	{ EADDRNOTAVAIL, "no memory is free to hold it", "give the host more memory outside the "
 	  "region" },
 };
 
-static int load_failed(const struct kernel *k, int code, struct err *err)
+static int kexec_load_failed(const struct kernel *k, int code, struct err *err)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(reasons); i++)
 		if (reasons[i].code == code)
@@ -59,8 +64,8 @@ static int load_failed(const struct kernel *k, int code, struct err *err)
 		    .why = strerror(code));
 }
 
-/* Before it is loaded: one that is killed in between leaves no kernel without a mark. */
-static int mark(struct err *err)
+/* Create the marker before loading: a kill in between must not leave an unmarked kernel. */
+static int kexec_mark(struct err *err)
 {
 	_cleanup_close_ int fd = -1;
 	int r = runtime_dir(err);
@@ -79,10 +84,10 @@ int kexec_load(const struct kernel *k, const char *cmdline, struct err *err)
 	if (image < 0 || initrd < 0)
 		return fail(err, -errno, .what = "cannot open",
 			    .value = image < 0 ? k->image : k->initrd, .why = strerror(errno));
-	if (mark(err) < 0)
+	if (kexec_mark(err) < 0)
 		return -EIO;
 	if (syscall(SYS_kexec_file_load, image, initrd, strlen(cmdline) + 1, cmdline, 0UL) < 0)
-		return load_failed(k, errno, err);
+		return kexec_load_failed(k, errno, err);
 	return 0;
 }
 
@@ -99,7 +104,7 @@ bool kexec_left(void)
 	return access(MARK, F_OK) == 0 && loaded && !streq(loaded, "0");
 }
 
-/* With systemd the jump comes at the end of a shutdown, after the command has ended. */
+/* With systemd the kexec happens at the end of the shutdown, after the command has exited. */
 bool kexec_under_way(void)
 {
 	char state[32] = "";
@@ -127,7 +132,7 @@ static int systemctl_kexec(struct err *err)
 	    WEXITSTATUS(status) == 0)
 		return 0;
 	return fail(err, -EIO, .what = "cannot jump", .value = "systemctl kexec",
-		    .why = r ? strerror(r) : fmt("it ended with status %d", WEXITSTATUS(status)));
+		    .why = r ? strerror(r) : fmt("it exited with status %d", WEXITSTATUS(status)));
 }
 
 int kexec_jump(struct err *err)

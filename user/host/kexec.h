@@ -1,30 +1,37 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Load the next kernel, and jump to it. */
+/* Load the next kernel and switch to it by kexec. */
 #ifndef CPR_KEXEC_H
 #define CPR_KEXEC_H
 
 #include "host/kernel.h"
 
-/* Whether this process may load a kernel at all; else exit status 1 or 4. */
+/*
+ * Check that this process may load a kernel. Returns: 0; -EPERM with exit status 1
+ * without root; -ENOSYS or -EPERM with exit status 4 if the kernel has no kexec or it is
+ * disabled.
+ */
 int kexec_allowed(struct err *err);
 
-/* Load it with kexec_file_load(2), which never puts it into the region. */
+/*
+ * Load a kernel with kexec_file_load(2), which never uses the region for it. Returns: 0
+ * or a negative errno.
+ */
 int kexec_load(const struct kernel *k, const char *cmdline, struct err *err);
 
-/* Forget the loaded kernel. */
+/* Unload the loaded kernel. */
 void kexec_unload(void);
 
-/* Whether one is loaded that kexec_load() has loaded, perhaps in another process. */
+/* Whether a kernel is loaded that kexec_load() of this or another process has loaded. */
 bool kexec_left(void);
 
-/* Whether the host goes down, or to another kernel, already. */
+/* Whether systemd is shutting the host down, for a kexec or otherwise. */
 bool kexec_under_way(void);
 
 /**
- * kexec_jump - leave this kernel
+ * kexec_jump - switch to the loaded kernel
  *
- * Returns: 0 if systemd has taken the job, else an error: there is no return
- * from a jump that succeeds.
+ * With systemd it requests 'systemctl kexec' and returns: 0 if systemd accepted the
+ * request. Without systemd it returns only on failure. Returns a negative errno then.
  */
 int kexec_jump(struct err *err);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What sysfs says of a PCI device. */
+/* Attributes of a PCI device in sysfs. */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <stdio.h>
@@ -8,29 +8,29 @@
 
 const char *pci_root = "";
 
-static char *path_of(const char *address, const char *file)
+static char *pci_path(const char *address, const char *file)
 {
 	return xasprintf("%s/sys/bus/pci/devices/%s/%s", pci_root, address, file);
 }
 
 char *pci_dir(const char *address)
 {
-	_cleanup_free_ char *path = path_of(address, ".");
+	_cleanup_free_ char *path = pci_path(address, ".");
 
 	return realpath(path, NULL);
 }
 
 char *pci_text(const char *address, const char *file)
 {
-	_cleanup_free_ char *path = path_of(address, file);
+	_cleanup_free_ char *path = pci_path(address, file);
 
 	return read_text(path, 4096);
 }
 
-/* Last part of where a link of the device's directory leads. */
-static char *link_name(const char *address, const char *link)
+/* The last component of the target of a symbolic link in the device's directory. */
+static char *pci_link_name(const char *address, const char *link)
 {
-	_cleanup_free_ char *path = path_of(address, link);
+	_cleanup_free_ char *path = pci_path(address, link);
 	char to[4096];
 	ssize_t len = readlink(path, to, sizeof(to) - 1);
 
@@ -42,20 +42,20 @@ static char *link_name(const char *address, const char *link)
 
 char *pci_driver(const char *address)
 {
-	return link_name(address, "driver");
+	return pci_link_name(address, "driver");
 }
 
-/* VFIO makes groups of its own where there is no IOMMU; they protect nothing. */
+/* Without an IOMMU, VFIO creates groups in no-IOMMU mode, which isolate nothing. */
 char *pci_group(const char *address)
 {
 	_cleanup_free_ char *name = pci_text(address, "iommu_group/name");
 
-	return name && streq(name, "vfio-noiommu") ? NULL : link_name(address, "iommu_group");
+	return name && streq(name, "vfio-noiommu") ? NULL : pci_link_name(address, "iommu_group");
 }
 
-void pci_members(const char *address, struct strv *members)
+void pci_group_members(const char *address, struct strv *members)
 {
-	_cleanup_free_ char *path = path_of(address, "iommu_group/devices");
+	_cleanup_free_ char *path = pci_path(address, "iommu_group/devices");
 	DIR *d = opendir(path);
 	struct dirent *e;
 

@@ -1,70 +1,70 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* PCI devices that a guest is given: which they are, who uses them, who drives them. */
+/* PCI devices for passthrough: their attributes, their use by the host, their driver. */
 #ifndef CPR_PCI_H
 #define CPR_PCI_H
 
 #include "base/error.h"
 #include "base/pci_address.h"
 
-/* Before /sys, /proc and /dev, with symbolic links resolved: "" but in a test. */
+/* Prefix of /sys, /proc and /dev without symbolic links; "" except in tests. */
 extern const char *pci_root;
 
-/* Canonical sysfs directory, or NULL if there is no such device; the caller frees it. */
+/* Canonical sysfs directory; NULL if there is no such device. Caller frees. */
 char *pci_dir(const char *address);
 
-/* A small file of that directory as text, or NULL; the caller frees it. */
+/* Text of an attribute file in that directory, at most 4 KiB; NULL on error. Caller frees. */
 char *pci_text(const char *address, const char *file);
 
-/* Names, NULL without one; the caller frees them. */
+/* Name of the driver, number of the IOMMU group; NULL if there is none. Caller frees. */
 char *pci_driver(const char *address);
 char *pci_group(const char *address);
 
-/* Addresses in its IOMMU group, itself among them; none without a group. */
-void pci_members(const char *address, struct strv *members);
+/* Add the addresses of all devices in its IOMMU group, including its own, if it has one. */
+void pci_group_members(const char *address, struct strv *members);
 
-/* "8086:10d3", or NULL; the caller frees it. */
+/* Vendor and device id, "8086:10d3"; NULL on error. Caller frees. */
 char *pci_model(const char *address);
 
 /**
- * pci_use - what of the host is lost when the device is taken from it
+ * pci_host_use - find out how the host uses a device
  *
- * Looks at what is mounted or swapped to on a disk of it, through device-mapper,
- * md and NVMe multipath, at disks that something else has, and at its network
- * interfaces that are up.
+ * Checks for mounts and swap on disks of the device (also through device-mapper, md and
+ * NVMe multipath), for disks that are opened exclusively, and for network interfaces
+ * that are up.
  *
- * Returns: words like "'/boot' is mounted from it", which the caller frees; NULL
- * if it is not used.
+ * Returns: a sentence like "'/boot' is mounted from it", which the caller frees; NULL if
+ * the host does not use the device.
  */
-char *pci_use(const char *address);
+char *pci_host_use(const char *address);
 
 /**
- * pci_check - whether the devices can be given to one guest
+ * pci_check - check whether devices can be passed through to one guest
  *
- * Changes nothing. Returns: 0; -ENODEV (exit 3) for one that is not there;
- * -EOPNOTSUPP (exit 4) without an IOMMU, for what VFIO cannot take, or if a
- * group has members that a driver of the host uses; -EBUSY (exit 5) if the host
- * uses one.
+ * Changes nothing. Returns: 0; -ENODEV (exit status 3) if a device does not exist;
+ * -EOPNOTSUPP (exit status 4) without an IOMMU, for bridges and devices with virtual
+ * functions, or if a host driver is bound to another member of a device's IOMMU group;
+ * -EBUSY (exit status 5) if the host uses a device.
  */
 int pci_check(const struct strv *addresses, struct err *err);
 
 /**
- * pci_bind_vfio - take a device from its driver and give it to vfio-pci
+ * pci_bind_vfio - unbind a device from its driver and bind it to vfio-pci
  *
- * Returns: 0 also if vfio-pci has it already. After a failure the driver that it
- * had was asked to take it again.
+ * On failure it has the kernel probe the device again, so that the previous driver binds.
+ * Returns: 0, also if the device is bound to vfio-pci already; or a negative errno.
  */
 int pci_bind_vfio(const char *address, struct err *err);
 
 /**
- * pci_give_back - take a device from vfio-pci again
- * @driven: a driver of the host had it; otherwise it stays without one
+ * pci_unbind_vfio - unbind a device from vfio-pci
+ * @driven: let a host driver bind to the device; otherwise the device stays unbound
  *
- * Returns: 0 also if it is not there, or a driver of the host has it; -EBUSY
- * (exit 5) if some process uses it.
+ * Returns: 0, also if the device does not exist or is bound to a host driver; -EBUSY
+ * (exit status 5) if a process uses the device; or another negative errno.
  */
-int pci_give_back(const char *address, bool driven, struct err *err);
+int pci_unbind_vfio(const char *address, bool driven, struct err *err);
 
-/* Write to a file of sysfs. Returns: 0 or -errno. */
-int pci_put(const char *path, const char *text);
+/* Write to a sysfs file. Tests substitute this function. Returns: 0 or -errno. */
+int pci_write(const char *path, const char *text);
 
 #endif

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Which driver has a PCI device: by driver_override, which no reboot outlives. */
+/*
+ * Bind a PCI device to vfio-pci, and unbind it, by means of driver_override. The override
+ * is lost with the running kernel.
+ */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -11,54 +14,54 @@
 
 #define VFIO "vfio-pci"
 
-static int put(const char *address, const char *file, const char *text)
+static int pci_write_attribute(const char *address, const char *file, const char *text)
 {
 	_cleanup_free_ char *path = xasprintf("%s/sys/bus/pci/devices/%s/%s", pci_root, address,
 					      file);
 
-	return pci_put(path, text);
+	return pci_write(path, text);
 }
 
-static int override(const char *address, const char *driver)
+static int pci_set_override(const char *address, const char *driver)
 {
-	return put(address, "driver_override", driver ? driver : "\n");
+	return pci_write_attribute(address, "driver_override", driver ? driver : "\n");
 }
 
-static int unbind(const char *address)
+static int pci_unbind(const char *address)
 {
-	int r = put(address, "driver/unbind", address);
+	int r = pci_write_attribute(address, "driver/unbind", address);
 
-	return r == -ENOENT ? 0 : r;	/* it has no driver */
+	return r == -ENOENT ? 0 : r;	/* no driver is bound */
 }
 
-static int probe(const char *address)
+static int pci_probe(const char *address)
 {
 	_cleanup_free_ char *path = xasprintf("%s/sys/bus/pci/drivers_probe", pci_root);
 
-	return pci_put(path, address);
+	return pci_write(path, address);
 }
 
-static bool has_vfio(const char *address)
+static bool vfio_is_bound(const char *address)
 {
 	_cleanup_free_ char *driver = pci_driver(address);
 
 	return driver && streq(driver, VFIO);
 }
 
-static bool vfio_there(void)
+static bool vfio_is_loaded(void)
 {
 	_cleanup_free_ char *dir = xasprintf("%s/sys/bus/pci/drivers/" VFIO, pci_root);
 
 	return access(dir, F_OK) == 0;
 }
 
-/* Whether it came is seen by its place in sysfs. */
-static void load_vfio(void)
+/* Load the module vfio-pci. Errors show as the driver's absence in sysfs. */
+static void vfio_load(void)
 {
 	struct kmod_list *list = NULL, *l;
 	struct kmod_ctx *ctx;
 
-	if (vfio_there())
+	if (vfio_is_loaded())
 		return;
 	ctx = kmod_new(NULL, NULL);
 	if (ctx && kmod_module_new_from_lookup(ctx, VFIO, &list) >= 0)
@@ -72,16 +75,16 @@ static void load_vfio(void)
 	kmod_unref(ctx);
 }
 
-static int not_bound(const char *address, int r, struct err *err)
+static int vfio_bind_failed(const char *address, int r, struct err *err)
 {
-	bool there = vfio_there(), root = r != -EACCES && r != -EPERM;
+	bool there = vfio_is_loaded(), root = r != -EACCES && r != -EPERM;
 
-	return fail(err, r, .what = "cannot give to " VFIO, .value = address,
+	return fail(err, r, .what = "cannot bind to " VFIO, .value = address,
 		    .why = !there ? "the kernel does not have this driver" :
 		    !root ? "needs root" :
-		    r == -ENXIO ? "the driver does not take it" : strerror(-r),
+		    r == -ENXIO ? "the driver rejects the device" : strerror(-r),
 		    .remedy = !there ? "install the modules of the running kernel" :
-		    !root ? "run it with sudo" : "'dmesg' tells why");
+		    !root ? "run it with sudo" : "'dmesg' shows the reason");
 }
 
 int pci_bind_vfio(const char *address, struct err *err)
@@ -91,25 +94,25 @@ int pci_bind_vfio(const char *address, struct err *err)
 
 	if (before && streq(before, VFIO))
 		return 0;
-	load_vfio();
-	r = override(address, VFIO);
+	vfio_load();
+	r = pci_set_override(address, VFIO);
 	if (r < 0)
-		return not_bound(address, r, err);
-	r = unbind(address);
+		return vfio_bind_failed(address, r, err);
+	r = pci_unbind(address);
 	if (r == 0)
-		r = probe(address);
-	if (has_vfio(address)) {
-		detail("%s: given to " VFIO, address);
+		r = pci_probe(address);
+	if (vfio_is_bound(address)) {
+		detail("%s: bound to " VFIO, address);
 		return 0;
 	}
-	override(address, NULL);
+	pci_set_override(address, NULL);
 	if (before)
-		probe(address);
-	return not_bound(address, r < 0 ? r : -ENXIO, err);
+		pci_probe(address);
+	return vfio_bind_failed(address, r < 0 ? r : -ENXIO, err);
 }
 
-/* To unbind a device that somebody uses would wait for him, for ever. */
-static bool in_use(const char *address)
+/* Unbinding a device that a process uses would block until that process closes it. */
+static bool vfio_group_busy(const char *address)
 {
 	_cleanup_free_ char *group = pci_group(address);
 	_cleanup_free_ char *path = xasprintf("%s/dev/vfio/%s", pci_root, group ? group : "-");
@@ -118,20 +121,21 @@ static bool in_use(const char *address)
 	return fd < 0 && errno == EBUSY;
 }
 
-int pci_give_back(const char *address, bool driven, struct err *err)
+int pci_unbind_vfio(const char *address, bool driven, struct err *err)
 {
 	_cleanup_free_ char *dir = pci_dir(address), *driver = pci_driver(address);
 	int r;
 
 	if (!dir || (driver && !streq(driver, VFIO)))
 		return 0;
-	if (driver && in_use(address))
+	if (driver && vfio_group_busy(address))
 		return fail(err, -EBUSY, .exit = CPR_EXIT_BUSY, .what = "device", .value = address,
-			    .why = "some process uses it");
-	r = override(address, NULL);
+			    .why = "a process uses it",
+			    .remedy = "'fuser -v /dev/vfio/*' shows the process; end it");
+	r = pci_set_override(address, NULL);
 	if (r == 0)
-		r = unbind(address);
+		r = pci_unbind(address);
 	if (r == 0 && driven)
-		r = probe(address);
+		r = pci_probe(address);
 	return r == 0 ? 0 : fail(err, r, .what = "device", .value = address, .why = strerror(-r));
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What the host itself has on a PCI device: disks and network interfaces. */
+/* How the host uses a PCI device: by disks and network interfaces; see pci_host_use(). */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
@@ -10,9 +10,9 @@
 #include "host/pci.h"
 
 #define MAX_TEXT (64 * MIB)
-#define MAX_DEPTH 16		/* of devices upon devices */
+#define MAX_DEPTH 16		/* of stacked block devices */
 
-static bool below(const char *path, const char *dir)
+static bool path_below(const char *path, const char *dir)
 {
 	size_t len = strlen(dir);
 
@@ -21,7 +21,7 @@ static bool below(const char *path, const char *dir)
 
 static bool disk_below(const char *disk, const char *dir, int depth);
 
-/* Whether one of the links in @at whose names start with @prefix leads below @dir. */
+/* Whether a symbolic link in @at with a name that starts with @prefix leads below @dir. */
 static bool link_below(const char *at, const char *prefix, const char *dir, int depth)
 {
 	DIR *d = opendir(at);
@@ -42,14 +42,14 @@ static bool link_below(const char *at, const char *prefix, const char *dir, int 
 	return found;
 }
 
-/* @disk: sysfs directory of a block device, or of what carries one. */
+/* @disk: sysfs directory of a block device, or of the device below one. */
 static bool disk_below(const char *disk, const char *dir, int depth)
 {
 	_cleanup_free_ char *slaves = xasprintf("%s/slaves", disk);
 	_cleanup_free_ char *partition = xasprintf("%s/partition", disk);
 	_cleanup_free_ char *parent = xstrndup(disk, strrchr(disk, '/') - disk);
 
-	if (depth > MAX_DEPTH || below(disk, dir))
+	if (depth > MAX_DEPTH || path_below(disk, dir))
 		return true;
 	if (access(partition, F_OK) == 0)
 		return disk_below(parent, dir, depth + 1);
@@ -66,7 +66,7 @@ static bool number_below(const char *number, const char *dir)
 	return disk && disk_below(disk, dir, 0);
 }
 
-/* "/dev/vda1", "/dev/mapper/swap" */
+/* @node: device node, like "/dev/vda1" or "/dev/mapper/swap" */
 static bool node_below(const char *node, const char *dir)
 {
 	_cleanup_free_ char *full = xasprintf("%s%s", pci_root, node);
@@ -87,14 +87,14 @@ static char *proc_text(const char *name)
 	return read_text(path, MAX_TEXT);
 }
 
-/* "36 35 98:0 /root /mountpoint options [optional...] - type source options" */
-static char *mounted(const char *dir)
+/* Lines: "36 35 98:0 /root /mountpoint options [optional...] - type source options" */
+static char *find_mount(const char *dir)
 {
 	_cleanup_free_ char *text = proc_text("self/mountinfo");
 	char *next = text, *line;
 
 	if (!text)
-		return xasprintf("what is mounted cannot be read: %s", strerror(errno));
+		return xasprintf("its mounts cannot be checked: %s", strerror(errno));
 	while ((line = strsep(&next, "\n"))) {
 		char number[64], where[4096], source[4096] = "";
 		const char *rest = strstr(line, " - ");
@@ -109,7 +109,7 @@ static char *mounted(const char *dir)
 	return NULL;
 }
 
-static char *swapped(const char *dir)
+static char *find_swap(const char *dir)
 {
 	_cleanup_free_ char *text = proc_text("swaps");
 	char *next = text, *line;
@@ -123,7 +123,7 @@ static char *swapped(const char *dir)
 	return NULL;
 }
 
-/* The first answer of @ask for those of a class that are below @dir. */
+/* Call @ask for the devices of a class that are below @dir, until it returns a text. */
 static char *ask_class(const char *class, const char *dir,
 		       char *(*ask)(const char *name, const char *path))
 {
@@ -136,7 +136,7 @@ static char *ask_class(const char *class, const char *dir,
 		_cleanup_free_ char *path = xasprintf("%s/%s", all, e->d_name);
 		_cleanup_free_ char *to = *e->d_name == '.' ? NULL : realpath(path, NULL);
 
-		if (to && below(to, dir))
+		if (to && path_below(to, dir))
 			use = ask(e->d_name, to);
 	}
 	if (d)
@@ -145,19 +145,19 @@ static char *ask_class(const char *class, const char *dir,
 }
 
 /*
- * The kernel lets nobody have a disk for himself that something else has: LVM
- * and ZFS, a file system over several disks, a mount in another namespace.
+ * open(2) with O_EXCL fails for a disk that the kernel has disk_is_claimed: for LVM, ZFS, a file
+ * system on several disks, or a mount in another namespace.
  */
-static char *claimed(const char *name, const char *path)
+static char *disk_is_claimed(const char *name, const char *path)
 {
 	_cleanup_free_ char *node = xasprintf("%s/dev/%s", pci_root, name);
 	_cleanup_close_ int fd = open(node, O_RDONLY | O_EXCL | O_NONBLOCK | O_CLOEXEC);
 
 	(void)path;
-	return fd < 0 && errno == EBUSY ? xasprintf("something has its disk %s in use", name) : NULL;
+	return fd < 0 && errno == EBUSY ? xasprintf("its disk %s is in use", name) : NULL;
 }
 
-static char *up(const char *name, const char *path)
+static char *net_is_up(const char *name, const char *path)
 {
 	_cleanup_free_ char *file = xasprintf("%s/flags", path);
 	_cleanup_free_ char *text = read_text(file, 64);
@@ -167,16 +167,16 @@ static char *up(const char *name, const char *path)
 	return xasprintf("its network interface %s is up", name);
 }
 
-char *pci_use(const char *address)
+char *pci_host_use(const char *address)
 {
 	_cleanup_free_ char *dir = pci_dir(address);
-	char *use = dir ? mounted(dir) : NULL;
+	char *use = dir ? find_mount(dir) : NULL;
 
 	if (dir && !use)
-		use = swapped(dir);
+		use = find_swap(dir);
 	if (dir && !use)
-		use = ask_class("block", dir, claimed);
+		use = ask_class("block", dir, disk_is_claimed);
 	if (dir && !use)
-		use = ask_class("net", dir, up);
+		use = ask_class("net", dir, net_is_up);
 	return use;
 }

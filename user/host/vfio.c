@@ -10,10 +10,10 @@
 #define DIR_VFIO "/dev/vfio/"
 
 /*
- * What the links of a process lead to. By a group a device is opened without a
- * name; /dev/vfio/vfio is a container, which has devices only through groups.
+ * Targets of the links in /proc/PID/fd. A device opened through its group is an anonymous
+ * inode; /dev/vfio/vfio is a container, which has devices only through groups.
  */
-enum kind { OTHER, GROUP, DEVICE, OPENED };
+enum vfio_link { LINK_OTHER, LINK_GROUP, LINK_DEVICE, LINK_OPENED };
 
 void vfio_files_close(struct vfio_files *files)
 {
@@ -23,24 +23,24 @@ void vfio_files_close(struct vfio_files *files)
 	*files = (struct vfio_files){ 0 };
 }
 
-static enum kind kind_of(int dir, const char *name)
+static enum vfio_link vfio_link_kind(int dir, const char *name)
 {
 	size_t root = strlen(pci_root);
 	char to[4096];
 	ssize_t len = readlinkat(dir, name, to, sizeof(to) - 1);
 
 	if (len < 0)
-		return OTHER;
+		return LINK_OTHER;
 	to[len] = '\0';
 	if (streq(to, "anon_inode:[vfio-device]"))
-		return OPENED;
+		return LINK_OPENED;
 	if (!startswith(to, pci_root) || !startswith(to + root, DIR_VFIO) ||
 	    streq(to + root, DIR_VFIO "vfio"))
-		return OTHER;
-	return startswith(to + root, DIR_VFIO "devices/") ? DEVICE : GROUP;
+		return LINK_OTHER;
+	return startswith(to + root, DIR_VFIO "devices/") ? LINK_DEVICE : LINK_GROUP;
 }
 
-static int take(int pidfd, const char *name, struct vfio_files *files)
+static int vfio_duplicate(int pidfd, const char *name, struct vfio_files *files)
 {
 	int fd = pidfd_getfd(pidfd, atoi(name), 0);
 
@@ -51,15 +51,15 @@ static int take(int pidfd, const char *name, struct vfio_files *files)
 	return 0;
 }
 
-static int look_at(int pidfd, int dir, const char *name, struct vfio_files *files)
+static int vfio_take_link(int pidfd, int dir, const char *name, struct vfio_files *files)
 {
-	enum kind kind = kind_of(dir, name);
+	enum vfio_link kind = vfio_link_kind(dir, name);
 
-	files->devices += kind == DEVICE || kind == OPENED;
-	return kind == DEVICE || kind == GROUP ? take(pidfd, name, files) : 0;
+	files->devices += kind == LINK_DEVICE || kind == LINK_OPENED;
+	return kind == LINK_DEVICE || kind == LINK_GROUP ? vfio_duplicate(pidfd, name, files) : 0;
 }
 
-static int take_all(pid_t pid, struct vfio_files *files)
+static int vfio_duplicate_all(pid_t pid, struct vfio_files *files)
 {
 	_cleanup_close_ int pidfd = pidfd_open(pid, 0);
 	_cleanup_free_ char *path = xasprintf("/proc/%d/fd", (int)pid);
@@ -68,7 +68,7 @@ static int take_all(pid_t pid, struct vfio_files *files)
 	int r = d ? 0 : -errno;
 
 	while (r == 0 && (e = readdir(d)))
-		r = look_at(pidfd, dirfd(d), e->d_name, files);
+		r = vfio_take_link(pidfd, dirfd(d), e->d_name, files);
 	if (d)
 		closedir(d);
 	return r;
@@ -79,10 +79,10 @@ int vfio_files(pid_t pid, struct vfio_files *files, struct err *err)
 	int r;
 
 	*files = (struct vfio_files){ 0 };
-	r = take_all(pid, files);
+	r = vfio_duplicate_all(pid, files);
 	if (r == 0)
 		return 0;
 	vfio_files_close(files);
 	return fail(err, r, .what = "QEMU", .value = fmt("pid %d", (int)pid),
-		    .why = fmt("its VFIO files cannot be reached: %s", strerror(-r)));
+		    .why = fmt("its VFIO files cannot be duplicated: %s", strerror(-r)));
 }

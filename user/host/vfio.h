@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The files by which a QEMU has its passed-through devices. */
+/* The open VFIO files of a QEMU process. */
 #ifndef CPR_VFIO_H
 #define CPR_VFIO_H
 
@@ -8,13 +8,13 @@
 #include "base/error.h"
 
 /**
- * struct vfio_files - duplicates, in this process
- * @v: file descriptors of VFIO groups and devices
- * @n: how many
- * @devices: how many devices the process has open
+ * struct vfio_files - VFIO files of a process, duplicated into this one
+ * @v: file descriptors of VFIO groups and devices, owned
+ * @n: number of descriptors
+ * @devices: number of devices that the process has open
  *
- * As long as one is open, VFIO keeps the device and its mappings: close them
- * soon, with vfio_files_close().
+ * As long as a descriptor is open, VFIO keeps the device and its mappings: close them
+ * soon with vfio_files_close().
  */
 struct vfio_files {
 	int *v;
@@ -24,7 +24,7 @@ struct vfio_files {
 
 #define _cleanup_vfio_ _cleanup_(vfio_files_close)
 
-/* Duplicate what a process has open below /dev/vfio. Returns: 0 or -errno. */
+/* Duplicate the files below /dev/vfio that a process has open. Returns: 0 or -errno. */
 int vfio_files(pid_t pid, struct vfio_files *files, struct err *err);
 void vfio_files_close(struct vfio_files *files);
 

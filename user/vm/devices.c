@@ -29,7 +29,7 @@ static int check_owner(const char *owner, const struct strv *theirs, const struc
 	for (size_t i = 0; i < addresses->n; i++) {
 		_cleanup_strv_ struct strv members = { 0 };
 
-		pci_members(addresses->v[i], &members);
+		pci_group_members(addresses->v[i], &members);
 		for (size_t k = 0; k < theirs->n; k++)
 			if (streq(theirs->v[k], addresses->v[i]) || strv_has(&members, theirs->v[k]))
 				return owned(addresses->v[i], owner, theirs->v[k], err);
@@ -70,7 +70,7 @@ int devices_check_owners(struct genl *genl, const struct strv *addresses, struct
 	return r;
 }
 
-int devices_take(const struct strv *addresses, struct json_object *taken, struct err *err)
+int devices_bind(const struct strv *addresses, struct json_object *taken, struct err *err)
 {
 	for (size_t i = 0; i < addresses->n; i++) {
 		const char *address = addresses->v[i];
@@ -90,7 +90,7 @@ int devices_take(const struct strv *addresses, struct json_object *taken, struct
 	return 0;
 }
 
-void devices_give_back(struct json_object *devices)
+void devices_unbind(struct json_object *devices)
 {
 	for (size_t i = 0; devices && i < json_object_array_length(devices); i++) {
 		struct json_object *device = json_object_array_get_idx(devices, i);
@@ -99,7 +99,7 @@ void devices_give_back(struct json_object *devices)
 
 		if (driver && streq(driver, "vfio-pci"))
 			continue;
-		if (pci_give_back(address, driver, &why) < 0)
+		if (pci_unbind_vfio(address, driver, &why) < 0)
 			note("device '%s': it stays with vfio-pci: %s", address, why.why);
 	}
 }

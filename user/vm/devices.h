@@ -20,7 +20,7 @@ int devices_check_owners(struct genl *genl, const struct strv *addresses, struct
  *
  * After a failure @taken has those that were taken before it.
  */
-int devices_take(const struct strv *addresses, struct json_object *taken, struct err *err);
+int devices_bind(const struct strv *addresses, struct json_object *taken, struct err *err);
 
 /**
  * devices_give_back - give them back to the host
@@ -28,7 +28,7 @@ int devices_take(const struct strv *addresses, struct json_object *taken, struct
  *
  * One that vfio-pci had before stays there. Says what stays against its will.
  */
-void devices_give_back(struct json_object *devices);
+void devices_unbind(struct json_object *devices);
 
 /**
  * devices_ready - see that each is the one it was, and give it to vfio-pci

@@ -116,7 +116,7 @@ devices_tests() {
 		run v --ram 32M --dry-run -- "${qemu[@]}" -device "vfio-pci,host=$disk"
 	: >"$root/proc/self/mountinfo"
 	mv "$root/sys/bus/pci/devices/$nic/iommu_group" "$tmp/group"
-	refuses 'run: no IOMMU' 4 "cpr-helper: device '$nic': it has no IOMMU group: nothing would keep its DMA to the guest" \
+	refuses 'run: no IOMMU' 4 "cpr-helper: device '$nic': it has no IOMMU group: its DMA could reach all of memory" \
 		run v --ram 32M -- "${qemu[@]}" -device "vfio-pci,host=$nic"
 	mv "$tmp/group" "$root/sys/bus/pci/devices/$nic/iommu_group"
 	holds 'nothing was changed' drives e1000e $nic
@@ -127,7 +127,7 @@ devices_tests() {
 
 	section 'run: failures give the devices back'
 	echo $nic >"$root/sys/bus/pci/drivers/vfio-pci/refuses"
-	refuses 'vfio-pci does not take it' 1 "cpr-helper: cannot give to vfio-pci '$nic': the driver does not take it" \
+	refuses 'vfio-pci does not take it' 1 "cpr-helper: cannot bind to vfio-pci '$nic': the driver rejects the device" \
 		run v --ram 32M -- "${qemu[@]}" -device "vfio-pci,host=$disk" -device "vfio-pci,host=$nic"
 	rm "$root/sys/bus/pci/drivers/vfio-pci/refuses"
 	holds 'its driver has it' drives e1000e $nic

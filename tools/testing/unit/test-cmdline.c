@@ -10,11 +10,11 @@
 static int compose(const char *current, const char *base, const char *append, char **line,
 		   char **warning, struct err *err)
 {
-	const struct cmdline_request req = {
+	const struct kcmdline_request req = {
 		.current = current, .base = base, .append = append, .start = 4 * GIB, .size = GIB,
 	};
 
-	return cmdline_compose(&req, line, warning, err);
+	return kcmdline_compose(&req, line, warning, err);
 }
 
 static const struct { const char *current, *base, *append, *out; } good[] = {
@@ -82,11 +82,11 @@ TEST(command_lines_that_would_lose_the_region)
 TEST(length)
 {
 	_cleanup_err_ struct err err = { 0 };
-	_cleanup_free_ char *line = NULL, *warning = NULL, *append = xcalloc(1, CMDLINE_MAX + 1);
+	_cleanup_free_ char *line = NULL, *warning = NULL, *append = xcalloc(1, KCMDLINE_MAX + 1);
 
-	memset(append, 'x', CMDLINE_MAX - strlen("memmap=1G!4G "));
+	memset(append, 'x', KCMDLINE_MAX - strlen("memmap=1G!4G "));
 	CHECK_EQ(compose("memmap=1G!4G", NULL, append, &line, &warning, &err), 0);
-	CHECK_EQ(strlen(line), CMDLINE_MAX);
+	CHECK_EQ(strlen(line), KCMDLINE_MAX);
 	free(line);
 	strcat(append, "x");
 	CHECK(compose("memmap=1G!4G", NULL, append, &line, &warning, &err) < 0);
@@ -106,12 +106,12 @@ TEST(too_many_ranges_for_kaslr)
 
 TEST(a_region_that_needs_no_option)
 {
-	const struct cmdline_request req = {
+	const struct kcmdline_request req = {
 		.current = "root=x", .start = 4 * GIB, .size = GIB, .firmware = true,
 	};
 	_cleanup_free_ char *line = NULL, *warning = NULL;
 
-	CHECK_EQ(cmdline_compose(&req, &line, &warning, NULL), 0);
+	CHECK_EQ(kcmdline_compose(&req, &line, &warning, NULL), 0);
 	CHECK_STR(line, "root=x");
 }
 

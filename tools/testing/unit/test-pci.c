@@ -278,8 +278,8 @@ TEST(groups)
 	_cleanup_strv_ struct strv both = { 0 };
 
 	put_device(OTHER, "2", "e1000e");
-	check_refused(DISK, CPR_EXIT_REFUSED, OTHER " is in the same IOMMU group, and the host's "
-		      "driver e1000e has it");
+	check_refused(DISK, CPR_EXIT_REFUSED, OTHER " is in the same IOMMU group, and bound to the host's "
+		      "driver e1000e");
 	strv_push(&both, DISK);
 	strv_push(&both, OTHER);
 	CHECK_EQ(pci_check(&both, NULL), 0);
@@ -357,7 +357,7 @@ TEST(disks_by_several_paths)
 TEST(mounts_that_cannot_be_read)
 {
 	drop("proc/self/mountinfo");
-	check_refused(DISK, CPR_EXIT_BUSY, "cannot be read");
+	check_refused(DISK, CPR_EXIT_BUSY, "cannot be checked");
 	put_mount("0:45", "tmpfs");
 }
 
@@ -387,9 +387,9 @@ TEST(given_to_vfio_and_back)
 	CHECK_EQ(pci_bind_vfio(NIC, NULL), 0);
 	check_driver(NIC, "vfio-pci");
 	CHECK_EQ(pci_bind_vfio(NIC, NULL), 0);
-	CHECK_EQ(pci_give_back(NIC, true, NULL), 0);
+	CHECK_EQ(pci_unbind_vfio(NIC, true, NULL), 0);
 	check_driver(NIC, "e1000e");
-	CHECK_EQ(pci_give_back(NIC, true, NULL), 0);
+	CHECK_EQ(pci_unbind_vfio(NIC, true, NULL), 0);
 	check_driver(NIC, "e1000e");
 }
 
@@ -398,7 +398,7 @@ TEST(a_device_without_driver)
 	drop(DEVICES NIC "/driver");
 	CHECK_EQ(pci_bind_vfio(NIC, NULL), 0);
 	check_driver(NIC, "vfio-pci");
-	CHECK_EQ(pci_give_back(NIC, false, NULL), 0);
+	CHECK_EQ(pci_unbind_vfio(NIC, false, NULL), 0);
 	check_driver(NIC, "none");
 	put_device(NIC, "1", "e1000e");
 }
@@ -409,7 +409,7 @@ TEST(vfio_does_not_take_it)
 
 	put(DRIVERS "vfio-pci/refuses", NIC);
 	CHECK_EQ(pci_bind_vfio(NIC, &err), -ENXIO);
-	CHECK_STR(err.why, "the driver does not take it");
+	CHECK_STR(err.why, "the driver rejects the device");
 	check_driver(NIC, "e1000e");
 	drop(DEVICES NIC "/driver");
 	CHECK_EQ(pci_bind_vfio(NIC, &none), -ENXIO);
@@ -422,7 +422,7 @@ TEST(a_device_that_is_gone)
 {
 	_cleanup_err_ struct err err = { 0 };
 
-	CHECK_EQ(pci_give_back("0000:09:00.0", true, NULL), 0);
+	CHECK_EQ(pci_unbind_vfio("0000:09:00.0", true, NULL), 0);
 	CHECK_EQ(pci_bind_vfio("0000:09:00.0", &err), -ENOENT);
 	CHECK(err.set);
 }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Apart from pcibind.c because a test replaces it. */
+/* In a file of its own because tests substitute it. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 
 #include "host/pci.h"
 
-int pci_put(const char *path, const char *text)
+int pci_write(const char *path, const char *text)
 {
 	_cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
 
