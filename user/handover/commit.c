@@ -87,7 +87,7 @@ static int commit_inspect_disks(struct vm *vm, struct json_object **disks, struc
 	if (!qemu_has_ended(&vm->qemu))
 		return disks_inspect(vm, disks, err);
 	*disks = json_object_get(jget(jget(vm->manifest, "saving"), "disks"));
-	return disks_again(*disks, err);
+	return disks_remeasure(*disks, err);
 }
 
 static int commit_prove(struct vm *vm, const char *part, const char *runstate,

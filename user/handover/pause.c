@@ -252,7 +252,7 @@ static void pause_append_report(struct vm *vm, struct json_object *pause)
 	n = json_object_array_length(pauses);
 	if (n > PAUSES_KEPT)
 		json_object_array_del_idx(pauses, 0, n - PAUSES_KEPT);
-	if (json_replace(vm->dir, REPORT_FILE, report, &why) < 0)
+	if (manifest_write_json(vm->dir, REPORT_FILE, report, &why) < 0)
 		detail("%s: its pause is not kept for a report: %s", vm->name, why.why);
 }
 

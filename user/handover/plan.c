@@ -118,7 +118,7 @@ static int plan_add_vms(struct plan *plan, struct err *err)
 static const struct vm *plan_vm_with_devices(const struct plan *plan)
 {
 	for (size_t i = 0; i < plan->names.n; i++)
-		if (has_devices(&plan->vms[i]))
+		if (vm_has_devices(&plan->vms[i]))
 			return &plan->vms[i];
 	return NULL;
 }

@@ -27,7 +27,7 @@ static void rehearsal_make_plan(struct vm *vm, struct rehearsal_plan *plan)
 	const char *mode = jstr(vm->manifest, "ram_mode");
 
 	*plan = (struct rehearsal_plan){ 0 };
-	if (has_devices(vm))
+	if (vm_has_devices(vm))
 		plan->note = xstrdup("it has devices passed through, which its QEMU still has");
 	else if (mode && streq(mode, "copy"))
 		plan->note = xstrdup("its memory is in the state, and would be needed twice");

@@ -44,7 +44,7 @@ static int rollback_commit(struct vm *vm, struct err *err)
 static int rollback_wake(struct vm *vm, const char *status, struct err *err)
 {
 	struct qmp *qmp = vm->qemu.qmp;
-	int r = runstate_live(status) ? 0 : qmp_run(qmp, "cont", NULL, NULL, err);
+	int r = vm_runstate_live(status) ? 0 : qmp_run(qmp, "cont", NULL, NULL, err);
 
 	if (r == 0 && !streq(status, "running") && manifest_suspended(vm->manifest))
 		r = guest_wake(qmp, err);
@@ -169,7 +169,7 @@ static void rollback_pin(struct vm *vm)
 
 static void rollback_resume(struct vm *vm, bool live, const char *now)
 {
-	if (live && !runstate_live(now) && qmp_run(vm->qemu.qmp, "cont", NULL, NULL, NULL) < 0)
+	if (live && !vm_runstate_live(now) && qmp_run(vm->qemu.qmp, "cont", NULL, NULL, NULL) < 0)
 		note("VM '%s': the guest does not run on; see 'cpr-helper show %s'", vm->name,
 		     vm->name);
 	else if (!live && streq(now, "postmigrate"))

@@ -15,7 +15,7 @@ bool cprfs_mounted(void)
 	struct mntent *m;
 	bool on = false;
 
-	/* What was mounted last hides what lies below it. */
+	/* The last mount on a directory hides the earlier ones. */
 	while (f && (m = getmntent(f)))
 		if (streq(m->mnt_dir, CPRFS_ROOT))
 			on = streq(m->mnt_type, "cprfs");
@@ -32,6 +32,7 @@ int cprfs_mount(struct err *err)
 	if (mount("cprfs", CPRFS_ROOT, "cprfs", MS_NOSUID | MS_NODEV, NULL) < 0)
 		return fail(err, -errno, .what = "cannot mount cprfs on", .value = CPRFS_ROOT,
 			    .why = errno == EPERM ? "needs root" : strerror(errno),
-			    .remedy = errno == EPERM ? "run it with sudo" : "'dmesg' tells why");
+			    .remedy = errno == EPERM ? "run it with sudo" :
+			    "'dmesg' shows the reason");
 	return 0;
 }

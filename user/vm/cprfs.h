@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The file system on the handover region. */
+/* Mounting cprfs, the file system in the handover region. */
 #ifndef CPR_CPRFS_H
 #define CPR_CPRFS_H
 
@@ -9,7 +9,7 @@
 /* Whether cprfs is mounted on CPRFS_ROOT. */
 bool cprfs_mounted(void);
 
-/* Mount cprfs on CPRFS_ROOT, and create that directory. */
+/* Create the directory CPRFS_ROOT and mount cprfs there. Returns: 0 or -errno. */
 int cprfs_mount(struct err *err);
 
 #endif

@@ -8,37 +8,38 @@
 #include "vm/devices.h"
 #include "vm/manifest.h"
 
-bool has_devices(const struct vm *vm)
+bool vm_has_devices(const struct vm *vm)
 {
 	struct json_object *devices = jget(vm->manifest, "devices");
 
 	return devices && json_object_array_length(devices) > 0;
 }
 
-static int owned(const char *address, const char *owner, const char *theirs, struct err *err)
+static int device_owned(const char *address, const char *owner, const char *theirs, struct err *err)
 {
 	return fail(err, -EBUSY, .exit = CPR_EXIT_BUSY, .what = "device", .value = address,
 		    .why = streq(address, theirs) ? fmt("VM '%s' has it", owner) :
 		    fmt("VM '%s' has %s, of the same IOMMU group", owner, theirs),
-		    .remedy = fmt("'cpr-helper delete %s' gives its devices back", owner));
+		    .remedy = fmt("'cpr-helper delete %s' returns its devices to the host", owner));
 }
 
-static int check_owner(const char *owner, const struct strv *theirs, const struct strv *addresses,
-		       struct err *err)
+static int device_check_owner(const char *owner, const struct strv *theirs,
+			      const struct strv *addresses, struct err *err)
 {
 	for (size_t i = 0; i < addresses->n; i++) {
 		_cleanup_strv_ struct strv members = { 0 };
 
 		pci_group_members(addresses->v[i], &members);
 		for (size_t k = 0; k < theirs->n; k++)
-			if (streq(theirs->v[k], addresses->v[i]) || strv_has(&members, theirs->v[k]))
-				return owned(addresses->v[i], owner, theirs->v[k], err);
+			if (streq(theirs->v[k], addresses->v[i]) ||
+			    strv_has(&members, theirs->v[k]))
+				return device_owned(addresses->v[i], owner, theirs->v[k], err);
 	}
 	return 0;
 }
 
-/* The manifest of a VM that runs, and what the module keeps should that be damaged. */
-static void devices_of(const char *vm, const struct cpr_devices *snapshots, struct strv *theirs)
+/* A VM's devices by its manifest, and by the module's snapshot if the manifest is damaged. */
+static void devices_of_vm(const char *vm, const struct cpr_devices *snapshots, struct strv *theirs)
 {
 	_cleanup_json_ struct json_object *manifest = NULL;
 	_cleanup_free_ char *dir = vm_path(vm, NULL);
@@ -64,8 +65,8 @@ int devices_check_owners(struct genl *genl, const struct strv *addresses, struct
 	for (size_t i = 0; r == 0 && i < vms.n; i++) {
 		_cleanup_strv_ struct strv theirs = { 0 };
 
-		devices_of(vms.v[i], &snapshots, &theirs);
-		r = check_owner(vms.v[i], &theirs, addresses, err);
+		devices_of_vm(vms.v[i], &snapshots, &theirs);
+		r = device_check_owner(vms.v[i], &theirs, addresses, err);
 	}
 	return r;
 }
@@ -100,31 +101,31 @@ void devices_unbind(struct json_object *devices)
 		if (driver && streq(driver, "vfio-pci"))
 			continue;
 		if (pci_unbind_vfio(address, driver, &why) < 0)
-			note("device '%s': it stays with vfio-pci: %s", address, why.why);
+			note("device '%s': it stays bound to vfio-pci: %s", address, why.why);
 	}
 }
 
 /*
- * What keeps a device from its guest. A driver that has it is no obstacle before
- * it was given to vfio-pci.
+ * Holds that prevent a device from being passed through again. CPR_DEVICE_HOLD_BUSY counts
+ * only once the device is bound to vfio-pci: before that a host driver may be bound.
  */
 static const struct {
 	enum cpr_device_hold hold;
 	enum cpr_exit exit;
 	const char *why, *remedy;
 } obstacles[] = {
-	{ CPR_DEVICE_HOLD_MISSING, CPR_EXIT_REFUSED, "it is not there", "put it back into its slot" },
-	{ CPR_DEVICE_HOLD_CHANGED, CPR_EXIT_REFUSED, "another device is in its place",
-	  "put the old one back" },
-	{ CPR_DEVICE_HOLD_GROUP, CPR_EXIT_REFUSED, "its IOMMU group has other members than it had",
-	  "boot with the kernel options and the firmware settings of before" },
+	{ CPR_DEVICE_HOLD_MISSING, CPR_EXIT_REFUSED, "it is missing", "put it back into its slot" },
+	{ CPR_DEVICE_HOLD_CHANGED, CPR_EXIT_REFUSED, "another device is in its slot",
+	  "put the saved device back" },
+	{ CPR_DEVICE_HOLD_GROUP, CPR_EXIT_REFUSED, "its IOMMU group has other members than before",
+	  "boot with the previous kernel options and firmware settings" },
 	{ CPR_DEVICE_HOLD_FAILED, CPR_EXIT_REFUSED, "the IOMMU could not be set up for it",
 	  "find the reason with 'dmesg'" },
-	{ CPR_DEVICE_HOLD_BUSY, CPR_EXIT_BUSY, "a driver of the host has it, or its group",
+	{ CPR_DEVICE_HOLD_BUSY, CPR_EXIT_BUSY, "a host driver is bound to it, or to its group",
 	  "unbind it from that driver" },
 };
 
-static int check_hold(const struct cpr_device *device, bool bound, struct err *err)
+static int device_check_hold(const struct cpr_device *device, bool bound, struct err *err)
 {
 	if (device->hold == CPR_DEVICE_HOLD_BUSY && !bound)
 		return 0;
@@ -132,20 +133,21 @@ static int check_hold(const struct cpr_device *device, bool bound, struct err *e
 		if (device->hold == obstacles[i].hold)
 			return fail(err, -ENODEV, .exit = obstacles[i].exit, .what = "device",
 				    .value = device->address, .why = *device->reason ?
-				    fmt("it is %s: %s", cpr_hold_name(device->hold), device->reason) :
+				    fmt("it is %s: %s", cpr_hold_name(device->hold),
+					device->reason) :
 				    obstacles[i].why,
 				    .remedy = fmt("%s, then restore the VM; its memory is untouched",
 						  obstacles[i].remedy));
 	return 0;
 }
 
-static int check_holds(struct vm *vm, bool bound, struct err *err)
+static int devices_check_holds(struct vm *vm, bool bound, struct err *err)
 {
 	_cleanup_devices_ struct cpr_devices devices = { 0 };
 	int r = genl_devices(vm->genl, vm->name, &devices, err);
 
 	for (size_t i = 0; r == 0 && i < devices.n; i++)
-		r = check_hold(&devices.v[i], bound, err);
+		r = device_check_hold(&devices.v[i], bound, err);
 	return r;
 }
 
@@ -154,18 +156,18 @@ int devices_ready(struct vm *vm, struct err *err)
 	_cleanup_strv_ struct strv addresses = { 0 };
 	int r;
 
-	if (!has_devices(vm))
+	if (!vm_has_devices(vm))
 		return 0;
 	manifest_devices(vm->manifest, &addresses);
-	r = check_holds(vm, false, err);
+	r = devices_check_holds(vm, false, err);
 	if (r == 0)
 		r = pci_check(&addresses, err);
 	for (size_t i = 0; r == 0 && i < addresses.n; i++)
 		r = pci_bind_vfio(addresses.v[i], err);
-	return r < 0 ? r : check_holds(vm, true, err);
+	return r < 0 ? r : devices_check_holds(vm, true, err);
 }
 
-static void add_snapshot(struct json_object *obj, const struct cpr_device *device)
+static void device_add_snapshot(struct json_object *obj, const struct cpr_device *device)
 {
 	jset_str(obj, "model", fmt("%04x:%04x", device->vendor & 0xffff, device->vendor >> 16));
 	jset_str(obj, "hold", cpr_hold_name(device->hold));
@@ -175,8 +177,9 @@ static void add_snapshot(struct json_object *obj, const struct cpr_device *devic
 	jset(obj, "members", manifest_strings(&device->group));
 }
 
-/* As the machine has it, and as the snapshot does if there is one. */
-static struct json_object *device_json(const char *address, const struct cpr_devices *snapshot)
+/* A device as in sysfs, and as in the snapshot if that has it. */
+static struct json_object *snapshot_device_json(const char *address,
+						const struct cpr_devices *snapshot)
 {
 	struct json_object *obj = json_object_new_object();
 	_cleanup_free_ char *model = pci_model(address), *group = pci_group(address);
@@ -189,7 +192,7 @@ static struct json_object *device_json(const char *address, const struct cpr_dev
 	jset_str(obj, "hold", cpr_hold_name(CPR_DEVICE_HOLD_NONE));
 	for (size_t i = 0; i < snapshot->n; i++)
 		if (streq(snapshot->v[i].address, address))
-			add_snapshot(obj, &snapshot->v[i]);
+			device_add_snapshot(obj, &snapshot->v[i]);
 	return obj;
 }
 
@@ -205,6 +208,6 @@ struct json_object *devices_json(struct genl *genl, const char *vm, struct json_
 		if (!strv_has(&addresses, snapshot.v[i].address))
 			strv_push(&addresses, snapshot.v[i].address);
 	for (size_t i = 0; i < addresses.n; i++)
-		json_object_array_add(array, device_json(addresses.v[i], &snapshot));
+		json_object_array_add(array, snapshot_device_json(addresses.v[i], &snapshot));
 	return array;
 }

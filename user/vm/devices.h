@@ -1,47 +1,50 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The passed-through devices of a VM: who may have them, and who has them. */
+/* The passed-through devices of a VM: their owner and their driver. */
 #ifndef CPR_DEVICES_H
 #define CPR_DEVICES_H
 
 #include "vm/vm.h"
 
-bool has_devices(const struct vm *vm);
+/* Whether the manifest of a VM names passed-through devices. */
+bool vm_has_devices(const struct vm *vm);
 
 /**
- * devices_check_owners - see that no other VM has a device, or one of its group
+ * devices_check_owners - check that no VM owns a device, or another of its IOMMU group
  *
- * A VM has its devices until it is deleted. Returns: 0, or -EBUSY (exit 5).
+ * A VM owns its devices until it is deleted. Returns: 0; -EBUSY with exit status 5; or
+ * the error of genl_vms() or genl_devices().
  */
 int devices_check_owners(struct genl *genl, const struct strv *addresses, struct err *err);
 
 /**
- * devices_take - give devices to vfio-pci
- * @taken: array, to which each is added as the manifest has it
+ * devices_bind - bind devices to vfio-pci
+ * @taken: array to which the function adds each bound device, in the manifest's format
  *
- * After a failure @taken has those that were taken before it.
+ * Returns: 0 or a negative errno. After a failure @taken has the devices bound until then.
  */
 int devices_bind(const struct strv *addresses, struct json_object *taken, struct err *err);
 
 /**
- * devices_give_back - give them back to the host
- * @devices: as the manifest has them; may be NULL
+ * devices_unbind - unbind devices from vfio-pci, so that host drivers bind again
+ * @devices: the devices in the manifest's format; may be NULL
  *
- * One that vfio-pci had before stays there. Says what stays against its will.
+ * A device that was bound to vfio-pci before the VM was created stays bound. Prints a
+ * note for each device that could not be unbound.
  */
 void devices_unbind(struct json_object *devices);
 
 /**
- * devices_ready - see that each is the one it was, and give it to vfio-pci
+ * devices_ready - check that the devices are those of the snapshot, and bind them to vfio-pci
  *
- * Whatever happens later, vfio-pci keeps it: the host's drivers must not come
- * near a device of a VM. Returns: 0, also without devices; a refusal with exit
- * status 5 if the host uses one, 3 or 4 if the guest cannot be given one again.
+ * They stay bound to vfio-pci, also after a later failure: no host driver may bind to a
+ * device of a VM. Returns: 0, also for a VM without devices; an error with exit status 5
+ * if the host uses a device, with 3 or 4 if a device cannot be passed through again.
  */
 int devices_ready(struct vm *vm, struct err *err);
 
 /*
- * [{"address", "model", "group", "hold", "reason", ...}] of those that the manifest
- * or the module knows; @manifest may be NULL. The caller owns it.
+ * [{"address", "model", "group", "hold", "reason", ...}] of the devices in the manifest and
+ * in the module's snapshot; @manifest may be NULL. The caller owns the array.
  */
 struct json_object *devices_json(struct genl *genl, const char *vm, struct json_object *manifest);
 

@@ -14,19 +14,19 @@
 
 #define NS_PER_S INT64_C(1000000000)
 
-/* A qcow2 file begins with its header, in a cluster of its own: 64 KiB by default. */
+/* The default cluster size of qcow2, whose header is in the first cluster. */
 #define HEAD_SIZE (64 * 1024)
 
 /*
- * What tells one block device from another, also after a boot: the first of these
- * that its directory in sysfs has. That of a partition is in its disk's.
+ * Attributes in sysfs that identify a block device across boots; the first one that
+ * exists counts. For a partition, those of its disk are used.
  */
 static const char *const identities[] = {
 	"dm/uuid", "md/uuid", "loop/backing_file", "wwid", "device/wwid", "serial",
 	"device/serial", "device/cid",
 };
 
-static char *identity(const char *dir)
+static char *block_identity(const char *dir)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(identities); i++) {
 		_cleanup_free_ char *path = xasprintf("%s/%s", dir, identities[i]);
@@ -38,19 +38,19 @@ static char *identity(const char *dir)
 	return NULL;
 }
 
-static void add_identity(struct json_object *disk, dev_t dev)
+static void diskfile_add_identity(struct json_object *disk, dev_t dev)
 {
 	_cleanup_free_ char *dir = xasprintf("/sys/dev/block/%u:%u", major(dev), minor(dev));
 	_cleanup_free_ char *start = xasprintf("%s/start", dir);
 	_cleanup_free_ char *parent = xasprintf("%s/..", dir);
 	_cleanup_free_ char *sector = read_text(start, 64);
-	_cleanup_free_ char *id = identity(sector ? parent : dir);
+	_cleanup_free_ char *id = block_identity(sector ? parent : dir);
 
 	if (id)
 		jset_str(disk, "identity", sector ? fmt("%s, from sector %s", id, sector) : id);
 }
 
-static int add_head(struct json_object *disk, int fd)
+static int diskfile_add_head(struct json_object *disk, int fd)
 {
 	_cleanup_free_ char *head = xcalloc(1, HEAD_SIZE);
 	XXH3_state_t *state = XXH3_createState();
@@ -68,13 +68,13 @@ static int add_head(struct json_object *disk, int fd)
 	return r == -ENOMEDIUM ? 0 : r;	/* an empty drive is no failure */
 }
 
-/* One beyond the year 2262 wraps, but to the same value each time. */
+/* A time after the year 2262 wraps around, but always to the same value. */
 static int64_t nanoseconds(const struct timespec *ts)
 {
 	return (uint64_t)ts->tv_sec * NS_PER_S + ts->tv_nsec;
 }
 
-static int measure_fd(struct json_object *disk, int fd)
+static int diskfile_measure_fd(struct json_object *disk, int fd)
 {
 	uint64_t size;
 	struct stat st;
@@ -86,7 +86,7 @@ static int measure_fd(struct json_object *disk, int fd)
 			return -errno;
 		jset_str(disk, "kind", "device");
 		jset_int(disk, "size", size);
-		add_identity(disk, st.st_rdev);
+		diskfile_add_identity(disk, st.st_rdev);
 	} else if (!S_ISREG(st.st_mode)) {
 		jset_str(disk, "kind", "special file");
 		return 0;
@@ -96,14 +96,14 @@ static int measure_fd(struct json_object *disk, int fd)
 		jset_int(disk, "inode", st.st_ino);
 		jset_int(disk, "mtime", nanoseconds(&st.st_mtim));
 	}
-	return add_head(disk, fd);
+	return diskfile_add_head(disk, fd);
 }
 
 int diskfile_measure(struct json_object *disk, const char *path)
 {
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
-	return fd < 0 ? -errno : measure_fd(disk, fd);
+	return fd < 0 ? -errno : diskfile_measure_fd(disk, fd);
 }
 
 static const char *show_text(struct json_object *value)
@@ -123,19 +123,19 @@ static const char *show_mtime(struct json_object *value)
 	return fmt("%s.%09lld", text, (long long)(rest < 0 ? rest + NS_PER_S : rest));
 }
 
-/* In the order in which they tell most. */
+/* The traits of a disk, the most telling first. */
 static const struct {
 	const char *key;
 	const char *was;
 	const char *is;
 	const char *(*show)(struct json_object *value);
 } traits[] = {
-	{ "kind", "it was a", "and is a", show_text },
-	{ "identity", "it is another device: it was", "and is", show_text },
-	{ "inode", "it is another file: its inode was", "and is", show_text },
-	{ "size", "its size was", "and is", show_text },
-	{ "mtime", "it was last written to at", "and now at", show_mtime },
-	{ "head", "the digest of its first 64 KiB was", "and is", show_text },
+	{ "kind", "it was a", "and is now a", show_text },
+	{ "identity", "it is another device: it was", "and is now", show_text },
+	{ "inode", "it is another file: its inode was", "and is now", show_text },
+	{ "size", "its size was", "and is now", show_text },
+	{ "mtime", "its modification time was", "and is now", show_mtime },
+	{ "head", "the digest of its first 64 KiB was", "and is now", show_text },
 };
 
 char *diskfile_difference(struct json_object *then, struct json_object *now)

@@ -12,17 +12,19 @@
 
 #define JSON_PREFIX "json:"
 
-/* Drivers that open a local file or device; all others stand above one, or are remote. */
+/* Block drivers that open a local file or device. Others are filters, formats, or remote. */
 static const char *const local[] = { "file", "host_device", "host_cdrom" };
 
 /**
- * struct look - what a QEMU says of its disks
- * @nodes: of query-named-block-nodes: each layer of each disk, twice: format and file
- * @devices: of query-block: what the guest has
- * @stats: of query-blockstats, a node each
- * @disks: what comes of it
+ * struct block_info - the block devices of a QEMU
+ * @vm: the VM, with its QEMU attached
+ * @nodes: reply to query-named-block-nodes: for each layer of a disk a format node and a
+ *	file node
+ * @devices: reply to query-block: the guest's disks
+ * @stats: reply to query-blockstats: one entry for each node
+ * @disks: the result, in the format of "saved.disks" in the manifest
  */
-struct look {
+struct block_info {
 	const struct vm *vm;
 	struct json_object *nodes;
 	struct json_object *devices;
@@ -30,20 +32,20 @@ struct look {
 	struct json_object *disks;
 };
 
-static void look_free(struct look *look)
+static void block_info_free(struct block_info *info)
 {
-	json_object_put(look->nodes);
-	json_object_put(look->devices);
-	json_object_put(look->stats);
-	json_object_put(look->disks);
+	json_object_put(info->nodes);
+	json_object_put(info->devices);
+	json_object_put(info->stats);
+	json_object_put(info->disks);
 }
 
-static struct json_object *at(struct json_object *array, size_t i)
+static struct json_object *jarray_at(struct json_object *array, size_t i)
 {
 	return json_object_array_get_idx(array, i);
 }
 
-static size_t count(struct json_object *array)
+static size_t jarray_length(struct json_object *array)
 {
 	return json_object_is_type(array, json_type_array) ? json_object_array_length(array) : 0;
 }
@@ -56,8 +58,8 @@ static bool is_local(const char *driver)
 	return false;
 }
 
-/* Whether a name of an image, which may be JSON with further names in it, has @file. */
-static bool object_names(struct json_object *obj, const char *file)
+/* Whether @file is a "filename" in @obj or in an object nested in it. */
+static bool json_has_filename(struct json_object *obj, const char *file)
 {
 	const char *name = jstr(obj, "filename");
 
@@ -67,13 +69,13 @@ static bool object_names(struct json_object *obj, const char *file)
 		return false;
 	json_object_object_foreach(obj, key, value) {
 		(void)key;
-		if (object_names(value, file))
+		if (json_has_filename(value, file))
 			return true;
 	}
 	return false;
 }
 
-static bool names(const char *image, const char *file)
+static bool image_is_named(const char *image, const char *file)
 {
 	_cleanup_json_ struct json_object *obj = NULL;
 
@@ -82,21 +84,21 @@ static bool names(const char *image, const char *file)
 	if (!startswith(image, JSON_PREFIX))
 		return streq(image, file);
 	obj = json_tokener_parse(image + strlen(JSON_PREFIX));
-	return object_names(obj, file);
+	return json_has_filename(obj, file);
 }
 
-/* An image, or one that it is based on. */
+/* Whether @file is the image of a device or one of its backing files. */
 static bool has_layer(struct json_object *device, const char *file)
 {
 	struct json_object *image = jget(jget(device, "inserted"), "image");
 
 	for (; image; image = jget(image, "backing-image"))
-		if (names(jstr(image, "filename"), file))
+		if (image_is_named(jstr(image, "filename"), file))
 			return true;
 	return false;
 }
 
-/* As the operator calls a disk: -drive id=, or -device id=, or -blockdev node-name=. */
+/* The operator's name of a disk: -drive id=, or -device id=, or -blockdev node-name=. */
 static const char *device_name(struct json_object *device)
 {
 	static const char peripheral[] = "/machine/peripheral/";
@@ -110,12 +112,13 @@ static const char *device_name(struct json_object *device)
 	return fmt("%.*s", (int)strcspn(qdev, "/"), qdev);
 }
 
-static const char *name_of(const struct look *look, struct json_object *node, const char *file)
+static const char *disk_name(const struct block_info *info, struct json_object *node,
+			     const char *file)
 {
 	const char *name = jstr(node, "node-name");
 
-	for (size_t i = 0; i < count(look->devices); i++) {
-		struct json_object *device = at(look->devices, i);
+	for (size_t i = 0; i < jarray_length(info->devices); i++) {
+		struct json_object *device = jarray_at(info->devices, i);
 
 		if (has_layer(device, file) && device_name(device))
 			return device_name(device);
@@ -123,8 +126,8 @@ static const char *name_of(const struct look *look, struct json_object *node, co
 	return name && *name != '#' ? name : file;
 }
 
-/* The name that QEMU opened; it may be JSON, with options beside the name. */
-static char *file_of(struct json_object *node)
+/* The file name that QEMU opened, which may be inside a JSON object. Caller frees. */
+static char *node_file(struct json_object *node)
 {
 	_cleanup_json_ struct json_object *obj = NULL;
 	const char *file = jstr(node, "file");
@@ -135,7 +138,7 @@ static char *file_of(struct json_object *node)
 	return jstr(obj, "filename") ? xstrdup(jstr(obj, "filename")) : NULL;
 }
 
-static char *full_path(const struct vm *vm, const char *file)
+static char *disk_full_path(const struct vm *vm, const char *file)
 {
 	return *file == '/' ? xstrdup(file) : xasprintf("%s/%s", jstr(vm->manifest, "cwd"), file);
 }
@@ -147,8 +150,8 @@ static bool same_file(const struct stat *a, const struct stat *b)
 	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
-/* Whether the path still leads to a file that QEMU has open. */
-static bool has_open(const struct vm *vm, const char *path)
+/* Whether @path still leads to a file that QEMU has open. */
+static bool qemu_has_open(const struct vm *vm, const char *path)
 {
 	_cleanup_free_ char *dir = xasprintf("/proc/%d/fd", (int)vm->qemu.pid);
 	struct stat want, is;
@@ -166,11 +169,11 @@ static bool has_open(const struct vm *vm, const char *path)
 	return found;
 }
 
-/* Whether QEMU has not written to a node since it opened it. */
-static bool is_unwritten(const struct look *look, const char *name)
+/* Whether QEMU has written nothing to a node since it opened the node. */
+static bool is_unwritten(const struct block_info *info, const char *name)
 {
-	for (size_t i = 0; name && i < count(look->stats); i++) {
-		struct json_object *entry = at(look->stats, i);
+	for (size_t i = 0; name && i < jarray_length(info->stats); i++) {
+		struct json_object *entry = jarray_at(info->stats, i);
 		const char *this = jstr(entry, "node-name");
 
 		if (this && streq(this, name))
@@ -179,7 +182,7 @@ static bool is_unwritten(const struct look *look, const char *name)
 	return false;
 }
 
-/* QEMU makes such a file for snapshot=on, and takes its name away at once. */
+/* For snapshot=on QEMU creates a file "vl.XXXXXX" and unlinks it at once. */
 static bool is_temporary(const char *path)
 {
 	const char *name = strrchr(path, '/');
@@ -187,34 +190,36 @@ static bool is_temporary(const char *path)
 	return access(path, F_OK) < 0 && name && startswith(name, "/vl.") && strlen(name) == 10;
 }
 
-static int refuse(const char *name, const char *why, const char *remedy, struct err *err)
+static int disk_refuse(const char *name, const char *why, const char *remedy, struct err *err)
 {
 	return fail(err, -EOPNOTSUPP, .exit = CPR_EXIT_REFUSED, .what = "disk", .value = name,
 		    .why = why, .remedy = remedy);
 }
 
-/* A file without a name, or whose name leads elsewhere: the next QEMU would miss it. */
-static int check_lost(const struct look *look, struct json_object *node, const char *name,
-		      const char *path, struct err *err)
+/* The file was removed or replaced, so that the next QEMU would not find it. */
+static int disk_check_lost(const struct block_info *info, struct json_object *node,
+			   const char *name, const char *path, struct err *err)
 {
 	if (!is_temporary(path))
-		return refuse(name, fmt("its file '%s' is %s", path, access(path, F_OK) < 0 ?
-					"gone" : "another one than QEMU has open"),
-			      "put back the file that QEMU has open, or shut the guest down", err);
-	if (is_unwritten(look, jstr(node, "node-name")))
+		return disk_refuse(name, fmt("its file '%s' %s", path, access(path, F_OK) < 0 ?
+					     "was removed" : "is not the one that QEMU has open"),
+				   "put back the file that QEMU has open, or shut the guest down",
+				   err);
+	if (is_unwritten(info, jstr(node, "node-name")))
 		return 0;
-	return refuse(name, "the guest has written to it, and snapshot=on keeps that in a "
-		      "file that goes away with QEMU",
-		      "write it to the image ('commit' in QEMU's monitor), and start the VM "
-		      "without snapshot=on", err);
+	return disk_refuse(name,
+			   "the guest has written to it, and with snapshot=on the data is in a "
+			   "temporary file of QEMU",
+			   "commit the data to the image ('commit' in QEMU's monitor), and start "
+			   "the VM without snapshot=on", err);
 }
 
 /*
- * What the guest was told is on disk must be there under the next kernel, and so
- * must the time of it; with cache=unsafe QEMU does not see to that. A file system
- * that cannot be written to has nothing to sync.
+ * Data that the guest considers written must be on disk before the kexec, and so must the
+ * modification time. With cache=unsafe QEMU does not sync. A read-only file system has
+ * nothing to sync.
  */
-static int sync_disk(const char *path)
+static int disk_sync(const char *path)
 {
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
@@ -223,35 +228,36 @@ static int sync_disk(const char *path)
 	return fsync(fd) == 0 || errno == EINVAL || errno == EROFS ? 0 : -errno;
 }
 
-static bool is_known(struct json_object *disks, const char *path)
+static bool disks_have_path(struct json_object *disks, const char *path)
 {
-	for (size_t i = 0; i < count(disks); i++)
-		if (jstr(at(disks, i), "path") && streq(jstr(at(disks, i), "path"), path))
+	for (size_t i = 0; i < jarray_length(disks); i++)
+		if (jstr(jarray_at(disks, i), "path") &&
+		    streq(jstr(jarray_at(disks, i), "path"), path))
 			return true;
 	return false;
 }
 
-static int add_node(struct look *look, struct json_object *node, struct err *err)
+static int disks_add_node(struct block_info *info, struct json_object *node, struct err *err)
 {
-	_cleanup_free_ char *file = file_of(node), *path = NULL;
+	_cleanup_free_ char *file = node_file(node), *path = NULL;
 	struct json_object *disk;
 	const char *name;
 	int r;
 
 	if (!file)
-		return refuse(jstr(node, "node-name"), "QEMU does not tell which file it is",
-			      NULL, err);
-	path = full_path(look->vm, file);
-	name = name_of(look, node, file);
-	if (is_known(look->disks, path))
+		return disk_refuse(jstr(node, "node-name"), "QEMU does not report its file name",
+				   NULL, err);
+	path = disk_full_path(info->vm, file);
+	name = disk_name(info, node, file);
+	if (disks_have_path(info->disks, path))
 		return 0;
-	if (!has_open(look->vm, path))
-		return check_lost(look, node, name, path, err);
+	if (!qemu_has_open(info->vm, path))
+		return disk_check_lost(info, node, name, path, err);
 	disk = json_object_new_object();
-	json_object_array_add(look->disks, disk);
+	json_object_array_add(info->disks, disk);
 	jset_str(disk, "name", name);
 	jset_str(disk, "path", path);
-	r = sync_disk(path);
+	r = disk_sync(path);
 	if (r == 0)
 		r = diskfile_measure(disk, path);
 	if (r < 0)
@@ -260,30 +266,31 @@ static int add_node(struct look *look, struct json_object *node, struct err *err
 	return 0;
 }
 
-/* A disk that has no local file in any layer: what happens to it, nobody here sees. */
-static void add_remote(struct look *look, struct json_object *device)
+/* Add a disk without a local file in any layer; cpr-helper cannot check such a disk. */
+static void disks_add_remote(struct block_info *info, struct json_object *device)
 {
 	struct json_object *disk, *inserted = jget(device, "inserted");
 	const char *driver = jstr(inserted, "drv"), *name = device_name(device);
 
 	if (!driver || !name)
 		return;
-	for (size_t i = 0; i < count(look->nodes); i++) {
-		_cleanup_free_ char *file = file_of(at(look->nodes, i));
+	for (size_t i = 0; i < jarray_length(info->nodes); i++) {
+		_cleanup_free_ char *file = node_file(jarray_at(info->nodes, i));
 
-		if (is_local(jstr(at(look->nodes, i), "drv")) && file && has_layer(device, file))
+		if (is_local(jstr(jarray_at(info->nodes, i), "drv")) && file &&
+		    has_layer(device, file))
 			return;
 	}
 	disk = json_object_new_object();
 	jset_str(disk, "name", name);
 	jset_str(disk, "unchecked", driver);
-	json_object_array_add(look->disks, disk);
-	detail("VM '%s': disk '%s' (%s) is no local file, and not looked at", look->vm->name,
+	json_object_array_add(info->disks, disk);
+	detail("VM '%s': disk '%s' (%s) is not a local file, and not checked", info->vm->name,
 	       name, driver);
 }
 
-static int query(struct qmp *qmp, const char *command, const char *option,
-		 struct json_object **ret, struct err *err)
+static int block_query(struct qmp *qmp, const char *command, const char *option,
+		       struct json_object **ret, struct err *err)
 {
 	struct json_object *args = NULL;
 	int r;
@@ -299,105 +306,111 @@ static int query(struct qmp *qmp, const char *command, const char *option,
 		    .why = fmt("%s without a list", command));
 }
 
-static int look_nodes(struct look *look, struct err *err)
+static int block_info_nodes(struct block_info *info, struct err *err)
 {
-	return query(look->vm->qemu.qmp, "query-named-block-nodes", "flat", &look->nodes, err);
+	return block_query(info->vm->qemu.qmp, "query-named-block-nodes", "flat", &info->nodes,
+			   err);
 }
 
-/* What QEMU has open, by name; a file without one is its own affair. */
-static void node_paths(const struct look *look, struct strv *paths)
+/* Paths of the local files that QEMU has open, except its temporary files. */
+static void node_paths(const struct block_info *info, struct strv *paths)
 {
-	for (size_t i = 0; i < count(look->nodes); i++) {
-		_cleanup_free_ char *file = file_of(at(look->nodes, i)), *path = NULL;
+	for (size_t i = 0; i < jarray_length(info->nodes); i++) {
+		_cleanup_free_ char *file = node_file(jarray_at(info->nodes, i)), *path = NULL;
 
-		if (!file || !is_local(jstr(at(look->nodes, i), "drv")))
+		if (!file || !is_local(jstr(jarray_at(info->nodes, i), "drv")))
 			continue;
-		path = full_path(look->vm, file);
+		path = disk_full_path(info->vm, file);
 		if (!is_temporary(path))
 			strv_push(paths, path);
 	}
 }
 
-static int look_all(struct look *look, struct err *err)
+static int block_info_all(struct block_info *info, struct err *err)
 {
-	struct qmp *qmp = look->vm->qemu.qmp;
-	int r = look_nodes(look, err);
+	struct qmp *qmp = info->vm->qemu.qmp;
+	int r = block_info_nodes(info, err);
 
 	if (r == 0)
-		r = query(qmp, "query-block", NULL, &look->devices, err);
-	return r < 0 ? r : query(qmp, "query-blockstats", "query-nodes", &look->stats, err);
+		r = block_query(qmp, "query-block", NULL, &info->devices, err);
+	return r < 0 ? r : block_query(qmp, "query-blockstats", "query-nodes", &info->stats, err);
 }
 
 /*
- * The next QEMU gets the arguments that this one got. What was plugged, exchanged,
- * mirrored or snapshot since is not in them.
+ * The next QEMU gets the same arguments as this one. They do not include disks that were
+ * plugged or exchanged since, nor files made by mirrors and snapshots.
  */
-static int check_started(const struct look *look, struct err *err)
+static int disks_check_same_files(const struct block_info *info, struct err *err)
 {
-	static const char remedy[] = "undo that, or shut the guest down and start it as it is now";
-	struct json_object *list = jget(look->vm->manifest, "disks");
+	static const char remedy[] = "undo the change, or shut the guest down and start it with "
+				     "the disks that it has now";
+	struct json_object *list = jget(info->vm->manifest, "disks");
 	_cleanup_strv_ struct strv now = { 0 }, then = { 0 };
 
-	for (size_t i = 0; i < count(list); i++)
-		strv_push(&then, json_object_get_string(at(list, i)));
-	node_paths(look, &now);
+	for (size_t i = 0; i < jarray_length(list); i++)
+		strv_push(&then, json_object_get_string(jarray_at(list, i)));
+	node_paths(info, &now);
 	for (size_t i = 0; list && i < now.n; i++)
 		if (!strv_has(&then, now.v[i]))
-			return refuse(now.v[i], "QEMU was not started with it, and would not "
-				      "find it again", remedy, err);
+			return disk_refuse(now.v[i],
+					   "QEMU was not started with it, and the next QEMU "
+					   "would not open it", remedy, err);
 	for (size_t i = 0; i < then.n; i++)
 		if (!strv_has(&now, then.v[i]))
-			return refuse(then.v[i], "QEMU was started with it, and has it no more",
-				      remedy, err);
+			return disk_refuse(then.v[i],
+					   "QEMU was started with it, and does not have it "
+					   "open any more", remedy, err);
 	return 0;
 }
 
-int disks_started(struct vm *vm, struct err *err)
+int disks_record_opened(struct vm *vm, struct err *err)
 {
-	_cleanup_(look_free) struct look look = { .vm = vm };
+	_cleanup_(block_info_free) struct block_info info = { .vm = vm };
 	_cleanup_strv_ struct strv paths = { 0 };
-	int r = look_nodes(&look, err);
+	int r = block_info_nodes(&info, err);
 
 	if (r < 0)
 		return r;
-	node_paths(&look, &paths);
+	node_paths(&info, &paths);
 	jset(vm->manifest, "disks", manifest_strings(&paths));
 	return 0;
 }
 
 int disks_inspect(struct vm *vm, struct json_object **disks, struct err *err)
 {
-	_cleanup_(look_free) struct look look = { .vm = vm, .disks = json_object_new_array() };
-	int r = look_all(&look, err);
+	_cleanup_(block_info_free) struct block_info info = {
+		.vm = vm, .disks = json_object_new_array(),
+	};
+	int r = block_info_all(&info, err);
 
-	for (size_t i = 0; r == 0 && i < count(look.nodes); i++)
-		if (is_local(jstr(at(look.nodes, i), "drv")))
-			r = add_node(&look, at(look.nodes, i), err);
+	for (size_t i = 0; r == 0 && i < jarray_length(info.nodes); i++)
+		if (is_local(jstr(jarray_at(info.nodes, i), "drv")))
+			r = disks_add_node(&info, jarray_at(info.nodes, i), err);
 	if (r == 0)
-		r = check_started(&look, err);
-	for (size_t i = 0; r == 0 && i < count(look.devices); i++)
-		add_remote(&look, at(look.devices, i));
+		r = disks_check_same_files(&info, err);
+	for (size_t i = 0; r == 0 && i < jarray_length(info.devices); i++)
+		disks_add_remote(&info, jarray_at(info.devices, i));
 	if (r == 0)
-		*disks = json_object_get(look.disks);
+		*disks = json_object_get(info.disks);
 	return r;
 }
 
-int disks_again(struct json_object *disks, struct err *err)
+int disks_remeasure(struct json_object *disks, struct err *err)
 {
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < count(disks); i++) {
-		const char *path = jstr(at(disks, i), "path");
+	for (size_t i = 0; r == 0 && i < jarray_length(disks); i++) {
+		const char *path = jstr(jarray_at(disks, i), "path");
 
 		if (path)
-			r = diskfile_measure(at(disks, i), path);
+			r = diskfile_measure(jarray_at(disks, i), path);
 		if (r < 0)
 			fail(err, r, .what = "disk", .value = path, .why = strerror(-r));
 	}
 	return r;
 }
 
-static bool in_list(const char *list, const char *word)
+static bool list_has_word(const char *list, const char *word)
 {
 	for (; list; list = strchr(list, ',') ? strchr(list, ',') + 1 : NULL)
 		if (strcspn(list, ",") == strlen(word) && startswith(list, word))
@@ -407,40 +420,43 @@ static bool in_list(const char *list, const char *word)
 
 static bool is_forced(const char *forced, const char *name, const char *path)
 {
-	return in_list(forced, name) || in_list(forced, path);
+	return list_has_word(forced, name) || list_has_word(forced, path);
 }
 
-int disks_opened(struct vm *vm, struct json_object *disks, const char *forced, struct err *err)
+int disks_check_opened(struct vm *vm, struct json_object *disks, const char *forced,
+		       struct err *err)
 {
-	_cleanup_(look_free) struct look look = { .vm = vm };
+	_cleanup_(block_info_free) struct block_info info = { .vm = vm };
 	_cleanup_strv_ struct strv paths = { 0 };
-	int r = look_nodes(&look, err);
+	int r = block_info_nodes(&info, err);
 
-	node_paths(&look, &paths);
-	for (size_t i = 0; r == 0 && i < count(disks); i++) {
-		const char *name = jstr(at(disks, i), "name"), *path = jstr(at(disks, i), "path");
+	node_paths(&info, &paths);
+	for (size_t i = 0; r == 0 && i < jarray_length(disks); i++) {
+		const char *name = jstr(jarray_at(disks, i), "name");
+		const char *path = jstr(jarray_at(disks, i), "path");
 
 		if (!path || strv_has(&paths, path) || is_forced(forced, name, path))
 			continue;
-		r = refuse(name, fmt("the guest had '%s', and QEMU was not started with it", path),
-			   NULL, err);
+		r = disk_refuse(name,
+				fmt("the guest had '%s', and QEMU was not started with it", path),
+				NULL, err);
 	}
 	return r;
 }
 
-/* ---- then and now ---- */
+/* ---- comparison with the recorded traits ---- */
 
-static int gone(struct json_object *disk, int r, struct err *err)
+static int disk_missing(struct json_object *disk, int r, struct err *err)
 {
 	return fail(err, -ENOENT, .exit = CPR_EXIT_REFUSED, .what = "disk",
 		    .value = jstr(disk, "name"),
 		    .why = fmt("'%s': %s", jstr(disk, "path"), strerror(-r)),
-		    .remedy = "bring it back as it was, then restore again");
+		    .remedy = "bring the file back unchanged, then restore again");
 }
 
-/* Adds its name to @changed if it has, and @why of the first. */
-static int compare(struct json_object *disk, const char *vm, const char *forced,
-		   struct strv *changed, char **why, struct err *err)
+/* If a disk has changed, add its name to @changed; set @why for the first one. */
+static int disk_compare(struct json_object *disk, const char *vm, const char *forced,
+			struct strv *changed, char **why, struct err *err)
 {
 	_cleanup_json_ struct json_object *now = json_object_new_object();
 	const char *name = jstr(disk, "name"), *path = jstr(disk, "path");
@@ -450,10 +466,10 @@ static int compare(struct json_object *disk, const char *vm, const char *forced,
 	if (!path)
 		return 0;
 	if (r < 0)
-		return gone(disk, r, err);
+		return disk_missing(disk, r, err);
 	what = diskfile_difference(disk, now);
 	if (what && is_forced(forced, name, path)) {
-		note("VM '%s': disk '%s' ('%s') has changed, and is taken all the same: %s", vm,
+		note("VM '%s': disk '%s' ('%s') has changed, and --force accepts it: %s", vm,
 		     name, path, what);
 	} else if (what) {
 		if (!changed->n)
@@ -465,20 +481,21 @@ static int compare(struct json_object *disk, const char *vm, const char *forced,
 	return 0;
 }
 
-int disks_known(struct json_object *disks, const char *forced, struct err *err)
+int disks_check_forced(struct json_object *disks, const char *forced, struct err *err)
 {
 	_cleanup_free_ char *copy = xstrdup(forced ? forced : ""), *list = NULL;
 	_cleanup_strv_ struct strv names = { 0 };
 	char *next = forced ? copy : NULL, *word;
 
-	for (size_t i = 0; i < count(disks); i++)
-		strv_push(&names, jstr(at(disks, i), "name"));
+	for (size_t i = 0; i < jarray_length(disks); i++)
+		strv_push(&names, jstr(jarray_at(disks, i), "name"));
 	list = strv_join(&names, ", ");
 	while ((word = strsep(&next, ",")))
-		if (!strv_has(&names, word) && !is_known(disks, word))
+		if (!strv_has(&names, word) && !disks_have_path(disks, word))
 			return fail(err, -ENOENT, .exit = CPR_EXIT_NOTFOUND, .what = "--force",
 				    .value = word, .why = "the guest has no such disk",
-				    .remedy = names.n ? fmt("its disks are: %s", list) : "leave it out");
+				    .remedy = names.n ? fmt("its disks are: %s", list) :
+				    "leave out --force");
 	return 0;
 }
 
@@ -487,8 +504,8 @@ int disks_compare(struct json_object *disks, const char *vm, const char *forced,
 	_cleanup_strv_ struct strv changed = { 0 };
 	_cleanup_free_ char *why = NULL, *list = NULL;
 
-	for (size_t i = 0; i < count(disks); i++) {
-		int r = compare(at(disks, i), vm, forced, &changed, &why, err);
+	for (size_t i = 0; i < jarray_length(disks); i++) {
+		int r = disk_compare(jarray_at(disks, i), vm, forced, &changed, &why, err);
 
 		if (r < 0)
 			return r;
@@ -498,6 +515,7 @@ int disks_compare(struct json_object *disks, const char *vm, const char *forced,
 	list = strv_join(&changed, ",");
 	return fail(err, -ESTALE, .exit = CPR_EXIT_REFUSED, .what = "disk", .value = changed.v[0],
 		    .why = why, .remedy =
-		    fmt("bring it back as it was; the guest would go on with what it knows of it. "
-			"'cpr-helper restore %s --force %s' takes it as it is", vm, list));
+		    fmt("bring the file back unchanged: the guest has cached data of it, and would "
+			"damage it. 'cpr-helper restore %s --force %s' accepts the change", vm,
+			list));
 }

@@ -1,56 +1,62 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What a guest's disks were when its state was written. Guest and disks belong
- * together: a file system that changed under a guest is damaged by it. QEMU's
- * manual forbids to change them between save and restore, and nobody checks.
+ * Record a guest's disks when its state is written, and compare them before the state is
+ * loaded. A saved guest has cached data of its file systems: if they change between save
+ * and restore, the guest damages them. QEMU's manual forbids such changes, but QEMU does
+ * not check.
  */
 #ifndef CPR_DISKS_H
 #define CPR_DISKS_H
 
 #include "vm/vm.h"
 
-/* Note in the manifest, as "disks", what a QEMU that was just started has opened. */
-int disks_started(struct vm *vm, struct err *err);
+/*
+ * Record in the manifest, as "disks", the paths that a QEMU has opened; call it right after
+ * QEMU was started. Returns: 0 or the error of QMP.
+ */
+int disks_record_opened(struct vm *vm, struct err *err);
 
 /**
- * disks_inspect - the local files and devices behind QEMU's disks, as they are
- * @disks: [{"name", "path", "kind", ...}] as "saved.disks" of the manifest; owned by
- *	the caller
+ * disks_inspect - read the traits of the local files and devices behind QEMU's disks
+ * @disks: [{"name", "path", "kind", ...}], the format of "saved.disks" in the manifest;
+ *	owned by the caller
  *
- * Syncs them. Each layer of a disk is one: an image, and the files that it is based on. A disk
- * that is not local (nbd, rbd, ...) has "unchecked", its driver, instead of a path.
+ * Also syncs the files. An image and each of its backing files has an entry of its own. The
+ * entry of a disk that is not local (nbd, rbd, ...) has "unchecked" with the driver's name
+ * instead of "path".
  *
- * Returns: 0; -EOPNOTSUPP with exit status 4 if a file is no longer where QEMU
- * opened it, if QEMU was started with other ones, or if one holds what the guest
- * wrote and goes away with QEMU (snapshot=on); or another errno.
+ * Returns: 0; -EOPNOTSUPP with exit status 4 if a file was removed or replaced, if QEMU was
+ * started with other files, or if the guest has written to a disk with snapshot=on; or
+ * another negative errno.
  */
 int disks_inspect(struct vm *vm, struct json_object **disks, struct err *err);
 
-/* What they are by now, without a QEMU to ask. @disks as disks_inspect() made it. */
-int disks_again(struct json_object *disks, struct err *err);
+/* Update the traits in @disks, an array of disks_inspect(). Returns: 0 or -errno. */
+int disks_remeasure(struct json_object *disks, struct err *err);
 
-/* -ENOENT (exit 3) if a name or path in @forced is none of @disks. */
-int disks_known(struct json_object *disks, const char *forced, struct err *err);
+/* Returns: 0; -ENOENT with exit status 3 if a name or path in @forced is not in @disks. */
+int disks_check_forced(struct json_object *disks, const char *forced, struct err *err);
 
 /**
- * disks_compare - hold the disks against what was recorded
- * @disks: as disks_inspect() made it; NULL is as good as none
- * @vm: name, for the remedy
- * @forced: names or paths, comma between, that may differ; NULL for none
+ * disks_compare - compare the disks with their recorded traits
+ * @disks: the array of disks_inspect(); NULL if there are none
+ * @vm: name of the VM, for messages
+ * @forced: names or paths of disks that may differ, separated by commas; NULL for none
  *
- * Returns: 0; -ESTALE with exit status 4 if one differs, told with then and now;
- * -ENOENT with exit status 4 if one is gone, which cannot be forced.
+ * Returns: 0; -ESTALE with exit status 4 if a disk differs, with both values in @err;
+ * -ENOENT with exit status 4 if a file is missing or unreadable, whatever @forced says.
  */
 int disks_compare(struct json_object *disks, const char *vm, const char *forced, struct err *err);
 
 /**
- * disks_opened - whether a QEMU that was started for the VM has opened them all
+ * disks_check_opened - check that the QEMU started for a restore has opened all recorded disks
  *
- * Its arguments may name other ones than QEMU had in the end: after a snapshot, a
- * mirror, another medium. Those that are @forced need not be.
+ * After a snapshot, a mirror or a change of the medium, QEMU's arguments name other files
+ * than QEMU had open when the state was saved. Disks in @forced are not checked.
  *
- * Returns: 0; -EOPNOTSUPP with exit status 4 if not; or another errno.
+ * Returns: 0; -EOPNOTSUPP with exit status 4 if a disk is not open; or another negative errno.
  */
-int disks_opened(struct vm *vm, struct json_object *disks, const char *forced, struct err *err);
+int disks_check_opened(struct vm *vm, struct json_object *disks, const char *forced,
+		       struct err *err);
 
 #endif

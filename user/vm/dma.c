@@ -11,26 +11,26 @@
 #include "vm/dma.h"
 #include "vm/manifest.h"
 
-/* Devices may have come to QEMU, or have left it, by its monitor. */
-static int check_number(const struct strv *addresses, const struct vfio_files *files,
-			struct err *err)
+/* The operator may have plugged or unplugged devices through QEMU's monitor. */
+static int dma_check_count(const struct strv *addresses, const struct vfio_files *files,
+			   struct err *err)
 {
 	if (files->devices == addresses->n)
 		return 0;
 	return fail(err, -EOPNOTSUPP, .exit = CPR_EXIT_REFUSED, .what = "QEMU",
 		    .value = fmt("%zu VFIO devices", files->devices),
-		    .why = fmt("'run' gave it %zu; the others could not be handed over",
+		    .why = fmt("'cpr-helper run' gave it %zu; the others could not be handed over",
 			       addresses->n),
-		    .remedy = "undo what was plugged or unplugged through its monitor");
+		    .remedy = "undo the plugging or unplugging of devices through QEMU's monitor");
 }
 
-static int open_files(struct vm *vm, struct strv *addresses, struct vfio_files *files,
-		      struct err *err)
+static int dma_open_files(struct vm *vm, struct strv *addresses, struct vfio_files *files,
+			  struct err *err)
 {
 	int r = vfio_files(vm->qemu.pid, files, err);
 
 	manifest_devices(vm->manifest, addresses);
-	return r < 0 ? r : check_number(addresses, files, err);
+	return r < 0 ? r : dma_check_count(addresses, files, err);
 }
 
 int dma_snapshot(struct vm *vm, struct err *err)
@@ -38,20 +38,20 @@ int dma_snapshot(struct vm *vm, struct err *err)
 	_cleanup_vfio_ struct vfio_files files = { 0 };
 	_cleanup_strv_ struct strv addresses = { 0 };
 	struct cpr_dma dma = { 0 };
-	struct cpr_look look;
-	int r = open_files(vm, &addresses, &files, err);
+	struct cpr_scan scan;
+	int r = dma_open_files(vm, &addresses, &files, err);
 
 	if (r < 0 || !addresses.n)
 		return r;
-	look = (struct cpr_look){ files.v, files.n, vm->full };
-	r = genl_snapshot(vm->genl, vm->name, &addresses, &look, &dma, err);
+	scan = (struct cpr_scan){ files.v, files.n, vm->full };
+	r = genl_snapshot(vm->genl, vm->name, &addresses, &scan, &dma, err);
 	if (r == 0)
 		detail("%s: snapshot of %u devices, %u mappings, %s", vm->name, dma.devices,
 		       dma.extents, size_human(dma.bytes));
 	return r;
 }
 
-static void record(struct vm *vm, const struct cpr_verdict *verdict)
+static void dma_record(struct vm *vm, const struct cpr_verdict *verdict)
 {
 	struct json_object *verified = json_object_new_object();
 
@@ -63,13 +63,13 @@ static void record(struct vm *vm, const struct cpr_verdict *verdict)
 	jset(vm->manifest, "verified", verified);
 }
 
-static const char *place(bool somewhere, uint64_t at)
+static const char *dma_target(bool somewhere, uint64_t at)
 {
 	return somewhere ? fmt("%#llx", (unsigned long long)at) : "nowhere";
 }
 
-/* One a line, below the message. */
-static void list(const struct cpr_verdict *verdict, struct err *err)
+/* Add the differences to the message, one in each line. */
+static void dma_list(const struct cpr_verdict *verdict, struct err *err)
 {
 	_cleanup_strv_ struct strv lines = { 0 };
 	_cleanup_free_ char *text = NULL;
@@ -79,7 +79,7 @@ static void list(const struct cpr_verdict *verdict, struct err *err)
 
 		strv_pushf(&lines, "%s: %s at %#llx led to %s, leads to %s: %s", d->device,
 			   size_exact(d->length), (unsigned long long)d->iova,
-			   place(d->led, d->expected), place(d->leads, d->found),
+			   dma_target(d->led, d->expected), dma_target(d->leads, d->found),
 			   cpr_difference_name(d->kind));
 	}
 	if (verdict->differences > verdict->n)
@@ -88,12 +88,12 @@ static void list(const struct cpr_verdict *verdict, struct err *err)
 	err_words(err, text);
 }
 
-/* A device that nobody looked at is as bad as one that reaches the wrong memory. */
-static int judge(struct vm *vm, const struct strv *addresses, const struct cpr_verdict *verdict,
-		 struct err *err)
+/* A device that was not checked is an error, too. */
+static int dma_check_verdict(struct vm *vm, const struct strv *addresses,
+			     const struct cpr_verdict *verdict, struct err *err)
 {
-	static const char remedy[] = "the guest has not run, and can be restored under the kernel "
-				     "and with the QEMU that it was saved with";
+	static const char remedy[] = "the guest has not run; restore it under the kernel and with "
+				     "the QEMU that it was saved with";
 	int r;
 
 	if (verdict->dma.devices != addresses->n)
@@ -103,9 +103,9 @@ static int judge(struct vm *vm, const struct strv *addresses, const struct cpr_v
 	if (!verdict->differences)
 		return 0;
 	r = fail(err, -EIO, .what = "DMA of VM", .value = vm->name,
-		 .why = fmt("its devices do not reach what they reached: %u ranges differ",
+		 .why = fmt("its devices do not reach the same memory as before: %u ranges differ",
 			    verdict->differences), .remedy = remedy);
-	list(verdict, err);
+	dma_list(verdict, err);
 	return r;
 }
 
@@ -114,15 +114,15 @@ int dma_verify(struct vm *vm, struct err *err)
 	_cleanup_verdict_ struct cpr_verdict verdict = { 0 };
 	_cleanup_vfio_ struct vfio_files files = { 0 };
 	_cleanup_strv_ struct strv addresses = { 0 };
-	struct cpr_look look;
-	int r = open_files(vm, &addresses, &files, err);
+	struct cpr_scan scan;
+	int r = dma_open_files(vm, &addresses, &files, err);
 
 	if (r < 0 || !addresses.n)
 		return r;
-	look = (struct cpr_look){ files.v, files.n, vm->full };
-	r = genl_verify(vm->genl, vm->name, &look, &verdict, err);
+	scan = (struct cpr_scan){ files.v, files.n, vm->full };
+	r = genl_verify(vm->genl, vm->name, &scan, &verdict, err);
 	if (r < 0)
 		return r;
-	record(vm, &verdict);
-	return judge(vm, &addresses, &verdict, err);
+	dma_record(vm, &verdict);
+	return dma_check_verdict(vm, &addresses, &verdict, err);
 }

@@ -1,27 +1,29 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What the passed-through devices of a VM can reach, before and after. */
+/* Memory that the passed-through devices of a VM can reach, before and after a kexec. */
 #ifndef CPR_DMA_H
 #define CPR_DMA_H
 
 #include "vm/vm.h"
 
 /**
- * dma_snapshot - have the module record what the devices can reach
- * @vm: with its QEMU attached
+ * dma_snapshot - have the module record the memory that the devices can reach
+ * @vm: the VM, with its QEMU attached
  *
- * Also sees that QEMU has the devices that the manifest names, and no others.
- * Returns: 0, also for a VM without devices; -EOPNOTSUPP (exit 4) if QEMU has
- * other devices; what the module says.
+ * Also checks that QEMU has as many devices as the manifest names. Returns: 0, also for a
+ * VM without devices; -EOPNOTSUPP with exit status 4 if QEMU has more or fewer devices; or
+ * the error of the module.
  */
 int dma_snapshot(struct vm *vm, struct err *err);
 
 /**
- * dma_verify - have the module compare that with what they reach now
+ * dma_verify - have the module compare that record with the memory reachable now
+ * @vm: the VM, with its QEMU attached
  *
- * The verdict goes to vm->manifest in any case. The caller writes that, but not while
- * the VM is restoring, unless the next step is to unclaim it: integrity.h. Returns:
- * 0 only if nothing differs, or there are no devices; -EIO with the first ranges that
- * differ.
+ * Sets "verified" in vm->manifest if the module has compared, with any result. The caller
+ * writes the manifest, but not while the VM is restoring, unless the next step is to
+ * unclaim the VM: see integrity.h. Returns: 0 if nothing differs or the VM has no devices;
+ * -EIO, with the first ranges that differ in @err, if something differs; -EOPNOTSUPP as
+ * dma_snapshot(); or the error of the module.
  */
 int dma_verify(struct vm *vm, struct err *err);
 

@@ -12,19 +12,19 @@
 #include "base/out.h"
 #include "vm/genl.h"
 
-#define REPLY_TIMEOUT_S 60	/* a commit of a large catalog takes its time */
+#define REPLY_TIMEOUT_S 60	/* a commit of a large catalog takes long */
 
 struct genl {
 	struct nl_sock *sk;
 	int family;
 };
 
-/* One request: what to do with replies, and what came of it. */
-struct transaction {
+/* A request: the handler for its replies, and its result. */
+struct genl_transaction {
 	int (*reply)(struct nl_msg *msg, void *data);
 	void *data;
 	int error;		/* -errno of the kernel */
-	char words[256];	/* of its extended acknowledgement */
+	char words[256];	/* message of the extended acknowledgement; "" without one */
 	bool done;
 };
 
@@ -36,16 +36,16 @@ void genl_close(struct genl *genl)
 	free(genl);
 }
 
-static int not_loaded(struct err *err)
+static int genl_not_loaded(struct err *err)
 {
 	return fail(err, -ENOENT, .exit = CPR_EXIT_REFUSED, .what = "module",
 		    .value = "cpr_handover", .why = "not loaded",
 		    .remedy = "'modprobe cpr_handover', with region=SIZE!START (as in memmap=) "
-			      "the first time; if it refuses, 'dmesg' tells why");
+			      "the first time; if it fails, 'dmesg' shows the reason");
 }
 
-/* libnl knows nothing of extended acknowledgements: ask the kernel for them. */
-static void want_extack(struct nl_sock *sk)
+/* libnl does not support extended acknowledgements: request them from the kernel here. */
+static void genl_enable_extack(struct nl_sock *sk)
 {
 	const struct timeval tv = { .tv_sec = REPLY_TIMEOUT_S };
 	int one = 1, fd = nl_socket_get_fd(sk);
@@ -64,10 +64,10 @@ struct genl *genl_open(struct err *err)
 		genl_close(genl);
 		return NULL;
 	}
-	want_extack(genl->sk);
+	genl_enable_extack(genl->sk);
 	genl->family = genl_ctrl_resolve(genl->sk, CPR_FAMILY_NAME);
 	if (genl->family < 0) {
-		not_loaded(err);
+		genl_not_loaded(err);
 		genl_close(genl);
 		return NULL;
 	}
@@ -76,10 +76,10 @@ struct genl *genl_open(struct err *err)
 }
 
 /*
- * The attributes of an acknowledgement follow the request's payload, which the
- * kernel repeats unless NLM_F_CAPPED says that it did not.
+ * The attributes of an acknowledgement follow the payload of the request, which the
+ * kernel includes unless it sets NLM_F_CAPPED.
  */
-static void read_extack(struct nlmsghdr *hdr, struct transaction *t)
+static void read_extack(struct nlmsghdr *hdr, struct genl_transaction *t)
 {
 	struct nlmsgerr *ack = nlmsg_data(hdr);
 	size_t skip = sizeof(*ack);
@@ -101,7 +101,7 @@ static void read_extack(struct nlmsghdr *hdr, struct transaction *t)
 
 static int on_error(struct sockaddr_nl *from, struct nlmsgerr *ack, void *arg)
 {
-	struct transaction *t = arg;
+	struct genl_transaction *t = arg;
 
 	(void)from;
 	t->error = ack->error;
@@ -112,18 +112,18 @@ static int on_error(struct sockaddr_nl *from, struct nlmsgerr *ack, void *arg)
 
 static int on_ack(struct nl_msg *msg, void *arg)
 {
-	struct transaction *t = arg;
+	struct genl_transaction *t = arg;
 
 	(void)msg;
 	t->done = true;
 	return NL_STOP;
 }
 
-/* A dump ends with its error code in the message's payload. */
+/* NLMSG_DONE of a dump has the error code in its payload. */
 static int on_finish(struct nl_msg *msg, void *arg)
 {
 	struct nlmsghdr *hdr = nlmsg_hdr(msg);
-	struct transaction *t = arg;
+	struct genl_transaction *t = arg;
 
 	if (nlmsg_datalen(hdr) >= (int)sizeof(int))
 		t->error = *(int *)nlmsg_data(hdr);
@@ -133,14 +133,14 @@ static int on_finish(struct nl_msg *msg, void *arg)
 
 static int on_valid(struct nl_msg *msg, void *arg)
 {
-	struct transaction *t = arg;
+	struct genl_transaction *t = arg;
 
 	if (!t->reply || t->reply(msg, t->data) < 0)
 		return NL_SKIP;
 	return NL_OK;
 }
 
-static int exchange(struct genl *genl, struct nl_msg *msg, struct transaction *t)
+static int genl_exchange(struct genl *genl, struct nl_msg *msg, struct genl_transaction *t)
 {
 	struct nl_cb *cb = nl_cb_alloc(NL_CB_DEFAULT);
 	int r;
@@ -160,7 +160,7 @@ static int exchange(struct genl *genl, struct nl_msg *msg, struct transaction *t
 	return r == -NLE_AGAIN ? -ETIMEDOUT : -EIO;
 }
 
-static struct nl_msg *request(struct genl *genl, int cmd, int flags)
+static struct nl_msg *genl_request(struct genl *genl, int cmd, int flags)
 {
 	struct nl_msg *msg = nlmsg_alloc_size(32768);
 
@@ -177,7 +177,7 @@ static const struct { int code; enum cpr_exit exit; } exits[] = {
 	{ -EBUSY, CPR_EXIT_BUSY },
 };
 
-static enum cpr_exit exit_for(int code)
+static enum cpr_exit genl_exit(int code)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(exits); i++)
 		if (exits[i].code == code)
@@ -185,25 +185,25 @@ static enum cpr_exit exit_for(int code)
 	return CPR_EXIT_FAILED;
 }
 
-/* Sends @msg, which it takes. @what and @value are for the message. */
-static int run(struct genl *genl, struct nl_msg *msg, struct transaction *t, const char *what,
-	       const char *value, struct err *err)
+/* Send @msg, which the function frees, and wait. @what and @value are for errors. */
+static int genl_run(struct genl *genl, struct nl_msg *msg, struct genl_transaction *t,
+		    const char *what, const char *value, struct err *err)
 {
 	int r;
 
 	if (!msg)
 		return fail(err, -ENOMEM, .what = what, .value = value);
-	r = exchange(genl, msg, t);
+	r = genl_exchange(genl, msg, t);
 	nlmsg_free(msg);
 	if (r == 0)
 		return 0;
 	if (r == -EPERM && !*t->words)
 		return fail(err, r, .what = what, .value = value, .why = "needs root",
 			    .remedy = "run it with sudo");
-	return fail(err, r, .exit = exit_for(r), .what = what, .value = value,
+	return fail(err, r, .exit = genl_exit(r), .what = what, .value = value,
 		    .why = *t->words ? fmt("kernel: %s", t->words) : strerror(-r),
 		    .remedy = r == -ENOENT && streq(what, "VM") ?
-		    "'cpr-helper list' shows which there are" : NULL);
+		    "'cpr-helper list' lists the VMs" : NULL);
 }
 
 static uint64_t u64_or_0(struct nlattr *a)
@@ -221,7 +221,7 @@ static uint8_t u8_or_0(struct nlattr *a)
 	return a && nla_len(a) >= 1 ? nla_get_u8(a) : 0;
 }
 
-static void copy_string(char *dst, struct nlattr *a, size_t size)
+static void nla_copy_string(char *dst, struct nlattr *a, size_t size)
 {
 	if (a)
 		nla_strlcpy(dst, a, size);
@@ -248,7 +248,7 @@ static int on_region(struct nl_msg *msg, void *data)
 		.dirty = u32_or_0(a[CPR_A_REGION_FRAMES_DIRTY]),
 		.busy = u32_or_0(a[CPR_A_REGION_FRAMES_BUSY]),
 	};
-	copy_string(region->label, a[CPR_A_REGION_LABEL], sizeof(region->label));
+	nla_copy_string(region->label, a[CPR_A_REGION_LABEL], sizeof(region->label));
 	if (a[CPR_A_REGION_UUID] && nla_len(a[CPR_A_REGION_UUID]) == sizeof(region->uuid))
 		memcpy(region->uuid, nla_data(a[CPR_A_REGION_UUID]), sizeof(region->uuid));
 	return 0;
@@ -256,17 +256,17 @@ static int on_region(struct nl_msg *msg, void *data)
 
 int genl_region(struct genl *genl, struct cpr_region *region, struct err *err)
 {
-	struct transaction t = { .reply = on_region, .data = region };
+	struct genl_transaction t = { .reply = on_region, .data = region };
 
 	*region = (struct cpr_region){ 0 };
-	return run(genl, request(genl, CPR_CMD_REGION_GET, 0), &t, "region", NULL, err);
+	return genl_run(genl, genl_request(genl, CPR_CMD_REGION_GET, 0), &t, "region", NULL, err);
 }
 
 int genl_format(struct genl *genl, const struct cpr_region *region, const char *label, bool force,
 		struct err *err)
 {
-	struct nl_msg *msg = request(genl, CPR_CMD_REGION_FORMAT, 0);
-	struct transaction t = { 0 };
+	struct nl_msg *msg = genl_request(genl, CPR_CMD_REGION_FORMAT, 0);
+	struct genl_transaction t = { 0 };
 
 	if (msg) {
 		nla_put_u64(msg, CPR_A_REGION_START, region->start);
@@ -276,10 +276,10 @@ int genl_format(struct genl *genl, const struct cpr_region *region, const char *
 		if (force)
 			nla_put_flag(msg, CPR_A_REGION_FORCE);
 	}
-	return run(genl, msg, &t, "format", NULL, err);
+	return genl_run(genl, msg, &t, "format", NULL, err);
 }
 
-/* All attributes of one type that are strings. */
+/* Append all attributes of @type, which are strings. */
 static void read_strings(struct nl_msg *msg, int type, struct strv *strings)
 {
 	struct genlmsghdr *hdr = nlmsg_data(nlmsg_hdr(msg));
@@ -328,8 +328,8 @@ static int on_vm(struct nl_msg *msg, void *data)
 		.since = u64_or_0(a[CPR_A_VM_SINCE]),
 		.dma = read_dma(a),
 	};
-	copy_string(vm->name, a[CPR_A_VM_NAME], sizeof(vm->name));
-	copy_string(vm->kernel, a[CPR_A_VM_KERNEL], sizeof(vm->kernel));
+	nla_copy_string(vm->name, a[CPR_A_VM_NAME], sizeof(vm->name));
+	nla_copy_string(vm->kernel, a[CPR_A_VM_KERNEL], sizeof(vm->kernel));
 	vm->digests.has_manifest = read_digest(a[CPR_A_VM_MANIFEST_DIGEST], vm->digests.manifest);
 	vm->digests.has_ram = read_digest(a[CPR_A_VM_RAM_DIGEST], vm->digests.ram);
 	read_strings(msg, CPR_A_VM_MEMORY_FILE, &vm->files);
@@ -338,18 +338,18 @@ static int on_vm(struct nl_msg *msg, void *data)
 
 int genl_vm(struct genl *genl, const char *name, struct cpr_vm *vm, struct err *err)
 {
-	struct nl_msg *msg = request(genl, CPR_CMD_VM_GET, 0);
+	struct nl_msg *msg = genl_request(genl, CPR_CMD_VM_GET, 0);
 	_cleanup_vms_ struct cpr_vms vms = { 0 };
-	struct transaction t = { .reply = on_vm, .data = &vms };
+	struct genl_transaction t = { .reply = on_vm, .data = &vms };
 	int r;
 
 	*vm = (struct cpr_vm){ 0 };
 	if (msg)
 		nla_put_string(msg, CPR_A_VM_NAME, name);
-	r = run(genl, msg, &t, "VM", name, err);
+	r = genl_run(genl, msg, &t, "VM", name, err);
 	if (r == 0 && vms.n != 1)
 		return fail(err, -EPROTO, .what = "VM", .value = name,
-			    .why = "the module gave no answer");
+			    .why = "the module did not answer");
 	if (r == 0) {
 		*vm = vms.v[0];
 		vms.n = 0;
@@ -357,30 +357,31 @@ int genl_vm(struct genl *genl, const char *name, struct cpr_vm *vm, struct err *
 	return r;
 }
 
-static int by_name(const void *a, const void *b)
+static int genl_by_name(const void *a, const void *b)
 {
 	return strcmp(((const struct cpr_vm *)a)->name, ((const struct cpr_vm *)b)->name);
 }
 
 int genl_vms(struct genl *genl, struct cpr_vms *vms, struct err *err)
 {
-	struct transaction t = { .reply = on_vm, .data = vms };
+	struct genl_transaction t = { .reply = on_vm, .data = vms };
 	int r;
 
 	*vms = (struct cpr_vms){ 0 };
-	r = run(genl, request(genl, CPR_CMD_VM_GET, NLM_F_DUMP), &t, "list of VMs", NULL, err);
+	r = genl_run(genl, genl_request(genl, CPR_CMD_VM_GET, NLM_F_DUMP), &t, "list of VMs", NULL,
+		     err);
 	if (r < 0)
 		cpr_vms_free(vms);
 	else if (vms->n)
-		qsort(vms->v, vms->n, sizeof(*vms->v), by_name);
+		qsort(vms->v, vms->n, sizeof(*vms->v), genl_by_name);
 	return r;
 }
 
 int genl_vm_do(struct genl *genl, int cmd, const char *name, const struct strv *files,
 	       struct err *err)
 {
-	struct nl_msg *msg = request(genl, cmd, 0);
-	struct transaction t = { 0 };
+	struct nl_msg *msg = genl_request(genl, cmd, 0);
+	struct genl_transaction t = { 0 };
 
 	if (msg) {
 		nla_put_string(msg, CPR_A_VM_NAME, name);
@@ -388,14 +389,14 @@ int genl_vm_do(struct genl *genl, int cmd, const char *name, const struct strv *
 			nla_put_string(msg, CPR_A_VM_MEMORY_FILE, files->v[i]);
 	}
 	detail("module: VM command %d for '%s'", cmd, name);
-	return run(genl, msg, &t, "VM", name, err);
+	return genl_run(genl, msg, &t, "VM", name, err);
 }
 
 int genl_vm_seal(struct genl *genl, int cmd, const char *name, const struct vm_digests *digests,
 		 struct err *err)
 {
-	struct nl_msg *msg = request(genl, cmd, 0);
-	struct transaction t = { 0 };
+	struct nl_msg *msg = genl_request(genl, cmd, 0);
+	struct genl_transaction t = { 0 };
 
 	if (msg) {
 		nla_put_string(msg, CPR_A_VM_NAME, name);
@@ -405,14 +406,14 @@ int genl_vm_seal(struct genl *genl, int cmd, const char *name, const struct vm_d
 			nla_put(msg, CPR_A_VM_RAM_DIGEST, CPR_DIGEST_LEN, digests->ram);
 	}
 	detail("module: VM command %d for '%s'", cmd, name);
-	return run(genl, msg, &t, "VM", name, err);
+	return genl_run(genl, msg, &t, "VM", name, err);
 }
 
-static void put_look(struct nl_msg *msg, const struct cpr_look *look)
+static void genl_put_scan(struct nl_msg *msg, const struct cpr_scan *scan)
 {
-	for (size_t i = 0; i < look->nfds; i++)
-		nla_put_u32(msg, CPR_A_VM_FILE, look->fds[i]);
-	if (look->full)
+	for (size_t i = 0; i < scan->nfds; i++)
+		nla_put_u32(msg, CPR_A_VM_FILE, scan->fds[i]);
+	if (scan->full)
 		nla_put_flag(msg, CPR_A_VM_FULL);
 }
 
@@ -428,19 +429,19 @@ static int on_snapshot(struct nl_msg *msg, void *data)
 }
 
 int genl_snapshot(struct genl *genl, const char *name, const struct strv *devices,
-		  const struct cpr_look *look, struct cpr_dma *dma, struct err *err)
+		  const struct cpr_scan *scan, struct cpr_dma *dma, struct err *err)
 {
-	struct nl_msg *msg = request(genl, CPR_CMD_VM_SNAPSHOT, 0);
+	struct nl_msg *msg = genl_request(genl, CPR_CMD_VM_SNAPSHOT, 0);
 	struct cpr_dma unused;
-	struct transaction t = { .reply = on_snapshot, .data = dma ? dma : &unused };
+	struct genl_transaction t = { .reply = on_snapshot, .data = dma ? dma : &unused };
 
 	if (msg) {
 		nla_put_string(msg, CPR_A_VM_NAME, name);
 		for (size_t i = 0; i < devices->n; i++)
 			nla_put_string(msg, CPR_A_VM_DEVICE, devices->v[i]);
-		put_look(msg, look);
+		genl_put_scan(msg, scan);
 	}
-	return run(genl, msg, &t, "snapshot of the devices of VM", name, err);
+	return genl_run(genl, msg, &t, "snapshot of the devices of VM", name, err);
 }
 
 static int read_difference(struct nlattr *nest, struct cpr_difference *d)
@@ -458,7 +459,7 @@ static int read_difference(struct nlattr *nest, struct cpr_difference *d)
 		.led = a[CPR_A_DIFFERENCE_EXPECTED],
 		.leads = a[CPR_A_DIFFERENCE_FOUND],
 	};
-	copy_string(d->device, a[CPR_A_DIFFERENCE_DEVICE], sizeof(d->device));
+	nla_copy_string(d->device, a[CPR_A_DIFFERENCE_DEVICE], sizeof(d->device));
 	return 0;
 }
 
@@ -477,7 +478,7 @@ static void read_differences(struct nl_msg *msg, struct cpr_verdict *verdict)
 	}
 }
 
-/* Whether there was an answer matters here: silence is no agreement. */
+/* @counted: the reply has a number of differences; without one the check did not succeed. */
 struct verify_reply {
 	struct cpr_verdict *verdict;
 	bool counted;
@@ -497,29 +498,29 @@ static int on_verify(struct nl_msg *msg, void *data)
 	return 0;
 }
 
-int genl_verify(struct genl *genl, const char *name, const struct cpr_look *look,
+int genl_verify(struct genl *genl, const char *name, const struct cpr_scan *scan,
 		struct cpr_verdict *verdict, struct err *err)
 {
-	struct nl_msg *msg = request(genl, CPR_CMD_VM_VERIFY, 0);
+	struct nl_msg *msg = genl_request(genl, CPR_CMD_VM_VERIFY, 0);
 	struct verify_reply reply = { .verdict = verdict };
-	struct transaction t = { .reply = on_verify, .data = &reply };
+	struct genl_transaction t = { .reply = on_verify, .data = &reply };
 	int r;
 
 	*verdict = (struct cpr_verdict){ 0 };
 	if (msg) {
 		nla_put_string(msg, CPR_A_VM_NAME, name);
-		put_look(msg, look);
+		genl_put_scan(msg, scan);
 	}
-	r = run(genl, msg, &t, "check of the devices of VM", name, err);
+	r = genl_run(genl, msg, &t, "check of the devices of VM", name, err);
 	if (r == 0 && !reply.counted)
 		r = fail(err, -EPROTO, .what = "check of the devices of VM", .value = name,
-			 .why = "the module gave no answer");
+			 .why = "the module did not answer");
 	if (r < 0)
 		cpr_verdict_free(verdict);
 	return r;
 }
 
-/* Which VM's devices are wanted, and where they go. */
+/* Collects the devices of the VM @vm, or of all VMs if @vm is NULL. */
 struct device_list {
 	const char *vm;
 	struct cpr_devices *devices;
@@ -533,11 +534,11 @@ static int on_device(struct nl_msg *msg, void *data)
 
 	if (genlmsg_parse(nlmsg_hdr(msg), 0, a, CPR_A_DEVICE_MAX, NULL) < 0)
 		return -EPROTO;
-	copy_string(device.vm, a[CPR_A_DEVICE_VM], sizeof(device.vm));
+	nla_copy_string(device.vm, a[CPR_A_DEVICE_VM], sizeof(device.vm));
 	if (list->vm && !streq(list->vm, device.vm))
 		return 0;
-	copy_string(device.address, a[CPR_A_DEVICE_ADDRESS], sizeof(device.address));
-	copy_string(device.reason, a[CPR_A_DEVICE_REASON], sizeof(device.reason));
+	nla_copy_string(device.address, a[CPR_A_DEVICE_ADDRESS], sizeof(device.address));
+	nla_copy_string(device.reason, a[CPR_A_DEVICE_REASON], sizeof(device.reason));
 	device.vendor = u32_or_0(a[CPR_A_DEVICE_VENDOR]);
 	device.extents = u32_or_0(a[CPR_A_DEVICE_EXTENTS]);
 	device.bytes = u64_or_0(a[CPR_A_DEVICE_BYTES]);
@@ -552,12 +553,12 @@ static int on_device(struct nl_msg *msg, void *data)
 int genl_devices(struct genl *genl, const char *vm, struct cpr_devices *devices, struct err *err)
 {
 	struct device_list list = { .vm = vm, .devices = devices };
-	struct transaction t = { .reply = on_device, .data = &list };
+	struct genl_transaction t = { .reply = on_device, .data = &list };
 	int r;
 
 	*devices = (struct cpr_devices){ 0 };
-	r = run(genl, request(genl, CPR_CMD_DEVICE_GET, NLM_F_DUMP), &t, "list of devices", NULL,
-		err);
+	r = genl_run(genl, genl_request(genl, CPR_CMD_DEVICE_GET, NLM_F_DUMP), &t,
+		     "list of devices", NULL, err);
 	if (r < 0)
 		cpr_devices_free(devices);
 	return r;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The module's generic netlink family; see <linux/cpr.h>. */
+/* Client of the module's generic netlink family; see <linux/cpr.h>. */
 #ifndef CPR_GENL_H
 #define CPR_GENL_H
 
@@ -9,15 +9,20 @@
 
 /**
  * struct cpr_region - the module's region
- * @have_start: the kernel told @start, which it tells the privileged only
+ * @have_start: @start is valid; the kernel reports it to privileged users only
  * @start: physical address, bytes
  * @size: bytes
+ * @formatted: the region has an image
+ * @mounted: cprfs is mounted
+ * @uuid: UUID of the image
+ * @label: label of the image
+ * @version: version of the image, major << 16 | minor
+ * @generation: generation of the image's catalog
  * @frame_size: bytes
- * @frames: data frames; and of these the free ones:
- * @clean: scrubbed
- * @dirty: waiting to be scrubbed
- * @busy: freed but pinned by someone
- * @version: major << 16 | minor of the image
+ * @frames: number of data frames
+ * @clean: number of free frames that are scrubbed
+ * @dirty: number of free frames that wait to be scrubbed
+ * @busy: number of freed frames that are still pinned
  */
 struct cpr_region {
 	bool have_start;
@@ -37,10 +42,10 @@ struct cpr_region {
 };
 
 /**
- * struct cpr_dma - what the devices of a VM can reach
- * @devices: number of them in the snapshot; 0 without one
- * @extents: of I/O virtual addresses that lead to the VM's memory
- * @bytes: of these
+ * struct cpr_dma - memory that the devices of a VM can reach
+ * @devices: number of devices in the snapshot; 0 without a snapshot
+ * @extents: number of ranges of I/O virtual addresses mapped to the VM's memory
+ * @bytes: size of these ranges
  */
 struct cpr_dma {
 	uint32_t devices;
@@ -49,9 +54,10 @@ struct cpr_dma {
 };
 
 /**
- * struct vm_digests - by which the files of a sealed VM are known
- * @manifest: of manifest.json's bytes, XXH3-128 in canonical order
- * @ram: of its memory files, see ramdigest.h
+ * struct vm_digests - digests of a sealed VM's files
+ * @has_manifest, @has_ram: @manifest and @ram are set
+ * @manifest: XXH3-128 of manifest.json, in canonical order
+ * @ram: digest of the memory files, see ramdigest.h
  */
 struct vm_digests {
 	bool has_manifest, has_ram;
@@ -60,14 +66,14 @@ struct vm_digests {
 };
 
 /**
- * struct cpr_vm - what the module knows of a VM
+ * struct cpr_vm - a VM as known to the module
  * @files: names of its memory files, owned
- * @memory: sum of their sizes, bytes
- * @mapped: some process maps one of them
- * @since: when the state was entered, seconds since the epoch
- * @kernel: release that ran then
- * @digests: committed when it was sealed
- * @dma: of its snapshot
+ * @memory: total size of the memory files, bytes
+ * @mapped: a process maps a memory file
+ * @since: time at which the VM entered @state, seconds since the epoch
+ * @kernel: kernel release at that time
+ * @digests: digests committed when the VM was sealed
+ * @dma: memory reachable according to its snapshot
  */
 struct cpr_vm {
 	char name[CPR_VM_NAME_MAX + 1];
@@ -95,13 +101,13 @@ const char *cpr_state_name(enum cpr_vm_state state);
 
 /**
  * struct cpr_device - a device in a snapshot
- * @vm: whose
- * @address: PCI, when the snapshot was taken
- * @vendor: vendor in the low, device in the high 16 bits
+ * @vm: name of its VM
+ * @address: PCI address when the snapshot was taken
+ * @vendor: vendor id in the low, device id in the high 16 bits
  * @group: PCI addresses of the members of its IOMMU group, owned
- * @extents, @bytes: mappings to the VM's memory
- * @hold: who has it
- * @reason: why it is not held though it should be; "" without
+ * @extents, @bytes: number and size of the mappings to the VM's memory
+ * @hold: whether the module holds the device for the VM
+ * @reason: reason why the module does not hold it; "" if there is none
  */
 struct cpr_device {
 	char vm[CPR_VM_NAME_MAX + 1];
@@ -120,11 +126,13 @@ struct cpr_devices {
 };
 
 /**
- * struct cpr_difference - I/O virtual addresses that lead elsewhere than they did
- * @device: PCI address of one that sees it
- * @iova, @length: bytes
- * @expected, @found: physical addresses, bytes; those that lead somewhere:
- * @led, @leads: before and now
+ * struct cpr_difference - a range of I/O virtual addresses with another mapping than before
+ * @device: PCI address of a device for which the mapping differs
+ * @kind: kind of the difference
+ * @iova, @length: the range, bytes
+ * @expected: physical address to which it was mapped; valid if @led
+ * @found: physical address to which it is mapped now; valid if @leads
+ * @led, @leads: the range was mapped before, is mapped now
  */
 struct cpr_difference {
 	char device[CPR_DEVICE_ADDRESS_MAX + 1];
@@ -135,11 +143,11 @@ struct cpr_difference {
 };
 
 /**
- * struct cpr_verdict - what a verify found
- * @dma: what the devices can reach now
- * @differences: how many there are
- * @v: the first of them, owned
- * @n: how many are told
+ * struct cpr_verdict - result of a verification
+ * @dma: memory that the devices can reach now
+ * @differences: number of differences
+ * @v: the first differences, owned
+ * @n: number of differences in @v
  */
 struct cpr_verdict {
 	struct cpr_dma dma;
@@ -159,10 +167,10 @@ const char *cpr_difference_name(enum cpr_difference_kind kind);
 struct genl;
 
 /**
- * genl_open - reach the module
+ * genl_open - connect to the module
  *
- * Returns: the connection, or NULL with exit status 4 in @err if the module is
- * not loaded.
+ * Returns: the connection, to be closed with genl_close(); NULL with exit status 4 in @err
+ * if the module is not loaded, or with 1 if netlink fails.
  */
 struct genl *genl_open(struct err *err);
 void genl_close(struct genl *genl);
@@ -173,22 +181,27 @@ static inline void cleanup_genl(struct genl **genl)
 }
 #define _cleanup_genl_ _cleanup_(cleanup_genl)
 
+/* Get the region, format it. Return 0 or the kernel's -errno. */
 int genl_region(struct genl *genl, struct cpr_region *region, struct err *err);
 int genl_format(struct genl *genl, const struct cpr_region *region, const char *label, bool force,
 		struct err *err);
 
-/* -ENOENT with exit status 3 if there is no such VM. Free with cpr_vm_free(). */
+/*
+ * Get a VM; free with cpr_vm_free(). Returns: 0; -ENOENT with exit status 3 if there is no
+ * such VM; or another negative errno.
+ */
 int genl_vm(struct genl *genl, const char *name, struct cpr_vm *vm, struct err *err);
 
-/* All VMs, in the order of their names. Free with cpr_vms_free(). */
+/* Get all VMs, sorted by name; free with cpr_vms_free(). Returns: 0 or -errno. */
 int genl_vms(struct genl *genl, struct cpr_vms *vms, struct err *err);
 
 /**
  * genl_vm_do - move a VM to another state
  * @cmd: CPR_CMD_VM_*
- * @files: names of memory files, for CPR_CMD_VM_PIN of a defined VM; or NULL
+ * @name: name of the VM
+ * @files: names of memory files for CPR_CMD_VM_PIN of a defined VM; otherwise NULL
  *
- * Returns: 0 or the kernel's -errno, with its words in @err.
+ * Returns: 0 or the kernel's -errno, with the kernel's message in @err.
  */
 int genl_vm_do(struct genl *genl, int cmd, const char *name, const struct strv *files,
 	       struct err *err);
@@ -196,8 +209,9 @@ int genl_vm_do(struct genl *genl, int cmd, const char *name, const struct strv *
 /**
  * genl_vm_seal - move a VM to another state, with digests
  * @cmd: CPR_CMD_VM_SEAL or CPR_CMD_VM_UNCLAIM
- * @digests: to be committed with the step; those on record that are not among them
- *	are kept
+ * @name: name of the VM
+ * @digests: digests to commit with the new state; the module keeps a recorded digest
+ *	that is not set here
  *
  * Returns: as genl_vm_do().
  */
@@ -205,34 +219,40 @@ int genl_vm_seal(struct genl *genl, int cmd, const char *name, const struct vm_d
 		 struct err *err);
 
 /**
- * struct cpr_look - how the module looks at what devices can reach
+ * struct cpr_scan - how the module scans the memory that devices can reach
  * @fds, @nfds: VFIO files of the VM's QEMU, open in this process
- * @full: at every page, not at both ends of every 2 MiB
+ * @full: scan every page, instead of both ends of every 2 MiB
  */
-struct cpr_look {
+struct cpr_scan {
 	const int *fds;
 	size_t nfds;
 	bool full;
 };
 
 /**
- * genl_snapshot - record what the devices of a VM can reach
- * @devices: PCI addresses
- * @dma: what was recorded; may be NULL
+ * genl_snapshot - have the module record the memory that the devices of a VM can reach
+ * @devices: PCI addresses of the devices
+ * @dma: totals of the recorded memory; may be NULL
+ *
+ * Returns: as genl_vm_do().
  */
 int genl_snapshot(struct genl *genl, const char *name, const struct strv *devices,
-		  const struct cpr_look *look, struct cpr_dma *dma, struct err *err);
+		  const struct cpr_scan *scan, struct cpr_dma *dma, struct err *err);
 
 /**
- * genl_verify - compare what they can reach now with the snapshot
- * @verdict: free with cpr_verdict_free()
+ * genl_verify - have the module compare the reachable memory with the snapshot
+ * @verdict: the result; after success free with cpr_verdict_free()
  *
- * Returns: 0 also if there are differences: it is the caller who judges.
+ * Returns: 0, also if there are differences; -EPROTO if the module did not answer; or as
+ * genl_vm_do().
  */
-int genl_verify(struct genl *genl, const char *name, const struct cpr_look *look,
+int genl_verify(struct genl *genl, const char *name, const struct cpr_scan *scan,
 		struct cpr_verdict *verdict, struct err *err);
 
-/* Devices in the snapshot of @vm, or in all with NULL. Free with cpr_devices_free(). */
+/*
+ * Get the devices in the snapshot of @vm, or in all snapshots if @vm is NULL; free with
+ * cpr_devices_free(). Returns: 0 or -errno.
+ */
 int genl_devices(struct genl *genl, const char *vm, struct cpr_devices *devices, struct err *err);
 
 #endif

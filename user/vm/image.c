@@ -9,7 +9,7 @@
 
 #include "vm/image.h"
 
-static int size_of(int fd, uint64_t *size)
+static int image_size(int fd, uint64_t *size)
 {
 	struct stat st;
 
@@ -24,7 +24,7 @@ static int size_of(int fd, uint64_t *size)
 	return ioctl(fd, BLKGETSIZE64, size) < 0 ? -errno : 0;
 }
 
-static int cannot(int code, const char *path, struct err *err)
+static int image_failed(int code, const char *path, struct err *err)
 {
 	return fail(err, code, .exit = code == -ENOENT ? CPR_EXIT_NOTFOUND :
 		    code == -EBUSY ? CPR_EXIT_BUSY : CPR_EXIT_FAILED,
@@ -32,21 +32,21 @@ static int cannot(int code, const char *path, struct err *err)
 		    .why = code == -ENOTBLK ? "neither a file nor a block device" :
 		    strerror(-code),
 		    .remedy = code == -EACCES ? "run it with sudo" :
-		    code == -EBUSY ? "unmount it, or end what uses it" :
+		    code == -EBUSY ? "unmount the device, or end the program that uses it" :
 		    "name a copy of a region, or /dev/pmemN");
 }
 
 int image_open(const char *path, bool write, struct image *img, struct err *err)
 {
-	/* O_EXCL without O_CREAT: a block device that is in use is refused. */
+	/* O_EXCL without O_CREAT: fails with EBUSY for a block device that is in use. */
 	_cleanup_close_ int fd = open(path, (write ? O_RDWR | O_EXCL : O_RDONLY) | O_CLOEXEC |
 				      O_NONBLOCK);
-	int r = fd < 0 ? -errno : size_of(fd, &img->size);
+	int r = fd < 0 ? -errno : image_size(fd, &img->size);
 
 	img->path = path;
 	img->base = NULL;
 	if (r < 0)
-		return cannot(r, path, err);
+		return image_failed(r, path, err);
 	if (!img->size)
 		return fail(err, -ENODATA, .what = "image", .value = path, .why = "it is empty");
 	img->base = mmap(NULL, img->size, PROT_READ | (write ? PROT_WRITE : 0),
@@ -54,7 +54,7 @@ int image_open(const char *path, bool write, struct image *img, struct err *err)
 	if (img->base != MAP_FAILED)
 		return 0;
 	img->base = NULL;
-	return cannot(-errno, path, err);
+	return image_failed(-errno, path, err);
 }
 
 int image_close(struct image *img)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* An image of a region that no module owns: a file, or a block device. */
+/* An image of a region outside of the module: a file or a block device. */
 #ifndef CPR_IMAGE_FILE_H
 #define CPR_IMAGE_FILE_H
 
@@ -7,8 +7,8 @@
 
 /**
  * struct image - a mapped image
- * @path: not owned
- * @base: where it is mapped
+ * @path: path of the file or device, not owned
+ * @base: address of the mapping; NULL if not mapped
  * @size: bytes
  */
 struct image {
@@ -17,13 +17,17 @@ struct image {
 	uint64_t size;
 };
 
-/* Map it. Of a device that is written to, this must be the only user. */
+/*
+ * Map an image. With @write a block device must not be in use. Returns: 0; -ENOENT with
+ * exit status 3; -EBUSY with exit status 5; -ENODATA if the file is empty; or another
+ * negative errno.
+ */
 int image_open(const char *path, bool write, struct image *img, struct err *err);
 
-/* Unmap; if it was written, make it durable. Returns 0 or -errno. */
+/* Sync and unmap the image. Returns: 0 or -errno. */
 int image_close(struct image *img);
 
-/* The physical address of /dev/pmemN, which sysfs knows. False if it is none. */
+/* Get the physical address of /dev/pmemN from sysfs. False if @path is no such device. */
 bool image_device_start(const char *path, uint64_t *start);
 
 #endif

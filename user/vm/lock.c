@@ -9,9 +9,9 @@
 #include "host/kexec.h"
 #include "vm/lock.h"
 
-#define LOCK_S 1	/* a helper that was killed is gone by then, with all its processes */
+#define LOCK_S 1	/* a killed cpr-helper and its workers have exited by then */
 
-/* The file, locked; -EWOULDBLOCK without a word if somebody else has it. */
+/* Open and lock a file. -EWOULDBLOCK, without @err, if another process holds the lock. */
 static int lock_file(const char *path, int how, struct err *err)
 {
 	deadline_t deadline = deadline_in(LOCK_S);
@@ -34,21 +34,21 @@ static int lock_file(const char *path, int how, struct err *err)
 
 int host_lock(bool leaving, struct err *err)
 {
-	/* No VM's name begins with a dot. */
+	/* Distinct from the locks of VMs, as no VM's name begins with a dot. */
 	int fd = lock_file(RUNTIME_DIR "/.host.lock", leaving ? LOCK_EX : LOCK_SH, err);
 
 	if (fd >= 0 && !leaving && kexec_under_way()) {
 		close(fd);
 		return fail(err, -EBUSY, .exit = CPR_EXIT_BUSY, .what = "host",
-			    .why = "it is going down: a VM that runs then is lost",
+			    .why = "it is shutting down: a VM that runs then is lost",
 			    .remedy = "'cpr-helper restore --all' under the next kernel");
 	}
 	if (fd != -EWOULDBLOCK)
 		return fd;
 	return fail(err, -EBUSY, .exit = CPR_EXIT_BUSY, .what = "host", .why = leaving ?
-		    "a VM is being started or restored, or the host leaves its kernel already" :
-		    "it is about to leave its kernel ('cpr-helper update' is at work)",
-		    .remedy = "wait until that has finished");
+		    "another cpr-helper is starting or restoring a VM, or updating the kernel" :
+		    "'cpr-helper update' is running, and will switch kernels",
+		    .remedy = "wait until that command has finished");
 }
 
 int vm_lock(const char *name, struct err *err)
@@ -59,6 +59,6 @@ int vm_lock(const char *name, struct err *err)
 	if (fd != -EWOULDBLOCK)
 		return fd;
 	return fail(err, -EBUSY, .exit = CPR_EXIT_BUSY, .what = "VM", .value = name,
-		    .why = "another cpr-helper is at work on it",
-		    .remedy = "wait until that has finished");
+		    .why = "another cpr-helper is working on it",
+		    .remedy = "wait until that command has finished");
 }

@@ -1,24 +1,25 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Locks that keep several cpr-helpers from working on the same VM or host. */
+/* Locks between cpr-helper processes. The kernel releases them when the process exits. */
 #ifndef CPR_LOCK_H
 #define CPR_LOCK_H
 
 #include "base/error.h"
 
 /**
- * host_lock - keep VMs from coming to life while the host leaves its kernel
- * @leaving: this is who leaves it; otherwise a VM is about to come to life
+ * host_lock - exclude the start of VMs and the switch to another kernel from each other
+ * @leaving: take the lock exclusively, to switch kernels; otherwise take it shared, to
+ *	start, restore or resume a VM, which also fails while the host shuts down
  *
- * Returns: a descriptor that holds the lock until it is closed, or -EBUSY with
- * exit status 5.
+ * Returns: a descriptor that holds the lock until it is closed; -EBUSY with exit status 5;
+ * or another negative errno.
  */
 int host_lock(bool leaving, struct err *err);
 
 /**
- * vm_lock - keep other cpr-helpers from the VM
+ * vm_lock - exclude other cpr-helper processes from a VM
  *
- * Returns: a descriptor that holds the lock until it is closed, or -EBUSY with
- * exit status 5.
+ * Returns: a descriptor that holds the lock until it is closed; -EBUSY with exit status 5;
+ * or another negative errno.
  */
 int vm_lock(const char *name, struct err *err);
 

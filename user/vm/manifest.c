@@ -19,23 +19,29 @@ static const struct { const char *key; enum json_type type; } required[] = {
 	{ "memory", json_type_array },
 };
 
-static int damaged(struct err *err, const char *why)
+static int manifest_damaged(struct err *err, const char *why)
 {
 	return fail(err, -EINVAL, .what = "manifest", .value = MANIFEST_FILE, .why = why,
-		    .remedy = "the VM cannot be restored from it; its memory is untouched");
+		    .remedy = "cpr-helper cannot restore the VM without it; the VM's memory is "
+			      "untouched");
 }
 
-static bool all_strings(struct json_object *array)
+static bool string_ok(struct json_object *string)
 {
-	for (size_t i = 0; i < json_object_array_length(array); i++)
-		if (!json_object_is_type(json_object_array_get_idx(array, i), json_type_string))
+	return json_object_is_type(string, json_type_string);
+}
+
+/* Whether an optional member is an array, and @ok for each of its elements. */
+static bool list_ok(struct json_object *list, bool (*ok)(struct json_object *element))
+{
+	if (!list)
+		return true;
+	if (!json_object_is_type(list, json_type_array))
+		return false;
+	for (size_t i = 0; i < json_object_array_length(list); i++)
+		if (!ok(json_object_array_get_idx(list, i)))
 			return false;
 	return true;
-}
-
-static bool names_ok(struct json_object *names)
-{
-	return !names || (json_object_is_type(names, json_type_array) && all_strings(names));
 }
 
 bool manifest_copied(struct json_object *manifest)
@@ -45,7 +51,7 @@ bool manifest_copied(struct json_object *manifest)
 	return mode && streq(mode, RAM_MODE_COPY);
 }
 
-/* Files, or none at all in copy mode. */
+/* A list of files; in copy mode an empty list. */
 static bool memory_ok(struct json_object *memory, bool copy)
 {
 	size_t n = json_object_array_length(memory);
@@ -69,18 +75,6 @@ static bool device_ok(struct json_object *device)
 	       (!jget(device, "driver") || (driver && *driver && !strchr(driver, '/')));
 }
 
-static bool devices_ok(struct json_object *devices)
-{
-	if (!devices)
-		return true;
-	if (!json_object_is_type(devices, json_type_array))
-		return false;
-	for (size_t i = 0; i < json_object_array_length(devices); i++)
-		if (!device_ok(json_object_array_get_idx(devices, i)))
-			return false;
-	return true;
-}
-
 static bool disk_ok(struct json_object *disk)
 {
 	const char *path = jstr(disk, "path");
@@ -88,18 +82,6 @@ static bool disk_ok(struct json_object *disk)
 	if (!jstr(disk, "name"))
 		return false;
 	return path ? *path == '/' && jstr(disk, "kind") : jstr(disk, "unchecked") != NULL;
-}
-
-static bool disks_ok(struct json_object *disks)
-{
-	if (!disks)
-		return true;
-	if (!json_object_is_type(disks, json_type_array))
-		return false;
-	for (size_t i = 0; i < json_object_array_length(disks); i++)
-		if (!disk_ok(json_object_array_get_idx(disks, i)))
-			return false;
-	return true;
 }
 
 static bool is_command(const char *uri)
@@ -116,7 +98,7 @@ static bool target_ok(struct json_object *target)
 	return is_command(jstr(target, "uri")) && is_command(jstr(target, "restore_uri"));
 }
 
-/* What a command took nobody has a digest of. */
+/* A state that QEMU wrote to a command (@stream) has no digest and no size. */
 static bool saved_ok(struct json_object *saved, bool stream)
 {
 	struct json_object *qemu = jget(saved, "qemu");
@@ -128,28 +110,30 @@ static bool saved_ok(struct json_object *saved, bool stream)
 int manifest_check(struct json_object *manifest, struct err *err)
 {
 	if (!json_object_is_type(manifest, json_type_object))
-		return damaged(err, "not a JSON object");
+		return manifest_damaged(err, "not a JSON object");
 	if (jint(manifest, "version", 0) != MANIFEST_VERSION)
-		return damaged(err, fmt("version %lld, and this cpr-helper knows version %d",
-					(long long)jint(manifest, "version", 0), MANIFEST_VERSION));
+		return manifest_damaged(err, fmt("version %lld, and this cpr-helper supports "
+						 "version %d",
+						 (long long)jint(manifest, "version", 0),
+						 MANIFEST_VERSION));
 	for (size_t i = 0; i < ARRAY_SIZE(required); i++)
 		if (!json_object_is_type(jget(manifest, required[i].key), required[i].type))
-			return damaged(err, fmt("'%s' is missing or of the wrong type",
-						required[i].key));
-	if (!all_strings(jget(manifest, "argv")))
-		return damaged(err, "'argv' holds something else than strings");
+			return manifest_damaged(err, fmt("'%s' is missing or of the wrong type",
+							 required[i].key));
+	if (!list_ok(jget(manifest, "argv"), string_ok))
+		return manifest_damaged(err, "'argv' is not a list of strings");
 	if (!memory_ok(jget(manifest, "memory"), manifest_copied(manifest)))
-		return damaged(err, "'memory' is not a list of files");
-	if (!devices_ok(jget(manifest, "devices")))
-		return damaged(err, "'devices' is not a list of PCI devices");
-	if (!names_ok(jget(manifest, "disks")))
-		return damaged(err, "'disks' is not a list of paths");
+		return manifest_damaged(err, "'memory' is not a list of files");
+	if (!list_ok(jget(manifest, "devices"), device_ok))
+		return manifest_damaged(err, "'devices' is not a list of PCI devices");
+	if (!list_ok(jget(manifest, "disks"), string_ok))
+		return manifest_damaged(err, "'disks' is not a list of paths");
 	if (!target_ok(jget(manifest, "target")))
-		return damaged(err, "'target' is neither a file nor a stream");
+		return manifest_damaged(err, "'target' is neither a file nor a stream");
 	if (!saved_ok(jget(manifest, "saved"), jstr(jget(manifest, "target"), "uri")))
-		return damaged(err, "'saved' is incomplete");
-	if (!disks_ok(jget(jget(manifest, "saved"), "disks")))
-		return damaged(err, "'saved.disks' is not a list of disks");
+		return manifest_damaged(err, "'saved' is incomplete");
+	if (!list_ok(jget(jget(manifest, "saved"), "disks"), disk_ok))
+		return manifest_damaged(err, "'saved.disks' is not a list of disks");
 	return 0;
 }
 
@@ -165,7 +149,7 @@ int manifest_read(const char *dir, struct json_object **out, struct err *err)
 		return fail(err, -errno, .what = "cannot read", .value = path,
 			    .why = strerror(errno));
 	*out = json_tokener_parse_verbose(text, &why);
-	r = *out ? manifest_check(*out, err) : damaged(err, json_tokener_error_desc(why));
+	r = *out ? manifest_check(*out, err) : manifest_damaged(err, json_tokener_error_desc(why));
 	if (r < 0) {
 		json_object_put(*out);
 		*out = NULL;
@@ -173,7 +157,7 @@ int manifest_read(const char *dir, struct json_object **out, struct err *err)
 	return r;
 }
 
-static int write_new(const char *path, const char *text)
+static int file_write_new(const char *path, const char *text)
 {
 	_cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	int r;
@@ -186,7 +170,7 @@ static int write_new(const char *path, const char *text)
 	return r;
 }
 
-int json_replace(const char *dir, const char *file, struct json_object *obj, struct err *err)
+int manifest_write_json(const char *dir, const char *file, struct json_object *obj, struct err *err)
 {
 	_cleanup_free_ char *path = xasprintf("%s/%s", dir, file);
 	_cleanup_free_ char *next = xasprintf("%s.new", path);
@@ -195,7 +179,7 @@ int json_replace(const char *dir, const char *file, struct json_object *obj, str
 
 	text = xasprintf("%s\n", json_object_to_json_string_ext(obj,
 			 JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE));
-	r = write_new(next, text);
+	r = file_write_new(next, text);
 	if (r == 0 && rename(next, path) < 0)
 		r = -errno;
 	if (r == 0)
@@ -208,7 +192,7 @@ int json_replace(const char *dir, const char *file, struct json_object *obj, str
 
 int manifest_write(const char *dir, struct json_object *manifest, struct err *err)
 {
-	return json_replace(dir, MANIFEST_FILE, manifest, err);
+	return manifest_write_json(dir, MANIFEST_FILE, manifest, err);
 }
 
 void manifest_argv(struct json_object *manifest, struct strv *argv)

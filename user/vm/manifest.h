@@ -1,64 +1,74 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * manifest.json: all that is needed to start a VM's QEMU again, kept beside its
- * memory. Version 1:
+ * manifest.json: everything that is needed to start a VM's QEMU again. It is in the VM's
+ * directory, beside the memory files. Version 1:
  *
  *	version		1
- *	name		of the VM
+ *	name		name of the VM
  *	created		seconds since the epoch
- *	binary		path of the QEMU that ran last
- *	qemu_version	of the QEMU that ran last, as query-version tells it
+ *	binary		path of the QEMU binary that ran last
+ *	qemu_version	version of that QEMU, as reported by query-version
  *	machine		resolved machine type ("pc-q35-10.0")
  *	cwd		working directory, for relative paths in argv
- *	argv		QEMU's arguments; without those that cpr-helper adds to
- *			each start (monitor, -S, -incoming)
- *	memory		[{"file", "id", "size"}], bytes
- *	ram_mode	"copy": its RAM is QEMU's own and goes with the state into one
- *			file; "memory" is empty. Absent: it is in the memory files
- *	agent		socket of the guest agent's channel; absent without
- *	devices		[{"address", "driver", "group"}]: PCI devices that are
- *			passed through; the driver that had each before, absent
- *			without, and its IOMMU group then; absent without devices
- *	disks		paths of the files behind its disks when QEMU was started,
- *			which are those that its arguments lead to; absent if unknown
- *	runstate	of the guest before the last save ("running", "paused");
- *			absent before the first
- *	suspended	true: that save has put the guest to sleep
- *	saving		{"digest_ram", "seconds", "disks"}, as in saved: a save is under way, or was cut
- *			short; absent otherwise
- *	previous	{"capabilities": [...], "parameters": {...}}: what that save
- *			changed in QEMU, and abort puts back; absent without one
- *	verified	{"time", "kernel", "extents", "bytes", "differences"}: what
- *			the last check of the devices' mappings found; absent
- *			before the first
- *	pause		how long the guest stood still for the last handover, or does
- *			so far: see pause.h; absent before the first save
- *	target		in copy mode, from before QEMU writes until the state is gone:
- *	  file			absolute path of the state, ".part" behind it while it
- *				is written; or
- *	  uri, restore_uri	"exec:COMMAND" that QEMU writes it to and reads it from
- *			absent: it is in the VM's directory
- *	saved		absent unless there is a saved state:
- *	  file, size, digest	of the state; bytes; absent with a target's uri
+ *	argv		QEMU's arguments, without those that cpr-helper adds at each
+ *			start (monitor, -S, -incoming)
+ *	memory		[{"file", "id", "size"}]: the memory files; sizes in bytes
+ *	ram_mode	"copy": QEMU allocates the RAM itself and writes it into the
+ *			state file; "memory" is empty. Absent: RAM is in the memory
+ *			files
+ *	agent		path of the guest agent's socket; absent if there is no agent
+ *	devices		[{"address", "driver", "group"}]: passed-through PCI devices.
+ *			"driver" is the previous driver, absent if none was bound;
+ *			"group" is the IOMMU group at that time. Absent if there are
+ *			no devices
+ *	disks		paths of the disk files that QEMU opened when it was started
+ *			with argv; absent if unknown
+ *	runstate	run state of the guest before the last save ("running",
+ *			"paused"); absent before the first save
+ *	suspended	true: the last save suspended the guest
+ *	saving		{"digest_ram", "seconds", "disks"}, as in "saved": a save is
+ *			under way or was interrupted; absent otherwise
+ *	previous	{"capabilities": [...], "parameters": {...}}: migration
+ *			settings of QEMU that the save has changed and abort resets;
+ *			absent if there are none
+ *	verified	{"time", "kernel", "extents", "bytes", "differences"}: result
+ *			of the last check of the devices' mappings; absent before the
+ *			first check
+ *	pause		how long the guest was stopped by the last handover, or has
+ *			been so far: see pause.h; absent before the first save
+ *	target		in copy mode, from before QEMU writes the state until the
+ *			state is removed:
+ *	  file			absolute path of the state file, with the suffix
+ *				".part" while QEMU writes it; or
+ *	  uri, restore_uri	"exec:COMMAND" that QEMU writes the state to, and
+ *				reads it from
+ *			absent: the state file is in the VM's directory
+ *	saved		absent if there is no saved state:
+ *	  file, size, digest	the state file, its size in bytes, its digest; absent
+ *				if the target has "uri"
  *	  time			seconds since the epoch
- *	  kernel		release that ran
- *	  runstate		of the guest before ("running", "paused", ...)
- *	  suspended		true: save has put it to sleep, and who lets it run
- *				on wakes it
- *	  digest_ram		true: the seal takes a digest of the memory files,
+ *	  kernel		release of the running kernel
+ *	  runstate		run state of the guest before the save ("running",
+ *				"paused", ...)
+ *	  suspended		true: the save suspended the guest; the command that
+ *				resumes the guest also wakes it
+ *	  digest_ram		true: the seal computes a digest of the memory files,
  *				which the module keeps
- *	  disks			[{"name", "path", "kind", "size", ...}]: what the guest's
- *				local disks were, each file of each: for a file "inode",
- *				"mtime" (ns), for a device its "identity", absent without;
- *				"head", digest of the first 64 KiB; others {"name",
+ *	  disks			[{"name", "path", "kind", "size", ...}]: the guest's
+ *				local disks, with an entry for each file of a disk.
+ *				Files have "inode" and "mtime" (ns); devices have
+ *				"identity" if they have one; both have "head", the
+ *				digest of the first 64 KiB. Other disks are {"name",
  *				"unchecked": driver}. Absent in older manifests
- *	  qemu			{"binary", "version"}: the QEMU that was found to fit,
- *				which restore starts; absent: "binary" above
- *	  rehearsed		true: it has loaded the state; absent without
- *	  rehearsal		then {"ms", "memory_bytes"}: what that cost
- *	  rehearsal_note	why it has not
- *	  mode			"copy": all RAM is in it
- *	  seconds		that it was expected to take
+ *	  qemu			{"binary", "version"}: the QEMU that was checked to
+ *				fit, which restore starts; absent: "binary" above
+ *	  rehearsed		true: that QEMU has loaded the state in a rehearsal;
+ *				absent otherwise
+ *	  rehearsal		{"ms", "memory_bytes"}: cost of the rehearsal; only
+ *				with "rehearsed"
+ *	  rehearsal_note	why there was no rehearsal
+ *	  mode			"copy": the state contains all RAM
+ *	  seconds		expected duration of the save
  */
 #ifndef CPR_MANIFEST_H
 #define CPR_MANIFEST_H
@@ -73,42 +83,48 @@
 #define RAM_MODE_COPY "copy"
 
 /**
- * manifest_read - read and check
- * @dir: the VM's directory
- * @out: owned by the caller
+ * manifest_read - read and check the manifest
+ * @dir: path of the VM's directory
+ * @out: the manifest, owned by the caller; NULL on failure
  *
- * Returns: 0; -ENOENT; -EINVAL if it is damaged or of another version.
+ * Returns: 0; -ENOENT if there is none; -EINVAL if it is damaged or of another version; or
+ * another negative errno.
  */
 int manifest_read(const char *dir, struct json_object **out, struct err *err);
 
-/* Replace it atomically and durably. */
+/* Replace the manifest atomically and durably. Returns: 0 or -errno. */
 int manifest_write(const char *dir, struct json_object *manifest, struct err *err);
 
-/* The same for another file, @file in @dir. */
-int json_replace(const char *dir, const char *file, struct json_object *obj, struct err *err);
+/* The same for another JSON file, @file in @dir. */
+int manifest_write_json(const char *dir, const char *file, struct json_object *obj,
+			struct err *err);
 
-/* Whether all members that a restore needs are there, and of the right type. */
+/*
+ * Check that all members that a restore needs are present and of the right type. Returns:
+ * 0 or -EINVAL.
+ */
 int manifest_check(struct json_object *manifest, struct err *err);
 
-/* QEMU's arguments. */
+/* Append QEMU's arguments to @argv. */
 void manifest_argv(struct json_object *manifest, struct strv *argv);
 
-/* Names of the memory files. */
+/* Append the names of the memory files to @files. */
 void manifest_files(struct json_object *manifest, struct strv *files);
 
-/* Whether it is in copy mode. */
+/* Whether the VM is in copy mode. */
 bool manifest_copied(struct json_object *manifest);
 
-/* PCI addresses of the devices. */
+/* Append the PCI addresses of the passed-through devices to @addresses. */
 void manifest_devices(struct json_object *manifest, struct strv *addresses);
 
 /*
- * Of the manifest, or of "saved" in it: whether the guest slept when its state
- * was written, and whether it was save that put it to sleep.
+ * Whether the guest was suspended when its state was written, and whether the save had
+ * suspended it. @record is the manifest, or "saved" of the manifest.
  */
 bool manifest_asleep(struct json_object *record);
 bool manifest_suspended(struct json_object *record);
 
+/* JSON arrays of strings, and of memory files as in "memory". The caller owns them. */
 struct json_object *manifest_strings(const struct strv *sv);
 struct json_object *manifest_memory(const struct ram_file *files, size_t n);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What is known of a VM, without asking for it. See genl.h. */
+/* Names of states and release of structs: the part of genl.h that needs no netlink. */
 #include "vm_state.h"
 #include "vm/genl.h"
 

@@ -71,7 +71,7 @@ int vm_refresh(struct vm *vm, struct err *err)
 	return 0;
 }
 
-int region_ready(struct genl *genl, struct err *err)
+int vm_region_ready(struct genl *genl, struct err *err)
 {
 	struct cpr_region region;
 	int r = genl_region(genl, &region, err);
@@ -101,7 +101,7 @@ int vm_attach(struct vm *vm, struct err *err)
 	r = qemu_attach(vm->name, QEMU_ATTACH_S, &vm->qemu, err);
 	if (r == -ESRCH)
 		return fail(err, r, .what = "VM", .value = vm->name,
-			    .why = "its QEMU is gone", .remedy =
+			    .why = "its QEMU has exited", .remedy =
 			    fmt("see " CPRFS_ROOT "/%s/" LOG_FILE ", then 'cpr-helper delete %s'",
 				vm->name, vm->name));
 	return r;
@@ -131,26 +131,26 @@ char *vm_part_path(const struct vm *vm)
 	return xasprintf("%s.part", state);
 }
 
-bool runstate_live(const char *runstate)
+bool vm_runstate_live(const char *runstate)
 {
 	return runstate && (streq(runstate, "running") || streq(runstate, "suspended"));
 }
 
-/* Only these have a QEMU. */
-static bool has_qemu(enum cpr_vm_state state)
+/* Whether a VM in this state has a QEMU process, or should have one. */
+static bool state_has_qemu(enum cpr_vm_state state)
 {
 	return state != CPR_VM_STATE_SEALED && state != CPR_VM_STATE_HELD &&
 	       state != CPR_VM_STATE_LOST;
 }
 
-static void add_qemu(struct json_object *obj, const struct cpr_vm *info)
+static void vm_add_qemu(struct json_object *obj, const struct cpr_vm *info)
 {
 	_cleanup_free_ char *status = NULL;
 	struct json_object *live;
 	struct qemu q;
 	int r;
 
-	if (!has_qemu(info->state))
+	if (!state_has_qemu(info->state))
 		return;
 	r = qemu_attach(info->name, LIST_ATTACH_S, &q, NULL);
 	if (r == -ESRCH && info->state != CPR_VM_STATE_DEFINED) {
@@ -179,7 +179,7 @@ struct json_object *vm_json(const struct cpr_vm *info)
 	jset_bool(obj, "mapped", info->mapped);
 	jset_int(obj, "since", info->since);
 	jset_str(obj, "kernel", *info->kernel ? info->kernel : NULL);
-	add_qemu(obj, info);
+	vm_add_qemu(obj, info);
 	return obj;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* A VM as a command works on it: locked, its module state, manifest and QEMU. */
+/* A VM that a command works on: its lock, state in the module, manifest and QEMU. */
 #ifndef CPR_VM_H
 #define CPR_VM_H
 
@@ -7,14 +7,15 @@
 #include "vm/genl.h"
 
 /**
- * struct vm - one VM
- * @genl: the module; not owned
- * @name, @dir: owned
- * @lock: kept while this exists
- * @info: what the module says
- * @manifest: NULL if there is none, or it is damaged
- * @full: what its devices can reach is looked at page by page
- * @qemu: none unless vm_attach() found it or vm_launch() started it
+ * struct vm - a VM
+ * @genl: connection to the module, not owned
+ * @name: name, owned
+ * @dir: path of its cprfs directory, owned
+ * @lock: descriptor of the lock, which vm_close() releases
+ * @info: the VM as known to the module
+ * @manifest: manifest, owned; NULL until vm_manifest() has read it
+ * @full: scan every page of the memory that its devices can reach
+ * @qemu: its QEMU; QEMU_NONE until vm_attach() or qemu_start() has set it
  */
 struct vm {
 	struct genl *genl;
@@ -30,65 +31,70 @@ struct vm {
 #define _cleanup_vm_ _cleanup_(vm_close)
 
 /**
- * vm_name_check - whether a VM can have this name
+ * vm_name_check - check whether a name is valid for a VM
  *
  * Returns: 0, or -EINVAL with exit status 2.
  */
 int vm_name_check(const char *name, struct err *err);
 
 /**
- * vm_open - lock a VM and learn its state
+ * vm_open - lock a VM and get its state
  *
- * Returns: 0; -EINVAL for an impossible name; -ENOENT (exit 3) if there is none;
- * -EBUSY (exit 5) if another cpr-helper has it. End with vm_close() in any case.
+ * Returns: 0; -EINVAL with exit status 2 for an invalid name; -ENOENT with exit status 3 if
+ * there is no such VM; -EBUSY with exit status 5 if another cpr-helper has locked it. Call
+ * vm_close() in any case.
  */
 int vm_open(struct genl *genl, const char *name, struct vm *vm, struct err *err);
 void vm_close(struct vm *vm);
 
-/* The region bears an image, and cprfs is mounted; mounts it if not. */
-int region_ready(struct genl *genl, struct err *err);
+/*
+ * Check that the region is formatted, and mount cprfs if it is not mounted. Returns: 0;
+ * -ENODEV with exit status 4 if the region is not formatted; or another negative errno.
+ */
+int vm_region_ready(struct genl *genl, struct err *err);
 
-/* Ask the module again. */
+/* Update vm->info from the module. Returns: 0 or -errno. */
 int vm_refresh(struct vm *vm, struct err *err);
 
-/* Move it with genl_vm_do() and note the new state. */
+/* Move the VM to another state with genl_vm_do(), then update vm->info. */
 int vm_do(struct vm *vm, int cmd, struct err *err);
 
-/* Reach its QEMU. -ESRCH (exit 1, in @err) if that is gone. */
+/* Attach to the VM's QEMU, once. Returns: 0; -ESRCH with exit status 1 if it has exited. */
 int vm_attach(struct vm *vm, struct err *err);
 
-/* Read the manifest; an error if there is none. */
+/* Read the manifest into vm->manifest, once. Returns: 0, or as manifest_read(). */
 int vm_manifest(struct vm *vm, struct err *err);
 
-/* Write vm->manifest. */
+/* Write vm->manifest. Returns: 0, or as manifest_write(). */
 int vm_manifest_save(struct vm *vm, struct err *err);
 
 /**
- * vm_state_path - where its saved state is, or is to be
+ * vm_state_path - path of the saved state
  *
- * In its directory, unless the manifest names another file. The caller frees it.
+ * In the VM's directory, unless the manifest names another file. Caller frees.
  */
 char *vm_state_path(const struct vm *vm);
 
-/* The same while it is being written. */
+/* Path of the state while it is being written. Caller frees. */
 char *vm_part_path(const struct vm *vm);
 
-/* Whether the guest would run on if it were let: not paused by someone. */
-bool runstate_live(const char *runstate);
+/* Whether a guest with this run state runs or is suspended, rather than paused. */
+bool vm_runstate_live(const char *runstate);
 
-/* {"name", "state", "qemu": {"pid", "status"} or null, ...}; the caller owns it. */
+/* {"name", "state", "qemu": {"pid", "status"} or null, ...}; the caller owns the object. */
 struct json_object *vm_json(const struct cpr_vm *info);
 
 /**
- * vm_names - the VMs that a command with --all is about
- * @want: which; NULL for all
+ * vm_names - get the names of the module's VMs
+ * @want: filter; NULL for all VMs
+ * @names: the names are appended; owned by the caller
  *
- * Returns: 0 or -errno. The caller owns @names.
+ * Returns: 0 or -errno.
  */
 int vm_names(struct genl *genl, bool (*want)(const struct cpr_vm *vm), struct strv *names,
 	     struct err *err);
 
-/* Remove what cpr-helper and QEMU put into a VM's directory, except the memory files. */
+/* Remove the files of cpr-helper and QEMU in a VM's directory, except the memory files. */
 void vm_remove_files(const char *name);
 
 #endif

@@ -300,7 +300,7 @@ adopt_tests() {
 	call adopt h --qmp "$sock"
 	end_hand
 	by_hand "$sock" -m 32M
-	refuses 'another QEMU on its socket' 1 "cpr-helper: VM 'h': its QEMU is gone" save h
+	refuses 'another QEMU on its socket' 1 "cpr-helper: VM 'h': its QEMU has exited" save h
 	holds 'is not taken for it' state_is h dead
 	prints 'and is left alone by delete' 'h: deleted' delete h
 	holds 'it lives' test -d "/proc/$(<"$tmp/hand.pid")"

@@ -280,7 +280,7 @@ devices_tests() {
 	printf '%s\n' "$nic 1 0x100000 0x200000 0x140000000 0x180000000" "$nic 0 0x400000 0x1000 0x140400000" >"$CPR_FAKE/differences"
 	call restore v
 	holds 'mappings that differ' test "$status" = 1
-	holds 'the verdict' grep -q "^cpr-helper: DMA of VM 'v': its devices do not reach what they reached: 2 ranges differ$" <<<"$err"
+	holds 'the verdict' grep -q "^cpr-helper: DMA of VM 'v': its devices do not reach the same memory as before: 2 ranges differ$" <<<"$err"
 	holds 'the first range' grep -q "^  | $nic: 2M at 0x100000 led to 0x140000000, leads to 0x180000000: moved$" <<<"$err"
 	holds 'the second' grep -q "^  | $nic: 4K at 0x400000 led to 0x140400000, leads to nowhere: missing$" <<<"$err"
 	holds 'the guest did not run' asked_for 'claim v;release v;verify v files 1;unclaim v;'
@@ -331,7 +331,7 @@ devices_tests() {
 		json.dump(m, open(path, "w"))
 	EOF2
 	refuses 'QEMU has other devices than it was given' 4 \
-		"cpr-helper: QEMU '1 VFIO devices': 'run' gave it 2; the others could not be handed over" save v
+		"cpr-helper: QEMU '1 VFIO devices': 'cpr-helper run' gave it 2; the others could not be handed over" save v
 	holds 'that guest runs on, too' counts v
 	end v
 	holds 'nothing is left of any' test -z "$(ls -A /run/cpr)"

@@ -183,7 +183,7 @@ disks_tests() {
 	section 'changed disks'
 	touch -r "$dir/plain" "$tmp/plain-time"
 	touch "$dir/plain"
-	differs 'a file that was written to' second "$dir/plain" ' has changed since the guest was saved: it was last written to at 20.*, and now at 20'
+	differs 'a file that was written to' second "$dir/plain" ' has changed since the guest was saved: its modification time was 20.*, and is now 20'
 	differs 'another one forced' second "$dir/plain" ' has changed' --force "data,$dir/base"
 	for word in seco cond second2 "$dir/plain2"; do
 		refuses "a disk '$word' forced" 3 "cpr-helper: --force '$word': the guest has no such disk" restore d --force "second,$word"
@@ -194,7 +194,7 @@ disks_tests() {
 	prints 'but not if it is forced' 'd: held, would be restored' restore d --dry-run --force second
 	touch -r "$tmp/plain-time" "$dir/plain"
 	truncate -s +512 "$dir/plain"
-	differs 'another size' second "$dir/plain" ' has changed since the guest was saved: its size was 1048576, and is 1049088$'
+	differs 'another size' second "$dir/plain" ' has changed since the guest was saved: its size was 1048576, and is now 1049088$'
 	truncate -s -512 "$dir/plain"
 	touch -r "$tmp/plain-time" "$dir/plain"
 	ln "$dir/plain" "$dir/kept"
@@ -204,7 +204,7 @@ disks_tests() {
 	rm "$dir/plain"
 	differs 'none in its place' second "$dir/plain" ': No such file or directory$' --force second
 	mkdir "$dir/plain"
-	differs 'something else in its place' second "$dir/plain" ' has changed since the guest was saved: it was a file, and is a special file$'
+	differs 'something else in its place' second "$dir/plain" ' has changed since the guest was saved: it was a file, and is now a special file$'
 	rmdir "$dir/plain"
 	mv "$dir/kept" "$dir/plain"
 	cp -p "$dir/data.qcow2" "$tmp/kept"
@@ -224,7 +224,7 @@ disks_tests() {
 	holds 'two that differ: the remedy names both' grep -q "^  remedy: .*'cpr-helper restore d --force .*" <<<"$err"
 	holds 'each once' grep -q -- "--force \(data,second\|second,data\)'" <<<"$err"
 	works 'forced by name and by path' restore d --force "second,$dir/base"
-	holds 'both are noted' test "$(grep -c "^cpr-helper: note: VM 'd': disk '.*has changed, and is taken all the same: it was last written" <<<"$err")" = 2
+	holds 'both are noted' test "$(grep -c "^cpr-helper: note: VM 'd': disk '.*has changed, and --force accepts it: its modification time was" <<<"$err")" = 2
 	holds 'the guest goes on' counts_on d "$before"
 
 	section 'unchanged disks'
@@ -242,7 +242,7 @@ disks_tests() {
 	damage_disks 'm["saved"]["disks"] = [1]'
 	refuses 'a damaged record' 1 "cpr-helper: manifest 'manifest.json': 'saved.disks' is not a list of disks" restore d
 	damage_disks 'm["saved"]["disks"].append({"name": "gone", "path": "'"$dir/./plain"'", "kind": "file"})'
-	differs 'a disk without its traits' gone "$dir/./plain" ' has changed since the guest was saved: it is another file: its inode was unknown, and is '
+	differs 'a disk without its traits' gone "$dir/./plain" ' has changed since the guest was saved: it is another file: its inode was unknown, and is now '
 	damage_disks 'm["argv"] = [a.replace("/plain", "/plain2") for a in m["argv"]]'
 	cp -p "$dir/plain" "$dir/plain2"
 	refuses 'a QEMU that would open another disk' 4 \
@@ -256,7 +256,7 @@ disks_tests() {
 	qmp d "{\"execute\": \"blockdev-snapshot-sync\", \"arguments\": {\"device\": \"data\",
 		\"snapshot-file\": \"$dir/later.qcow2\"}}" >/dev/null
 	refuses 'a snapshot since the start' 4 \
-		"cpr-helper: disk '$dir/later.qcow2': QEMU was not started with it, and would not find it again" save d
+		"cpr-helper: disk '$dir/later.qcow2': QEMU was not started with it, and the next QEMU would not open it" save d
 	holds 'its guest runs on' counts d
 	qmp d '{"execute": "block-commit", "arguments": {"device": "data", "job-id": "j",
 		"top": "'"$dir/later.qcow2"'", "base": "data.qcow2"}}' >/dev/null
@@ -266,16 +266,16 @@ disks_tests() {
 
 	section 'disks that would be lost'
 	write_to d ide0-hd0
-	refuses 'a snapshot=on disk that was written to' 4 "cpr-helper: disk 'ide0-hd0': the guest has written to it, and snapshot=on keeps that in a file that goes away with QEMU" save d
+	refuses 'a snapshot=on disk that was written to' 4 "cpr-helper: disk 'ide0-hd0': the guest has written to it, and with snapshot=on the data is in a temporary file of QEMU" save d
 	holds 'its guest runs on' counts d
 	end d
 	cd "$dir" || return
 	start d -- -drive file=plain,format=raw,if=none,id=plain -device virtio-blk-pci,drive=plain
 	cd / || return
 	mv "$dir/plain2" "$dir/plain"
-	refuses 'a file that was replaced while the guest runs' 4 "cpr-helper: disk 'plain': its file '$dir/plain' is another one than QEMU has open" save d
+	refuses 'a file that was replaced while the guest runs' 4 "cpr-helper: disk 'plain': its file '$dir/plain' is not the one that QEMU has open" save d
 	rm "$dir/plain"
-	refuses 'one that was removed' 4 "cpr-helper: disk 'plain': its file '$dir/plain' is gone" save d
+	refuses 'one that was removed' 4 "cpr-helper: disk 'plain': its file '$dir/plain' was removed" save d
 	holds 'the guest runs on all the same' counts d
 	end d
 }

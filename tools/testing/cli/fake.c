@@ -266,7 +266,7 @@ int genl_vm(struct genl *genl, const char *name, struct cpr_vm *vm, struct err *
 	if (access(dir, F_OK) < 0)
 		return fail(err, -ENOENT, .exit = CPR_EXIT_NOTFOUND, .what = "VM", .value = name,
 			    .why = "kernel: there is no such VM",
-			    .remedy = "'cpr-helper list' shows which there are");
+			    .remedy = "'cpr-helper list' lists the VMs");
 	read_state(vm);
 	for (size_t i = 0; i < vm->files.n; i++) {
 		_cleanup_free_ char *path = vm_path(name, vm->files.v[i]);
@@ -402,7 +402,7 @@ int genl_vm_seal(struct genl *genl, int cmd, const char *name, const struct vm_d
 
 /* One mapping for each device; what is not told of them a test does not need. */
 int genl_snapshot(struct genl *genl, const char *name, const struct strv *devices,
-		  const struct cpr_look *look, struct cpr_dma *dma, struct err *err)
+		  const struct cpr_scan *scan, struct cpr_dma *dma, struct err *err)
 {
 	_cleanup_free_ char *path = fake_path("devices.", name);
 	_cleanup_free_ char *list = strv_join(devices, " ");
@@ -410,7 +410,7 @@ int genl_snapshot(struct genl *genl, const char *name, const struct strv *device
 	FILE *f;
 
 	(void)genl;
-	log_line("snapshot %s %s files %zu%s", name, list, look->nfds, look->full ? " full" : "");
+	log_line("snapshot %s %s files %zu%s", name, list, scan->nfds, scan->full ? " full" : "");
 	if (r < 0)
 		return r;
 	f = fopen(path, "we");
@@ -435,7 +435,7 @@ static void add_difference(struct cpr_verdict *verdict, const char *line)
 	verdict->differences++;
 }
 
-int genl_verify(struct genl *genl, const char *name, const struct cpr_look *look,
+int genl_verify(struct genl *genl, const char *name, const struct cpr_scan *scan,
 		struct cpr_verdict *verdict, struct err *err)
 {
 	_cleanup_free_ char *path = fake_path("differences", "");
@@ -445,7 +445,7 @@ int genl_verify(struct genl *genl, const char *name, const struct cpr_look *look
 	char *next = text, *line;
 
 	(void)genl;
-	log_line("verify %s files %zu%s", name, look->nfds, look->full ? " full" : "");
+	log_line("verify %s files %zu%s", name, scan->nfds, scan->full ? " full" : "");
 	*verdict = (struct cpr_verdict){ .dma = { n, n, n * FRAME_SIZE } };
 	while ((line = strsep(&next, "\n")))
 		add_difference(verdict, line);

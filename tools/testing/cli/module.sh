@@ -375,11 +375,11 @@ module_tests() {
 	section 'killed, locked, deleted'
 	kill_qemu b
 	holds 'a killed QEMU' state_is b dead
-	refuses 'save of it' 1 "cpr-helper: VM 'b': its QEMU is gone" save b
+	refuses 'save of it' 1 "cpr-helper: VM 'b': its QEMU has exited" save b
 	prints 'delete of it' 'b: deleted' delete b
 	exec 9>/run/cpr-helper/a.lock
 	flock 9
-	refuses 'a VM that another helper works on' 5 "cpr-helper: VM 'a': another cpr-helper is at work on it" save a
+	refuses 'a VM that another helper works on' 5 "cpr-helper: VM 'a': another cpr-helper is working on it" save a
 	exec 9>&-
 	end a
 	holds 'nothing is left' test -z "$(ls -A /run/cpr)"

@@ -134,12 +134,12 @@ c: running, would be saved' save --all --dry-run
 	CPR_FAULT=update-saved:hang behind update --kernel 9.9.9-cpr "${initrd[@]}"
 	soon is_halted
 	refuses 'abort while an update is at work' 5 \
-		"cpr-helper: host: it is about to leave its kernel ('cpr-helper update' is at work)" abort --all
+		"cpr-helper: host: 'cpr-helper update' is running, and will switch kernels" abort --all
 	kill -KILL $pid
 	finished 2>/dev/null
 	: >"$CPR_FAKE/leaving"
 	refuses 'abort while the host goes down' 5 \
-		"cpr-helper: host: it is going down: a VM that runs then is lost" abort --all
+		"cpr-helper: host: it is shutting down: a VM that runs then is lost" abort --all
 	rm "$CPR_FAKE/leaving"
 	call abort --all
 	holds 'abort after it was killed' test "$status" = 0

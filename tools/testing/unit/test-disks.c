@@ -48,7 +48,7 @@ static struct json_object *record(const char *key, struct json_object *value)
 /* What the digest should be is taken from a comparison in which it is all that differs. */
 TEST(head)
 {
-	static const char words[] = "the digest of its first 64 KiB was none, and is ";
+	static const char words[] = "the digest of its first 64 KiB was none, and is now ";
 	_cleanup_json_ struct json_object *disks = NULL;
 	_cleanup_err_ struct err err = { 0 };
 	int fd = mkstemp(path);
@@ -74,19 +74,19 @@ TEST(unchanged)
 TEST(each_trait)
 {
 	const struct { const char *key; struct json_object *value; const char *words; } cases[] = {
-		{ "kind", json_object_new_string("device"), "it was a device, and is a file" },
-		{ "identity", json_object_new_string("wwid x"), "it was wwid x, and is unknown" },
-		{ "inode", json_object_new_int64(1), "another file: its inode was 1, and is " },
-		{ "size", json_object_new_int64(99), "its size was 99, and is 100" },
-		{ "size", NULL, "its size was unknown, and is 100" },
-		{ "size", json_object_new_string("100"), "its size was 100, and is 100" },
+		{ "kind", json_object_new_string("device"), "it was a device, and is now a file" },
+		{ "identity", json_object_new_string("wwid x"), "it was wwid x, and is now unknown" },
+		{ "inode", json_object_new_int64(1), "another file: its inode was 1, and is now " },
+		{ "size", json_object_new_int64(99), "its size was 99, and is now 100" },
+		{ "size", NULL, "its size was unknown, and is now 100" },
+		{ "size", json_object_new_string("100"), "its size was 100, and is now 100" },
 		{ "mtime", json_object_new_int64(TIME * 1000000000 + 6),
-		  "last written to at 2023-11-14 22:13:20.000000006, and now at "
+		  "its modification time was 2023-11-14 22:13:20.000000006, and is now "
 		  "2023-11-14 22:13:20.000000005" },
 		{ "mtime", json_object_new_int64(INT64_MIN),
-		  "last written to at 1677-09-21 00:12:43.145224192, and now at " },
-		{ "mtime", json_object_new_array(), "last written to at " },
-		{ "head", json_object_new_string("other"), "64 KiB was other, and is xxh3-128:" },
+		  "its modification time was 1677-09-21 00:12:43.145224192, and is now " },
+		{ "mtime", json_object_new_array(), "its modification time was " },
+		{ "head", json_object_new_string("other"), "64 KiB was other, and is now xxh3-128:" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -140,7 +140,7 @@ TEST(written_to_in_2400)
 
 	CHECK(utimensat(AT_FDCWD, path, times, 0) == 0);
 	CHECK_EQ(disks_compare(disks, "a", NULL, &err), -ESTALE);
-	CHECK(strstr(err.why, "last written to at 2023-11-14 22:13:20.000000005, and now at "));
+	CHECK(strstr(err.why, "its modification time was 2023-11-14 22:13:20.000000005, and is now "));
 }
 
 TEST(gone)
