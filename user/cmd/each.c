@@ -41,7 +41,7 @@ static int each_task(size_t i, void *arg, struct json_object *result, struct err
 	return each_run(turn->each, genl, turn->args, turn->names->v[i], result, err);
 }
 
-static void each_add_result(struct json_object *results, const char *name, const struct outcome *o)
+static void each_add_result(struct json_object *results, const char *name, const struct crew_outcome *o)
 {
 	struct json_object *result = json_object_get(o->result);
 

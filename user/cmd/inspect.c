@@ -394,7 +394,7 @@ static void inspect_add_rows(struct json_object *rows, struct json_object *vm, c
 }
 
 /* One table of what the VMs have under @key. */
-static void inspect_print_of_vms(struct json_object *vms, const char *key, const struct field *fields,
+static void inspect_print_of_vms(struct json_object *vms, const char *key, const struct out_field *fields,
 				 size_t n)
 {
 	_cleanup_json_ struct json_object *rows = json_object_new_array();
@@ -407,7 +407,7 @@ static void inspect_print_of_vms(struct json_object *vms, const char *key, const
 	out_table(rows, fields, n);
 }
 
-static void inspect_print_section(struct json_object *out, const char *key, const struct field *fields,
+static void inspect_print_section(struct json_object *out, const char *key, const struct out_field *fields,
 				  size_t n)
 {
 	struct json_object *list = jget(out, key);

@@ -37,7 +37,7 @@ static bool abort_is_needed(const char *name, struct json_object *manifest)
 	struct json_object *saved = jget(manifest, "saved");
 
 	return jget(manifest, "saving") || manifest_suspended(manifest) ||
-	       (saved && runstate_live(jstr(saved, "runstate"))) || access(part, F_OK) == 0;
+	       (saved && vm_runstate_live(jstr(saved, "runstate"))) || access(part, F_OK) == 0;
 }
 
 bool abort_wanted(const struct cpr_vm *vm)
@@ -89,7 +89,7 @@ static int abort_suspended_guest(struct vm *vm, struct json_object *result, stru
 static int abort_guest(struct vm *vm, struct json_object *result, struct err *err)
 {
 	const char *runstate = jstr(vm->manifest, "runstate");
-	bool live = !runstate || runstate_live(runstate);
+	bool live = !runstate || vm_runstate_live(runstate);
 	int r = live ? abort_resume(vm, err) : abort_keep_paused(vm, err);
 
 	if (r == 0)
@@ -152,7 +152,7 @@ static int abort_running(struct vm *vm, struct json_object *result, struct err *
 	if (r < 0)
 		return abort_no_answer(vm, r, err);
 	waits = streq(status, "postmigrate") || streq(status, "finish-migrate");
-	loaded = runstate_live(jstr(jget(vm->manifest, "saved"), "runstate"));
+	loaded = vm_runstate_live(jstr(jget(vm->manifest, "saved"), "runstate"));
 	if (!waits && !abort_is_needed(vm->name, vm->manifest))
 		return abort_wrong_state(vm, err);
 	if (!waits && loaded)

@@ -265,7 +265,7 @@ static int adopt_under_locks(struct adopt *a, const struct adopt_opts *opts, str
 	if (!genl)
 		return -ENOENT;
 	host = host_lock(false, err);
-	r = host < 0 ? host : region_ready(genl, err);
+	r = host < 0 ? host : vm_region_ready(genl, err);
 	if (r == 0)
 		r = a->vm.lock = vm_lock(a->vm.name, err);
 	if (r >= 0)

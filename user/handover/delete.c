@@ -97,6 +97,6 @@ int delete_vm(struct vm *vm, bool force, struct err *err)
 		return r;
 	copymode_forget(vm);
 	delete_runtime_files(vm->name);
-	devices_give_back(jget(vm->manifest, "devices"));
+	devices_unbind(jget(vm->manifest, "devices"));
 	return 0;
 }

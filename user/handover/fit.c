@@ -205,7 +205,7 @@ static int fit_misfit(const struct fit *fit, struct json_object *device, const c
 		    .remedy = OTHER_QEMU);
 }
 
-static int fit_check_devices(const struct fit *fit, struct desc *desc, struct err *err)
+static int fit_check_devices(const struct fit *fit, struct stream_desc *desc, struct err *err)
 {
 	_cleanup_free_ char *why = NULL;
 	int r = stream_desc_begin(desc);

@@ -45,7 +45,7 @@ static int plan_check_region(struct plan *plan, struct err *err)
 static int plan_compose(struct plan *plan, struct err *err)
 {
 	_cleanup_free_ char *current = read_text("/proc/cmdline", 65536);
-	struct cmdline_request req = {
+	struct kcmdline_request req = {
 		.current = current, .base = plan->opts->command_line,
 		.append = plan->opts->append,
 		.start = plan->region.start, .size = plan->region.size,

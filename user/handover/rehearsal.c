@@ -119,7 +119,7 @@ static int rehearsal_load(struct qmp *qmp, const char *state, const char *runsta
 		r = migration_wait(qmp, deadline, err);
 	if (r < 0)
 		return r;
-	return migration_await_status(qmp, runstate_live(runstate) ? "paused" : runstate,
+	return migration_await_status(qmp, vm_runstate_live(runstate) ? "paused" : runstate,
 				      rehearsal_deadline(deadline, SETTLE_S), err);
 }
 

@@ -143,7 +143,7 @@ static struct json_object *restore_saved_disks(struct vm *vm)
 
 static int restore_check_disks(struct vm *vm, const struct restore_opts *opts, struct err *err)
 {
-	int r = opts->of_several ? 0 : disks_known(restore_saved_disks(vm), opts->force_disks, err);
+	int r = opts->of_several ? 0 : disks_check_forced(restore_saved_disks(vm), opts->force_disks, err);
 
 	return r < 0 ? r : disks_compare(restore_saved_disks(vm), vm->name, opts->force_disks, err);
 }
@@ -230,7 +230,7 @@ static void restore_keep_verdict(struct vm *vm)
 {
 	_cleanup_err_ struct err why = { 0 };
 
-	if (has_devices(vm) && vm_manifest_save(vm, &why) < 0)
+	if (vm_has_devices(vm) && vm_manifest_save(vm, &why) < 0)
 		note("VM '%s': %s: %s", vm->name, why.what, why.why);
 }
 
@@ -322,14 +322,14 @@ static int restore_claim_and_load(struct vm *vm, const struct restore_opts *opts
 	if (r < 0)
 		return r;
 	r = faultpoint("restore-claimed", vm->name, err);
-	if (r == 0 && has_devices(vm))
+	if (r == 0 && vm_has_devices(vm))
 		r = vm_do(vm, CPR_CMD_VM_RELEASE, err);
 	pause_mark(vm, "ready");
 	if (r == 0)
 		r = restore_start_qemu(vm, opts, err);
 	pause_mark(vm, "start");
 	if (r == 0)
-		r = disks_opened(vm, restore_saved_disks(vm), opts->force_disks, err);
+		r = disks_check_opened(vm, restore_saved_disks(vm), opts->force_disks, err);
 	if (r == 0)
 		r = faultpoint("restore-started", vm->name, err);
 	if (r == 0)
@@ -386,7 +386,7 @@ static int restore_saved(struct vm *vm, const struct restore_opts *opts,
 		r = restore_claim_and_load(vm, opts, err);
 	if (r < 0)
 		return r;
-	live = runstate_live(jstr(jget(vm->manifest, "saved"), "runstate"));
+	live = vm_runstate_live(jstr(jget(vm->manifest, "saved"), "runstate"));
 	r = restore_resume(vm, live, err);
 	if (r < 0)
 		return r;
@@ -419,7 +419,7 @@ static bool restore_is_loaded(const struct cpr_vm *vm)
 	_cleanup_json_ struct json_object *manifest = NULL;
 
 	return vm->state == CPR_VM_STATE_RUNNING && manifest_read(dir, &manifest, NULL) == 0 &&
-	       runstate_live(jstr(jget(manifest, "saved"), "runstate"));
+	       vm_runstate_live(jstr(jget(manifest, "saved"), "runstate"));
 }
 
 bool restore_wanted(const struct cpr_vm *vm)

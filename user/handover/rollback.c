@@ -198,7 +198,7 @@ void rollback_save(struct vm *vm, const char *runstate, int code, struct err *er
 		return;
 	}
 	rollback_pin(vm);
-	rollback_resume(vm, runstate_live(runstate), now);
+	rollback_resume(vm, vm_runstate_live(runstate), now);
 	pause_mark(vm, "resume");
 	pause_abort(vm);
 	commit_discard(vm, NULL);

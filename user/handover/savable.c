@@ -39,7 +39,7 @@ static int savable_check_runstate(struct vm *vm, const char *runstate, struct er
 /* A guest with devices must suspend, and only a running guest can. */
 static int savable_check_devices(struct vm *vm, const char *runstate, struct err *err)
 {
-	if (!has_devices(vm) || runstate_live(runstate))
+	if (!vm_has_devices(vm) || vm_runstate_live(runstate))
 		return 0;
 	return fail(err, -EBUSY, .exit = CPR_EXIT_BUSY, .what = "VM", .value = vm->name,
 		    .why = fmt("it has devices passed through and must suspend, but it is '%s'",

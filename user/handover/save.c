@@ -109,7 +109,7 @@ static int save_record(struct vm *vm, const struct save_opts *opts, const struct
 	jset(vm->manifest, "saving", saving);
 	jset(vm->manifest, "previous", json_object_get(s->previous));
 	jset_str(vm->manifest, "runstate", s->runstate);
-	if (has_devices(vm) && streq(s->runstate, "running"))
+	if (vm_has_devices(vm) && streq(s->runstate, "running"))
 		jset_bool(vm->manifest, "suspended", true);
 	else
 		json_object_object_del(vm->manifest, "suspended");

@@ -144,7 +144,7 @@ static void start_undo(struct start *st, struct err *err)
 	qemu_kill(&st->vm.qemu);
 	if (st->pinned)
 		genl_vm_do(st->vm.genl, CPR_CMD_VM_UNPIN, st->vm.name, NULL, NULL);
-	devices_give_back(st->taken);
+	devices_unbind(st->taken);
 	if (!st->made_dir)
 		return;
 	for (size_t i = 0; i < st->plan.nfiles; i++) {
@@ -233,7 +233,7 @@ static int start_qemu(struct start *st, struct err *err)
 	if (r == 0)
 		r = inquire_machine(qmp, m, err);
 	if (r == 0)
-		r = disks_started(&st->vm, err);
+		r = disks_record_opened(&st->vm, err);
 	if (r == 0)
 		r = vm_manifest_save(&st->vm, err);
 	if (r == 0)
@@ -245,7 +245,7 @@ static int start_qemu(struct start *st, struct err *err)
 
 static int start_create(struct start *st, struct err *err)
 {
-	int r = region_ready(st->vm.genl, err);
+	int r = vm_region_ready(st->vm.genl, err);
 
 	if (r == 0)
 		r = devices_check_owners(st->vm.genl, &st->devices, err);
@@ -256,7 +256,7 @@ static int start_create(struct start *st, struct err *err)
 	if (r == 0)
 		r = start_make_files(st, err);
 	if (r == 0)
-		r = devices_take(&st->devices, st->taken, err);
+		r = devices_bind(&st->devices, st->taken, err);
 	if (r == 0)
 		r = start_qemu(st, err);
 	if (r < 0)

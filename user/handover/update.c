@@ -174,7 +174,7 @@ static int update_rollback_task(size_t i, void *arg, struct json_object *result,
 	return update_abort(u, vm, result, err);
 }
 
-static void update_keep_result(struct update *u, size_t i, const struct outcome *o)
+static void update_keep_result(struct update *u, size_t i, const struct crew_outcome *o)
 {
 	struct json_object *into = u->results[i];
 
@@ -210,17 +210,17 @@ static int update_run_phase(struct update *u, const struct update_phase *phase, 
 {
 	struct crew crew = phase->crew;
 	_cleanup_free_ char *failed = NULL;
-	struct outcome *outcomes;
+	struct crew_outcome *outcomes;
 
 	crew.names = &u->plan->names;
 	crew.jobs = u->plan->opts->jobs;
 	crew.arg = u;
 	outcomes = crew_run(&crew);
-	failed = outcomes_failed(outcomes, &u->plan->names);
+	failed = crew_outcomes_failed(outcomes, &u->plan->names);
 
 	for (size_t i = 0; i < u->plan->names.n; i++)
 		update_keep_result(u, i, &outcomes[i]);
-	outcomes_free(outcomes, u->plan->names.n);
+	crew_outcomes_free(outcomes, u->plan->names.n);
 	if (!*failed)
 		return 0;
 	return fail(err, -EIO, .what = "VMs", .value = failed, .why = fmt("not %s", phase->done),

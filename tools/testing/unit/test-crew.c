@@ -67,7 +67,7 @@ static int work(size_t i, void *arg, struct json_object *result, struct err *err
 					   .value = "v", .why = "y", .remedy = "r") : 0;
 }
 
-static struct outcome *run(const char *what, unsigned int jobs, bool together, bool first_alone,
+static struct crew_outcome *run(const char *what, unsigned int jobs, bool together, bool first_alone,
 			   int quorum, bool endless)
 {
 	struct crew crew = {
@@ -84,7 +84,7 @@ static struct outcome *run(const char *what, unsigned int jobs, bool together, b
 
 TEST(all_at_the_same_time)
 {
-	struct outcome *o = run("", 4, false, false, 4, false);
+	struct crew_outcome *o = run("", 4, false, false, 4, false);
 
 	for (size_t i = 0; i < names.n; i++)
 		CHECK(o[i].begun && o[i].code == 0 && jint(o[i].result, "i", -1) == (int)i);
@@ -94,17 +94,17 @@ TEST(all_at_the_same_time)
 
 TEST(not_more_than_wanted)
 {
-	outcomes_free(run("", 2, false, false, 2, false), names.n);
+	crew_outcomes_free(run("", 2, false, false, 2, false), names.n);
 	CHECK_EQ(shared->most, 2);
-	outcomes_free(run("", 1, false, false, 1, false), names.n);
+	crew_outcomes_free(run("", 1, false, false, 1, false), names.n);
 	CHECK_EQ(shared->most, 1);
 	CHECK_EQ(shared->begun, 4);
 }
 
 TEST(a_failure_is_told_whole)
 {
-	struct outcome *o = run("fails", 4, false, false, 4, false);
-	char *failed = outcomes_failed(o, &names);
+	struct crew_outcome *o = run("fails", 4, false, false, 4, false);
+	char *failed = crew_outcomes_failed(o, &names);
 
 	CHECK_STR(failed, "b");
 	CHECK_EQ(o[1].code, -EBUSY);
@@ -118,19 +118,19 @@ TEST(a_failure_is_told_whole)
 
 TEST(one_that_dies_is_a_failure_of_its_own)
 {
-	struct outcome *o = run("killed", 4, false, false, 4, false);
+	struct crew_outcome *o = run("killed", 4, false, false, 4, false);
 
 	CHECK_STR(o[1].err.why, "killed by signal 9 (Killed)");
 	CHECK(o[0].code == 0 && o[1].code < 0 && o[2].code == 0 && o[3].code == 0);
-	outcomes_free(o, names.n);
+	crew_outcomes_free(o, names.n);
 	o = run("silent", 4, false, false, 4, false);
 	CHECK_STR(o[1].err.why, "ended without a word");
-	outcomes_free(o, names.n);
+	crew_outcomes_free(o, names.n);
 }
 
 TEST(together_they_stop)
 {
-	struct outcome *o = run("fails", 2, true, false, 2, true);
+	struct crew_outcome *o = run("fails", 2, true, false, 2, true);
 
 	CHECK_EQ(o[0].code, -EINTR);
 	CHECK_EQ(o[1].code, -EBUSY);
@@ -141,10 +141,10 @@ TEST(together_they_stop)
 
 TEST(the_first_goes_ahead)
 {
-	struct outcome *o = run("fails", 1, true, true, 1, false);
+	struct crew_outcome *o = run("fails", 1, true, true, 1, false);
 
 	CHECK_EQ(shared->begun, 2);
-	outcomes_free(o, names.n);
+	crew_outcomes_free(o, names.n);
 	o = run("", 4, false, true, 4, false);
 	CHECK_EQ(shared->most, 3);
 	CHECK_EQ(shared->begun, 4);
