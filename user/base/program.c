@@ -106,7 +106,7 @@ static int program_result(const struct program *program, int code, int status, s
 
 int program_run(const struct program *program, char **words, struct err *err)
 {
-	_cleanup_close_ int fd = memfd_create("cpr-words", MFD_CLOEXEC);
+	_cleanup_close_ int fd = memfd_create("cpr-output", MFD_CLOEXEC);
 	_cleanup_free_ char *text = NULL;
 	pid_t parent = getpid(), pid = fd < 0 ? -1 : fork();
 	int status = 0, r;

@@ -34,7 +34,7 @@ int save_options(const struct args *args, struct save_opts *opts, struct err *er
 	};
 	if (r < 0 || opts->timeout < 0)
 		return -EINVAL;
-	opts->qemu = qemu ? find_binary(qemu) : NULL;
+	opts->qemu = qemu ? qemu_find_binary(qemu) : NULL;
 	return !qemu || opts->qemu ? 0 :
 	       fail(err, -ENOENT, .exit = CPR_EXIT_NOTFOUND, .what = "QEMU binary", .value = qemu,
 		    .why = "there is no such program",

@@ -84,7 +84,7 @@ static int commit_rename(struct vm *vm, const char *part, struct err *err)
 /* A QEMU that has ended is not asked: it had the disks that were recorded when the save began. */
 static int commit_inspect_disks(struct vm *vm, struct json_object **disks, struct err *err)
 {
-	if (!qemu_has_ended(&vm->qemu))
+	if (!qemu_has_exited(&vm->qemu))
 		return disks_inspect(vm, disks, err);
 	*disks = json_object_get(jget(jget(vm->manifest, "saving"), "disks"));
 	return disks_remeasure(*disks, err);

@@ -167,7 +167,7 @@ static int rehearsal_run(struct vm *vm, const char *binary, const struct rehears
 	if (r == 0) {
 		r = rehearsal_load(q.qmp, state, runstate, deadline, &why);
 		bytes = rehearsal_memory(q.pid);
-		qemu_trial_words(&q, &why);
+		qemu_trial_log_tail(&q, &why);
 	}
 	qemu_kill(&q);
 	if (r < 0)

@@ -57,7 +57,7 @@ static int restore_seal_dead(struct vm *vm, struct err *err)
  */
 static int restore_unclaim_stale(struct vm *vm, struct err *err)
 {
-	qemu_end(vm->name);
+	qemu_kill_vm(vm->name);
 	return integrity_commit(vm, CPR_CMD_VM_UNCLAIM, err);
 }
 
@@ -238,7 +238,7 @@ static void restore_undo(struct vm *vm, struct err *err)
 {
 	_cleanup_err_ struct err why = { 0 };
 
-	qemu_words(vm->name, vm->qemu.log_from, err);
+	qemu_log_tail(vm->name, vm->qemu.log_from, err);
 	qemu_kill(&vm->qemu);
 	restore_keep_verdict(vm);
 	if (integrity_commit(vm, CPR_CMD_VM_UNCLAIM, &why) < 0)
@@ -251,7 +251,7 @@ static void restore_seal_again(struct vm *vm, struct err *err)
 {
 	_cleanup_err_ struct err why = { 0 };
 
-	qemu_words(vm->name, vm->qemu.log_from, err);
+	qemu_log_tail(vm->name, vm->qemu.log_from, err);
 	if (dma_snapshot(vm, &why) < 0)
 		note("VM '%s': the module will not hold its devices: %s", vm->name, why.why);
 	err_clear(&why);
@@ -361,7 +361,7 @@ static int restore_complete(struct vm *vm, bool live, const struct restore_opts 
 	r = live ? guest_watch(vm->qemu.qmp, GUEST_WATCH_S, &status, err) :
 	    qmp_status(vm->qemu.qmp, &status, err);
 	if (r < 0) {
-		qemu_words(vm->name, vm->qemu.log_from, err);
+		qemu_log_tail(vm->name, vm->qemu.log_from, err);
 		return r;
 	}
 	jset_int(result, "pid", vm->qemu.pid);

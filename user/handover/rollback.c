@@ -181,10 +181,10 @@ void rollback_save(struct vm *vm, const char *runstate, int code, struct err *er
 {
 	_cleanup_free_ char *now = NULL;
 
-	qemu_words(vm->name, vm->qemu.log_from, err);
+	qemu_log_tail(vm->name, vm->qemu.log_from, err);
 	copymode_end_command(vm);
 	if (!rollback_qemu_answers(vm, code)) {
-		if (qemu_has_ended(&vm->qemu))
+		if (qemu_has_exited(&vm->qemu))
 			rollback_salvage(vm);
 		return;
 	}

@@ -51,7 +51,7 @@ static void start_free(struct start *st)
 
 static int start_find_binary(struct start *st, const char *qemu, struct err *err)
 {
-	st->binary = find_binary(qemu);
+	st->binary = qemu_find_binary(qemu);
 	return st->binary ? 0 :
 	       fail(err, -ENOENT, .exit = CPR_EXIT_NOTFOUND, .what = "QEMU binary", .value = qemu,
 		    .why = "there is no such program",
@@ -140,7 +140,7 @@ static int start_make_files(struct start *st, struct err *err)
 static void start_undo(struct start *st, struct err *err)
 {
 	if (st->vm.qemu.qmp)
-		qemu_words(st->vm.name, st->vm.qemu.log_from, err);
+		qemu_log_tail(st->vm.name, st->vm.qemu.log_from, err);
 	qemu_kill(&st->vm.qemu);
 	if (st->pinned)
 		genl_vm_do(st->vm.genl, CPR_CMD_VM_UNPIN, st->vm.name, NULL, NULL);

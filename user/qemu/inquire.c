@@ -15,7 +15,7 @@ int inquire_version(struct qmp *qmp, struct json_object *manifest, struct err *e
 	return r;
 }
 
-/* "q35" may mean another machine tomorrow; the resolved type does not. */
+/* "q35" stands for another machine type in each version of QEMU; the resolved type does not. */
 int inquire_machine(struct qmp *qmp, struct json_object *manifest, struct err *err)
 {
 	static const char suffix[] = "-machine";
@@ -34,33 +34,34 @@ int inquire_machine(struct qmp *qmp, struct json_object *manifest, struct err *e
 	return 0;
 }
 
-static int bad_memory(const char *id, const char *why, struct err *err)
+static int inquire_refuse_memory(const char *id, const char *why, struct err *err)
 {
 	return fail(err, -EOPNOTSUPP, .exit = CPR_EXIT_REFUSED, .what = "QEMU's memory",
 		    .value = id, .why = why,
-		    .remedy = "leave out what makes QEMU use other memory than cpr-helper's");
+		    .remedy = "remove the options that make QEMU use other memory than "
+			      "cpr-helper's");
 }
 
-static int check_memdev(struct qmp *qmp, const char *dir, struct json_object *dev,
-			struct err *err)
+static int inquire_check_memdev(struct qmp *qmp, const char *dir, struct json_object *dev,
+				struct err *err)
 {
 	_cleanup_json_ struct json_object *value = NULL;
 	const char *id = jstr(dev, "id"), *path;
 	size_t len = strlen(dir);
 
 	if (!id)
-		return bad_memory("(no id)", "it does not come from an -object", err);
+		return inquire_refuse_memory("(no id)", "it does not come from an -object", err);
 	if (!jbool(dev, "share", false))
-		return bad_memory(id, "it is not shared", err);
+		return inquire_refuse_memory(id, "it is not shared", err);
 	if (qmp_qom_get(qmp, fmt("/objects/%s", id), "mem-path", &value, NULL) < 0)
-		return bad_memory(id, "it is not a file", err);
+		return inquire_refuse_memory(id, "it is not a file", err);
 	path = json_object_get_string(value);
 	if (!path || strncmp(path, dir, len) != 0 || path[len] != '/')
-		return bad_memory(id, fmt("it is outside %s", dir), err);
+		return inquire_refuse_memory(id, fmt("it is outside %s", dir), err);
 	return 0;
 }
 
-/* What QEMU itself says of its memory: all of it, and nothing else, is ours. */
+/* All memory backends must be files in @dir, and their sizes must add up to the plan. */
 int inquire_memory(struct qmp *qmp, const char *dir, const struct ram_plan *plan, struct err *err)
 {
 	_cleanup_json_ struct json_object *devs = NULL, *summary = NULL;
@@ -72,15 +73,16 @@ int inquire_memory(struct qmp *qmp, const char *dir, const struct ram_plan *plan
 	for (size_t i = 0; r == 0 && i < json_object_array_length(devs); i++) {
 		struct json_object *dev = json_object_array_get_idx(devs, i);
 
-		r = check_memdev(qmp, dir, dev, err);
+		r = inquire_check_memdev(qmp, dir, dev, err);
 		sum += jint(dev, "size", 0);
 	}
 	if (r < 0)
 		return r;
 	if (jint(summary, "base-memory", -1) != (int64_t)plan->base ||
 	    sum != (int64_t)ram_plan_bytes(plan))
-		return bad_memory(size_exact(jint(summary, "base-memory", 0)),
-				  fmt("the guest should have %s", size_exact(plan->base)), err);
+		return inquire_refuse_memory(size_exact(jint(summary, "base-memory", 0)),
+					     fmt("the guest should have %s",
+						 size_exact(plan->base)), err);
 	return 0;
 }
 

@@ -46,7 +46,7 @@ static int unix_connect(const char *path)
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
-	/* Also bounds connect(2) when the backlog is full. */
+	/* The timeout also applies to a connect(2) that waits because the backlog is full. */
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
 	if (connect(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0) {
 		r = -errno;
@@ -90,18 +90,18 @@ void jsonsock_resync(struct jsonsock *js)
 	js->message = 0;
 }
 
-static int refuse(struct jsonsock *js, int code, const char *why, struct err *err)
+static int jsonsock_fail(struct jsonsock *js, int code, const char *why, struct err *err)
 {
 	return fail(err, code, .what = "no answer from", .value = js->peer, .why = why);
 }
 
 /* Returns 0 with the message, -EAGAIN if it is not complete, or an error. */
-static int parse(struct jsonsock *js, struct json_object **out, struct err *err)
+static int jsonsock_parse(struct jsonsock *js, struct json_object **out, struct err *err)
 {
 	size_t used;
 
 	*out = NULL;
-	/* Between messages nothing but white space is skipped. */
+	/* Skip white space between messages. */
 	while (!js->message && js->pos < js->len && strchr(" \t\r\n", js->buf[js->pos]))
 		js->pos++;
 	if (js->pos == js->len)
@@ -120,14 +120,14 @@ static int parse(struct jsonsock *js, struct json_object **out, struct err *err)
 	case json_tokener_continue:
 		if (js->message <= JSONSOCK_MAX_MESSAGE)
 			return -EAGAIN;
-		return refuse(js, -EMSGSIZE, "its message does not end", err);
+		return jsonsock_fail(js, -EMSGSIZE, "its message is too long", err);
 	default:
 		break;
 	}
-	return refuse(js, -EPROTO, "it does not speak JSON", err);
+	return jsonsock_fail(js, -EPROTO, "it does not send JSON", err);
 }
 
-static int wait_readable(struct jsonsock *js, int other, deadline_t deadline, struct err *err)
+static int jsonsock_poll(struct jsonsock *js, int other, deadline_t deadline, struct err *err)
 {
 	struct pollfd fds[] = {
 		{ .fd = js->fd, .events = POLLIN }, { .fd = other, .events = POLLIN },
@@ -136,23 +136,24 @@ static int wait_readable(struct jsonsock *js, int other, deadline_t deadline, st
 	for (;;) {
 		int left = deadline_left(deadline);
 		struct timespec ts = { left / 1000, left % 1000 * 1000000L };
-		int r = ppoll(fds, ARRAY_SIZE(fds), &ts, js->interruptible ? interrupt_mask() : NULL);
+		int r = ppoll(fds, ARRAY_SIZE(fds), &ts,
+			      js->interruptible ? interrupt_mask() : NULL);
 
 		if (r > 0)
 			return 0;
 		if (js->interruptible && interrupted())
-			return refuse(js, -EINTR, "interrupted", err);
+			return jsonsock_fail(js, -EINTR, "interrupted", err);
 		if (r == 0)
-			return refuse(js, -ETIMEDOUT, "timed out", err);
+			return jsonsock_fail(js, -ETIMEDOUT, "timed out", err);
 		if (errno != EINTR)
-			return refuse(js, -errno, strerror(errno), err);
+			return jsonsock_fail(js, -errno, strerror(errno), err);
 	}
 }
 
-static int receive(struct jsonsock *js, deadline_t deadline, struct err *err)
+static int jsonsock_receive(struct jsonsock *js, deadline_t deadline, struct err *err)
 {
 	ssize_t n;
-	int r = wait_readable(js, -1, deadline, err);
+	int r = jsonsock_poll(js, -1, deadline, err);
 
 	if (r < 0)
 		return r;
@@ -160,9 +161,9 @@ static int receive(struct jsonsock *js, deadline_t deadline, struct err *err)
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		n = 0;
 	else if (n < 0)
-		return refuse(js, -errno, strerror(errno), err);
+		return jsonsock_fail(js, -errno, strerror(errno), err);
 	else if (n == 0)
-		return refuse(js, -ECONNRESET, "it closed the connection", err);
+		return jsonsock_fail(js, -ECONNRESET, "it closed the connection", err);
 	js->pos = 0;
 	js->len = n;
 	return 0;
@@ -173,8 +174,8 @@ int jsonsock_read(struct jsonsock *js, deadline_t deadline, struct json_object *
 {
 	int r;
 
-	while ((r = parse(js, out, err)) == -EAGAIN) {
-		r = receive(js, deadline, err);
+	while ((r = jsonsock_parse(js, out, err)) == -EAGAIN) {
+		r = jsonsock_receive(js, deadline, err);
 		if (r < 0)
 			return r;
 	}
@@ -185,7 +186,7 @@ int jsonsock_wait(struct jsonsock *a, struct jsonsock *b, deadline_t deadline, s
 {
 	if (a->pos < a->len || b->pos < b->len)
 		return 0;
-	return wait_readable(a, b->fd, deadline, err);
+	return jsonsock_poll(a, b->fd, deadline, err);
 }
 
 int jsonsock_write(struct jsonsock *js, struct json_object *msg, struct err *err)
@@ -201,9 +202,9 @@ int jsonsock_write(struct jsonsock *js, struct json_object *msg, struct err *err
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return refuse(js, -errno, errno == EAGAIN ? "timed out" :
-				      errno == EPIPE ? "it closed the connection" :
-				      strerror(errno), err);
+			return jsonsock_fail(js, -errno, errno == EAGAIN ? "timed out" :
+					     errno == EPIPE ? "it closed the connection" :
+					     strerror(errno), err);
 		p += n;
 		len -= n;
 	}

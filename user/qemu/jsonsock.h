@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* JSON messages on a stream socket: the framing of QMP and of the guest agent. */
+/* JSON messages on a stream socket, as used by QMP and the guest agent. */
 #ifndef CPR_JSONSOCK_H
 #define CPR_JSONSOCK_H
 
@@ -11,59 +11,63 @@
 /**
  * struct jsonsock - a connection
  * @fd: the socket, owned
- * @peer: what it is called in messages, owned
+ * @peer: name of the peer for errors, owned
  * @interruptible: a signal ends a wait with -EINTR
+ * @tok: parser for the current message
+ * @message: number of bytes of the current message so far
+ * @pos, @len: the part of @buf that is not yet parsed
+ * @buf: received bytes
  */
 struct jsonsock {
 	int fd;
 	char *peer;
 	bool interruptible;
 	struct json_tokener *tok;
-	size_t message;		/* bytes of the current message so far */
-	size_t pos, len;	/* unparsed part of buf */
+	size_t message;
+	size_t pos, len;
 	char buf[16384];
 };
 
 /**
  * jsonsock_connect - connect to a listening Unix socket
- * @path: of the socket
- * @err: filled in on failure
+ * @path: path of the socket
+ * @code: 0, or on failure a negative errno: -ENOENT; -ECONNREFUSED if no process listens
  *
- * Returns: the connection, or NULL with *@code set: -ENOENT, -ECONNREFUSED if
- * nobody listens, or another errno.
+ * Returns: the connection, to be freed with jsonsock_free(); NULL on failure.
  */
 struct jsonsock *jsonsock_connect(const char *path, int *code, struct err *err);
 
-/* Wrap a connected socket; owns @fd from here on. */
+/* Use a connected socket, and take ownership of @fd. NULL if memory runs out. */
 struct jsonsock *jsonsock_new(int fd, const char *peer);
 
 void jsonsock_free(struct jsonsock *js);
 
 /**
- * jsonsock_read - the next message
- * @out: the caller owns it
+ * jsonsock_read - receive the next message
+ * @out: the message, owned by the caller
  *
- * Returns: 0, -ETIMEDOUT, -ECONNRESET when the peer closed, -EPROTO for what is
- * not JSON, -EMSGSIZE above JSONSOCK_MAX_MESSAGE, or -EINTR.
+ * Returns: 0; -ETIMEDOUT; -ECONNRESET if the peer closed the connection; -EPROTO if the
+ * message is not JSON; -EMSGSIZE if it is longer than JSONSOCK_MAX_MESSAGE; -EINTR; or
+ * another negative errno.
  */
 int jsonsock_read(struct jsonsock *js, deadline_t deadline, struct json_object **out,
 		  struct err *err);
 
 /**
- * jsonsock_wait - until one of two connections has something to read
+ * jsonsock_wait - wait until one of two connections has data to read
  *
- * Returns: 0, also if that is no whole message; -ETIMEDOUT; -EINTR if @a is
- * interruptible.
+ * Returns: 0, also if the data is not a complete message; -ETIMEDOUT; -EINTR if @a is
+ * interruptible; or another negative errno.
  */
 int jsonsock_wait(struct jsonsock *a, struct jsonsock *b, deadline_t deadline, struct err *err);
 
-/* Send a message and a newline. Does not take @msg. */
+/* Send a message and a newline. @msg remains owned by the caller. Returns: 0 or -errno. */
 int jsonsock_write(struct jsonsock *js, struct json_object *msg, struct err *err);
 
-/* Throw away the rest of a line that is not JSON, and start afresh. */
+/* After -EPROTO: skip the rest of the line, so that the next line can be parsed. */
 void jsonsock_resync(struct jsonsock *js);
 
-/* Process that listened on the socket, or -1. */
+/* The pid of the process that called listen(2) on the socket; -1 if unknown. */
 pid_t jsonsock_pid(const struct jsonsock *js);
 
 #endif

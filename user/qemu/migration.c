@@ -5,83 +5,84 @@
 #include "base/out.h"
 #include "qemu/migration.h"
 
-/* Events are what is waited for; the poll is for one that was lost. */
+/* Interval for polling in addition to waiting for events, in case an event was lost. */
 #define POLL_MS 1000
-/* The step from "completed" to the guest's final state comes without an event. */
+/* QEMU sends no event when the guest enters its final run state after "completed". */
 #define STATUS_POLL_MS 20
 #define CANCEL_S 10
-#define STUCK_S 20		/* without a byte */
+#define STUCK_S 20		/* without any progress */
 
-enum want { OFF, ON, REFUSED };
+enum migration_want { OFF, ON, REFUSED };
 
 #define SAME(want) { want, want, want }
 
 const struct migration_way migration_in_place = { .kind = MIGRATION_IN_PLACE };
 
 /*
- * All capabilities of QEMU 9.1 to 11.1: what each way wants of each, in the order of
- * enum migration_kind. One that the user needs on, or that would make another state
- * of it, is a refusal; the others are put back after an abort. What is not listed is
- * refused when it is on: nobody can tell what it does to the state.
+ * All capabilities of QEMU 9.1 to 11.1: the value that each kind of migration needs, in the
+ * order of enum migration_kind. REFUSED: if the user has enabled the capability, the save
+ * is refused, because disabling it would break what the user needs it for, or because the
+ * state would differ. An abort resets all others. An enabled capability that is not
+ * listed is refused, because its effect on the state is unknown.
  */
 static const struct {
 	const char *name;
-	enum want want[MIGRATION_KINDS];
+	enum migration_want want[MIGRATION_KINDS];
 	const char *why;
 } capabilities[] = {
-	{ "x-ignore-shared", { ON, OFF, OFF }, "it says whether RAM stays where it is" },
-	{ "events", SAME(ON), "they tell when it is done" },
+	{ "x-ignore-shared", { ON, OFF, OFF }, "it decides whether RAM stays in the region" },
+	{ "events", SAME(ON), "cpr-helper waits for migration events" },
 	{ "postcopy-ram", SAME(REFUSED),
-	  "the guest would run before all of its state is there; QEMU refuses it with cpr-reboot" },
+	  "the guest would run before its state is complete; QEMU refuses it with cpr-reboot" },
 	{ "dirty-bitmaps", SAME(REFUSED),
-	  "QEMU takes it for postcopy, and refuses it with cpr-reboot; named bitmaps would be lost" },
+	  "QEMU treats it as postcopy and refuses it with cpr-reboot; bitmaps would be lost" },
 	{ "background-snapshot", SAME(REFUSED),
-	  "the guest would run on while its state is written; QEMU refuses it with cpr-reboot" },
+	  "the guest would run while its state is written; QEMU refuses it with cpr-reboot" },
 	{ "x-colo", SAME(REFUSED),
-	  "the guest would be doubled, and its state never be whole; QEMU refuses it with cpr-reboot" },
+	  "the guest would run twice, and its state never end; QEMU refuses it with cpr-reboot" },
 	{ "mapped-ram", { REFUSED, ON, OFF },
-	  "while RAM stays in place it writes a file that cannot be loaded" },
-	{ "multifd", { OFF, ON, OFF }, "all but the pages of a file is one stream" },
-	{ "zero-copy-send", SAME(OFF), "is for sockets, and needs multifd" },
+	  "while RAM stays in the region, QEMU writes a file that it cannot load" },
+	{ "multifd", { OFF, ON, OFF }, "only RAM in a file is written by several channels" },
+	{ "zero-copy-send", SAME(OFF), "it is for sockets, and needs multifd" },
 	{ "xbzrle", SAME(OFF), "no page is written twice" },
-	{ "compress", SAME(OFF), "the state is kept as it is checked" },
-	{ "auto-converge", SAME(OFF), "the guest stands still" },
-	{ "dirty-limit", SAME(OFF), "the guest stands still" },
+	{ "compress", SAME(OFF), "cpr-helper cannot check compressed pages" },
+	{ "auto-converge", SAME(OFF), "the guest is stopped" },
+	{ "dirty-limit", SAME(OFF), "the guest is stopped" },
 	{ "return-path", SAME(OFF), "a file does not answer" },
-	{ "switchover-ack", SAME(OFF), "a file does not answer, and it would be waited for" },
-	{ "pause-before-switchover", SAME(OFF), "nobody would let it go on" },
-	{ "release-ram", SAME(OFF), "memory must not be given up" },
-	{ "rdma-pin-all", SAME(OFF), "is for RDMA" },
-	{ "block", SAME(OFF), "disks stay where they are" },
-	{ "zero-blocks", SAME(OFF), "disks stay where they are" },
-	{ "postcopy-preempt", SAME(OFF), "needs postcopy" },
-	{ "postcopy-blocktime", SAME(OFF), "needs postcopy" },
-	{ "late-block-activate", SAME(OFF), "who loads the state takes the disks" },
-	{ "validate-uuid", SAME(OFF), "the manifest tells which VM it is" },
+	{ "switchover-ack", SAME(OFF), "QEMU would wait for an answer from the file" },
+	{ "pause-before-switchover", SAME(OFF), "no client would continue the migration" },
+	{ "release-ram", SAME(OFF), "memory must not be freed" },
+	{ "rdma-pin-all", SAME(OFF), "it is for RDMA" },
+	{ "block", SAME(OFF), "disks are not migrated" },
+	{ "zero-blocks", SAME(OFF), "disks are not migrated" },
+	{ "postcopy-preempt", SAME(OFF), "it needs postcopy" },
+	{ "postcopy-blocktime", SAME(OFF), "it needs postcopy" },
+	{ "late-block-activate", SAME(OFF), "the QEMU that loads the state activates the disks" },
+	{ "validate-uuid", SAME(OFF), "the manifest identifies the VM" },
 };
 
 /*
- * Values are JSON; NULL: what the way says. With TLS, QEMU would wait for a file to
- * answer its greeting; and zeros that were not looked for cannot be told from what
- * was lost.
+ * Parameters that a save needs; values are JSON, or NULL if struct migration_way has the
+ * value. With TLS, QEMU would wait for a handshake with the file. Without zero page
+ * detection, pages of zeros could not be distinguished from lost pages.
  */
 static const struct {
 	const char *name, *value;
 	bool needed;
 } parameters[] = {
 	{ "mode", "\"cpr-reboot\"", true },
-	{ "max-bandwidth", "0", false },	/* no limit: the guest stands still */
+	{ "max-bandwidth", "0", false },	/* no limit, as the guest is stopped */
 	{ "tls-creds", "\"\"", false },
-	{ "zero-page-detection", "\"multifd\"", false },	/* without multifd, too */
+	{ "zero-page-detection", "\"multifd\"", false },	/* also effective without multifd */
 	{ "multifd-channels", NULL, false },
 	{ "direct-io", NULL, false },
 };
 
-/* What "status" says of a migration that is over. */
+/* The values of "status" when no migration is under way. */
 static const char *const over[] = { "none", "completed", "failed", "cancelled" };
 
-/* NULL: there never was one. */
-static bool is_over(const char *status)
+/* @status: "status" of query-migrate; NULL if there has been no migration. */
+static bool migration_is_over(const char *status)
 {
 	for (size_t i = 0; status && i < ARRAY_SIZE(over); i++)
 		if (streq(status, over[i]))
@@ -89,7 +90,7 @@ static bool is_over(const char *status)
 	return !status;
 }
 
-static struct json_object *capability(const char *name, bool state)
+static struct json_object *capability_json(const char *name, bool state)
 {
 	struct json_object *cap = json_object_new_object();
 
@@ -109,17 +110,17 @@ static bool has_capability(struct json_object *list, const char *name)
 	return false;
 }
 
-static int too_old(struct err *err, const char *what)
+static int migration_too_old(struct err *err, const char *what)
 {
 	return fail(err, -EOPNOTSUPP, .exit = CPR_EXIT_REFUSED, .what = "QEMU lacks",
-		    .value = what, .why = "it cannot hand its guest over",
+		    .value = what, .why = "this version does not support handovers",
 		    .remedy = "use QEMU 9.1 or newer");
 }
 
-static int bad_answer(struct qmp *qmp, const char *command, struct err *err)
+static int migration_bad_reply(struct qmp *qmp, const char *command, struct err *err)
 {
 	return fail(err, -EPROTO, .what = "no answer from", .value = qmp->js->peer,
-		    .why = fmt("%s without what was asked for", command));
+		    .why = fmt("the reply to %s has an unexpected form", command));
 }
 
 static int inspect_status(struct qmp *qmp, struct err *err)
@@ -128,40 +129,42 @@ static int inspect_status(struct qmp *qmp, struct err *err)
 	int r = qmp_run(qmp, "query-migrate", NULL, &info, err);
 	const char *status = jstr(info, "status");
 
-	if (r < 0 || is_over(status))
+	if (r < 0 || migration_is_over(status))
 		return r;
 	return fail(err, -EBUSY, .exit = CPR_EXIT_BUSY, .what = "QEMU's migration",
-		    .value = status, .why = "somebody else's is under way",
-		    .remedy = "wait until it is done, or 'migrate_cancel' in QEMU's monitor");
+		    .value = status, .why = "another migration is under way",
+		    .remedy = "wait until that migration has ended, or 'migrate_cancel' in QEMU's "
+			      "monitor");
 }
 
-static int refuse_capability(const char *name, const char *why, struct err *err)
+static int capability_refuse(const char *name, const char *why, struct err *err)
 {
 	return fail(err, -EOPNOTSUPP, .exit = CPR_EXIT_REFUSED, .what = "QEMU's capability",
-		    .value = name, .why = fmt("it is on: %s", why),
+		    .value = name, .why = fmt("it is enabled: %s", why),
 		    .remedy = fmt("'migrate_set_capability %s off' in QEMU's monitor, then try again",
 				  name));
 }
 
-/* Notes in @old what it has to be put back to, if it has to be changed. */
+/* If the capability has to change, add its current value to @old. */
 static int inspect_capability(const char *name, bool state, const struct migration_way *way,
 			      struct json_object *old, struct err *err)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(capabilities); i++) {
-		enum want want = capabilities[i].want[way->kind];
+		enum migration_want want = capabilities[i].want[way->kind];
 
 		if (!streq(capabilities[i].name, name))
 			continue;
 		if (want == REFUSED && state)
-			return refuse_capability(name, capabilities[i].why, err);
+			return capability_refuse(name, capabilities[i].why, err);
 		if (want != REFUSED && state != (want == ON)) {
-			detail("QEMU's capability '%s' is switched %s: %s", name,
-			       state ? "off" : "on", capabilities[i].why);
-			json_object_array_add(old, capability(name, state));
+			detail("QEMU's capability '%s' is %s for the save: %s", name,
+			       state ? "disabled" : "enabled", capabilities[i].why);
+			json_object_array_add(old, capability_json(name, state));
 		}
 		return 0;
 	}
-	return state ? refuse_capability(name, "this cpr-helper does not know what it does", err) : 0;
+	return state ? capability_refuse(name, "this cpr-helper does not know what it does", err) :
+	0;
 }
 
 static int inspect_capabilities(struct qmp *qmp, const struct migration_way *way,
@@ -171,23 +174,23 @@ static int inspect_capabilities(struct qmp *qmp, const struct migration_way *way
 	int r = qmp_run(qmp, "query-migrate-capabilities", NULL, &have, err);
 
 	if (r == 0 && !json_object_is_type(have, json_type_array))
-		r = bad_answer(qmp, "query-migrate-capabilities", err);
+		r = migration_bad_reply(qmp, "query-migrate-capabilities", err);
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(capabilities); i++)
 		if (capabilities[i].want[way->kind] == ON &&
 		    !has_capability(have, capabilities[i].name))
-			r = too_old(err, capabilities[i].name);
+			r = migration_too_old(err, capabilities[i].name);
 	for (size_t i = 0; r == 0 && i < json_object_array_length(have); i++) {
 		struct json_object *cap = json_object_array_get_idx(have, i);
 		const char *name = jstr(cap, "capability");
 
 		r = name ? inspect_capability(name, jbool(cap, "state", false), way, old, err) :
-			   bad_answer(qmp, "query-migrate-capabilities", err);
+			   migration_bad_reply(qmp, "query-migrate-capabilities", err);
 	}
 	return r;
 }
 
-/* What a parameter is to be; NULL if the way does not care. The caller owns it. */
-static struct json_object *wanted(size_t i, const struct migration_way *way)
+/* The value that parameter @i needs; NULL if any value will do. Caller owns it. */
+static struct json_object *parameter_wanted(size_t i, const struct migration_way *way)
 {
 	if (parameters[i].value)
 		return json_tokener_parse(parameters[i].value);
@@ -206,11 +209,11 @@ static int inspect_parameters(struct qmp *qmp, const struct migration_way *way,
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < ARRAY_SIZE(parameters); i++) {
-		_cleanup_json_ struct json_object *want = wanted(i, way);
+		_cleanup_json_ struct json_object *want = parameter_wanted(i, way);
 		struct json_object *is = jget(have, parameters[i].name);
 
 		if (!is && parameters[i].needed)
-			return too_old(err, "cpr-reboot");
+			return migration_too_old(err, "cpr-reboot");
 		if (is && want && !json_object_equal(is, want))
 			jset(old, parameters[i].name, json_object_get(is));
 	}
@@ -261,12 +264,12 @@ int migration_apply(struct qmp *qmp, const struct migration_way *way,
 	for (size_t i = 0; i < json_object_array_length(old); i++) {
 		struct json_object *cap = json_object_array_get_idx(old, i);
 
-		json_object_array_add(caps, capability(jstr(cap, "capability"),
-						       !jbool(cap, "state", false)));
+		json_object_array_add(caps, capability_json(jstr(cap, "capability"),
+							    !jbool(cap, "state", false)));
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(parameters); i++)
 		if (jget(jget(previous, "parameters"), parameters[i].name))
-			jset(params, parameters[i].name, wanted(i, way));
+			jset(params, parameters[i].name, parameter_wanted(i, way));
 	r = set_parameters(qmp, params, err);
 	return r < 0 ? r : set_capabilities(qmp, caps, err);
 }
@@ -279,7 +282,7 @@ int migration_setup(struct qmp *qmp, const struct migration_way *way,
 	return r < 0 ? r : migration_apply(qmp, way, *previous, err);
 }
 
-/* Both are tried: one that fails is no reason to leave the other. */
+/* Reset the parameters even if resetting the capabilities fails. */
 int migration_reset(struct qmp *qmp, struct json_object *previous, struct err *err)
 {
 	int caps = set_capabilities(qmp, jget(previous, "capabilities"), err);
@@ -319,8 +322,8 @@ int migration_load(struct qmp *qmp, const char *path, struct err *err)
 	return migration_load_uri(qmp, uri, err);
 }
 
-/* 0 while it is under way, 1 when completed, or -EIO. */
-static int progress(struct qmp *qmp, struct err *err)
+/* Returns 0 while the migration is under way, 1 when it has completed, or -EIO. */
+static int migration_status(struct qmp *qmp, struct err *err)
 {
 	_cleanup_json_ struct json_object *info = NULL;
 	int r = qmp_run(qmp, "query-migrate", NULL, &info, err);
@@ -332,13 +335,13 @@ static int progress(struct qmp *qmp, struct err *err)
 		return 1;
 	if (streq(status, "failed") || streq(status, "cancelled"))
 		return fail(err, -EIO, .what = "QEMU's migration", .value = status,
-			    .why = desc ? desc : "it gives no reason");
+			    .why = desc ? desc : "QEMU gives no reason");
 	return 0;
 }
 
-/* Any event may mean progress; time passing may as well. */
-static int next_event(struct qmp *qmp, deadline_t deadline, int poll_ms, const char *what,
-		      struct err *err)
+/* Wait for an event, at most @poll_ms: its kind does not matter, as the caller polls. */
+static int migration_next_event(struct qmp *qmp, deadline_t deadline, int poll_ms, const char *what,
+				struct err *err)
 {
 	_cleanup_json_ struct json_object *event = NULL;
 	_cleanup_err_ struct err why = { 0 };
@@ -346,7 +349,7 @@ static int next_event(struct qmp *qmp, deadline_t deadline, int poll_ms, const c
 
 	if (!deadline_left(deadline))
 		return fail(err, -ETIMEDOUT, .what = "QEMU's migration", .value = what,
-			    .why = "timed out", .remedy = "give it longer with --timeout");
+			    .why = "timed out", .remedy = "allow more time with --timeout");
 	r = qmp_event(qmp, deadline_cap(deadline, poll_ms), &event, &why);
 	if (r == 0 || r == -ETIMEDOUT)
 		return 0;
@@ -357,8 +360,8 @@ int migration_wait(struct qmp *qmp, deadline_t deadline, struct err *err)
 {
 	int r;
 
-	while ((r = progress(qmp, err)) == 0) {
-		r = next_event(qmp, deadline, POLL_MS, "under way", err);
+	while ((r = migration_status(qmp, err)) == 0) {
+		r = migration_next_event(qmp, deadline, POLL_MS, "under way", err);
 		if (r < 0)
 			return r;
 	}
@@ -374,14 +377,14 @@ int migration_await_status(struct qmp *qmp, const char *status, deadline_t deadl
 
 		if (r < 0 || streq(now, status))
 			return r;
-		r = next_event(qmp, deadline, STATUS_POLL_MS, now, err);
+		r = migration_next_event(qmp, deadline, STATUS_POLL_MS, now, err);
 		if (r < 0)
 			return r;
 	}
 }
 
-/* What it has got through so far: if it is another number, it goes on. */
-static int64_t amount(struct json_object *info)
+/* A sum of counters of the migration, which changes while it makes progress. */
+static int64_t migration_progress(struct json_object *info)
 {
 	static const char *const counters[] = {
 		"transferred", "multifd-bytes", "normal", "duplicate", "dirty-sync-count",
@@ -393,8 +396,8 @@ static int64_t amount(struct json_object *info)
 	return sum;
 }
 
-/* 0 when it is over, -ETIMEDOUT if it gets nowhere. */
-static int await_end(struct qmp *qmp, double patience, struct err *err)
+/* Returns 0 when no migration is under way, -ETIMEDOUT if one makes no progress. */
+static int migration_await_end(struct qmp *qmp, double patience, struct err *err)
 {
 	deadline_t deadline = deadline_in(patience);
 	int64_t so_far = 0;
@@ -404,21 +407,21 @@ static int await_end(struct qmp *qmp, double patience, struct err *err)
 		_cleanup_json_ struct json_object *info = NULL;
 
 		r = qmp_run(qmp, "query-migrate", NULL, &info, err);
-		if (r < 0 || is_over(jstr(info, "status")))
+		if (r < 0 || migration_is_over(jstr(info, "status")))
 			return r;
-		if (amount(info) != so_far)
+		if (migration_progress(info) != so_far)
 			deadline = deadline_in(patience);
-		so_far = amount(info);
-		r = next_event(qmp, deadline, POLL_MS, "under way", err);
+		so_far = migration_progress(info);
+		r = migration_next_event(qmp, deadline, POLL_MS, "under way", err);
 	} while (r == 0);
 	return r;
 }
 
 /*
- * "completed" and "failed" come first: then QEMU lets the guest run, or puts it into
- * postmigrate, and only after that cleans up.
+ * After "completed" or "failed" QEMU resumes the guest or sets postmigrate, and only then
+ * cleans up: wait until the guest has left finish-migrate.
  */
-static int settle(struct qmp *qmp, char **status, struct err *err)
+static int migration_await_cleanup(struct qmp *qmp, char **status, struct err *err)
 {
 	deadline_t deadline = deadline_in(CANCEL_S);
 
@@ -431,8 +434,9 @@ static int settle(struct qmp *qmp, char **status, struct err *err)
 		*status = NULL;
 		if (!deadline_left(deadline))
 			return fail(err, -ETIMEDOUT, .what = "QEMU's migration",
-				    .value = "finish-migrate", .why = "it does not end");
-		r = next_event(qmp, deadline, STATUS_POLL_MS, "under way", err);
+				    .value = "finish-migrate",
+				    .why = "QEMU does not finish it");
+		r = migration_next_event(qmp, deadline, STATUS_POLL_MS, "under way", err);
 		if (r < 0)
 			return r;
 	}
@@ -444,14 +448,14 @@ int migration_end(struct qmp *qmp, bool cancel, char **status, struct err *err)
 
 	*status = NULL;
 	qmp->js->interruptible = false;
-	r = await_end(qmp, STUCK_S, NULL);
+	r = migration_await_end(qmp, STUCK_S, NULL);
 	if (r == -ETIMEDOUT && cancel) {
 		r = qmp_run(qmp, "migrate_cancel", NULL, NULL, NULL);
 		if (r == 0)
-			r = await_end(qmp, CANCEL_S, NULL);
+			r = migration_await_end(qmp, CANCEL_S, NULL);
 	}
 	if (r < 0)
 		return fail(err, r, .what = "QEMU's migration", .value = "under way",
-			    .why = "it neither goes on nor ends");
-	return settle(qmp, status, err);
+			    .why = "it neither makes progress nor ends");
+	return migration_await_cleanup(qmp, status, err);
 }

@@ -1,22 +1,25 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* QEMU's migration, as save and restore use it: to and from a file, RAM left in place. */
+/* QEMU's migration, used to save the state of a guest to a file and to load it from there. */
 #ifndef CPR_MIGRATION_H
 #define CPR_MIGRATION_H
 
 #include "qemu/qmp.h"
 
 /**
- * enum migration_kind - how the guest's RAM goes
- * @MIGRATION_IN_PLACE: it stays in the region
- * @MIGRATION_COPY: into the file, each page at its place, by several channels
- * @MIGRATION_STREAM: with all else, to a command
+ * enum migration_kind - how the migration treats the guest's RAM
+ * @MIGRATION_IN_PLACE: RAM stays in the region (x-ignore-shared)
+ * @MIGRATION_COPY: RAM is in the file, with each page at a fixed offset (mapped-ram),
+ *	written by several multifd channels
+ * @MIGRATION_STREAM: RAM is in the stream that QEMU writes to a command
+ * @MIGRATION_KINDS: number of kinds
  */
 enum migration_kind { MIGRATION_IN_PLACE, MIGRATION_COPY, MIGRATION_STREAM, MIGRATION_KINDS };
 
 /**
- * struct migration_way - and what there is to say of it
- * @channels: of MIGRATION_COPY, at least 1
- * @direct: of MIGRATION_COPY: past the page cache
+ * struct migration_way - kind of the migration and its settings
+ * @kind: how RAM is treated
+ * @channels: for MIGRATION_COPY: number of multifd channels, at least 1
+ * @direct: for MIGRATION_COPY: bypass the page cache (direct-io)
  */
 struct migration_way {
 	enum migration_kind kind;
@@ -27,61 +30,64 @@ struct migration_way {
 extern const struct migration_way migration_in_place;
 
 /**
- * migration_inspect - whether QEMU's settings allow a save, and what it would change
- * @previous: {"capabilities", "parameters"} that have to be other ones, as they are;
- *	for migration_apply() and migration_reset(). Owned by the caller
+ * migration_inspect - check QEMU's migration settings and list those that need a change
+ * @previous: current values of the settings that have to change, {"capabilities",
+ *	"parameters"}, for migration_apply() and migration_reset(); owned by the caller
  *
- * Changes nothing. Returns: 0; -EOPNOTSUPP with exit status 4 if a capability is on
- * that excludes cpr-reboot, or if this QEMU has no cpr-reboot; -EBUSY with exit
- * status 5 if a migration is under way; or another errno.
+ * Changes nothing. Returns: 0; -EOPNOTSUPP with exit status 4 if an enabled capability
+ * excludes cpr-reboot, or if this QEMU has no cpr-reboot; -EBUSY with exit status 5 if a
+ * migration is under way; or another negative errno.
  */
 int migration_inspect(struct qmp *qmp, const struct migration_way *way,
 		      struct json_object **previous, struct err *err);
 
-/* Set what was found to be other than needed. */
+/* Change the settings in @previous to the values that @way needs. Returns: 0 or -errno. */
 int migration_apply(struct qmp *qmp, const struct migration_way *way,
 		    struct json_object *previous, struct err *err);
 
-/* Both at once. */
+/* migration_inspect(), then migration_apply(). */
 int migration_setup(struct qmp *qmp, const struct migration_way *way,
 		    struct json_object **previous, struct err *err);
 
-/* Put back what migration_apply() changed; @previous may be NULL. */
+/* Reset the settings in @previous to the values there. @previous may be NULL. */
 int migration_reset(struct qmp *qmp, struct json_object *previous, struct err *err);
 
-/* Start to write the state to @path, or to load it from there. */
+/* Start to write the state to @path, or to load it from @path. Return 0 or -errno. */
 int migration_save(struct qmp *qmp, const char *path, struct err *err);
 int migration_load(struct qmp *qmp, const char *path, struct err *err);
 
-/* The same by QEMU's name for what it is written to or read from. */
+/* The same with a migration URI of QEMU instead of a path. */
 int migration_save_uri(struct qmp *qmp, const char *uri, struct err *err);
 int migration_load_uri(struct qmp *qmp, const char *uri, struct err *err);
 
 /**
- * migration_wait - until it has completed or failed
+ * migration_wait - wait until the migration has completed or failed
  *
- * Returns: 0 when completed, -EIO with QEMU's words if it failed, -ETIMEDOUT,
- * -EINTR on a signal if the connection is interruptible.
+ * Returns: 0 when completed; -EIO with QEMU's error description in @err if it failed;
+ * -ETIMEDOUT; -EINTR on a signal if the connection is interruptible; or another negative
+ * errno.
  */
 int migration_wait(struct qmp *qmp, deadline_t deadline, struct err *err);
 
 /**
- * migration_end - see that no migration is under way any more
- * @cancel: whether one that gets nowhere may be cancelled
- * @status: of the guest, once no migration changes it any more; owned by the caller
+ * migration_end - wait until no migration is under way, and cancel one that is stuck
+ * @cancel: cancel a migration that makes no progress
+ * @status: run state of the guest after the migration; owned by the caller
  *
- * One that goes on is waited for, however long it takes: cancelled while it writes, QEMU
- * 10.0 crashes with multifd, as its threads go on in what is freed already.
+ * A migration that makes progress is waited for, however long it takes: if it is cancelled
+ * while it writes with multifd, QEMU 10.0 crashes, because its channel threads use memory
+ * that is freed already.
  *
- * Before it returns, QEMU must not be told "cont", for it would forget that, nor to
- * change a setting for migrations: it looks at them to know what to clean up, and
- * crashes if, say, multifd is off by then.
+ * Until this function has returned, do not send "cont", which QEMU would not carry out, and
+ * do not change migration settings: QEMU's clean-up depends on them, and QEMU crashes if,
+ * for example, multifd is disabled before the clean-up.
  *
- * Returns: 0; -ETIMEDOUT if it neither goes on nor ends; or another errno.
+ * Returns: 0; -ETIMEDOUT if the migration neither makes progress nor ends; or another
+ * negative errno.
  */
 int migration_end(struct qmp *qmp, bool cancel, char **status, struct err *err);
 
-/* Wait until the guest is in @status. */
+/* Wait until the guest's run state is @status. Returns: 0, -ETIMEDOUT or another -errno. */
 int migration_await_status(struct qmp *qmp, const char *status, deadline_t deadline,
 			   struct err *err);
 

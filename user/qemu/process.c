@@ -8,7 +8,7 @@
 #include "qemu/process.h"
 
 #define ARGV_MAX (2 * MIB)
-#define START_TIME 20		/* word of /proc/PID/stat after the name; see proc(5) */
+#define START_TIME 20		/* field of /proc/PID/stat after the name; see proc(5) */
 
 static const char deleted[] = " (deleted)";
 
@@ -21,14 +21,14 @@ static char *proc_link(const char *pid, const char *name)
 	return n < 0 ? NULL : xstrndup(link, n);
 }
 
-static int refuse(struct err *err, const char *pid, const char *why, const char *remedy)
+static int process_refuse(struct err *err, const char *pid, const char *why, const char *remedy)
 {
 	return fail(err, -EOPNOTSUPP, .exit = CPR_EXIT_REFUSED, .what = "process", .value = pid,
 		    .why = why, .remedy = remedy);
 }
 
-/* A path must mean the same for both. */
-static int check_view(const char *pid, struct err *err)
+/* A path must name the same file for the process and for cpr-helper. */
+static int process_check_view(const char *pid, struct err *err)
 {
 	static const char *const same[] = { "ns/mnt", "root" };
 
@@ -37,14 +37,15 @@ static int check_view(const char *pid, struct err *err)
 		_cleanup_free_ char *ours = proc_link("self", same[i]);
 
 		if (!theirs || !ours || !streq(theirs, ours))
-			return refuse(err, pid, "it sees other files than cpr-helper: it is in a "
-				      "container or a chroot", "run cpr-helper there, or start that "
-				      "QEMU outside of it");
+			return process_refuse(err, pid,
+					      "it runs in a container or a chroot, with other "
+					      "files than cpr-helper",
+					      "run cpr-helper there, or start that QEMU outside");
 	}
 	return 0;
 }
 
-static int check_user(const char *pid, struct err *err)
+static int process_check_user(const char *pid, struct err *err)
 {
 	_cleanup_free_ char *path = xasprintf("/proc/%s", pid);
 	struct stat st;
@@ -53,13 +54,14 @@ static int check_user(const char *pid, struct err *err)
 		return fail(err, -errno, .what = "process", .value = pid, .why = strerror(errno));
 	if (st.st_uid == geteuid())
 		return 0;
-	return refuse(err, pid, fmt("it runs as user %u, and cpr-helper would start it again as "
-				    "user %u", (unsigned int)st.st_uid, (unsigned int)geteuid()),
-		      "start that QEMU as the same user");
+	return process_refuse(err, pid,
+			      fmt("it runs as user %u, and cpr-helper would start it again as "
+				  "user %u", (unsigned int)st.st_uid, (unsigned int)geteuid()),
+			      "start that QEMU as the same user");
 }
 
-/* Words that end with a NUL each. */
-static int read_argv(const char *pid, struct strv *argv, struct err *err)
+/* The arguments in /proc/PID/cmdline end with a NUL each; the first is the program. */
+static int process_read_argv(const char *pid, struct strv *argv, struct err *err)
 {
 	_cleanup_free_ char *path = xasprintf("/proc/%s/cmdline", pid);
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -73,7 +75,7 @@ static int read_argv(const char *pid, struct strv *argv, struct err *err)
 		return fail(err, -ESRCH, .what = "cannot read", .value = path,
 			    .why = fd < 0 || n < 0 ? strerror(errno) : "it is empty");
 	if (len == ARGV_MAX)
-		return refuse(err, pid, "its command line is too long", NULL);
+		return process_refuse(err, pid, "its command line is too long", NULL);
 	for (char *word = text + strlen(text) + 1; word < text + len; word += strlen(word) + 1)
 		strv_push(argv, word);
 	return 0;
@@ -83,19 +85,19 @@ int process_read(pid_t pid, struct process *p, struct err *err)
 {
 	_cleanup_free_ char *name = xasprintf("%d", (int)pid);
 	size_t len;
-	int r = check_user(name, err);
+	int r = process_check_user(name, err);
 
 	*p = (struct process){ 0 };
 	if (r == 0)
-		r = check_view(name, err);
+		r = process_check_view(name, err);
 	if (r == 0)
-		r = read_argv(name, &p->argv, err);
+		r = process_read_argv(name, &p->argv, err);
 	if (r < 0)
 		return r;
 	p->binary = proc_link(name, "exe");
 	p->cwd = proc_link(name, "cwd");
 	if (!p->binary || !p->cwd)
-		return fail(err, -ESRCH, .what = "process", .value = name, .why = "it is gone");
+		return fail(err, -ESRCH, .what = "process", .value = name, .why = "it has exited");
 	len = strlen(p->binary);
 	if (len > strlen(deleted) && streq(p->binary + len - strlen(deleted), deleted))
 		p->binary[len - strlen(deleted)] = '\0';
@@ -114,7 +116,7 @@ bool process_has_argument(pid_t pid, const char *argument)
 	_cleanup_free_ char *name = xasprintf("%d", (int)pid);
 	_cleanup_strv_ struct strv argv = { 0 };
 
-	return read_argv(name, &argv, NULL) == 0 && strv_has(&argv, argument);
+	return process_read_argv(name, &argv, NULL) == 0 && strv_has(&argv, argument);
 }
 
 bool process_has_thread(pid_t pid, pid_t thread)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* A process that somebody else started, as /proc shows it. */
+/* A process that was not started by cpr-helper, as shown by /proc. */
 #ifndef CPR_PROCESS_H
 #define CPR_PROCESS_H
 
@@ -8,10 +8,10 @@
 #include "base/error.h"
 
 /**
- * struct process - what it takes to start its program again
- * @binary: path, also if another file has that path now
- * @cwd: where it is
- * @argv: arguments without the program's name
+ * struct process - everything needed to start the program of a process again
+ * @binary: path of the executable, without " (deleted)", owned
+ * @cwd: working directory, owned
+ * @argv: arguments without the program's name, owned
  */
 struct process {
 	char *binary;
@@ -20,24 +20,26 @@ struct process {
 };
 
 /**
- * process_read - look at a process
+ * process_read - get binary, working directory and arguments of a process
+ * @p: free with process_free()
  *
- * Returns: 0; -EOPNOTSUPP with exit status 4 if it sees other files than this program,
- * or is another user's: then nobody here could start it again as it is.
+ * Returns: 0; -EOPNOTSUPP with exit status 4 if the process has another root or mount
+ * namespace, or another user, so that cpr-helper could not start it again unchanged;
+ * -ESRCH if it has exited; or another negative errno.
  */
 int process_read(pid_t pid, struct process *p, struct err *err);
 void process_free(struct process *p);
 #define _cleanup_process_ _cleanup_(process_free)
 
-/* Whether it lives, and was started with an argument. */
+/* Whether the process exists and @argument is one of its arguments. */
 bool process_has_argument(pid_t pid, const char *argument);
 
-/* Whether a thread is one of it. */
+/* Whether @thread is a thread of the process. */
 bool process_has_thread(pid_t pid, pid_t thread);
 
 /*
- * "PID START-TIME", which no other process has until the host boots again; NULL if it
- * is gone. The caller frees it.
+ * "PID START-TIME", which is unique until the next boot; NULL if the process has exited.
+ * Caller frees.
  */
 char *process_identity(pid_t pid);
 

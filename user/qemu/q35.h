@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What a q35 guest loses when it wakes from S3. QEMU resets the machine then, and
- * SeaBIOS (1.16.3, of QEMU 10.0) does not bring back all that it had set up: ACPI
- * and the memory-mapped configuration space stay off. Such a guest runs, but it
- * can neither suspend again nor switch itself off.
+ * Restore chipset registers that a q35 guest loses when it wakes up from S3. QEMU resets
+ * the machine at the wake-up, and SeaBIOS (1.16.3, of QEMU 10.0) does not set up the
+ * chipset completely: ACPI and the memory-mapped configuration space stay disabled. The
+ * guest then runs, but can neither suspend again nor power off.
  *
- * SeaBIOS goes the way of that configuration space to set it up. If it is off,
- * nothing is set; if it is on, all is set but the space itself, which is off then.
+ * SeaBIOS accesses the registers through that configuration space. While the space is
+ * disabled, SeaBIOS sets none of them; while it is enabled, SeaBIOS sets all of them but
+ * disables the space.
  */
 #ifndef CPR_Q35_H
 #define CPR_Q35_H
@@ -17,23 +18,24 @@
 
 /**
  * struct q35 - registers of the chipset
- * @there: it is such a machine, and they could be read
- * @values: of the registers, in the order of q35.c
+ * @there: the machine is a q35, and the registers were read
+ * @values: values of the registers, in the order of the table in q35.c
  */
 struct q35 {
 	bool there;
 	uint32_t values[Q35_REGISTERS];
 };
 
-/* Read them of a guest that sleeps. If that cannot be done, it is not @there. */
+/* Read the registers of a suspended guest; q35->there is false if that fails. */
 void q35_read(struct qmp *qmp, struct q35 *q35);
 
 /**
- * q35_restore - set those that were lost
- * @q35: as they were before the guest was woken
+ * q35_restore - set the registers that have lost their values
+ * @q35: the registers before the guest was woken up; does nothing unless @there
  *
- * The guest, which runs, is stopped for the time of it: once for its firmware, and
- * once after that. Returns: 0, or -errno if QEMU does not let it run on.
+ * Stops the running guest while it sets the registers: once so that the firmware finds
+ * them, and once after the firmware is done. Returns: 0, or -errno if QEMU does not stop
+ * or does not resume the guest.
  */
 int q35_restore(struct qmp *qmp, const struct q35 *q35, struct err *err);
 

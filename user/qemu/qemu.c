@@ -22,29 +22,29 @@
 #include "qemu/qemu.h"
 
 #define MONITOR_FD 3
-#define WORDS_MAX 4096
-#define WORDS_LINES 20
+#define OUTPUT_MAX 4096
+#define OUTPUT_LINES 20
 
-static bool is_program(const char *path)
+static bool is_executable(const char *path)
 {
 	struct stat st;
 
 	return stat(path, &st) == 0 && S_ISREG(st.st_mode) && access(path, X_OK) == 0;
 }
 
-char *find_binary(const char *name)
+char *qemu_find_binary(const char *name)
 {
 	const char *path = getenv("PATH");
 	_cleanup_free_ char *copy = NULL;
 	char *next, *dir;
 
 	if (strchr(name, '/'))
-		return is_program(name) ? realpath(name, NULL) : NULL;
+		return is_executable(name) ? realpath(name, NULL) : NULL;
 	copy = xstrdup(path ? path : "/usr/local/bin:/usr/bin:/bin");
 	for (next = copy; (dir = strsep(&next, ":")); ) {
 		_cleanup_free_ char *full = xasprintf("%s/%s", *dir ? dir : ".", name);
 
-		if (is_program(full))
+		if (is_executable(full))
 			return realpath(full, NULL);
 	}
 	return NULL;
@@ -58,28 +58,28 @@ off_t qemu_log_size(const char *vm)
 	return stat(path, &st) == 0 ? st.st_size : 0;
 }
 
-/* The start of the last WORDS_LINES lines. */
+/* A pointer to the last OUTPUT_LINES lines of @text. */
 static const char *last_lines(const char *text)
 {
 	const char *p = text + strlen(text);
 
 	for (int lines = 0; p > text; p--)
-		if (p[-1] == '\n' && p[0] && ++lines == WORDS_LINES)
+		if (p[-1] == '\n' && p[0] && ++lines == OUTPUT_LINES)
 			break;
 	return p;
 }
 
-static void words_of(int fd, off_t from, struct err *err)
+static void log_tail(int fd, off_t from, struct err *err)
 {
-	char buf[WORDS_MAX + 1];
+	char buf[OUTPUT_MAX + 1];
 	struct stat st;
 	ssize_t n;
 
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return;
-	if (st.st_size - from > WORDS_MAX)
-		from = st.st_size - WORDS_MAX;
-	n = pread(fd, buf, WORDS_MAX, from);
+	if (st.st_size - from > OUTPUT_MAX)
+		from = st.st_size - OUTPUT_MAX;
+	n = pread(fd, buf, OUTPUT_MAX, from);
 	if (n <= 0)
 		return;
 	buf[n] = '\0';
@@ -88,21 +88,21 @@ static void words_of(int fd, off_t from, struct err *err)
 	err_words(err, last_lines(buf));
 }
 
-void qemu_words(const char *vm, off_t from, struct err *err)
+void qemu_log_tail(const char *vm, off_t from, struct err *err)
 {
 	_cleanup_free_ char *path = vm_path(vm, LOG_FILE);
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
 
-	words_of(fd, from, err);
+	log_tail(fd, from, err);
 }
 
-void qemu_trial_words(const struct qemu *q, struct err *err)
+void qemu_trial_log_tail(const struct qemu *q, struct err *err)
 {
-	words_of(q->words, 0, err);
+	log_tail(q->output, 0, err);
 }
 
-/* Bound here, but QEMU's process listens: so SO_PEERCRED tells QEMU's pid. */
-static int monitor_socket(const char *path, struct err *err)
+/* Bind here, but listen(2) in QEMU's process: SO_PEERCRED then reports QEMU's pid. */
+static int qemu_bind_monitor(const char *path, struct err *err)
 {
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
 	mode_t mask;
@@ -121,15 +121,16 @@ static int monitor_socket(const char *path, struct err *err)
 	return fail(err, r, .what = "cannot create", .value = path, .why = strerror(-r));
 }
 
-static int open_log(const struct qemu_command *cmd, struct qemu *q, struct err *err)
+static int qemu_open_log(const struct qemu_command *cmd, struct qemu *q, struct err *err)
 {
 	_cleanup_free_ char *path = vm_path(cmd->vm, LOG_FILE);
 	int fd;
 
 	if (cmd->trial) {
-		q->words = memfd_create("cpr-words", MFD_CLOEXEC);
-		fd = fcntl(q->words, F_DUPFD_CLOEXEC, 0);
-		return fd >= 0 ? fd : fail(err, -errno, .what = "memory for", .value = "QEMU's words");
+		q->output = memfd_create("cpr-output", MFD_CLOEXEC);
+		fd = fcntl(q->output, F_DUPFD_CLOEXEC, 0);
+		return fd >= 0 ? fd : fail(err, -errno, .what = "no file for",
+					   .value = "QEMU's output");
 	}
 	fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	if (fd < 0)
@@ -139,7 +140,7 @@ static int open_log(const struct qemu_command *cmd, struct qemu *q, struct err *
 	return fd;
 }
 
-static void complete_argv(const struct qemu_command *cmd, struct strv *argv)
+static void qemu_complete_argv(const struct qemu_command *cmd, struct strv *argv)
 {
 	strv_push(argv, cmd->binary);
 	for (size_t i = 0; i < cmd->argv->n; i++)
@@ -153,9 +154,9 @@ static void complete_argv(const struct qemu_command *cmd, struct strv *argv)
 	strv_push(argv, "-S");
 }
 
-/* In the child: returns only on failure. */
-static int become_qemu(const struct qemu_command *cmd, char *const *argv, int monitor, int log,
-		       int report, pid_t parent)
+/* Turn the child process into QEMU. Returns only on failure: -errno. */
+static int qemu_exec(const struct qemu_command *cmd, char *const *argv, int monitor, int log,
+		     int report, pid_t parent)
 {
 	int null = open("/dev/null", O_RDONLY);
 
@@ -177,25 +178,25 @@ static int become_qemu(const struct qemu_command *cmd, char *const *argv, int mo
 	return -errno;
 }
 
-/* Returns the pid once QEMU's program runs. */
-static pid_t spawn(const struct qemu_command *cmd, int monitor, int log, struct err *err)
+/* Returns the pid once the child has executed QEMU, or -errno. */
+static pid_t qemu_spawn(const struct qemu_command *cmd, int monitor, int log, struct err *err)
 {
 	_cleanup_strv_ struct strv argv = { 0 };
 	_cleanup_close_ int report_in = -1, report_out = -1;
 	int pipefd[2], code = 0;
 	pid_t pid, parent = getpid();
 
-	complete_argv(cmd, &argv);
+	qemu_complete_argv(cmd, &argv);
 	for (size_t i = 0; i < argv.n; i++)
 		detail("QEMU: %s", argv.v[i]);
 	if (pipe2(pipefd, O_CLOEXEC) < 0)
 		return fail(err, -errno, .what = "cannot start", .value = cmd->binary);
 	report_in = pipefd[0];
-	report_out = fcntl(pipefd[1], F_DUPFD_CLOEXEC, 64);	/* out of MONITOR_FD's way */
+	report_out = fcntl(pipefd[1], F_DUPFD_CLOEXEC, 64);	/* must not be MONITOR_FD */
 	close(pipefd[1]);
 	pid = report_out < 0 ? -1 : fork();
 	if (pid == 0) {
-		code = become_qemu(cmd, argv.v, monitor, log, report_out, parent);
+		code = qemu_exec(cmd, argv.v, monitor, log, report_out, parent);
 		write_all(report_out, &code, sizeof(code));
 		_exit(127);
 	}
@@ -211,8 +212,8 @@ static pid_t spawn(const struct qemu_command *cmd, int monitor, int log, struct 
 		    .why = strerror(-code));
 }
 
-/* A child has to be reaped; of others the pidfd tells when they are gone. */
-static int wait_exit(struct qemu *q, deadline_t deadline, int *status)
+/* Wait for the exit by the pidfd, and reap the process if it is a child. */
+static int qemu_wait_exit(struct qemu *q, deadline_t deadline, int *status)
 {
 	struct pollfd pfd = { .fd = q->pidfd, .events = POLLIN };
 	int r;
@@ -229,7 +230,7 @@ static int wait_exit(struct qemu *q, deadline_t deadline, int *status)
 	return 0;
 }
 
-bool qemu_has_ended(const struct qemu *q)
+bool qemu_has_exited(const struct qemu *q)
 {
 	struct pollfd pfd = { .fd = q->pidfd, .events = POLLIN };
 
@@ -241,8 +242,8 @@ void qemu_release(struct qemu *q)
 	qmp_close(q->qmp);
 	if (q->pidfd >= 0)
 		close(q->pidfd);
-	if (q->words >= 0)
-		close(q->words);
+	if (q->output >= 0)
+		close(q->output);
 	*q = QEMU_NONE;
 }
 
@@ -252,43 +253,44 @@ void qemu_kill(struct qemu *q)
 
 	if (q->pid > 0 && q->pidfd >= 0) {
 		pidfd_send_signal(q->pidfd, SIGKILL, NULL, 0);
-		wait_exit(q, deadline_in(QEMU_EXIT_S), &status);
+		qemu_wait_exit(q, deadline_in(QEMU_EXIT_S), &status);
 	}
 	qemu_release(q);
 }
 
-static const char *exit_text(int status)
+static const char *qemu_exit_text(int status)
 {
 	if (WIFSIGNALED(status))
-		return fmt("QEMU was ended by signal %d (%s)", WTERMSIG(status),
+		return fmt("QEMU was killed by signal %d (%s)", WTERMSIG(status),
 			   strsignal(WTERMSIG(status)));
-	return fmt("QEMU ended with status %d", WEXITSTATUS(status));
+	return fmt("QEMU exited with status %d", WEXITSTATUS(status));
 }
 
-/* Whatever is wrong with its monitor: if it has ended, say how. */
-static int explain_end(const struct qemu_command *cmd, struct qemu *q, int code,
-		       struct err *monitor, struct err *err)
+/* Report a failed start: the exit status if QEMU has exited, else the monitor's error. */
+static int qemu_explain_exit(const struct qemu_command *cmd, struct qemu *q, int code,
+			     struct err *monitor, struct err *err)
 {
 	int status = 0;
 
-	if (wait_exit(q, deadline_in(code == -ETIMEDOUT || code == -EINTR ? 0 : 5), &status) == 0) {
+	if (qemu_wait_exit(q, deadline_in(code == -ETIMEDOUT || code == -EINTR ? 0 : 5),
+			   &status) == 0) {
 		q->pid = 0;
-		fail(err, code, .what = "QEMU", .value = cmd->binary, .why = exit_text(status),
-		     .remedy = "its own words above tell why; correct its options");
+		fail(err, code, .what = "QEMU", .value = cmd->binary, .why = qemu_exit_text(status),
+		     .remedy = "see QEMU's output above; correct its options");
 	} else {
 		fail(err, code, .what = "QEMU", .value = cmd->binary,
 		     .why = fmt("its monitor: %s", monitor->why ? monitor->why : strerror(-code)));
 	}
 	if (cmd->trial)
-		qemu_trial_words(q, err);
+		qemu_trial_log_tail(q, err);
 	else
-		qemu_words(cmd->vm, q->log_from, err);
+		qemu_log_tail(cmd->vm, q->log_from, err);
 	qemu_kill(q);
 	return code;
 }
 
-static struct qmp *greet(const struct qemu_command *cmd, const char *path, int *code,
-			 struct err *err)
+static struct qmp *qemu_connect_monitor(const struct qemu_command *cmd, const char *path, int *code,
+					struct err *err)
 {
 	deadline_t deadline = cmd->until ? cmd->until : deadline_in(QEMU_START_S);
 	struct jsonsock *js = jsonsock_connect(path, code, err);
@@ -301,7 +303,7 @@ static struct qmp *greet(const struct qemu_command *cmd, const char *path, int *
 
 int qemu_start(const struct qemu_command *cmd, struct qemu *q, struct err *err)
 {
-	/* No other file of a VM, of whatever name, ends like this. */
+	/* These suffixes are used for monitor sockets only, so VM names cannot collide. */
 	_cleanup_free_ char *path = runtime_path(cmd->vm, cmd->trial ? "trial" : "qmp");
 	_cleanup_err_ struct err monitor_err = { 0 };
 	_cleanup_close_ int monitor = -1, log = -1;
@@ -309,11 +311,11 @@ int qemu_start(const struct qemu_command *cmd, struct qemu *q, struct err *err)
 
 	*q = QEMU_NONE;
 	if (r == 0)
-		r = log = open_log(cmd, q, err);
+		r = log = qemu_open_log(cmd, q, err);
 	if (r >= 0)
-		r = monitor = monitor_socket(path, err);
+		r = monitor = qemu_bind_monitor(path, err);
 	if (r >= 0)
-		r = spawn(cmd, monitor, log, err);
+		r = qemu_spawn(cmd, monitor, log, err);
 	if (r < 0) {
 		qemu_release(q);
 		return r;
@@ -321,17 +323,17 @@ int qemu_start(const struct qemu_command *cmd, struct qemu *q, struct err *err)
 	q->pid = r;
 	q->child = true;
 	q->pidfd = pidfd_open(q->pid, 0);
-	close(monitor);		/* else it would stay connectable after QEMU's end */
+	close(monitor);		/* or clients could still connect after QEMU's exit */
 	monitor = -1;
-	q->qmp = greet(cmd, path, &r, &monitor_err);
+	q->qmp = qemu_connect_monitor(cmd, path, &r, &monitor_err);
 	if (cmd->trial)
 		unlink(path);
 	if (!q->qmp)
-		return explain_end(cmd, q, r, &monitor_err, err);
+		return qemu_explain_exit(cmd, q, r, &monitor_err, err);
 	return 0;
 }
 
-static int write_identity(const char *vm, pid_t pid)
+static int qemu_write_identity(const char *vm, pid_t pid)
 {
 	_cleanup_free_ char *path = runtime_path(vm, "pid"), *text = process_identity(pid);
 	_cleanup_close_ int fd = text ? open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600) :
@@ -349,7 +351,7 @@ int qemu_adopt(const char *vm, const char *socket, pid_t pid, struct err *err)
 
 	if (r < 0)
 		return r;
-	r = write_identity(vm, pid);
+	r = qemu_write_identity(vm, pid);
 	unlink(path);
 	if (r == 0 && symlink(socket, path) < 0)
 		r = -errno;
@@ -376,8 +378,8 @@ char *qemu_adopted_as(pid_t pid)
 	return vm;
 }
 
-/* Whoever listens on a socket that was not made here may be another one by now. */
-static bool is_another(const char *vm, const char *path, pid_t pid)
+/* Whether another process than the adopted QEMU listens on the adopted socket. */
+static bool qemu_is_another(const char *vm, const char *path, pid_t pid)
 {
 	_cleanup_free_ char *adopted = runtime_path(vm, "pid"), *known = NULL, *now = NULL;
 	struct stat st;
@@ -389,8 +391,8 @@ static bool is_another(const char *vm, const char *path, pid_t pid)
 	return !known || !now || !streq(known, now);
 }
 
-/* Connected, but nothing was said yet; so it is known who listens, also if that hangs. */
-static int connect_to(const char *vm, struct qemu *q, struct jsonsock **js, struct err *err)
+/* Connect without reading the greeting: the pid is known even if QEMU hangs. */
+static int qemu_connect(const char *vm, struct qemu *q, struct jsonsock **js, struct err *err)
 {
 	_cleanup_free_ char *path = runtime_path(vm, "qmp");
 	int r;
@@ -400,7 +402,7 @@ static int connect_to(const char *vm, struct qemu *q, struct jsonsock **js, stru
 	if (!*js)
 		return r;
 	q->pid = jsonsock_pid(*js);
-	if (is_another(vm, path, q->pid)) {
+	if (qemu_is_another(vm, path, q->pid)) {
 		jsonsock_free(*js);
 		*q = QEMU_NONE;
 		return -ENOENT;
@@ -416,7 +418,7 @@ int qemu_attach(const char *vm, double seconds, struct qemu *q, struct err *err)
 	deadline_t deadline = deadline_in(seconds);
 	_cleanup_err_ struct err why = { 0 };
 	struct jsonsock *js;
-	int r = connect_to(vm, q, &js, &why);
+	int r = qemu_connect(vm, q, &js, &why);
 
 	if (r == 0)
 		q->qmp = qmp_start(js, deadline, &r, &why);
@@ -426,16 +428,16 @@ int qemu_attach(const char *vm, double seconds, struct qemu *q, struct err *err)
 	if (r == -ENOENT || r == -ECONNREFUSED || r == -ECONNRESET)
 		return -ESRCH;
 	return fail(err, r, .what = "QEMU's monitor", .value = path, .why = why.why,
-		    .remedy = r == -ETIMEDOUT ? "end other programs that are connected to it" :
+		    .remedy = r == -ETIMEDOUT ? "disconnect other programs from this monitor" :
 		    r == -EACCES ? "run it with sudo" : NULL);
 }
 
-void qemu_end(const char *vm)
+void qemu_kill_vm(const char *vm)
 {
 	struct jsonsock *js;
 	struct qemu q;
 
-	if (connect_to(vm, &q, &js, NULL) < 0)
+	if (qemu_connect(vm, &q, &js, NULL) < 0)
 		return;
 	jsonsock_free(js);
 	qemu_kill(&q);
@@ -446,7 +448,7 @@ int qemu_check_version(int major, int minor, const char *text, struct err *err)
 	if (major > QEMU_MIN_MAJOR || (major == QEMU_MIN_MAJOR && minor >= QEMU_MIN_MINOR))
 		return 0;
 	return fail(err, -EOPNOTSUPP, .exit = CPR_EXIT_REFUSED, .what = "QEMU", .value = text,
-		    .why = "it cannot hand its guest over",
+		    .why = "this version does not support handovers",
 		    .remedy = fmt("use QEMU %d.%d or newer", QEMU_MIN_MAJOR, QEMU_MIN_MINOR));
 }
 
@@ -473,13 +475,13 @@ int qemu_quit(struct qemu *q, struct err *err)
 {
 	int status, r = qmp_run(q->qmp, "quit", NULL, NULL, err);
 
-	/* It may be gone before the reply is out. */
+	/* QEMU may exit before it has sent the reply. */
 	if (r < 0 && r != -ECONNRESET)
 		return r;
-	r = wait_exit(q, deadline_in(QEMU_EXIT_S), &status);
+	r = qemu_wait_exit(q, deadline_in(QEMU_EXIT_S), &status);
 	if (r < 0)
 		return fail(err, r, .what = "QEMU", .value = fmt("%d", (int)q->pid),
-			    .why = "it does not end after quit");
+			    .why = "it does not exit after 'quit'");
 	qemu_release(q);
 	return 0;
 }

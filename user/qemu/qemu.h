@@ -7,22 +7,22 @@
 
 #include "qemu/qmp.h"
 
-#define QEMU_START_S 60		/* until the monitor greets */
-#define QEMU_EXIT_S 60		/* from quit to gone */
-#define QEMU_ATTACH_S 10
+#define QEMU_START_S 60		/* from the start to the monitor's greeting */
+#define QEMU_EXIT_S 60		/* from quit to the exit of the process */
+#define QEMU_ATTACH_S 10	/* for the greeting of a running QEMU */
 
-/* migrate-incoming got exit-on-error in 9.1; without it a failed load ends QEMU. */
+/* 9.1 added exit-on-error to migrate-incoming; without it QEMU exits when a load fails. */
 #define QEMU_MIN_MAJOR 9
 #define QEMU_MIN_MINOR 1
 
 /**
- * struct qemu - a QEMU that runs
- * @pid: 0 if there is none
- * @pidfd: of @pid, or -1
- * @child: this process started it
- * @qmp: its monitor
- * @log_from: where its words begin in the log, bytes
- * @words: file with its words, of a trial; -1: they are in the VM's log
+ * struct qemu - a running QEMU
+ * @pid: pid of the process; 0 if there is none
+ * @pidfd: pidfd of the process, owned; -1 if there is none
+ * @child: the process is a child of this one
+ * @qmp: its monitor, owned; NULL if not connected
+ * @log_from: offset in the VM's log at which its output begins, bytes
+ * @output: of a trial: file with its output, owned; -1: the output is in the VM's log
  */
 struct qemu {
 	pid_t pid;
@@ -30,25 +30,25 @@ struct qemu {
 	bool child;
 	struct qmp *qmp;
 	off_t log_from;
-	int words;
+	int output;
 };
 
-#define QEMU_NONE ((struct qemu){ .pidfd = -1, .words = -1 })
+#define QEMU_NONE ((struct qemu){ .pidfd = -1, .output = -1 })
 
 /**
- * struct qemu_command - what to start
- * @vm: name
- * @binary: path
- * @cwd: where to start it
+ * struct qemu_command - how to start a QEMU
+ * @vm: name of the VM
+ * @binary: path of the executable
+ * @cwd: working directory
  * @argv: arguments without the program's name
- * @extra: more arguments, after @argv; NULL-terminated
- * @trial: beside the VM's own QEMU, of which nothing is touched: it has another
- *	monitor, its words do not go to the log, and it ends with who started it
- * @netless: it sees no network but one of its own
- * @until: when its monitor must have greeted; 0: in QEMU_START_S
+ * @extra: further arguments, added after @argv; NULL-terminated; may be NULL
+ * @trial: a trial run beside the VM's own QEMU: it has a monitor socket of its own, its
+ *	output does not go to the VM's log, and the kernel kills it when its parent dies
+ * @netless: run in a new network namespace, without access to the host's network
+ * @until: deadline for the monitor's greeting; 0: QEMU_START_S from now
  *
- * The monitor and -S are added. The process has a session of its own, reads
- * from /dev/null and writes to the VM's log.
+ * qemu_start() adds the monitor and -S. The process has a session of its own, reads from
+ * /dev/null and writes to the VM's log, or to a file of its own with @trial.
  */
 struct qemu_command {
 	const char *vm;
@@ -62,67 +62,73 @@ struct qemu_command {
 };
 
 /**
- * qemu_start - start QEMU and wait for its monitor
+ * qemu_start - start QEMU and connect to its monitor
+ * @q: set to the running QEMU; QEMU_NONE on failure
  *
- * Returns: 0; if QEMU ended instead, its words are in @err; -EINTR, of a trial, on
- * a signal.
+ * Returns: 0 or a negative errno. If QEMU exited, or its monitor did not answer, @err
+ * includes the end of QEMU's output. -EINTR if a signal interrupted the start of a trial.
  */
 int qemu_start(const struct qemu_command *cmd, struct qemu *q, struct err *err);
 
 /**
- * qemu_attach - reach the QEMU of a VM
+ * qemu_attach - connect to the monitor of a VM's running QEMU
+ * @seconds: time limit for the monitor's greeting
  *
- * Returns: 0, -ESRCH (without filling in @err) if none runs, or another errno.
+ * Returns: 0; -ESRCH, without filling in @err, if no QEMU runs; or another negative errno.
  */
 int qemu_attach(const char *vm, double seconds, struct qemu *q, struct err *err);
 
 /**
- * qemu_adopt - have qemu_attach() find a QEMU that someone else started
- * @socket: absolute path of its monitor
+ * qemu_adopt - make qemu_attach() find a QEMU that cpr-helper did not start
+ * @socket: absolute path of its monitor socket
+ * @pid: its pid. Another process that listens on @socket later is not taken for the VM's
  *
- * For as long as @pid lives: another process on that socket is not the VM's.
+ * Returns: 0 or a negative errno.
  */
 int qemu_adopt(const char *vm, const char *socket, pid_t pid, struct err *err);
 
-/* The VM that a process was adopted as, or NULL. The caller frees it. */
+/* Name of the VM as which the process was adopted; NULL if it was not. Caller frees. */
 char *qemu_adopted_as(pid_t pid);
 
-/* Ask it to quit and wait until it has. */
+/* Execute "quit" and wait until QEMU has exited. Returns: 0 or -errno. */
 int qemu_quit(struct qemu *q, struct err *err);
 
-/* End it at once and wait until it has. */
+/* Send SIGKILL and wait until QEMU has exited. */
 void qemu_kill(struct qemu *q);
 
-/* The same for a VM's QEMU if one runs, also if it hangs or somebody else has its monitor. */
-void qemu_end(const char *vm);
+/* The same for the QEMU of a VM, if it runs; works also if its monitor does not answer. */
+void qemu_kill_vm(const char *vm);
 
-/* Whether the process is gone, however it went. */
-bool qemu_has_ended(const struct qemu *q);
+/* Whether the process has exited. */
+bool qemu_has_exited(const struct qemu *q);
 
-/* Leave it running. */
+/* Close the monitor and all descriptors, and leave QEMU running. */
 void qemu_release(struct qemu *q);
 
-/* Add the last lines that QEMU wrote since @from to a failure. */
-void qemu_words(const char *vm, off_t from, struct err *err);
+/* Add the last lines of QEMU's output, from offset @from of the VM's log, to an error. */
+void qemu_log_tail(const char *vm, off_t from, struct err *err);
 
-/* The same of a trial. */
-void qemu_trial_words(const struct qemu *q, struct err *err);
+/* Add the last lines of a trial's output to an error. */
+void qemu_trial_log_tail(const struct qemu *q, struct err *err);
 
 /**
- * qemu_check_version - whether it can hand a guest over
- * @text: the version in full, for messages
+ * qemu_check_version - check whether a version of QEMU supports handovers
+ * @text: the full version, for errors
  *
  * Returns: 0, or -EOPNOTSUPP with exit status 4.
  */
 int qemu_check_version(int major, int minor, const char *text, struct err *err);
 
-/* Ask it for its version, as text, which the caller frees, and check that. */
+/*
+ * Get QEMU's version by QMP and check it with qemu_check_version(). The caller frees @text,
+ * which is also set if the version is too old.
+ */
 int qemu_version(struct qmp *qmp, char **text, struct err *err);
 
-/* Bytes in the VM's log now. */
+/* Size of the VM's log, bytes. */
 off_t qemu_log_size(const char *vm);
 
-/* Full path of an executable as execvp(3) would find it, or NULL. Caller frees. */
-char *find_binary(const char *name);
+/* Absolute path of the executable that execvp(3) would run; NULL if none. Caller frees. */
+char *qemu_find_binary(const char *name);
 
 #endif

@@ -5,7 +5,7 @@
 
 #include "qemu/qga.h"
 
-static struct json_object *request(const char *command, const char *key, int64_t value)
+static struct json_object *qga_request(const char *command, const char *key, int64_t value)
 {
 	struct json_object *msg = json_object_new_object();
 	struct json_object *args = json_object_new_object();
@@ -17,10 +17,10 @@ static struct json_object *request(const char *command, const char *key, int64_t
 }
 
 /*
- * The channel may still hold the reply to a command of before the kernel
- * changed, or half of one: whatever is not the reply to this sync is skipped.
+ * The channel may still hold all or part of a reply to a command from before the kexec:
+ * skip everything before the reply to this guest-sync.
  */
-static int await_sync(struct jsonsock *js, int64_t id, deadline_t deadline, struct err *err)
+static int qga_await_sync(struct jsonsock *js, int64_t id, deadline_t deadline, struct err *err)
 {
 	for (;;) {
 		_cleanup_json_ struct json_object *msg = NULL;
@@ -38,38 +38,38 @@ static int await_sync(struct jsonsock *js, int64_t id, deadline_t deadline, stru
 	}
 }
 
-static int sync_agent(struct jsonsock *js, deadline_t deadline, struct err *err)
+static int qga_sync(struct jsonsock *js, deadline_t deadline, struct err *err)
 {
 	int64_t id = now_ms() & 0x3fffffff;
-	_cleanup_json_ struct json_object *msg = request("guest-sync", "id", id);
+	_cleanup_json_ struct json_object *msg = qga_request("guest-sync", "id", id);
 	int r = jsonsock_write(js, msg, err);
 
-	return r < 0 ? r : await_sync(js, id, deadline, err);
+	return r < 0 ? r : qga_await_sync(js, id, deadline, err);
 }
 
-static int refused(struct json_object *reply, const char *command, struct err *err)
+static int qga_refused(struct json_object *reply, const char *command, struct err *err)
 {
 	const char *desc = jstr(jget(reply, "error"), "desc");
 
 	return fail(err, -EREMOTEIO, .what = "guest agent refuses", .value = command,
-		    .why = desc ? desc : "it gives no reason");
+		    .why = desc ? desc : "the agent gives no reason");
 }
 
 int qga_set_time_on(struct jsonsock *js, deadline_t deadline, struct err *err)
 {
 	_cleanup_json_ struct json_object *msg = NULL, *reply = NULL;
 	struct timespec ts;
-	int r = sync_agent(js, deadline, err);
+	int r = qga_sync(js, deadline, err);
 
 	if (r < 0)
 		return r;
 	clock_gettime(CLOCK_REALTIME, &ts);
-	msg = request("guest-set-time", "time", (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec);
+	msg = qga_request("guest-set-time", "time", (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec);
 	r = jsonsock_write(js, msg, err);
 	if (r == 0)
 		r = jsonsock_read(js, deadline, &reply, err);
 	if (r == 0 && jget(reply, "error"))
-		r = refused(reply, "guest-set-time", err);
+		r = qga_refused(reply, "guest-set-time", err);
 	return r;
 }
 
@@ -88,7 +88,7 @@ int qga_set_time(const char *path, deadline_t deadline, struct err *err)
 int qga_suspend(struct jsonsock *js, deadline_t deadline, struct err *err)
 {
 	_cleanup_json_ struct json_object *msg = NULL;
-	int r = sync_agent(js, deadline, err);
+	int r = qga_sync(js, deadline, err);
 
 	if (r < 0)
 		return r;
@@ -97,7 +97,7 @@ int qga_suspend(struct jsonsock *js, deadline_t deadline, struct err *err)
 	return jsonsock_write(js, msg, err);
 }
 
-int qga_refusal(struct jsonsock *js, deadline_t deadline, struct err *err)
+int qga_check_refusal(struct jsonsock *js, deadline_t deadline, struct err *err)
 {
 	_cleanup_json_ struct json_object *reply = NULL;
 	_cleanup_err_ struct err why = { 0 };
@@ -107,5 +107,5 @@ int qga_refusal(struct jsonsock *js, deadline_t deadline, struct err *err)
 		return 0;
 	if (r < 0)
 		return fail(err, r, .what = "guest agent", .value = js->peer, .why = why.why);
-	return jget(reply, "error") ? refused(reply, "guest-suspend-ram", err) : 0;
+	return jget(reply, "error") ? qga_refused(reply, "guest-suspend-ram", err) : 0;
 }

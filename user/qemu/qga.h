@@ -1,38 +1,41 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The guest agent: only what a handover needs of it. */
+/* Client for the guest agent: the commands that a handover needs. */
 #ifndef CPR_QGA_H
 #define CPR_QGA_H
 
 #include "qemu/jsonsock.h"
 
 /**
- * qga_set_time - set the guest's clock to the host's
+ * qga_set_time - set the guest's clock to the host's time
  * @path: Unix socket of the agent's channel
- * @deadline: an agent that does not answer until then is taken to be absent
+ * @deadline: deadline for the agent's reply
  *
- * Returns: 0, -EREMOTEIO if the agent refused, or another errno.
+ * Returns: 0; -ETIMEDOUT if no agent answers; -EREMOTEIO if the agent refused; or another
+ * negative errno.
  */
 int qga_set_time(const char *path, deadline_t deadline, struct err *err);
 
-/* The same on a connected socket; does not own it. */
+/* The same on a connection, which remains owned by the caller. */
 int qga_set_time_on(struct jsonsock *js, deadline_t deadline, struct err *err);
 
 /**
- * qga_suspend - ask for suspend-to-RAM
- * @js: a connected socket
- * @deadline: for the agent to show that it is there
+ * qga_suspend - request suspend-to-RAM (guest-suspend-ram)
+ * @js: connection to the agent
+ * @deadline: deadline for the agent to answer guest-sync, before the request
  *
- * An agent that does it gives no reply. Returns: 0 when it was asked.
+ * A successful agent sends no reply to the request. Returns: 0 when the request was sent;
+ * -ETIMEDOUT if no agent answers; or another negative errno.
  */
 int qga_suspend(struct jsonsock *js, deadline_t deadline, struct err *err);
 
 /**
- * qga_refusal - whether the agent says that it will not
- * @deadline: how long to listen
+ * qga_check_refusal - check whether the agent has refused to suspend the guest
+ * @deadline: how long to wait for a reply
  *
- * Returns: 0 if it says nothing; -EREMOTEIO with its words; -ECONNRESET when
- * nobody is there any more; -EPROTO.
+ * Returns: 0 if there is no reply, or one without an error; -EREMOTEIO with the agent's
+ * error description in @err; -ECONNRESET if the connection was closed; or another error
+ * of jsonsock_read().
  */
-int qga_refusal(struct jsonsock *js, deadline_t deadline, struct err *err);
+int qga_check_refusal(struct jsonsock *js, deadline_t deadline, struct err *err);
 
 #endif

@@ -16,8 +16,8 @@ void qmp_close(struct qmp *qmp)
 	free(qmp);
 }
 
-/* A guest may cause events faster than anyone reads them: the oldest go. */
-static void queue_event(struct qmp *qmp, struct json_object *event)
+/* A guest can cause events faster than they are read: drop the oldest ones. */
+static void qmp_queue_event(struct qmp *qmp, struct json_object *event)
 {
 	if (json_object_array_length(qmp->events) >= MAX_EVENTS)
 		json_object_array_del_idx(qmp->events, 0, 1);
@@ -37,13 +37,14 @@ int qmp_event(struct qmp *qmp, deadline_t deadline, struct json_object **event, 
 	while ((r = jsonsock_read(qmp->js, deadline, event, err)) == 0) {
 		if (jget(*event, "event"))
 			return 0;
-		json_object_put(*event);	/* the reply to a command given up */
+		json_object_put(*event);	/* late reply to a command that timed out */
 		*event = NULL;
 	}
 	return r;
 }
 
-static struct json_object *request(struct qmp *qmp, const char *command, struct json_object *args)
+static struct json_object *qmp_request(struct qmp *qmp, const char *command,
+				       struct json_object *args)
 {
 	struct json_object *msg = json_object_new_object();
 
@@ -54,25 +55,25 @@ static struct json_object *request(struct qmp *qmp, const char *command, struct 
 	return msg;
 }
 
-static int refused(struct json_object *error, const char *command, struct err *err)
+static int qmp_refused(struct json_object *error, const char *command, struct err *err)
 {
 	const char *desc = jstr(error, "desc");
 
 	return fail(err, -EREMOTEIO, .what = "QEMU refuses", .value = command,
-		    .why = desc ? desc : "it gives no reason");
+		    .why = desc ? desc : "QEMU gives no reason");
 }
 
-static bool is_reply(struct qmp *qmp, struct json_object *msg)
+static bool qmp_is_reply(struct qmp *qmp, struct json_object *msg)
 {
 	if (jget(msg, "id"))
 		return jint(msg, "id", -1) == qmp->id;
-	return jget(msg, "error") != NULL;	/* QEMU could not even read the id */
+	return jget(msg, "error") != NULL;	/* QEMU could not parse the id */
 }
 
 int qmp_run(struct qmp *qmp, const char *command, struct json_object *args,
 	    struct json_object **ret, struct err *err)
 {
-	_cleanup_json_ struct json_object *req = request(qmp, command, args);
+	_cleanup_json_ struct json_object *req = qmp_request(qmp, command, args);
 	deadline_t deadline = deadline_in(qmp->patience);
 	int r = jsonsock_write(qmp->js, req, err);
 
@@ -87,13 +88,13 @@ int qmp_run(struct qmp *qmp, const char *command, struct json_object *args,
 		if (r < 0)
 			break;
 		if (jget(msg, "event")) {
-			queue_event(qmp, json_object_get(msg));
+			qmp_queue_event(qmp, json_object_get(msg));
 			continue;
 		}
-		if (!is_reply(qmp, msg))
+		if (!qmp_is_reply(qmp, msg))
 			continue;
 		if (jget(msg, "error"))
-			return refused(jget(msg, "error"), command, err);
+			return qmp_refused(jget(msg, "error"), command, err);
 		if (ret)
 			*ret = json_object_get(jget(msg, "return"));
 		return 0;
@@ -101,7 +102,7 @@ int qmp_run(struct qmp *qmp, const char *command, struct json_object *args,
 	return r;
 }
 
-static int greet(struct qmp *qmp, deadline_t deadline, struct err *err)
+static int qmp_negotiate(struct qmp *qmp, deadline_t deadline, struct err *err)
 {
 	_cleanup_json_ struct json_object *msg = NULL;
 	int r = jsonsock_read(qmp->js, deadline, &msg, err);
@@ -110,7 +111,7 @@ static int greet(struct qmp *qmp, deadline_t deadline, struct err *err)
 		return r;
 	if (!jget(msg, "QMP"))
 		return fail(err, -EPROTO, .what = "no answer from", .value = qmp->js->peer,
-			    .why = "it does not greet as QEMU does");
+			    .why = "it does not send QEMU's greeting");
 	return qmp_run(qmp, "qmp_capabilities", NULL, NULL, err);
 }
 
@@ -121,7 +122,7 @@ struct qmp *qmp_start(struct jsonsock *js, deadline_t deadline, int *code, struc
 	qmp->js = js;
 	qmp->patience = QMP_TIMEOUT_S;
 	qmp->events = json_object_new_array();
-	*code = greet(qmp, deadline, err);
+	*code = qmp_negotiate(qmp, deadline, err);
 	if (*code == 0)
 		return qmp;
 	qmp_close(qmp);
@@ -144,7 +145,7 @@ int qmp_status(struct qmp *qmp, char **status, struct err *err)
 		return r;
 	if (!jstr(ret, "status"))
 		return fail(err, -EPROTO, .what = "no answer from", .value = qmp->js->peer,
-			    .why = "query-status without a status");
+			    .why = "the reply to query-status has no status");
 	*status = xstrdup(jstr(ret, "status"));
 	return 0;
 }

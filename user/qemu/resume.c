@@ -4,10 +4,10 @@
 
 #include "qemu/resume.h"
 
-/* Runstates that nobody asked for; the guest does not leave them by itself. */
-static const struct { const char *status, *why; } broken[] = {
-	{ "internal-error", "KVM could not go on with it" },
-	{ "io-error", "one of its disks fails" },
+/* Run states after an error, which the guest does not leave without a command. */
+static const struct { const char *status, *why; } error_states[] = {
+	{ "internal-error", "KVM failed to run it" },
+	{ "io-error", "one of its disks has an I/O error" },
 	{ "guest-panicked", "its kernel panicked" },
 };
 
@@ -16,18 +16,20 @@ int guest_resume(struct qmp *qmp, struct err *err)
 	return qmp_run(qmp, "cont", NULL, NULL, err);
 }
 
-static int check_status(const char *status, struct err *err)
+static int resume_check_status(const char *status, struct err *err)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(broken); i++)
-		if (streq(status, broken[i].status))
+	for (size_t i = 0; i < ARRAY_SIZE(error_states); i++)
+		if (streq(status, error_states[i].status))
 			return fail(err, -EIO, .what = "guest", .value = status,
-				    .why = fmt("it was let run, and stopped: %s", broken[i].why),
-				    .remedy = "its memory is kept while this QEMU lives; see the log of QEMU");
+				    .why = fmt("it was resumed, and stopped: %s",
+					       error_states[i].why),
+				    .remedy = "see QEMU's log; the guest's memory is kept while "
+					      "this QEMU runs");
 	return 0;
 }
 
-/* Until the guest stops or the time is over. A STOP of before is not this one's. */
-static int await_stop(struct qmp *qmp, deadline_t deadline, struct err *err)
+/* Wait until the guest stops or the time is over. Ignore STOP events before RESUME. */
+static int resume_await_stop(struct qmp *qmp, deadline_t deadline, struct err *err)
 {
 	bool resumed = false;
 
@@ -40,7 +42,7 @@ static int await_stop(struct qmp *qmp, deadline_t deadline, struct err *err)
 			return 0;
 		if (r < 0)
 			return fail(err, r, .what = "guest", .value = qmp->js->peer,
-				    .why = fmt("it was let run, and its QEMU does not answer: %s",
+				    .why = fmt("it was resumed, and its QEMU does not answer: %s",
 					       why.why));
 		if (streq(jstr(event, "event"), "RESUME"))
 			resumed = true;
@@ -51,10 +53,10 @@ static int await_stop(struct qmp *qmp, deadline_t deadline, struct err *err)
 
 int guest_watch(struct qmp *qmp, double seconds, char **status, struct err *err)
 {
-	int r = await_stop(qmp, deadline_in(seconds), err);
+	int r = resume_await_stop(qmp, deadline_in(seconds), err);
 
 	*status = NULL;
 	if (r == 0)
 		r = qmp_status(qmp, status, err);
-	return r < 0 ? r : check_status(*status, err);
+	return r < 0 ? r : resume_check_status(*status, err);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A guest in suspend-to-RAM (S3): its drivers have stopped its devices, so that
- * none makes DMA while nobody looks after them.
+ * Suspend a guest to RAM (S3) and wake it up. The drivers of a suspended guest have stopped
+ * its devices, so that these do no DMA during the kexec.
  */
 #ifndef CPR_SUSPEND_H
 #define CPR_SUSPEND_H
@@ -9,19 +9,21 @@
 #include "qemu/qmp.h"
 
 /**
- * guest_suspend - ask a running guest's agent, and wait until it sleeps
- * @agent: socket of the agent's channel; NULL if there is none
+ * guest_suspend - suspend a running guest through its agent
+ * @agent: path of the agent's socket; NULL if there is none
+ * @deadline: deadline for the guest to be suspended
  *
- * Returns: 0. After any failure the guest runs on: one that suspended too late
- * was woken. Exit status 4 if it cannot, or will not, suspend.
+ * After a failure the guest runs: if it suspended late, it was woken up. Returns: 0; a
+ * negative errno with exit status 4 if the guest cannot suspend, or does not in time; or
+ * another negative errno.
  */
 int guest_suspend(struct qmp *qmp, const char *agent, deadline_t deadline, struct err *err);
 
-/* The same with a connection to the agent. */
+/* The same with a connection to the agent, which remains owned by the caller. */
 int guest_suspend_by(struct qmp *qmp, struct jsonsock *agent, deadline_t deadline,
 		     struct err *err);
 
-/* Wake it, unless it runs, and wait until it does. */
+/* Wake up a suspended guest and wait until it runs. Returns: 0, also if it runs; or -errno. */
 int guest_wake(struct qmp *qmp, struct err *err);
 
 #endif

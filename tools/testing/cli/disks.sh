@@ -85,7 +85,7 @@ excluded() { # CAPABILITY
 	fi
 	call save d
 	holds "the capability $1 is refused" test "$status" = 4
-	holds "by its name" grep -q "^cpr-helper: QEMU's capability '$1': it is on: " <<<"$err"
+	holds "by its name" grep -q "^cpr-helper: QEMU's capability '$1': it is enabled: " <<<"$err"
 	holds "it is left on" switch d "$1" false
 	holds "the guest runs on" counts d
 }
@@ -141,7 +141,7 @@ settings_tests() {
 	qmp d '{"execute": "migrate", "arguments": {"uri": "unix:'$tmp'/full"}}' >/dev/null
 	soon migration_is d active
 	refuses "somebody else's migration" 5 \
-		"cpr-helper: QEMU's migration 'active': somebody else's is under way" save d
+		"cpr-helper: QEMU's migration 'active': another migration is under way" save d
 	qmp d '{"execute": "migrate_cancel"}' >/dev/null
 	holds 'can go on' soon migration_is d cancelled
 	kill $peer

@@ -188,7 +188,7 @@ module_tests() {
 	holds 'its own words are shown' grep -q "^  | .*'no-such-device' is not a valid device model name" <<<"$err"
 	holds 'nothing is left of it' gone b
 	call run b --ram 32M -- /bin/true
-	holds 'a QEMU that is none' grep -q "^cpr-helper: QEMU '.*true': QEMU ended with status 0$" <<<"$err"
+	holds 'a QEMU that is none' grep -q "^cpr-helper: QEMU '.*true': QEMU exited with status 0$" <<<"$err"
 	holds 'nothing is left of that' gone b
 	echo 'no more VMs' >"$CPR_FAKE/fail-pin"
 	refuses 'a pin that is refused' 1 "cpr-helper: VM 'b': kernel: no more VMs" \

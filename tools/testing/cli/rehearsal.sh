@@ -140,7 +140,7 @@ rehearsal_tests() {
 	undoes 'a QEMU without the machine' 4 "^cpr-helper: QEMU '$tmp/bad': asked for what it loads with the machine type pc-q35-.*: it exited with status 1$" save r --qemu "$tmp/bad"
 	holds 'in its words' grep -q '^  | bad: unsupported machine type$' <<<"$err"
 	other_qemu "$tmp/bad" '[ "$1" != -version ] || { echo "QEMU emulator version 8.2.2 (old)"; exit; }'
-	undoes 'a QEMU that is too old' 4 "^cpr-helper: QEMU '8.2.2 (old)': it cannot hand its guest over$" save r --qemu "$tmp/bad"
+	undoes 'a QEMU that is too old' 4 "^cpr-helper: QEMU '8.2.2 (old)': this version does not support handovers$" save r --qemu "$tmp/bad"
 	undoes 'a program that is no QEMU' 4 "^cpr-helper: QEMU '/.*true': asked for its version, it does not answer as QEMU does$" save r --qemu /bin/true
 	other_qemu "$tmp/bad" 'case "$2" in help) exit ;; e1000e,help) echo "Device '"'e1000e'"' not found"; exit ;; esac'
 	undoes 'a QEMU without a device' 4 "^cpr-helper: QEMU '$tmp/bad': it has no device 'e1000e', which the guest has (-device e1000e,netdev=n0)$" save r --qemu "$tmp/bad"
@@ -154,7 +154,7 @@ rehearsal_tests() {
 
 	section 'a QEMU that fails to load'
 	loading_qemu "$tmp/bad" 'set -- "$@" -device no-such-device'
-	undoes 'a QEMU that does not start' 4 "^cpr-helper: rehearsal '$tmp/bad': this QEMU does not load the guest's state: QEMU: QEMU ended with status 1$" save r --qemu "$tmp/bad"
+	undoes 'a QEMU that does not start' 4 "^cpr-helper: rehearsal '$tmp/bad': this QEMU does not load the guest's state: QEMU: QEMU exited with status 1$" save r --qemu "$tmp/bad"
 	holds 'in QEMUs words' grep -q "^  | .*'no-such-device' is not a valid device model name" <<<"$err"
 	loading_qemu "$tmp/bad" 'args=(); for a; do args+=("${a/virtio-rng-pci,id=rng/edu}"); done; set -- "${args[@]}"'
 	before=$(outside)
@@ -167,7 +167,7 @@ rehearsal_tests() {
 
 	section 'a QEMU binary that was replaced'
 	loading_qemu "$tmp/qemu" 'echo broken upgrade >&2; exit 3'
-	undoes 'a QEMU that was replaced under its guest' 4 "^cpr-helper: rehearsal '$tmp/qemu': .*QEMU ended with status 3$" save r
+	undoes 'a QEMU that was replaced under its guest' 4 "^cpr-helper: rehearsal '$tmp/qemu': .*QEMU exited with status 3$" save r
 	holds 'its words' grep -q '^  | broken upgrade$' <<<"$err"
 	other_qemu "$tmp/qemu"
 

@@ -49,8 +49,8 @@ runs_or_waits() { state_is "$1" running running || state_is "$1" running paused;
 
 # What stands in the way of one is found out before any guest has stopped.
 preflight_tests() {
-	local what words="cpr-helper: b: QEMU's capability 'postcopy-ram': it is on: the guest would run before all of its state is there; QEMU refuses it with cpr-reboot
-cpr-helper: c: QEMU's capability 'postcopy-ram': it is on: the guest would run before all of its state is there; QEMU refuses it with cpr-reboot
+	local what words="cpr-helper: b: QEMU's capability 'postcopy-ram': it is enabled: the guest would run before its state is complete; QEMU refuses it with cpr-reboot
+cpr-helper: c: QEMU's capability 'postcopy-ram': it is enabled: the guest would run before its state is complete; QEMU refuses it with cpr-reboot
 cpr-helper: VMs 'b c': not ready to be saved"
 	section 'preflight'
 	remember_all

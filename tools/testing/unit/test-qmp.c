@@ -333,7 +333,7 @@ TEST(guest_agent_suspends)
 
 		start(&s, cases[i].steps);
 		CHECK_EQ(qga_suspend(s.js, deadline_in(PATIENCE_S), &err), 0);
-		CHECK_EQ(qga_refusal(s.js, deadline_in(cases[i].seconds), &err), cases[i].r);
+		CHECK_EQ(qga_check_refusal(s.js, deadline_in(cases[i].seconds), &err), cases[i].r);
 		CHECK(!cases[i].r || err.why);
 		jsonsock_free(s.js);
 		pthread_join(s.thread, NULL);
@@ -540,7 +540,7 @@ TEST(a_guest_that_does_not_suspend)
 	suspend(awake, refuses, PATIENCE_S, -EREMOTEIO, "not supported");
 	suspend(off, willing, PATIENCE_S, -EBUSY, "'shutdown'");
 	suspend(gone, willing, PATIENCE_S, -ECONNRESET, NULL);
-	suspend(no_wakeup, idle, PATIENCE_S, -EOPNOTSUPP, "no wake-up");
+	suspend(no_wakeup, idle, PATIENCE_S, -EOPNOTSUPP, "cannot wake up");
 	setenv("CPR_TIMEOUT_SCALE", "0.1", 1);
 	suspend(unasked, absent, PATIENCE_S, -ETIMEDOUT, "does not answer");
 	unsetenv("CPR_TIMEOUT_SCALE");
@@ -815,7 +815,7 @@ TEST(a_migration_that_does_not_end)
 	CHECK_EQ(migration_end(qmp, true, &status, &err), -ETIMEDOUT);
 	unsetenv("CPR_TIMEOUT_SCALE");
 	CHECK(!status);
-	CHECK_STR(err.why, "it does not end");
+	CHECK_STR(err.why, "QEMU does not finish it");
 	finish(&session, qmp);
 }
 
