@@ -90,7 +90,7 @@ static int program_result(const struct program *program, int code, int status, s
 
 	if (code == -ETIMEDOUT)
 		return fail(err, code, .what = "program", .value = name,
-			    .why = fmt("no answer in %g seconds", program->seconds));
+			    .why = fmt("it did not exit within %g seconds", program->seconds));
 	if (code < 0)
 		return fail(err, code, .what = "program", .value = name,
 			    .why = code == -EINTR ? "interrupted" : strerror(-code));

@@ -67,7 +67,8 @@ int kernel_find(struct kernel *k, struct err *err)
 	if (!k->initrd &&
 	    kernel_find_file(initrds, ARRAY_SIZE(initrds), k->version, &k->initrd) < 0)
 		return fail(err, -ENOENT, .exit = CPR_EXIT_NOTFOUND, .what = "kernel",
-			    .value = k->version, .why = "/boot has no initrd for it",
+			    .value = k->version,
+			    .why = "neither /boot nor /usr/lib/modules has its initrd",
 			    .remedy = fmt("'update-initramfs -c -k %s', or name the initrd with "
 					  "--initrd", k->version));
 	return 0;

@@ -303,7 +303,7 @@ static int block_query(struct qmp *qmp, const char *command, const char *option,
 	if (r < 0 || json_object_is_type(*ret, json_type_array))
 		return r;
 	return fail(err, -EPROTO, .what = "no answer from", .value = qmp->js->peer,
-		    .why = fmt("%s without a list", command));
+		    .why = fmt("the reply to %s is not a list", command));
 }
 
 static int block_info_nodes(struct block_info *info, struct err *err)

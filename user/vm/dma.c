@@ -98,7 +98,7 @@ static int dma_check_verdict(struct vm *vm, const struct strv *addresses,
 
 	if (verdict->dma.devices != addresses->n)
 		return fail(err, -EIO, .what = "DMA of VM", .value = vm->name,
-			    .why = fmt("%u devices were checked, and it has %zu",
+			    .why = fmt("the module checked %u of its %zu devices",
 				       verdict->dma.devices, addresses->n), .remedy = remedy);
 	if (!verdict->differences)
 		return 0;

@@ -24,7 +24,7 @@ struct genl_transaction {
 	int (*reply)(struct nl_msg *msg, void *data);
 	void *data;
 	int error;		/* -errno of the kernel */
-	char words[256];	/* message of the extended acknowledgement; "" without one */
+	char message[256];	/* message of the extended acknowledgement; "" without one */
 	bool done;
 };
 
@@ -96,7 +96,7 @@ static void read_extack(struct nlmsghdr *hdr, struct genl_transaction *t)
 	rem = nlmsg_datalen(hdr) - skip;
 	for (; nla_ok(pos, rem); pos = nla_next(pos, &rem))
 		if (nla_type(pos) == NLMSGERR_ATTR_MSG)
-			nla_strlcpy(t->words, pos, sizeof(t->words));
+			nla_strlcpy(t->message, pos, sizeof(t->message));
 }
 
 static int on_error(struct sockaddr_nl *from, struct nlmsgerr *ack, void *arg)
@@ -197,11 +197,11 @@ static int genl_run(struct genl *genl, struct nl_msg *msg, struct genl_transacti
 	nlmsg_free(msg);
 	if (r == 0)
 		return 0;
-	if (r == -EPERM && !*t->words)
+	if (r == -EPERM && !*t->message)
 		return fail(err, r, .what = what, .value = value, .why = "needs root",
 			    .remedy = "run it with sudo");
 	return fail(err, r, .exit = genl_exit(r), .what = what, .value = value,
-		    .why = *t->words ? fmt("kernel: %s", t->words) : strerror(-r),
+		    .why = *t->message ? fmt("kernel: %s", t->message) : strerror(-r),
 		    .remedy = r == -ENOENT && streq(what, "VM") ?
 		    "'cpr-helper list' lists the VMs" : NULL);
 }

@@ -413,7 +413,7 @@ kexec_tests() {
 	local initrd=(--initrd "$tmp/initrd")
 	refuses 'update: no such kernel' 3 \
 		"cpr-helper: kernel '1.2.3': neither /boot nor /lib/modules has its image" update --kernel 1.2.3
-	refuses 'update: no initrd' 3 "cpr-helper: kernel '9.9.9-cpr': /boot has no initrd for it" \
+	refuses 'update: no initrd' 3 "cpr-helper: kernel '9.9.9-cpr': neither /boot nor /usr/lib/modules has its initrd" \
 		update --kernel 9.9.9-cpr
 	refuses 'update: no module' 4 \
 		"cpr-helper: module 'cpr_handover': /lib/modules/9.9.7-cpr does not have it: the next kernel could not find the guests" \

@@ -148,9 +148,9 @@ rehearsal_tests() {
 		sed '/^  \"e1000e\": {/,/^  }/s/\"version_id\": 1,/\"version_id\": 0,/' $tmp/dump >/proc/self/fd/3; exit ;; esac"
 	undoes 'a QEMU with an older device' 4 "^cpr-helper: device '0000:00:.*/e1000e': QEMU .* could not load it: 'e1000e' has versions 1 to 0 there, and was saved with 1$" save r --qemu "$tmp/bad"
 	other_qemu "$tmp/bad" '[ "$1" != -version ] || exec sleep 1000'
-	hasty 20 undoes 'a QEMU that hangs' 4 "^cpr-helper: QEMU '$tmp/bad': asked for its version: no answer in 20 seconds$" save r --qemu "$tmp/bad"
+	hasty 20 undoes 'a QEMU that hangs' 4 "^cpr-helper: QEMU '$tmp/bad': asked for its version: it did not exit within 20 seconds$" save r --qemu "$tmp/bad"
 	other_qemu "$tmp/bad" 'case " $* " in *" -dump-vmstate "*) exec cat /dev/zero >/proc/self/fd/3 ;; esac'
-	undoes 'a QEMU that does not stop talking' 4 'it was ended by\|it ended with' save r --qemu "$tmp/bad"
+	undoes 'a QEMU that does not stop talking' 4 'killed by signal\|it exited with' save r --qemu "$tmp/bad"
 
 	section 'a QEMU that fails to load'
 	loading_qemu "$tmp/bad" 'set -- "$@" -device no-such-device'
