@@ -68,6 +68,14 @@ const char *fmt(const char *format, ...)
 	return buf;
 }
 
+bool str_in_list(const char *const *list, size_t n, const char *s)
+{
+	for (size_t i = 0; s && i < n; i++)
+		if (streq(list[i], s))
+			return true;
+	return false;
+}
+
 char *read_text(const char *path, size_t max)
 {
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);

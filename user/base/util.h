@@ -54,6 +54,10 @@ static inline bool startswith(const char *s, const char *prefix)
 	return strncmp(s, prefix, strlen(prefix)) == 0;
 }
 
+/* Whether @s, which may be NULL, is one of the strings of an array. */
+bool str_in_list(const char *const *list, size_t n, const char *s);
+#define str_in(array, s) str_in_list(array, ARRAY_SIZE(array), s)
+
 /*
  * Allocation functions that exit the program when memory runs out: all are for small
  * sizes, and nothing useful can be done without them. The caller frees the result.
