@@ -21,8 +21,8 @@
  * struct adopt - a QEMU that is being adopted
  * @socket: absolute path of its monitor
  * @process: its command line, binary and directory, as the kernel has them
- * @argv: arguments to start it again with
- * @plan: the same, and the memory files
+ * @options: its arguments
+ * @plan: arguments to start it again with, and the memory files
  * @in_place: its memory is in the VM's directory; otherwise the VM is in copy mode
  * @made_dir, @pinned: to be undone after a failure
  */
@@ -30,8 +30,8 @@ struct adopt {
 	struct vm vm;
 	char *socket;
 	struct process process;
-	struct strv argv;
-	struct ram_plan plan;
+	struct qemuopts options;
+	struct launch_plan plan;
 	bool in_place;
 	bool made_dir;
 	bool pinned;
@@ -41,9 +41,9 @@ static void adopt_free(struct adopt *a)
 {
 	vm_close(&a->vm);
 	free(a->socket);
+	qemuopts_free(&a->options);
 	process_free(&a->process);
-	strv_free(&a->argv);
-	ram_plan_free(&a->plan);
+	launch_plan_free(&a->plan);
 }
 
 static int adopt_refuse(struct err *err, const char *what, const char *value, const char *why,
@@ -116,7 +116,7 @@ static int adopt_check_plugged(struct adopt *a, struct err *err)
 	_cleanup_strv_ struct strv ids = { 0 };
 	int r;
 
-	foreign_devices(&a->argv, &ids);
+	foreign_devices(&a->options, &ids);
 	jset_str(args, "path", "/machine/peripheral");
 	r = qmp_run(a->vm.qemu.qmp, "qom-list", json_object_get(args), &list, err);
 	for (size_t i = 0; r == 0 && i < json_object_array_length(list); i++) {
@@ -133,18 +133,27 @@ static int adopt_check_plugged(struct adopt *a, struct err *err)
 
 static int adopt_plan_ram(struct adopt *a, struct err *err)
 {
-	struct ram_request req = { .argv = &a->argv };
-	int r;
+	struct launch_request req = {
+		.opts = &a->options, .dir = a->in_place ? a->vm.dir : NULL,
+	};
+	int r = launch_plan(&req, &a->plan, err);
 
-	a->in_place = foreign_in_place(&a->argv, a->vm.dir);
-	req.dir = a->in_place ? a->vm.dir : NULL;
-	r = ram_plan(&req, &a->plan, err);
 	for (size_t i = 0; r == 0 && i < a->plan.nfiles; i++)
 		if (startswith(a->plan.files[i].id, "cpr-"))
 			r = adopt_refuse(err, "QEMU's memory", size_exact(a->plan.files[i].size),
 					 fmt("it is not in %s, other memory is", a->vm.dir),
 					 "have all of it there, or none");
 	return r;
+}
+
+static int adopt_check_options(struct adopt *a, struct err *err)
+{
+	int r = qemuopts_parse(&a->process.argv, &a->options, err);
+
+	if (r < 0)
+		return r;
+	a->in_place = foreign_in_place(&a->options, a->vm.dir);
+	return foreign_check(&a->options, a->in_place ? a->vm.dir : NULL, err);
 }
 
 static int adopt_examine(struct adopt *a, struct err *err)
@@ -154,7 +163,7 @@ static int adopt_examine(struct adopt *a, struct err *err)
 	if (r == 0)
 		r = process_read(a->vm.qemu.pid, &a->process, err);
 	if (r == 0)
-		r = foreign_argv(&a->process.argv, &a->argv, err);
+		r = adopt_check_options(a, err);
 	if (r == 0)
 		r = adopt_check_plugged(a, err);
 	if (r == 0)

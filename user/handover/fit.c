@@ -148,8 +148,7 @@ static int fit_ask_driver(const struct fit *fit, const char *driver, struct err 
 static int fit_check_driver(const struct fit *fit, const char *help, const struct qemuopt *opt,
 			    struct err *err)
 {
-	_cleanup_json_ struct json_object *kv = keyval_parse(opt->value, "driver");
-	const char *driver = keyval(kv, "driver");
+	const char *driver = keyval(opt->kv, "driver");
 	int r;
 
 	if (!driver || fit_in_help(help, driver))
@@ -166,16 +165,17 @@ static int fit_check_driver(const struct fit *fit, const char *help, const struc
 static int fit_ask_devices(const struct fit *fit, struct json_object *manifest, struct err *err)
 {
 	static const char *const options[] = { "-device", "help", NULL };
+	_cleanup_qemuopts_ struct qemuopts opts = { 0 };
 	_cleanup_strv_ struct strv argv = { 0 };
 	_cleanup_free_ char *help = NULL;
-	struct qemuopt opt;
-	size_t pos = 0;
 	int r = fit_ask(fit, options, -1, &help, "its devices", err);
 
 	manifest_argv(manifest, &argv);
-	while (r == 0 && qemuopt_next(&argv, &pos, &opt))
-		if (streq(opt.name, "device") && opt.value)
-			r = fit_check_driver(fit, help, &opt, err);
+	if (r == 0)
+		r = qemuopts_parse(&argv, &opts, err);
+	qemuopts_for_each(opt, &opts)
+		if (r == 0 && opt->kind->id == QEMUOPT_DEVICE)
+			r = fit_check_driver(fit, help, opt, err);
 	return r;
 }
 

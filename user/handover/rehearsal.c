@@ -23,7 +23,9 @@ static bool rehearsal_strict_overcommit(void)
 /* What to start, or a note why nothing can be. */
 static void rehearsal_make_plan(struct vm *vm, struct rehearsal_plan *plan)
 {
+	_cleanup_qemuopts_ struct qemuopts opts = { 0 };
 	_cleanup_strv_ struct strv argv = { 0 };
+	_cleanup_err_ struct err err = { 0 };
 	const char *mode = jstr(vm->manifest, "ram_mode");
 
 	*plan = (struct rehearsal_plan){ 0 };
@@ -36,7 +38,10 @@ static void rehearsal_make_plan(struct vm *vm, struct rehearsal_plan *plan)
 	if (plan->note)
 		return;
 	manifest_argv(vm->manifest, &argv);
-	rehearsal_plan(&argv, plan);
+	if (qemuopts_parse(&argv, &opts, &err) == 0)
+		rehearsal_plan(&opts, plan);
+	else
+		plan->note = xasprintf("%s %s: %s", err.what, err.value, err.why);
 }
 
 char *rehearsal_obstacle(struct vm *vm)

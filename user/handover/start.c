@@ -14,6 +14,7 @@
 #include "qemu/inquire.h"
 #include "qemu/launch.h"
 #include "qemu/pciargs.h"
+#include "qemu/refuse.h"
 #include "vm/devices.h"
 #include "vm/disks.h"
 #include "vm/lock.h"
@@ -22,6 +23,7 @@
 
 /**
  * struct start - a VM that is being started
+ * @options: QEMU's arguments as the user gave them
  * @plan: QEMU's arguments, and the memory files
  * @devices: PCI addresses of the devices that are passed through
  * @taken: of these, those that vfio-pci has got so far, as in the manifest
@@ -31,7 +33,8 @@
  */
 struct start {
 	struct vm vm;
-	struct ram_plan plan;
+	struct qemuopts options;
+	struct launch_plan plan;
 	struct strv devices;
 	struct json_object *taken;
 	char *binary;
@@ -43,7 +46,8 @@ struct start {
 static void start_free(struct start *st)
 {
 	vm_close(&st->vm);
-	ram_plan_free(&st->plan);
+	qemuopts_free(&st->options);
+	launch_plan_free(&st->plan);
 	strv_free(&st->devices);
 	json_object_put(st->taken);
 	free(st->binary);
@@ -61,14 +65,18 @@ static int start_find_binary(struct start *st, const char *qemu, struct err *err
 static int start_plan(struct start *st, const struct start_opts *opts, struct err *err)
 {
 	_cleanup_free_ char *agent = runtime_path(opts->name, "qga");
-	struct ram_request req = {
+	struct launch_request req = {
 		.dir = opts->copy ? NULL : st->vm.dir, .sizes = opts->sizes,
-		.nsizes = opts->nsizes, .argv = opts->argv, .agent = opts->agent ? agent : NULL,
+		.nsizes = opts->nsizes, .opts = &st->options, .agent = opts->agent ? agent : NULL,
 	};
 	int r = start_find_binary(st, opts->qemu, err);
 
 	if (r == 0)
-		r = pci_devices(opts->argv, &st->devices, err);
+		r = qemuopts_parse(opts->argv, &st->options, err);
+	if (r == 0)
+		r = refuse_options(&st->options, req.dir, err);
+	if (r == 0)
+		r = pciargs_devices(&st->options, &st->devices, err);
 	if (r < 0)
 		return r;
 	/* The agent suspends a guest with devices. */
@@ -76,7 +84,7 @@ static int start_plan(struct start *st, const struct start_opts *opts, struct er
 		req.agent = agent;
 		req.agent_optional = true;
 	}
-	r = ram_plan(&req, &st->plan, err);
+	r = launch_plan(&req, &st->plan, err);
 	return r < 0 ? r : pci_check(&st->devices, err);
 }
 
@@ -158,10 +166,10 @@ static void start_undo(struct start *st, struct err *err)
 }
 
 /* Such a guest would stand still for ever once it is saved. */
-static int start_check_iommufd(const struct strv *argv, struct json_object *manifest,
+static int start_check_iommufd(const struct qemuopts *options, struct json_object *manifest,
 			       struct err *err)
 {
-	_cleanup_free_ char *id = pci_shared_iommufd(argv);
+	const char *id = pciargs_shared_iommufd(options);
 	const char *version = jstr(manifest, "qemu_version");
 	int major = 0, minor = 0;
 
@@ -227,7 +235,7 @@ static int start_qemu(struct start *st, struct err *err)
 	qmp = st->vm.qemu.qmp;
 	r = inquire_version(qmp, m, err);
 	if (r == 0)
-		r = start_check_iommufd(&st->plan.argv, m, err);
+		r = start_check_iommufd(&st->options, m, err);
 	if (r == 0)
 		r = start_ask_memory(st, qmp, err);
 	if (r == 0)

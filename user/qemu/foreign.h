@@ -1,28 +1,27 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * The command line of a QEMU that someone else started, and what of it serves to start
- * it again. Pure.
- */
+/* The command line of a QEMU that another program started, and that adopt takes in. */
 #ifndef CPR_FOREIGN_H
 #define CPR_FOREIGN_H
 
-#include "base/error.h"
+#include "qemu/qemuopt.h"
 
 /**
- * foreign_argv - the arguments for another start
- * @in: without the program's name
- * @out: the same, but for what is about the first start alone; owned by the caller
+ * foreign_check - whether QEMU can be started again with these options
+ * @dir: the VM's directory if the guest's memory is there; NULL in copy mode
  *
- * Returns: 0; -EOPNOTSUPP with exit status 4 for what a parent gave to that QEMU and
- * nobody can give again, for relative paths after -daemonize, for passed-through devices,
- * and for a QEMU that cpr-helper itself has started.
+ * Returns: 0; -EOPNOTSUPP with exit status 4 for what run refuses, except options that
+ * are about the first start alone; for relative paths after -daemonize, for passed-through
+ * devices, and for a QEMU that cpr-helper started.
  */
-int foreign_argv(const struct strv *in, struct strv *out, struct err *err);
+int foreign_check(const struct qemuopts *opts, const char *dir, struct err *err);
 
-/* Whether it has memory that is a file in @dir. */
-bool foreign_in_place(const struct strv *argv, const char *dir);
+/* Whether QEMU has memory in a file in @dir. */
+bool foreign_in_place(const struct qemuopts *opts, const char *dir);
 
-/* The ids of its devices. */
-void foreign_devices(const struct strv *argv, struct strv *ids);
+/* Collect the ids of the devices. */
+void foreign_devices(const struct qemuopts *opts, struct strv *ids);
+
+/* For the table of options. */
+qemuopt_check_fn foreign_chardev, foreign_device;
 
 #endif

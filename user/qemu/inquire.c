@@ -62,7 +62,7 @@ static int inquire_check_memdev(struct qmp *qmp, const char *dir, struct json_ob
 }
 
 /* All memory backends must be files in @dir, and their sizes must add up to the plan. */
-int inquire_memory(struct qmp *qmp, const char *dir, const struct ram_plan *plan, struct err *err)
+int inquire_memory(struct qmp *qmp, const char *dir, const struct launch_plan *plan, struct err *err)
 {
 	_cleanup_json_ struct json_object *devs = NULL, *summary = NULL;
 	int64_t sum = 0;
@@ -79,7 +79,7 @@ int inquire_memory(struct qmp *qmp, const char *dir, const struct ram_plan *plan
 	if (r < 0)
 		return r;
 	if (jint(summary, "base-memory", -1) != (int64_t)plan->base ||
-	    sum != (int64_t)ram_plan_bytes(plan))
+	    sum != (int64_t)launch_plan_bytes(plan))
 		return inquire_refuse_memory(size_exact(jint(summary, "base-memory", 0)),
 					     fmt("the guest should have %s",
 						 size_exact(plan->base)), err);

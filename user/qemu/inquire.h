@@ -23,7 +23,7 @@ int inquire_machine(struct qmp *qmp, struct json_object *manifest, struct err *e
  * Returns: 0; -EOPNOTSUPP with exit status 4 if QEMU uses other memory; or another negative
  * errno.
  */
-int inquire_memory(struct qmp *qmp, const char *dir, const struct ram_plan *plan,
+int inquire_memory(struct qmp *qmp, const char *dir, const struct launch_plan *plan,
 		   struct err *err);
 
 /* Get the size of the guest's RAM, including plugged memory, bytes. Returns: 0 or -errno. */

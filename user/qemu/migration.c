@@ -84,10 +84,7 @@ static const char *const over[] = { "none", "completed", "failed", "cancelled" }
 /* @status: "status" of query-migrate; NULL if there has been no migration. */
 static bool migration_is_over(const char *status)
 {
-	for (size_t i = 0; status && i < ARRAY_SIZE(over); i++)
-		if (streq(status, over[i]))
-			return true;
-	return !status;
+	return !status || str_in(over, status);
 }
 
 static struct json_object *capability_json(const char *name, bool state)

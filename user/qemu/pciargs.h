@@ -3,27 +3,26 @@
 #ifndef CPR_PCIARGS_H
 #define CPR_PCIARGS_H
 
-#include "base/error.h"
+#include "qemu/qemuopt.h"
 
 /**
- * pci_devices - the devices that a command line passes through
- * @argv: QEMU's arguments without the program's name
+ * pciargs_devices - the devices that a command line passes through
+ * @opts: options that refuse_options() has accepted
  * @addresses: in the order of the command line, as pci_address() spells them
  *
- * Pure: nothing here looks at the machine. Returns: 0, or -EOPNOTSUPP with exit
- * status 4 for what is no PCI device or cannot be found again after a kexec.
+ * Returns: 0, or -EOPNOTSUPP with exit status 4 for what is no PCI device.
  */
-int pci_devices(const struct strv *argv, struct strv *addresses, struct err *err);
+int pciargs_devices(const struct qemuopts *opts, struct strv *addresses, struct err *err);
 
 /**
- * pci_shared_iommufd - an iommufd object by which two or more devices are passed through
+ * pciargs_shared_iommufd - an iommufd object that two or more passed-through devices use
  *
- * QEMU before 10.1 enters the object's container once for each device into the list
- * of those to be told of a migration. Entered twice, that list is a circle, and QEMU
- * runs in it for ever at "migrate".
+ * QEMU before 10.1 adds the object's container once for each device to the list of
+ * migration notifiers. Added twice, the container makes the list a circle, and QEMU loops
+ * in it for ever at "migrate".
  *
- * Returns: its id, which the caller frees, or NULL.
+ * Returns: the object's id, or NULL.
  */
-char *pci_shared_iommufd(const struct strv *argv);
+const char *pciargs_shared_iommufd(const struct qemuopts *opts);
 
 #endif

@@ -5,6 +5,12 @@
 #include "base/paths.h"
 #include "qemu/refuse.h"
 
+#define NOT_RAM "leave it out and give the size with --ram or -m: cpr-helper adds the memory"
+#define ANONYMOUS "this memory is anonymous and is lost at the kexec"
+#define CONFIDENTIAL "a confidential guest cannot be handed over"
+#define PLUGGED "memory that is plugged later is not handed over"
+#define READONLY "read-only memory is not supported"
+
 int refuse_with(struct err *err, const struct qemuopt *opt, const char *why, const char *remedy)
 {
 	return fail(err, -EOPNOTSUPP, .exit = CPR_EXIT_REFUSED, .what = "QEMU option",
@@ -13,69 +19,19 @@ int refuse_with(struct err *err, const struct qemuopt *opt, const char *why, con
 		    .why = why, .remedy = remedy);
 }
 
-/* Refused whatever the argument. */
-static const struct { const char *name, *why, *remedy; } never[] = {
-	{ "incoming", "the guest is started, not received",
-	  "leave it out; 'cpr-helper restore' adds it when it is needed" },
-	{ "daemonize", "cpr-helper watches QEMU start and detaches itself", "leave it out" },
-	{ "readconfig", "its file may hold options that cannot be checked",
-	  "give its options on the command line" },
-	{ "mem-path", "cpr-helper chooses the file that holds the RAM",
-	  "leave it out and give the size with --ram or -m" },
-	{ "preconfig", "QEMU would wait for an x-exit-preconfig that nobody sends", "leave it out" },
-	{ "loadvm", "it would load the snapshot again after each restore",
-	  "leave it out and load the snapshot through the monitor" },
-	{ "add-fd", "the file descriptor does not exist after a kexec",
-	  "name the file by its path instead" },
-	{ "runas", "QEMU could then not write its state to the VM's directory", "leave it out" },
-	{ "chroot", "QEMU could then not write its state to the VM's directory", "leave it out" },
-	{ "dump-vmstate", "QEMU would exit at once", "call QEMU directly" },
-};
-
-#define NOT_RAM "leave it out and give the size with --ram or -m: cpr-helper adds the memory"
-
-/* Kinds of -object by the start of their name. */
-static const struct { const char *prefix, *why, *remedy; } objects[] = {
-	{ "memory-backend-ram", "this memory is anonymous and is lost at the kexec", NOT_RAM },
-	{ "memory-backend-memfd", "this memory is anonymous and is lost at the kexec", NOT_RAM },
-	{ "memory-backend-shm", "this memory is anonymous and is lost at the kexec", NOT_RAM },
-	{ "memory-backend-epc", "SGX memory cannot be handed over", "leave it out" },
-	{ "sev-", "a confidential guest cannot be handed over", "leave it out" },
-	{ "tdx-", "a confidential guest cannot be handed over", "leave it out" },
-};
-
-/* Refused only because the RAM has to stay where it is. */
-static const char *const for_place[] = {
-	"mem-path", "memory-backend-ram", "memory-backend-memfd", "memory-backend-shm",
-};
-
-/* Whether copy mode can do with it. */
-static bool copied(const char *dir, const char *what)
+int refuse_mem_path(const struct qemuopt *opt, const char *dir, struct err *err)
 {
-	for (size_t i = 0; !dir && i < ARRAY_SIZE(for_place); i++)
-		if (streq(for_place[i], what))
-			return true;
-	return false;
+	return !dir ? 0 : refuse_with(err, opt, "cpr-helper chooses the file that holds the RAM",
+				      "leave it out and give the size with --ram or -m");
 }
 
-/* Files of the VM's directory that have another use. */
-static const char *const reserved[] = {
-	"manifest.json", "manifest.json.new", "qemu.log", "state", "state.part",
-	"report.json", "report.json.new",
-};
-
-static bool is_reserved(const char *name)
+static int refuse_backend_file(const struct qemuopt *opt, const char *dir, struct err *err)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(reserved); i++)
-		if (streq(name, reserved[i]))
-			return true;
-	return false;
-}
-
-static int check_backend_file(const struct qemuopt *opt, struct json_object *kv, const char *dir,
-			      struct err *err)
-{
-	const char *path = keyval(kv, "mem-path");
+	static const char *const reserved[] = {
+		"manifest.json", "manifest.json.new", "qemu.log", "state", "state.part",
+		"report.json", "report.json.new",
+	};
+	const char *path = keyval(opt->kv, "mem-path"), *offset = keyval(opt->kv, "offset");
 	size_t len = strlen(dir);
 
 	if (!path || strncmp(path, dir, len) != 0 || path[len] != '/')
@@ -84,79 +40,85 @@ static int check_backend_file(const struct qemuopt *opt, struct json_object *kv,
 	if (!path[len + 1] || path[len + 1] == '.' || strchr(path + len + 1, '/'))
 		return refuse_with(err, opt, fmt("the file must lie directly in %s", dir),
 				   fmt("use mem-path=%s/NAME", dir));
-	if (is_reserved(path + len + 1))
+	if (str_in(reserved, path + len + 1))
 		return refuse_with(err, opt, "cpr-helper uses this name for another file",
 				   "choose another name");
-	if (!keyval_on(kv, "share"))
+	if (!keyval_on(opt->kv, "share"))
 		return refuse_with(err, opt, "without share=on the guest's writes stay private to QEMU",
 				   "add share=on");
-	if (keyval_on(kv, "discard-data"))
+	if (keyval_on(opt->kv, "discard-data"))
 		return refuse_with(err, opt, "discard-data=on destroys the memory when QEMU exits",
 				   "leave discard-data out");
-	if (keyval(kv, "offset") && !streq(keyval(kv, "offset"), "0"))
+	if (offset && !streq(offset, "0"))
 		return refuse_with(err, opt, "an offset into the file is not supported",
 				   "give each memory its own file");
-	if (keyval_on(kv, "readonly") || keyval_on(kv, "rom"))
-		return refuse_with(err, opt, "read-only memory is not supported", "leave it out");
 	return 0;
 }
 
-/* Its content is in the state file, and QEMU writes it back from there. */
-static int check_copied_file(const struct qemuopt *opt, struct json_object *kv, struct err *err)
+/* The content is saved in the state file, and QEMU writes it back from there. */
+static int refuse_copied_file(const struct qemuopt *opt, struct err *err)
 {
-	const char *path = keyval(kv, "mem-path");
+	const char *path = keyval(opt->kv, "mem-path");
 
-	if (path && startswith(path, CPRFS_ROOT "/"))
-		return refuse_with(err, opt, "this memory is in the handover region, and copy mode "
-				   "would copy it", "leave --ram-mode copy out");
-	if (keyval_on(kv, "readonly") || keyval_on(kv, "rom"))
-		return refuse_with(err, opt, "read-only memory is not supported", "leave it out");
-	return 0;
+	if (!path || !startswith(path, CPRFS_ROOT "/"))
+		return 0;
+	return refuse_with(err, opt, "this memory is in the handover region, and copy mode would "
+			   "copy it", "leave --ram-mode copy out");
 }
 
-static int check_object(const struct qemuopt *opt, struct json_object *kv, const char *dir,
-			struct err *err)
+int refuse_object(const struct qemuopt *opt, const char *dir, struct err *err)
 {
-	const char *type = keyval(kv, "qom-type");
+	/* By the start of their type; copy mode can copy some of them. */
+	static const struct { const char *prefix; bool copied; const char *why, *remedy; } types[] = {
+		{ "memory-backend-ram", true, ANONYMOUS, NOT_RAM },
+		{ "memory-backend-memfd", true, ANONYMOUS, NOT_RAM },
+		{ "memory-backend-shm", true, ANONYMOUS, NOT_RAM },
+		{ "memory-backend-epc", false, "SGX memory cannot be handed over", "leave it out" },
+		{ "sev-", false, CONFIDENTIAL, "leave it out" },
+		{ "tdx-", false, CONFIDENTIAL, "leave it out" },
+	};
+	const char *type = keyval(opt->kv, "qom-type");
+	int r;
 
-	for (size_t i = 0; type && i < ARRAY_SIZE(objects); i++)
-		if (startswith(type, objects[i].prefix))
-			return copied(dir, objects[i].prefix) ? 0 :
-			       refuse_with(err, opt, objects[i].why, objects[i].remedy);
-	if (type && streq(type, "memory-backend-file"))
-		return dir ? check_backend_file(opt, kv, dir, err) : check_copied_file(opt, kv, err);
-	if (type && startswith(type, "memory-backend"))
+	for (size_t i = 0; type && i < ARRAY_SIZE(types); i++)
+		if (startswith(type, types[i].prefix))
+			return types[i].copied && !dir ? 0 :
+			       refuse_with(err, opt, types[i].why, types[i].remedy);
+	if (!type || !startswith(type, "memory-backend"))
+		return 0;
+	if (!streq(type, "memory-backend-file"))
 		return refuse_with(err, opt, "this kind of memory is not known to survive a kexec",
 				   NOT_RAM);
-	return 0;
+	r = dir ? refuse_backend_file(opt, dir, err) : refuse_copied_file(opt, err);
+	if (r == 0 && (keyval_on(opt->kv, "readonly") || keyval_on(opt->kv, "rom")))
+		r = refuse_with(err, opt, READONLY, "leave it out");
+	return r;
 }
 
-static int check_device(const struct qemuopt *opt, struct json_object *kv, const char *dir,
-			struct err *err)
+int refuse_device(const struct qemuopt *opt, const char *dir, struct err *err)
 {
-	const char *driver = keyval(kv, "driver");
+	const char *driver = keyval(opt->kv, "driver");
 
-	if (driver && startswith(driver, "vfio-") && !dir)
-		return refuse_with(err, opt, "in copy mode the guest's memory lies elsewhere "
-				   "afterwards, and what a device may reach could not be compared",
+	if (!driver)
+		return 0;
+	if (startswith(driver, "vfio-") && !dir)
+		return refuse_with(err, opt, "in copy mode the guest's memory is at other host addresses "
+				   "after the kexec, and the device's DMA mappings could not be verified",
 				   "leave it out, or have the RAM in the region");
-	if (driver && startswith(driver, "vfio-") && !streq(driver, "vfio-pci"))
+	if (startswith(driver, "vfio-") && !streq(driver, "vfio-pci"))
 		return refuse_with(err, opt, "of passed-through devices only PCI ones are handed over",
 				   "leave it out, or use vfio-pci");
-	if (driver && startswith(driver, "virtio-mem"))
-		return refuse_with(err, opt, "memory that is plugged later is not handed over",
-				   "give all memory at the start");
+	if (startswith(driver, "virtio-mem"))
+		return refuse_with(err, opt, PLUGGED, "give all memory at the start");
 	return 0;
 }
 
-static int check_machine(const struct qemuopt *opt, struct json_object *kv, const char *dir,
-			 struct err *err)
+int refuse_machine(const struct qemuopt *opt, const char *dir, struct err *err)
 {
 	(void)dir;
-	if (keyval(kv, "confidential-guest-support") || keyval(kv, "memory-encryption"))
-		return refuse_with(err, opt, "a confidential guest cannot be handed over",
-				   "leave it out");
-	json_object_object_foreach(kv, key, value) {
+	if (keyval(opt->kv, "confidential-guest-support") || keyval(opt->kv, "memory-encryption"))
+		return refuse_with(err, opt, CONFIDENTIAL, "leave it out");
+	json_object_object_foreach(opt->kv, key, value) {
 		(void)value;
 		if (streq(key, "memory") || startswith(key, "memory."))
 			return refuse_with(err, opt, "the size of the RAM is read from -m and --ram",
@@ -165,102 +127,97 @@ static int check_machine(const struct qemuopt *opt, struct json_object *kv, cons
 	return 0;
 }
 
-static int check_m(const struct qemuopt *opt, struct json_object *kv, const char *dir,
-		   struct err *err)
+int refuse_m(const struct qemuopt *opt, const char *dir, struct err *err)
 {
 	(void)dir;
-	if (keyval(kv, "slots") || keyval(kv, "maxmem"))
-		return refuse_with(err, opt, "memory that is plugged later is not handed over",
-				   "leave slots and maxmem out");
+	if (keyval(opt->kv, "slots") || keyval(opt->kv, "maxmem"))
+		return refuse_with(err, opt, PLUGGED, "leave slots and maxmem out");
 	return 0;
 }
 
-static int check_numa(const struct qemuopt *opt, struct json_object *kv, const char *dir,
-		      struct err *err)
+int refuse_numa(const struct qemuopt *opt, const char *dir, struct err *err)
 {
-	const char *type = keyval(kv, "type");
-
 	(void)dir;
-	if (type && streq(type, "node") && keyval(kv, "mem"))
+	if (keyval_is(opt->kv, "type", "node") && keyval(opt->kv, "mem"))
 		return refuse_with(err, opt, "mem= excludes a memory backend",
 				   "leave mem= out and give --ram SIZE,SIZE...");
 	return 0;
 }
 
-static int check_run_with(const struct qemuopt *opt, struct json_object *kv, const char *dir,
-			  struct err *err)
+int refuse_run_with(const struct qemuopt *opt, const char *dir, struct err *err)
 {
 	(void)dir;
-	if (keyval(kv, "chroot") || keyval(kv, "user"))
-		return refuse_with(err, opt,
-				   "QEMU could then not write its state to the VM's directory",
-				   "leave it out");
-	if (keyval_on(kv, "exit-with-parent"))
-		return refuse_with(err, opt, "QEMU would end together with cpr-helper",
+	if (keyval(opt->kv, "chroot") || keyval(opt->kv, "user"))
+		return refuse_with(err, opt, REFUSE_PRIVILEGES, "leave it out");
+	if (keyval_on(opt->kv, "exit-with-parent"))
+		return refuse_with(err, opt, "QEMU would exit together with cpr-helper",
 				   "leave it out");
 	return 0;
 }
 
 /* Which devices are passed through is read from -device alone. */
-static const char *const identities[] = { ".host", ".sysfsdev", ".fd" };
-
-static bool is_identity(const char *key)
+int refuse_set(const struct qemuopt *opt, const char *dir, struct err *err)
 {
-	const char *dot = strrchr(key, '.');
+	static const char *const identities[] = { ".host", ".sysfsdev" };
 
-	for (size_t i = 0; dot && i < ARRAY_SIZE(identities); i++)
-		if (streq(dot, identities[i]))
-			return startswith(key, "device.") || startswith(key, "vfio-pci.");
-	return false;
-}
-
-static int check_set(const struct qemuopt *opt, struct json_object *kv, const char *dir,
-		     struct err *err)
-{
 	(void)dir;
-	json_object_object_foreach(kv, key, value) {
+	json_object_object_foreach(opt->kv, key, value) {
 		(void)value;
-		if (is_identity(key))
-			return refuse_with(err, opt, "it could exchange a device that is passed through",
+		if (str_in(identities, strrchr(key, '.')) &&
+		    (startswith(key, "device.") || startswith(key, "vfio-pci.")))
+			return refuse_with(err, opt,
+					   "it could replace a device that is passed through by another",
 					   "name the device in its -device option");
 	}
 	return 0;
 }
 
-static const struct {
-	const char *name;
-	const char *implied;
-	int (*check)(const struct qemuopt *opt, struct json_object *kv, const char *dir,
-		     struct err *err);
-} checks[] = {
-	{ "object", "qom-type", check_object },
-	{ "device", "driver", check_device },
-	{ "machine", "type", check_machine },
-	{ "M", "type", check_machine },
-	{ "m", "size", check_m },
-	{ "numa", "type", check_numa },
-	{ "run-with", NULL, check_run_with },
-	{ "set", NULL, check_set },
-	{ "global", NULL, check_set },
-};
+static bool refuse_names_fd(const char *key, const char *value)
+{
+	static const char *const keys[] = { "fd", "fds", "vhostfd", "vhostfds", "sock_fd" };
+
+	return str_in(keys, key) || (streq(key, "type") && streq(value, "fd"));
+}
+
+static bool refuse_is_fd_path(const struct qemuopt *opt)
+{
+	static const char *const paths[] = { "/dev/fdset/", "/dev/fd/", "/proc/self/fd/" };
+
+	for (size_t i = 0; opt->value && i < ARRAY_SIZE(paths); i++)
+		if (opt->kind->arg != QEMUOPT_GUEST && strstr(opt->value, paths[i]))
+			return true;
+	return false;
+}
+
+/* Only the parent of the first QEMU could pass such a file on. */
+static int refuse_fd(const struct qemuopt *opt, struct err *err)
+{
+	if (!refuse_is_fd_path(opt) && !keyval_any(opt->kv, refuse_names_fd))
+		return 0;
+	return refuse_with(err, opt, REFUSE_FD, "have QEMU open the file itself: leave the file "
+			   "descriptor out, or give a path, ifname=, br= or host= instead");
+}
 
 int refuse_option(const struct qemuopt *opt, const char *dir, struct err *err)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(never); i++)
-		if (streq(opt->name, never[i].name) && !copied(dir, never[i].name))
-			return refuse_with(err, opt, never[i].why, never[i].remedy);
-	for (size_t i = 0; opt->value && i < ARRAY_SIZE(checks); i++) {
-		_cleanup_json_ struct json_object *kv = NULL;
-		int r;
+	const struct qemuopt_kind *kind = opt->kind;
+	int r = 0;
 
-		if (!streq(opt->name, checks[i].name))
-			continue;
-		kv = keyval_parse(opt->value, checks[i].implied);
-		if (!kv)
-			return refuse_with(err, opt, "this is not valid JSON", "correct it");
-		r = checks[i].check(opt, kv, dir, err);
-		if (r < 0)
-			return r;
-	}
-	return 0;
+	if (kind->never.why)
+		return refuse_with(err, opt, kind->never.why, kind->never.remedy);
+	if (kind->arg == QEMUOPT_JSON && !opt->kv)
+		return refuse_with(err, opt, "this is not valid JSON", "correct it");
+	if (kind->run)
+		r = kind->run(opt, dir, err);
+	return r == 0 ? refuse_fd(opt, err) : r;
+}
+
+int refuse_options(const struct qemuopts *opts, const char *dir, struct err *err)
+{
+	int r = 0;
+
+	qemuopts_for_each(opt, opts)
+		if (r == 0)
+			r = refuse_option(opt, dir, err);
+	return r;
 }

@@ -48,7 +48,7 @@ copy_tests() {
 		"cpr-helper: QEMU option '-object memory-backend-file,id=m,size=32M,mem-path=/run/cpr/c/m,share=on': this memory is in the handover region, and copy mode would copy it" \
 		run c --ram-mode copy -- "${qemu[@]}" -object memory-backend-file,id=m,size=32M,mem-path=/run/cpr/c/m,share=on
 	refuses 'copy mode with a device' 4 \
-		"cpr-helper: QEMU option '-device vfio-pci,host=0000:00:02.0': in copy mode the guest's memory lies elsewhere afterwards, and what a device may reach could not be compared" \
+		"cpr-helper: QEMU option '-device vfio-pci,host=0000:00:02.0': in copy mode the guest's memory is at other host addresses after the kexec, and the device's DMA mappings could not be verified" \
 		run c --ram-mode copy -- "${qemu[@]}" -m 32M -device vfio-pci,host=0000:00:02.0
 	start_copy c 48M -object memory-backend-memfd,id=m,size=48M,share=on -M memory-backend=m
 	holds 'run --ram-mode copy' grep -q '^c: running, pid [0-9]*, pc-q35-[0-9.]*, 48 MiB of RAM, which a save copies$' <<<"$out"

@@ -251,9 +251,9 @@ rehearsal_tests() {
 	[ "$status" = 0 ] || complain "$err"
 	end s
 	start o -- -netdev user,id=n -object filter-buffer,id=f,netdev=n,interval=1000
-	json 'an option that nobody can judge' "o['vms'][0]['rehearsal_note'].startswith('what -object filter-buffer,')" save o
+	json 'an option that nobody can judge' "o['vms'][0]['rehearsal_note'].startswith('the effect of -object filter-buffer,')" save o
 	call abort o
-	refuses 'a rehearsal that must be' 4 "cpr-helper: VM 'o': there can be no rehearsal: what -object filter-buffer,id=f,netdev=n,interval=1000 does outside of QEMU is not known" save o --rehearse
+	refuses 'a rehearsal that must be' 4 "cpr-helper: VM 'o': there can be no rehearsal: the effect of -object filter-buffer,id=f,netdev=n,interval=1000 outside of QEMU is not known" save o --rehearse
 	holds 'that guest was not touched' counts o
 	end o
 	holds 'no VM is left' test -z "$(ls -A /run/cpr)"

@@ -85,12 +85,34 @@ refuses 'a device by its file descriptor' 4 \
 	"cpr-helper: QEMU option '-device vfio-pci,fd=9': the file descriptor does not exist after a kexec" \
 	run a --ram 64M -- true -device vfio-pci,fd=9
 refuses 'a device that is exchanged later' 4 \
-	"cpr-helper: QEMU option '-set device.x.host=01:00.0': it could exchange a device that is passed through" \
+	"cpr-helper: QEMU option '-set device.x.host=01:00.0': it could replace a device that is passed through by another" \
 	run a --ram 64M -- true -set device.x.host=01:00.0
+while read -r option; do
+	# shellcheck disable=SC2086
+	refuses "an open file: $option" 4 \
+		"cpr-helper: QEMU option '$option': the file descriptor does not exist after a kexec" \
+		run a --ram 64M --dry-run -- true $option
+done <<-'EOF'
+	-netdev tap,fd=5
+	-netdev tap,id=n,fds=5:6
+	-netdev tap,id=n,ifname=tap0,vhostfd=5
+	-chardev socket,fd=7
+	-drive file=/dev/fd/5
+	-drive filename=/dev/fdset/1
+	-blockdev driver=file,node-name=f,filename=/proc/self/fd/5
+	-add-fd fd=9,set=1
+EOF
+for option in -m -netdev --kernel; do
+	refuses "an option without its argument: $option" 2 \
+		"cpr-helper: QEMU option '$option': the option requires an argument" \
+		run a --ram 64M --dry-run -- true -nodefaults $option
+done
 true=$(realpath "$(type -P true)")
 prints 'run --dry-run' "create /run/cpr/a/ram0, 64M
 start $true -append 'a b' -object memory-backend-file,id=cpr-ram0,size=64M,mem-path=/run/cpr/a/ram0,share=on,align=2M -machine memory-backend=cpr-ram0 -m 64M" \
 	run a --ram 64M --dry-run -- true -append 'a b'
+json 'a file of the guest' "o['argv'][:2] == ['-append', 'init=/dev/fd/5']" \
+	run a --ram 64M --dry-run -- true -append init=/dev/fd/5
 json 'run --dry-run --json' \
 	"o['argv'][:2] == ['-M', 'q35'] and o['memory'] == [{'file': 'ram0', 'id': 'cpr-ram0', 'size': 64 << 20}]" \
 	run a --ram 64M --dry-run -- true -M q35

@@ -3,26 +3,22 @@
 #define _GNU_SOURCE
 #include "ktap.h"
 #include "qemu/foreign.h"
+#include "qemu/launch.h"
+#include "split.h"
 
 #define DIR "/run/cpr/vm"
 
-/* Words are separated by single spaces; none of the cases needs one inside. */
-static void split(const char *line, struct strv *out)
+/* As adopt does it, in copy mode. */
+static int convert(const char *line, struct launch_plan *out, struct err *err)
 {
-	_cleanup_free_ char *copy = xstrdup(line);
-	char *next = copy, *word;
-
-	while ((word = strsep(&next, " ")))
-		if (*word)
-			strv_push(out, word);
-}
-
-static int convert(const char *line, struct strv *out, struct err *err)
-{
+	_cleanup_qemuopts_ struct qemuopts opts = { 0 };
 	_cleanup_strv_ struct strv argv = { 0 };
+	struct launch_request req = { .opts = &opts };
+	int r;
 
-	split(line, &argv);
-	return foreign_argv(&argv, out, err);
+	parse(line, &argv, &opts);
+	r = foreign_check(&opts, NULL, err);
+	return r < 0 ? r : launch_plan(&req, out, err);
 }
 
 static const struct { const char *in, *out; } good[] = {
@@ -44,34 +40,25 @@ static const struct { const char *in, *out; } good[] = {
 	{ "-daemonize -chardev file,id=c,path=/c -chardev fd,id=d",
 	  "-chardev file,id=c,path=/c -chardev fd,id=d" },
 	{ "-drive file=a.img -kernel k", "-drive file=a.img -kernel k" },
+	{ "-daemonize -object iothread,id=t", "-object iothread,id=t" },
 };
 
 TEST(what_is_kept_and_what_is_not)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
-		_cleanup_strv_ struct strv out = { 0 };
+		_cleanup_launch_plan_ struct launch_plan out = { 0 };
 		_cleanup_free_ char *line = NULL;
 		_cleanup_err_ struct err err = { 0 };
 
 		CHECK_MSG(convert(good[i].in, &out, &err) == 0, "'%s': %s", good[i].in, err.why);
-		line = strv_join(&out, " ");
+		line = strv_join(&out.argv, " ");
 		CHECK_STR(line, good[i].out);
 	}
 }
 
 static const struct { const char *in, *words; } bad[] = {
-	{ "-netdev tap,id=n,fd=23", "opened this file" },
-	{ "-netdev tap,id=n,fds=23:24,vhost=on", "opened this file" },
-	{ "-netdev tap,id=n,ifname=t,vhostfd=25", "opened this file" },
-	{ "-netdev {\"type\":\"tap\",\"fd\":\"23\",\"id\":\"n\"}", "opened this file" },
-	{ "-netdev stream,id=n,addr.type=fd,addr.str=3", "opened this file" },
-	{ "-netdev {\"type\":\"stream\",\"id\":\"n\",\"addr\":{\"type\":\"fd\",\"str\":\"3\"}}",
-	  "opened this file" },
-	{ "-chardev socket,id=charmonitor,fd=26,server=on,wait=off", "opened this file" },
-	{ "-blockdev {\"driver\":\"file\",\"filename\":\"/dev/fdset/2\",\"node-name\":\"f\"}",
-	  "opened this file" },
-	{ "-drive file=/proc/self/fd/4", "opened this file" },
-	{ "-kernel /dev/fd/5", "opened this file" },
+	{ "-netdev tap,id=n,fd=23", "after a kexec" },
+	{ "-object memory-backend-epc,id=e", "SGX" },
 	{ "-daemonize -drive file=a.img,if=virtio", "relative to" },
 	{ "-daemonize a.img", "relative to" },
 	{ "-daemonize -chardev file,id=c,path=c", "relative to" },
@@ -82,12 +69,14 @@ static const struct { const char *in, *words; } bad[] = {
 	{ "-device vfio-pci,host=00:02.0", "passed-through" },
 	{ "-device {\"driver\":\"vfio-pci\",\"host\":\"00:02.0\"}", "passed-through" },
 	{ "-chardev socket,id=cpr-qmp,fd=3,server=on,wait=off", "cpr-helper has started" },
+	{ "-object memory-backend-file,id=cpr-ram0,size=8M,mem-path=/run/cpr/a/ram0,share=on "
+	  "-chardev socket,id=cpr-qmp,fd=3,server=on,wait=off", "cpr-helper has started" },
 };
 
 TEST(what_nobody_could_give_again)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
-		_cleanup_strv_ struct strv out = { 0 };
+		_cleanup_launch_plan_ struct launch_plan out = { 0 };
 		_cleanup_err_ struct err err = { 0 };
 		int r = convert(bad[i].in, &out, &err);
 
@@ -112,21 +101,23 @@ static const struct { const char *in; bool in_place; } places[] = {
 TEST(where_the_memory_is)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+		_cleanup_qemuopts_ struct qemuopts opts = { 0 };
 		_cleanup_strv_ struct strv argv = { 0 };
 
-		split(places[i].in, &argv);
-		CHECK_MSG(foreign_in_place(&argv, DIR) == places[i].in_place, "'%s'", places[i].in);
+		parse(places[i].in, &argv, &opts);
+		CHECK_MSG(foreign_in_place(&opts, DIR) == places[i].in_place, "'%s'", places[i].in);
 	}
 }
 
 TEST(ids_of_devices)
 {
+	_cleanup_qemuopts_ struct qemuopts opts = { 0 };
 	_cleanup_strv_ struct strv argv = { 0 }, ids = { 0 };
 	_cleanup_free_ char *line = NULL;
 
-	split("-device e1000,id=a -netdev user,id=b -device e1000 -device "
-	      "{\"driver\":\"e1000\",\"id\":\"c\"}", &argv);
-	foreign_devices(&argv, &ids);
+	parse("-device e1000,id=a -netdev user,id=b -device e1000 -device "
+	      "{\"driver\":\"e1000\",\"id\":\"c\"}", &argv, &opts);
+	foreign_devices(&opts, &ids);
 	line = strv_join(&ids, " ");
 	CHECK_STR(line, "a c");
 }

@@ -14,6 +14,7 @@
 #include "host/pci.h"
 #include "host/vfio.h"
 #include "qemu/pciargs.h"
+#include "split.h"
 
 #define NIC "0000:00:02.0"
 #define DISK "0000:01:00.0"
@@ -57,16 +58,13 @@ TEST(addresses)
 	}
 }
 
-/* Words are separated by single spaces. */
 static int devices_of(const char *line, struct strv *found, struct err *err)
 {
+	_cleanup_qemuopts_ struct qemuopts opts = { 0 };
 	_cleanup_strv_ struct strv argv = { 0 };
-	_cleanup_free_ char *copy = xstrdup(line);
-	char *next = copy, *word;
 
-	while ((word = strsep(&next, " ")))
-		strv_push(&argv, word);
-	return pci_devices(&argv, found, err);
+	parse(line, &argv, &opts);
+	return pciargs_devices(&opts, found, err);
 }
 
 static const struct { const char *line, *found; } good[] = {
@@ -103,8 +101,6 @@ static const struct { const char *line, *words; } bad[] = {
 	  "names no PCI device" },
 	{ "-device vfio-pci,sysfsdev=/tmp/0000:01:00.0", "names no PCI device" },
 	{ "-device vfio-pci,host=01:00.0,sysfsdev=/sys/x", "names no PCI device" },
-	{ "-device vfio-pci,fd=7", "after a kexec" },
-	{ "-object iommufd,id=i,fd=5", "after a kexec" },
 	{ "-device vfio-pci,host=01:00.0 -device vfio-pci,host=0000:01:00.0", "already" },
 };
 
@@ -135,13 +131,12 @@ TEST(iommufd_objects)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		_cleanup_free_ char *copy = xstrdup(cases[i].line), *shared = NULL;
+		_cleanup_qemuopts_ struct qemuopts opts = { 0 };
 		_cleanup_strv_ struct strv argv = { 0 };
-		char *next = copy, *word;
+		const char *shared;
 
-		while ((word = strsep(&next, " ")))
-			strv_push(&argv, word);
-		shared = pci_shared_iommufd(&argv);
+		parse(cases[i].line, &argv, &opts);
+		shared = pciargs_shared_iommufd(&opts);
 		CHECK_STR(shared ?: "none", cases[i].shared ?: "none");
 	}
 }

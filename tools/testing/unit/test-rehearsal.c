@@ -10,7 +10,7 @@
 /* Words without blanks; "-display none" comes at the end of each. */
 static const struct { const char *in, *out; } turned[] = {
 	{ "", "" },
-	{ "-M q35,accel=kvm -m 1G --smp 4 -nodefaults", "-M q35,accel=kvm -m 1G -smp 4 -nodefaults" },
+	{ "-M q35,accel=kvm -m 1G --smp 4 -nodefaults", "-M q35,accel=kvm -m 1G --smp 4 -nodefaults" },
 	{ "disk.img -S", NULL },
 	{ "disk.img", "disk.img" },
 	{ "-object memory-backend-file,id=m,size=1G,mem-path=/run/cpr/a/ram0,share=on,prealloc=on",
@@ -20,7 +20,7 @@ static const struct { const char *in, *out; } turned[] = {
 	  "-object {\"qom-type\":\"memory-backend-file\",\"id\":\"m\",\"share\":false,\"readonly\":true,"
 	  "\"prealloc\":false,\"reserve\":false,\"rom\":\"off\"}" },
 	{ "-object iothread,id=t -object secret,id=s,data=x", "-object iothread,id=t -object secret,id=s,data=x" },
-	{ "-mem-prealloc -overcommit mem-lock=on -run-with async-teardown=on -async-teardown", "" },
+	{ "-mem-prealloc -overcommit mem-lock=on -run-with async-teardown=on", "" },
 	{ "-pidfile p -D log -d int -trace x -vnc :1 -spice port=1 -gdb tcp::1 -s -qmp unix:x "
 	  "-mon chardev=c,mode=control -full-screen", "" },
 	{ "-monitor stdio -display gtk,gl=on", "-monitor none -display none" },
@@ -53,7 +53,7 @@ static const struct { const char *in, *out; } turned[] = {
 	{ "-netdev user,id=n,guestfwd=tcp:10.0.2.1:1-cmd:x", NULL },
 	{ "-netdev vhost-user,id=n,chardev=c", NULL }, { "-netdev vhost-vdpa,id=n,vhostdev=/dev/x", NULL },
 	{ "-netdev af-xdp,id=n,ifname=eth0", NULL }, { "-netdev netmap,id=n", NULL },
-	{ "-netdev new-kind,id=n", NULL }, { "-netdev", NULL },
+	{ "-netdev new-kind,id=n", NULL },
 
 	/* Devices of the host, or that speak with somebody. */
 	{ "-device virtio-blk-pci,drive=d -device e1000e,netdev=n",
@@ -76,11 +76,12 @@ TEST(command_lines)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(turned); i++) {
 		_cleanup_rehearsal_plan_ struct rehearsal_plan plan = { 0 };
+		_cleanup_qemuopts_ struct qemuopts opts = { 0 };
 		_cleanup_strv_ struct strv argv = { 0 };
 		_cleanup_free_ char *got = NULL, *want = NULL;
 
-		split(turned[i].in, &argv);
-		rehearsal_plan(&argv, &plan);
+		parse(turned[i].in, &argv, &opts);
+		rehearsal_plan(&opts, &plan);
 		CHECK_MSG(!plan.note == !!turned[i].out, "'%s': %s", turned[i].in,
 			  plan.note ? plan.note : "no note");
 		if (plan.note)
@@ -95,17 +96,20 @@ TEST(command_lines)
 TEST(notes_name_the_option)
 {
 	_cleanup_rehearsal_plan_ struct rehearsal_plan plan = { 0 };
+	_cleanup_qemuopts_ struct qemuopts opts = { 0 };
 	_cleanup_strv_ struct strv argv = { 0 };
 
-	split("-m 1G -tpmdev emulator,id=t,chardev=c -D x", &argv);
-	rehearsal_plan(&argv, &plan);
-	CHECK_STR(plan.note, "what -tpmdev emulator,id=t,chardev=c does outside of QEMU is not known");
+	parse("-m 1G -tpmdev emulator,id=t,chardev=c -D x", &argv, &opts);
+	rehearsal_plan(&opts, &plan);
+	CHECK_STR(plan.note,
+		  "the effect of -tpmdev emulator,id=t,chardev=c outside of QEMU is not known");
 }
 
 /* A value that is longer than any buffer. */
 TEST(long_values)
 {
 	_cleanup_rehearsal_plan_ struct rehearsal_plan plan = { 0 };
+	_cleanup_qemuopts_ struct qemuopts opts = { 0 };
 	_cleanup_strv_ struct strv argv = { 0 };
 	_cleanup_free_ char *longish = xcalloc(1, 5001), *value = NULL;
 
@@ -113,7 +117,8 @@ TEST(long_values)
 	value = xasprintf("memory-backend-file,mem-path=/%s", longish);
 	strv_push(&argv, "-object");
 	strv_push(&argv, value);
-	rehearsal_plan(&argv, &plan);
+	CHECK_EQ(qemuopts_parse(&argv, &opts, NULL), 0);
+	rehearsal_plan(&opts, &plan);
 	CHECK_EQ(plan.argv.n, 4);
 	CHECK(strncmp(plan.argv.v[1], value, strlen(value)) == 0);
 	CHECK_STR(plan.argv.v[1] + strlen(value), "," PRIVATE);

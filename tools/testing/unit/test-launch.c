@@ -2,9 +2,9 @@
 /* QEMU's command line is rewritten so that all RAM is in the region, or it is refused. */
 #define _GNU_SOURCE
 #include "ktap.h"
-#include "qemu/qemuopt.h"
-#include "qemu/launch.h"
 #include "base/size.h"
+#include "qemu/launch.h"
+#include "qemu/refuse.h"
 #include "split.h"
 
 #define DIR "/run/cpr/vm"
@@ -24,18 +24,28 @@ static size_t parse_ram(const char *text, uint64_t *sizes)
 
 static bool agent_optional;
 
-static int plan(const char *ram, const char *agent, const char *line, struct ram_plan *out,
-		struct err *err)
+/* As run does it; @dir is NULL in copy mode. */
+static int plan_in(const char *dir, const char *ram, const char *agent, const char *line,
+		   struct launch_plan *out, struct err *err)
 {
+	_cleanup_qemuopts_ struct qemuopts opts = { 0 };
 	_cleanup_strv_ struct strv argv = { 0 };
 	uint64_t sizes[8];
-	struct ram_request req = {
-		.dir = DIR, .sizes = sizes, .nsizes = parse_ram(ram, sizes), .agent = agent,
-		.agent_optional = agent_optional, .argv = &argv,
+	struct launch_request req = {
+		.dir = dir, .sizes = sizes, .nsizes = parse_ram(ram, sizes), .agent = agent,
+		.agent_optional = agent_optional, .opts = &opts,
 	};
+	int r;
 
-	split(line, &argv);
-	return ram_plan(&req, out, err);
+	parse(line, &argv, &opts);
+	r = refuse_options(&opts, dir, err);
+	return r < 0 ? r : launch_plan(&req, out, err);
+}
+
+static int plan(const char *ram, const char *agent, const char *line, struct launch_plan *out,
+		struct err *err)
+{
+	return plan_in(DIR, ram, agent, line, out, err);
 }
 
 static const struct {
@@ -85,7 +95,7 @@ TEST(command_lines_that_are_rewritten)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
 		_cleanup_err_ struct err err = { 0 };
-		_cleanup_plan_ struct ram_plan p = { 0 };
+		_cleanup_launch_plan_ struct launch_plan p = { 0 };
 		_cleanup_free_ char *line = NULL;
 		int r = plan(good[i].ram, NULL, good[i].in, &p, &err);
 
@@ -109,6 +119,7 @@ static const struct {
 	{ "8M", "-object {\"qom-type\":", CPR_EXIT_REFUSED, "JSON" },
 	{ "8M", "-object memory-backend-new,id=x", CPR_EXIT_REFUSED, "not known" },
 	{ "8M", "-object sev-guest,id=s", CPR_EXIT_REFUSED, "confidential" },
+	{ "8M", "-device {\"driver\":", CPR_EXIT_REFUSED, "JSON" },
 	{ "8M", "-object tdx-guest,id=s", CPR_EXIT_REFUSED, "confidential" },
 	{ "8M", "-M q35,confidential-guest-support=s", CPR_EXIT_REFUSED, "confidential" },
 	{ "8M", "-object memory-backend-file,id=a,size=8M,mem-path=/dev/hugepages/x,share=on",
@@ -138,7 +149,7 @@ static const struct {
 	{ "8M", "-run-with user=qemu", CPR_EXIT_REFUSED, "-run-with" },
 	{ "8M", "-device vfio-ccw,sysfsdev=/sys/x", CPR_EXIT_REFUSED, "vfio" },
 	{ "8M", "-device {\"driver\":\"vfio-ap\"}", CPR_EXIT_REFUSED, "vfio" },
-	{ "8M", "-global vfio-pci.sysfsdev=/sys/x", CPR_EXIT_REFUSED, "exchange" },
+	{ "8M", "-global vfio-pci.sysfsdev=/sys/x", CPR_EXIT_REFUSED, "replace" },
 	{ "8M", "-m 8M,slots=2,maxmem=1G", CPR_EXIT_REFUSED, "slots" },
 	{ "8M", "-M q35,memory.size=8M", CPR_EXIT_REFUSED, "memory.size" },
 	{ "8M", "-M q35,memory-backend=nope", CPR_EXIT_REFUSED, "nope" },
@@ -148,7 +159,7 @@ static const struct {
 	{ "8M", "-m 16M", CPR_EXIT_USAGE, "-m gives 16M" },
 	{ "", "-m 63M", CPR_EXIT_USAGE, "multiple of 2 MiB" },
 	{ "3", "-M q35", CPR_EXIT_USAGE, "multiple of 2 MiB" },
-	{ "", "-m lots", CPR_EXIT_USAGE, "no size" },
+	{ "", "-m lots", CPR_EXIT_USAGE, "cannot be parsed" },
 	{ "4M,4M", "-M q35", CPR_EXIT_USAGE, "no NUMA nodes" },
 	{ "4M,4M,4M", "-numa node -numa node", CPR_EXIT_USAGE, "3 sizes for 2 nodes" },
 	{ "2M", "-numa node -numa node", CPR_EXIT_USAGE, "left for 2 nodes" },
@@ -160,7 +171,7 @@ TEST(command_lines_that_are_refused)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		_cleanup_err_ struct err err = { 0 };
-		_cleanup_plan_ struct ram_plan p = { 0 };
+		_cleanup_launch_plan_ struct launch_plan p = { 0 };
 		_cleanup_free_ char *all = NULL;
 		int r = plan(bad[i].ram, NULL, bad[i].in, &p, &err);
 
@@ -178,12 +189,12 @@ TEST(command_lines_that_are_refused)
 TEST(sums_of_memory)
 {
 	_cleanup_err_ struct err err = { 0 };
-	_cleanup_plan_ struct ram_plan p = { 0 };
+	_cleanup_launch_plan_ struct launch_plan p = { 0 };
 
 	CHECK_EQ(plan("8M", NULL, "-S -object memory-backend-file,id=n,size=4M,mem-path=" DIR
 		       "/nv,share=on", &p, &err), 0);
 	CHECK_EQ(p.base, 8 * MIB);
-	CHECK_EQ(ram_plan_bytes(&p), 12 * MIB);
+	CHECK_EQ(launch_plan_bytes(&p), 12 * MIB);
 	CHECK_EQ(p.nfiles, 2);
 	CHECK(p.paused);
 	CHECK(!p.agent);
@@ -193,7 +204,7 @@ TEST(guest_agent_channel)
 {
 	static const char own[] = "-device virtserialport,name=org.qemu.guest_agent.0,chardev=ga "
 				  "-chardev socket,path=/tmp/a,,b,id=ga,server=on";
-	_cleanup_plan_ struct ram_plan added = { 0 }, found = { 0 }, both = { 0 };
+	_cleanup_launch_plan_ struct launch_plan added = { 0 }, found = { 0 }, both = { 0 };
 	_cleanup_err_ struct err err = { 0 };
 	_cleanup_free_ char *line = NULL;
 
@@ -214,7 +225,7 @@ TEST(guest_agent_channel_that_is_needed)
 {
 	static const char own[] = "-device virtserialport,name=org.qemu.guest_agent.0,chardev=ga "
 				  "-chardev socket,path=/tmp/a,id=ga,server=on";
-	_cleanup_plan_ struct ram_plan added = { 0 }, found = { 0 };
+	_cleanup_launch_plan_ struct launch_plan added = { 0 }, found = { 0 };
 	_cleanup_free_ char *line = NULL;
 
 	agent_optional = true;
@@ -227,34 +238,7 @@ TEST(guest_agent_channel_that_is_needed)
 	agent_optional = false;
 }
 
-TEST(qemu_key_value_syntax)
-{
-	_cleanup_json_ struct json_object *kv = keyval_parse("q35,a=1,b=x,,y=z,on-flag,a=2", "type");
-	_cleanup_json_ struct json_object *none = keyval_parse("", "type");
-	_cleanup_json_ struct json_object *array = keyval_parse("{[1]", "type");
-
-	CHECK_STR(keyval(kv, "type"), "q35");
-	CHECK_STR(keyval(kv, "a"), "2");
-	CHECK_STR(keyval(kv, "b"), "x,y=z");
-	CHECK(keyval_on(kv, "on-flag"));
-	CHECK(!keyval_on(kv, "b"));
-	CHECK(none && !keyval(none, "type"));
-	CHECK(!array);
-}
-
 /* In copy mode RAM may be anywhere, and is left there. */
-static int copy_plan_of(const char *ram, const char *line, struct ram_plan *out, struct err *err)
-{
-	_cleanup_strv_ struct strv argv = { 0 };
-	uint64_t sizes[8];
-	struct ram_request req = {
-		.sizes = sizes, .nsizes = parse_ram(ram, sizes), .argv = &argv,
-	};
-
-	split(line, &argv);
-	return ram_plan(&req, out, err);
-}
-
 static const struct {
 	const char *ram, *in, *out;
 	uint64_t base;
@@ -278,19 +262,19 @@ static const struct {
 	{ "", "-object memory-backend-file,id=m,size=8M,mem-path=/tmp/x,readonly=on", "read-only" },
 	{ "", "-object memory-backend-epc,id=e,size=8M", "SGX" },
 	{ "", "-object sev-guest,id=s", "confidential" },
-	{ "", "-device vfio-pci,host=00:02.0", "lies elsewhere" },
-	{ "", "-incoming defer", "not received" },
+	{ "", "-device vfio-pci,host=00:02.0", "other host addresses" },
+	{ "", "-incoming defer", "incoming migration" },
 	{ "", "-m 8M,slots=2,maxmem=1G", "plugged later" },
 };
 
 TEST(copy_mode_leaves_memory_where_it_is)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(copied); i++) {
-		_cleanup_plan_ struct ram_plan p = { 0 };
+		_cleanup_launch_plan_ struct launch_plan p = { 0 };
 		_cleanup_free_ char *line = NULL;
 		_cleanup_err_ struct err err = { 0 };
 
-		CHECK_MSG(copy_plan_of(copied[i].ram, copied[i].in, &p, &err) == 0, "'%s': %s",
+		CHECK_MSG(plan_in(NULL, copied[i].ram, NULL, copied[i].in, &p, &err) == 0, "'%s': %s",
 			  copied[i].in, err.why);
 		line = strv_join(&p.argv, " ");
 		CHECK_STR(line, copied[i].out);
@@ -302,9 +286,9 @@ TEST(copy_mode_leaves_memory_where_it_is)
 TEST(what_copy_mode_refuses)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(not_copied); i++) {
-		_cleanup_plan_ struct ram_plan p = { 0 };
+		_cleanup_launch_plan_ struct launch_plan p = { 0 };
 		_cleanup_err_ struct err err = { 0 };
-		int r = copy_plan_of(not_copied[i].ram, not_copied[i].in, &p, &err);
+		int r = plan_in(NULL, not_copied[i].ram, NULL, not_copied[i].in, &p, &err);
 
 		CHECK_MSG(r < 0, "'%s' is accepted", not_copied[i].in);
 		CHECK_MSG(r == 0 || strstr(fmt("%s %s", err.value ? err.value : "", err.why),
