@@ -64,6 +64,13 @@ start_r() { # QEMU
 	[ "$status" = 0 ] || complain "$err"
 }
 
+# The options of QEMU that have no line in cpr-helper's table.
+unknown_options() { # QEMU
+	local table=$here/../../../user/qemu/qemuopt_table.c
+	comm -23 <("$1" -help | grep -oE '^--?[a-zA-Z0-9_-]+(/-[a-z]+)?' | tr / '\n' | sed 's/^--*//' | sort -u) \
+		<(sed -n 's/^\t{ "\([^"]*\)",.*/\1/p' "$table" | sort)
+}
+
 next_tests() { # QEMU
 	local modules=/usr/lib/x86_64-linux-gnu/qemu
 	# It looks for its modules where those of the other one are, and does not like them.
@@ -75,6 +82,7 @@ next_tests() { # QEMU
 		exec "$1" "\$@"
 	EOF2
 	chmod 755 "$tmp/next"
+	holds 'the options of a newer QEMU are known' test -z "$(unknown_options "$tmp/next")"
 	# 11.1 does not load what 10.0 saves of virtio devices that nobody has set up, though
 	# it says that it fits: no such device here.
 	start n -- -drive "file=$tmp/r.raw,format=raw,if=virtio" -device e1000e -device qemu-xhci
@@ -102,6 +110,7 @@ rehearsal_tests() {
 	qcow2 "$tmp/r.qcow2"
 	other_qemu "$tmp/qemu"
 	start_r "$tmp/qemu"
+	holds 'the options of this QEMU are known' test -z "$(unknown_options "$tmp/qemu")"
 	holds 'a guest with much that shows outside' counts r
 
 	section 'a QEMU that loads the state'
