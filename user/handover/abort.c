@@ -10,7 +10,7 @@
 #include "vm/manifest.h"
 #include "handover/abort.h"
 #include "handover/commit.h"
-#include "handover/copymode.h"
+#include "handover/copycommand.h"
 #include "handover/pause.h"
 #include "handover/restore.h"
 #include "handover/rollback.h"
@@ -143,7 +143,7 @@ static int abort_running(struct vm *vm, struct json_object *result, struct err *
 	bool waits, loaded;
 	int r;
 
-	copymode_end_command(vm);
+	copycommand_kill(vm);
 	r = vm_attach(vm, NULL);
 	if (r == -ESRCH)
 		return vm_attach(vm, err);

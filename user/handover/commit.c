@@ -13,6 +13,7 @@
 #include "vm/disks.h"
 #include "vm/manifest.h"
 #include "handover/commit.h"
+#include "handover/copycommand.h"
 #include "handover/copymode.h"
 #include "handover/pause.h"
 
@@ -43,7 +44,7 @@ static void commit_record_file(struct vm *vm, const struct digest *digest,
 
 	if (manifest_copied(vm->manifest))
 		jset_str(saved, "mode", RAM_MODE_COPY);
-	if (copymode_streams(vm))
+	if (copycommand_used(vm))
 		return;
 	jset_str(saved, "file", elsewhere ? elsewhere : STATE_FILE);
 	jset_int(saved, "size", digest->size);
@@ -94,7 +95,7 @@ static int commit_prove(struct vm *vm, const char *part, const char *runstate,
 			const struct proof *proof, struct digest *digest,
 			struct json_object *found, struct err *err)
 {
-	int r = copymode_streams(vm) ? 0 : commit_check_file(vm, part, digest, err);
+	int r = copycommand_used(vm) ? 0 : commit_check_file(vm, part, digest, err);
 
 	pause_mark(vm, "check");
 	if (r == 0 && proof)
@@ -112,7 +113,7 @@ int commit_state(struct vm *vm, const char *part, const char *runstate,
 
 	if (r == 0)
 		r = commit_inspect_disks(vm, &disks, err);
-	if (r == 0 && !copymode_streams(vm))
+	if (r == 0 && !copycommand_used(vm))
 		r = commit_rename(vm, part, err);
 	if (r < 0)
 		return r;

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/magic.h>
-#include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -14,27 +13,22 @@
 #include "base/paths.h"
 #include "base/size.h"
 #include "qemu/migration.h"
-#include "qemu/process.h"
 #include "vm/manifest.h"
+#include "handover/copycommand.h"
 #include "handover/copymode.h"
+#include "handover/diskspeed.h"
 
 #define MAX_CHANNELS 8
-#define MARGIN (16 * MIB)		/* what is saved of devices, and a file system's own */
-#define BLOCK_MARGIN (2 * MIB)		/* of a RAM block: its header, and alignment */
+#define MARGIN (16 * MIB)		/* for device state, and metadata of the file system */
+#define BLOCK_MARGIN (2 * MIB)		/* for header and alignment of a RAM block */
+#define REGION_RATE (1024.0 * MIB)	/* bytes a second that a slow machine copies in memory */
 
-#define PROBE_BYTES (64 * MIB)
-#define PROBE_CHUNK (4 * MIB)
-#define PROBE_MS 1000
-#define PROBE_ALIGN 4096
-/* Of the region, which is memory: what a slow machine copies. */
-#define REGION_RATE (1024.0 * MIB)
-
-/* How many times as long as was estimated it may take; and more nobody would wait. */
+/*
+ * How many times longer than estimated a copy may take; and the longest estimate that
+ * counts, a week.
+ */
 #define PATIENCE 4
 #define MAX_S 604800
-
-/* Until a shell has come to its first line. */
-#define COMMAND_START_S 5
 
 static int copymode_refuse(struct err *err, const char *what, const char *value, const char *why,
 			   const char *remedy)
@@ -43,7 +37,7 @@ static int copymode_refuse(struct err *err, const char *what, const char *value,
 		    .why = why, .remedy = remedy);
 }
 
-/* ---- where to ---- */
+/* ---- the target: a file ---- */
 
 static const struct { long magic; const char *why; } lost[] = {
 	{ TMPFS_MAGIC, "this is a tmpfs: it is memory, and lost at the kexec" },
@@ -54,7 +48,7 @@ static const struct { long magic; const char *why; } lost[] = {
 
 #define A_DISK "name a file on a disk"
 
-/* Disks that are memory. */
+/* A disk that is memory: brd or zram. */
 static bool copymode_is_memory_disk(const struct stat *st)
 {
 	_cleanup_free_ char *path = xasprintf("/sys/dev/block/%u:%u", major(st->st_dev),
@@ -93,7 +87,7 @@ static bool copymode_is_directory(const char *path)
 	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
-/* Absolute, by way of a directory that exists; the caller frees @path. */
+/* @path is absolute, in an existing directory; the caller frees it. */
 static int copymode_resolve(const char *vm, const char *to, char **path, struct err *err)
 {
 	const char *base = *to == '/' ? "" : "./";
@@ -153,7 +147,7 @@ static struct json_object *copymode_target_file(struct vm *vm, const char *to, s
 	return target;
 }
 
-/* ---- streams ---- */
+/* ---- the target: a command ---- */
 
 static const struct { const char *prefix, *why, *remedy; } no_uri[] = {
 	{ "file:", "cpr-helper would not know the file", "give its path with --to" },
@@ -184,7 +178,7 @@ static struct json_object *copymode_target_stream(const struct copymode_request 
 	if (copymode_check_uri("--uri", req->uri, err) < 0 ||
 	    copymode_check_uri("--restore-uri", req->restore_uri, err) < 0)
 		return NULL;
-	/* To undo such a save is to load it again; see rollback_suspended(). */
+	/* Rolling back the save would have to load the state, see rollback_suspended(). */
 	if (streq(runstate, "suspended")) {
 		copymode_refuse(err, "--uri", req->uri,
 				"the guest is suspended, and then only a file that "
@@ -198,121 +192,7 @@ static struct json_object *copymode_target_stream(const struct copymode_request 
 	return target;
 }
 
-bool copymode_streams(const struct vm *vm)
-{
-	return jstr(jget(vm->manifest, "target"), "uri");
-}
-
-/*
- * Empty before QEMU starts the command, which then writes two lines: its pid, and once
- * it has ended, how.
- */
-static char *copymode_status_file(const struct vm *vm)
-{
-	return runtime_path(vm->name, "exec");
-}
-
-/* What follows "exec:"; a manifest has no other URI. */
-static const char *copymode_target_command(const struct vm *vm, const char *key)
-{
-	return jstr(jget(vm->manifest, "target"), key) + strlen(TARGET_EXEC);
-}
-
-static int copymode_make_status_file(const char *path, struct err *err)
-{
-	_cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-
-	return fd >= 0 ? 0 : fail(err, -errno, .what = "cannot create", .value = path,
-				  .why = strerror(errno));
-}
-
-/* A session of its own, so that all of it can be ended. */
-int copymode_save(struct vm *vm, struct err *err)
-{
-	_cleanup_free_ char *script = xasprintf("echo $$ >\"$0\"; ( %s\n); echo $? >>\"$0\"",
-						copymode_target_command(vm, "uri"));
-	_cleanup_free_ char *status = copymode_status_file(vm);
-	_cleanup_free_ char *script_word = shell_quote(script), *status_word = shell_quote(status);
-	_cleanup_free_ char *uri = xasprintf(TARGET_EXEC "exec setsid sh -c %s %s", script_word,
-					     status_word);
-	int r = copymode_make_status_file(status, err);
-
-	return r < 0 ? r : migration_save_uri(vm->qemu.qmp, uri, err);
-}
-
-/*
- * QEMU waits on if a command ends without a word, but not if something comes that is
- * no state. Behind one nobody reads it.
- */
-int copymode_load(struct vm *vm, struct err *err)
-{
-	_cleanup_free_ char *uri = xasprintf(TARGET_EXEC "( %s\n); printf '\\377'",
-					     copymode_target_command(vm, "restore_uri"));
-
-	return migration_load_uri(vm->qemu.qmp, uri, err);
-}
-
-/* The status of the command, or NULL while it is at work. */
-static char *copymode_command_status(const char *path)
-{
-	_cleanup_free_ char *text = read_text(path, 64);
-	char *line = text ? strchr(text, '\n') : NULL;
-
-	return line && line[1] ? xstrdup(line + 1) : NULL;
-}
-
-int copymode_command_ended(struct vm *vm, deadline_t deadline, struct err *err)
-{
-	const char *uri = jstr(jget(vm->manifest, "target"), "uri");
-	_cleanup_free_ char *path = copymode_status_file(vm), *status = NULL;
-
-	while (!(status = copymode_command_status(path))) {
-		if (!deadline_left(deadline))
-			return fail(err, -ETIMEDOUT, .what = "command", .value = uri,
-				    .why = "it does not end",
-				    .remedy = "give it longer with --timeout");
-		usleep(20000);
-	}
-	unlink(path);
-	if (streq(status, "0"))
-		return 0;
-	return fail(err, -EIO, .what = "command", .value = uri,
-		    .why = fmt("it ended with status %s", status),
-		    .remedy = "see what it needs; nothing is saved");
-}
-
-/* Its pid, once it has begun; 0 if it was not started, or does not come to its first line. */
-static pid_t copymode_command_pid(const char *path)
-{
-	deadline_t deadline = deadline_in(COMMAND_START_S);
-	int pid = 0;
-
-	while (!pid && deadline_left(deadline)) {
-		_cleanup_free_ char *text = read_text(path, 64);
-
-		if (!text)
-			return 0;
-		pid = atoi(text);
-		if (!pid)
-			usleep(20000);
-	}
-	return pid;
-}
-
-void copymode_end_command(const struct vm *vm)
-{
-	_cleanup_free_ char *path = copymode_status_file(vm);
-	pid_t pid;
-
-	if (!copymode_streams(vm))
-		return;
-	pid = copymode_command_pid(path);
-	if (pid > 1 && process_has_argument(pid, path))
-		kill(-pid, SIGKILL);
-	unlink(path);
-}
-
-/* ---- how much ---- */
+/* ---- the size ---- */
 
 /* "NAME PSIZE UNIT 0xOFFSET 0xUSED 0xTOTAL ...": its used bytes; 0 if it is no block. */
 static uint64_t copymode_block_used(const char *line)
@@ -323,7 +203,7 @@ static uint64_t copymode_block_used(const char *line)
 	return used ? strtoull(used, NULL, 16) : 0;
 }
 
-/* Of all blocks, RAM and others: the command is meant for people, but all versions have it. */
+/* Of all RAM blocks. The output is meant for people, but all versions of QEMU have the command. */
 static uint64_t copymode_blocks_bytes(struct qmp *qmp)
 {
 	_cleanup_json_ struct json_object *ret = NULL;
@@ -338,7 +218,7 @@ static uint64_t copymode_blocks_bytes(struct qmp *qmp)
 	for (next = text; (line = strsep(&next, "\n")); ) {
 		uint64_t used = copymode_block_used(line);
 
-		/* A bitmap with a bit for each page, too. */
+		/* mapped-ram also writes a bitmap with a bit for each page. */
 		sum += used ? used + used / 32768 + BLOCK_MARGIN : 0;
 	}
 	return sum;
@@ -353,7 +233,7 @@ static int copymode_all_bytes(struct qmp *qmp, uint64_t *bytes, struct err *err)
 	if (r < 0)
 		return r;
 	ram = jint(summary, "base-memory", 0) + jint(summary, "plugged-memory", 0);
-	/* Without a list: as much for displays and firmware as a large one takes. */
+	/* Without the list: RAM, and room for large video memory and firmware. */
 	*bytes = (blocks > ram ? blocks : ram + ram / 16 + 256 * MIB) + MARGIN;
 	return 0;
 }
@@ -418,83 +298,9 @@ int copymode_target(struct vm *vm, const char *runstate, const struct copymode_r
 	return 0;
 }
 
-/* ---- how long ---- */
+/* ---- the time ---- */
 
-static double copymode_seconds_since(int64_t begin)
-{
-	int64_t ms = now_ms() - begin;
-
-	return (ms > 0 ? ms : 1) / 1000.0;
-}
-
-/* Bytes a second, written and on the disk; 0 if it cannot be written so. */
-static double copymode_write_rate(int fd, const void *chunk, uint64_t most, uint64_t *done)
-{
-	int64_t begin = now_ms();
-
-	for (*done = 0; *done < most && now_ms() - begin < PROBE_MS; *done += PROBE_CHUNK)
-		if (pwrite(fd, chunk, PROBE_CHUNK, *done) != PROBE_CHUNK)
-			return 0;
-	return fdatasync(fd) < 0 ? 0 : *done / copymode_seconds_since(begin);
-}
-
-static double copymode_read_rate(int fd, void *chunk, uint64_t done)
-{
-	int64_t begin = now_ms();
-
-	for (uint64_t at = 0; at < done; at += PROBE_CHUNK)
-		if (pread(fd, chunk, PROBE_CHUNK, at) != PROBE_CHUNK)
-			return 0;
-	return done / copymode_seconds_since(begin);
-}
-
-/* What a disk cannot make smaller. */
-static void copymode_fill_random(uint64_t *p, size_t words)
-{
-	uint64_t v = 0x9e3779b97f4a7c15;
-
-	for (size_t i = 0; i < words; i++) {
-		v ^= v << 13;
-		v ^= v >> 7;
-		p[i] = v ^= v << 17;
-	}
-}
-
-static int copymode_open_direct(const char *path, int flags)
-{
-	return open(path, flags | O_DIRECT | O_CLOEXEC | O_NOFOLLOW);
-}
-
-/*
- * QEMU writes it once. It is read twice to be digested and checked, from the disk if
- * it was written past the page cache.
- */
-static double copymode_probe(const char *path, uint64_t bytes, double *rate)
-{
-	uint64_t most = bytes < PROBE_BYTES ? bytes & ~(PROBE_CHUNK - 1) : PROBE_BYTES;
-	_cleanup_close_ int fd = copymode_open_direct(path, O_RDWR);
-	_cleanup_free_ void *chunk = NULL;
-	double back = 0;
-	uint64_t done;
-
-	if (posix_memalign(&chunk, PROBE_ALIGN, PROBE_CHUNK) != 0)
-		return 0;
-	copymode_fill_random(chunk, PROBE_CHUNK / sizeof(uint64_t));
-	*rate = fd < 0 ? 0 : copymode_write_rate(fd, chunk, most, &done);
-	if (*rate > 0) {
-		back = copymode_read_rate(fd, chunk, done);
-	} else {
-		if (fd >= 0)
-			close(fd);
-		fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-		*rate = fd < 0 ? 0 : copymode_write_rate(fd, chunk, most, &done);
-	}
-	if (truncate(path, 0) < 0 || *rate <= 0)
-		return 0;
-	return bytes / *rate + (back > 0 ? 2 * bytes / back : 0);
-}
-
-/* Both names are ours from here on. */
+/* From here on both files belong to this save. */
 static int copymode_make_files(struct vm *vm, const char *path, const char *part, struct err *err)
 {
 	const char *const names[] = { path, part };
@@ -531,7 +337,7 @@ int copymode_measure(struct vm *vm, struct copymode_plan *plan, struct err *err)
 	double rate = REGION_RATE;
 	int r;
 
-	if (copymode_streams(vm)) {
+	if (copycommand_used(vm)) {
 		note("VM '%s': up to %s go to '%s': what it makes of them is neither checked nor "
 		     "digested here, and how long it takes cannot be told", vm->name,
 		     size_human(plan->bytes), jstr(jget(vm->manifest, "target"), "uri"));
@@ -547,7 +353,7 @@ int copymode_measure(struct vm *vm, struct copymode_plan *plan, struct err *err)
 	r = copymode_make_files(vm, path, part, err);
 	if (r < 0)
 		return r;
-	plan->seconds = copymode_probe(part, plan->bytes, &rate);
+	plan->seconds = diskspeed_probe(part, plan->bytes, &rate);
 	if (plan->seconds <= 0)
 		return fail(err, -EIO, .what = "state file", .value = part,
 			    .why = "it cannot be written", .remedy = "choose another disk");
@@ -560,7 +366,7 @@ double copymode_patience(double seconds)
 	return PATIENCE * (seconds < 0 ? 0 : seconds > MAX_S ? MAX_S : seconds);
 }
 
-/* ---- QEMU ---- */
+/* ---- the migration ---- */
 
 static int copymode_channels(void)
 {
@@ -569,7 +375,7 @@ static int copymode_channels(void)
 	return cpus < 1 ? 1 : cpus > MAX_CHANNELS ? MAX_CHANNELS : cpus;
 }
 
-/* What cannot be told before there is a file is told of its directory. */
+/* Tried in the directory, because the file does not exist yet. */
 static bool copymode_takes_direct(const char *path)
 {
 	_cleanup_free_ char *dir = directory_of(path);
@@ -584,14 +390,14 @@ struct migration_way copymode_way(const struct vm *vm)
 
 	if (!manifest_copied(vm->manifest))
 		return migration_in_place;
-	if (copymode_streams(vm))
+	if (copycommand_used(vm))
 		return (struct migration_way){ .kind = MIGRATION_STREAM };
 	path = vm_state_path(vm);
 	return (struct migration_way){ .kind = MIGRATION_COPY, .channels = copymode_channels(),
 				       .direct = copymode_takes_direct(path) };
 }
 
-/* ---- afterwards ---- */
+/* ---- removal ---- */
 
 void copymode_remove(const struct vm *vm, struct json_object *target)
 {

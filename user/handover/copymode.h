@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Copy mode: RAM that is not in the region goes with the state into one file, on the
- * region or on a disk, or to a command. The file is written by QEMU's mapped-ram and
- * multifd, past the page cache where it can be.
+ * Copy mode: the RAM is not in the region, so QEMU writes it with the state: to one file, on
+ * the region or on a disk, or to a command. For a file QEMU uses mapped-ram and multifd, and
+ * writes past the page cache where the file system allows it.
  */
 #ifndef CPR_COPYMODE_H
 #define CPR_COPYMODE_H
@@ -11,10 +11,10 @@
 #include "vm/vm.h"
 
 /**
- * struct copymode_request - where the user wants it; all NULL: in the VM's directory
- * @to: a file, or a directory, for a file NAME.state in it
- * @uri, @restore_uri: "exec:COMMAND" that takes it, and one that gives it back; both
- *	or none
+ * struct copymode_request - where the user wants the state; all NULL: in the VM's directory
+ * @to: a file, or a directory for a file NAME.state
+ * @uri, @restore_uri: "exec:COMMAND" that takes the state, and "exec:COMMAND" that returns
+ *	it; both or none
  */
 struct copymode_request {
 	const char *to;
@@ -23,10 +23,10 @@ struct copymode_request {
 };
 
 /**
- * struct copymode_plan - what a save will be like
- * @bytes: to be written at most
- * @seconds: about how long that and the checks take; 0 if that cannot be told
- * @stale: another target, that a save which was killed has left; NULL for none
+ * struct copymode_plan - what a save will take
+ * @bytes: written at most
+ * @seconds: estimate for the write and the checks; 0 if unknown
+ * @stale: another target, left by a save that was killed; NULL if there is none
  */
 struct copymode_plan {
 	uint64_t bytes;
@@ -35,50 +35,38 @@ struct copymode_plan {
 };
 
 /**
- * copy_target - see that the RAM can go where it is to go
+ * copymode_target - check that the state can go to its target
+ * @vm: attached, with its manifest, in which "target" is set in memory only
+ * @runstate: of the guest
+ * @plan: gets @bytes and @stale
  *
- * Sets "target" in vm->manifest, in memory only. A VM that is not in copy mode has
- * none, and may not be asked for one.
+ * A VM that is not in copy mode has no target, and the request must be empty.
  *
- * Returns: 0; an error, mostly with exit status 4, if it cannot: nothing was changed.
+ * Returns: 0; or an error, mostly with exit status 4, and nothing has changed.
  */
 int copymode_target(struct vm *vm, const char *runstate, const struct copymode_request *req,
 		    struct copymode_plan *plan, struct err *err);
 
 /**
- * copy_measure - make the file, measure how fast it is, and say how long it will take
+ * copymode_measure - create the file, measure the disk, and print how long the save takes
+ * @vm: its manifest with "target" is on disk
+ * @plan: gets @seconds
  *
- * The manifest with its target has been written. After a failure commit_discard() cleans
- * up: "target" is gone if the file there is not ours.
+ * After an error commit_discard() cleans up; "target" is gone if the file belongs to
+ * another program. Returns: 0 or -errno.
  */
 int copymode_measure(struct vm *vm, struct copymode_plan *plan, struct err *err);
 
-/* How the state and the RAM of a VM go, in copy mode or not, to where "target" says. */
+/* How QEMU migrates the VM to or from "target", also if the VM is not in copy mode. */
 struct migration_way copymode_way(const struct vm *vm);
 
-/* Seconds to wait, beside those of --timeout, for what was estimated to take @seconds. */
+/* Seconds to wait, in addition to --timeout, for an estimate of @seconds. */
 double copymode_patience(double seconds);
 
-/* Whether a command has, or is to get, the state; then nothing here can look at it. */
-bool copymode_streams(const struct vm *vm);
-
-/* Start to write to the command, or to load from it. */
-int copymode_save(struct vm *vm, struct err *err);
-int copymode_load(struct vm *vm, struct err *err);
-
-/* QEMU does not ask how the command ended. */
-int copymode_command_ended(struct vm *vm, deadline_t deadline, struct err *err);
-
-/*
- * End a command that takes the state, if it is still at work. QEMU, which waits for it, does
- * not answer before that.
- */
-void copymode_end_command(const struct vm *vm);
-
-/* Remove what was written to a target outside of the VM's directory. */
+/* Remove the files of a target, which are not in the VM's directory. */
 void copymode_remove(const struct vm *vm, struct json_object *target);
 
-/* The same for that of the VM; it has none from then on. */
+/* Remove those of the VM's target, and "target" from the manifest, in memory only. */
 void copymode_forget(struct vm *vm);
 
 #endif

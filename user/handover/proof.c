@@ -3,7 +3,7 @@
 #include <errno.h>
 
 #include "vm/manifest.h"
-#include "handover/copymode.h"
+#include "handover/copycommand.h"
 #include "handover/proof.h"
 #include "handover/rehearsal.h"
 
@@ -18,7 +18,7 @@ int proof_check(struct vm *vm, const char *state, const char *runstate, const st
 		struct json_object *found, struct err *err)
 {
 	struct json_object *qemu = json_object_new_object();
-	bool stream = copymode_streams(vm);
+	bool stream = copycommand_used(vm);
 	int r = stream ? 0 : fit_check(&proof->fit, state, err);
 
 	jset_str(qemu, "binary", proof->fit.binary);

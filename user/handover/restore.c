@@ -20,6 +20,7 @@
 #include "vm/dma.h"
 #include "vm/manifest.h"
 #include "handover/commit.h"
+#include "handover/copycommand.h"
 #include "handover/copymode.h"
 #include "handover/integrity.h"
 #include "handover/pause.h"
@@ -87,7 +88,7 @@ static int restore_check_state(struct vm *vm, struct err *err)
 	if (!saved)
 		return fail(err, -EINVAL, .what = "manifest", .value = MANIFEST_FILE,
 			    .why = "it records no saved state");
-	if (copymode_streams(vm)) {
+	if (copycommand_used(vm)) {
 		note("VM '%s': its state is not checked, because a command has it", vm->name);
 		return 0;
 	}
@@ -214,7 +215,7 @@ static int restore_load(struct vm *vm, const struct restore_opts *opts, struct e
 	int r = migration_setup(qmp, &way, &previous, err);
 
 	if (r == 0)
-		r = copymode_streams(vm) ? copymode_load(vm, err) : migration_load(qmp, path, err);
+		r = copycommand_used(vm) ? copycommand_load(vm, err) : migration_load(qmp, path, err);
 	if (r < 0)
 		return r;
 	qmp->js->interruptible = true;

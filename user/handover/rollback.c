@@ -9,6 +9,7 @@
 #include "qemu/suspend.h"
 #include "vm/manifest.h"
 #include "handover/commit.h"
+#include "handover/copycommand.h"
 #include "handover/copymode.h"
 #include "handover/pause.h"
 #include "handover/restore.h"
@@ -149,7 +150,7 @@ static void rollback_salvage(struct vm *vm)
 {
 	_cleanup_err_ struct err why = { 0 };
 
-	if (!copymode_streams(vm) && rollback_commit(vm, &why) == 0)
+	if (!copycommand_used(vm) && rollback_commit(vm, &why) == 0)
 		note("VM '%s': its QEMU has ended, but its state is whole; 'cpr-helper abort %s' brings "
 		     "the guest back in another QEMU", vm->name, vm->name);
 	else
@@ -182,7 +183,7 @@ void rollback_save(struct vm *vm, const char *runstate, int code, struct err *er
 	_cleanup_free_ char *now = NULL;
 
 	qemu_log_tail(vm->name, vm->qemu.log_from, err);
-	copymode_end_command(vm);
+	copycommand_kill(vm);
 	if (!rollback_qemu_answers(vm, code)) {
 		if (qemu_has_exited(&vm->qemu))
 			rollback_salvage(vm);

@@ -6,6 +6,7 @@
 #include "vm/devices.h"
 #include "vm/disks.h"
 #include "vm/manifest.h"
+#include "handover/copycommand.h"
 #include "handover/savable.h"
 
 static const char *const savable_runstates[] = { "running", "paused", "prelaunch", "suspended" };
@@ -53,7 +54,7 @@ static int savable_check_devices(struct vm *vm, const char *runstate, struct err
  */
 static int savable_check_again(struct vm *vm, const struct save_opts *opts, struct err *err)
 {
-	bool elsewhere = opts->copy.to || opts->copy.uri || copymode_streams(vm);
+	bool elsewhere = opts->copy.to || opts->copy.uri || copycommand_used(vm);
 
 	if (jget(vm->manifest, "saved") && !elsewhere)
 		return 0;

@@ -12,6 +12,7 @@
 #include "vm/manifest.h"
 #include "handover/abort.h"
 #include "handover/commit.h"
+#include "handover/copycommand.h"
 #include "handover/copymode.h"
 #include "handover/pause.h"
 #include "handover/rollback.h"
@@ -20,12 +21,12 @@
 static int save_write(struct vm *vm, const char *part, deadline_t deadline, struct err *err)
 {
 	struct qmp *qmp = vm->qemu.qmp;
-	bool stream = copymode_streams(vm);
+	bool stream = copycommand_used(vm);
 	int r;
 
 	if (!manifest_suspended(vm->manifest))
 		pause_begin(vm);	/* the guest has run until now */
-	r = stream ? copymode_save(vm, err) : migration_save(qmp, part, err);
+	r = stream ? copycommand_save(vm, err) : migration_save(qmp, part, err);
 	if (r == 0)
 		r = faultpoint("save-begun", vm->name, err);
 	if (r < 0)
@@ -36,7 +37,7 @@ static int save_write(struct vm *vm, const char *part, deadline_t deadline, stru
 	if (r == 0)
 		r = migration_await_status(qmp, "postmigrate", deadline, err);
 	if (r == 0 && stream)
-		r = copymode_command_ended(vm, deadline, err);
+		r = copycommand_wait(vm, deadline, err);
 	pause_mark(vm, "write");
 	return r < 0 ? r : faultpoint("save-written", vm->name, err);
 }
@@ -187,7 +188,7 @@ static void save_report(struct vm *vm, int64_t ms, struct json_object *result)
 	jset_str(result, "runstate", jstr(saved, "runstate"));
 	jset(result, "pause", pause_json(vm->manifest));
 	proof_report(vm, result);
-	if (copymode_streams(vm))
+	if (copycommand_used(vm))
 		jset_bool(result, "proven", false);
 }
 
