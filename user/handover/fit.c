@@ -36,7 +36,7 @@ static int fit_refuse(struct err *err, const struct fit *fit, const char *why)
 		    .value = fit->binary, .why = why, .remedy = OTHER_QEMU);
 }
 
-/* An answer that did not come is a refusal; that nobody wanted to wait for it is none. */
+/* Without an answer the QEMU is refused, but not after a signal. */
 static int fit_no_answer(struct err *err, const struct fit *fit, int code, const char *question,
 			 const struct err *program)
 {
@@ -104,7 +104,7 @@ static struct json_object *fit_parse_dump(int fd)
 	return NULL;
 }
 
-/* This is where it says that it does not know a machine type. */
+/* A QEMU without the machine type fails here. */
 static int fit_ask_vmstate(struct fit *fit, const char *machine, struct err *err)
 {
 	const char *const options[] = {

@@ -9,7 +9,7 @@
 #include "handover/integrity.h"
 #include "handover/ramdigest.h"
 
-#define LET_GO_S 10	/* for the kernel to let go of what a QEMU had */
+#define LET_GO_S 10	/* for the kernel to unmap the memory of a QEMU that has ended */
 #define AGAIN_US 20000
 
 _Static_assert(DIGEST_BYTES == CPR_DIGEST_LEN, "");
@@ -37,7 +37,7 @@ static int integrity_memory_digest(struct vm *vm, bool interruptible, uint8_t *b
 	return ramdigest_compute(vm->dir, &files, interruptible, bytes, err);
 }
 
-/* What is still mapped may still change; if it stays so, the module refuses. */
+/* Mapped memory may still change. If it stays mapped the module refuses the step. */
 static void integrity_await_unmapped(struct vm *vm)
 {
 	deadline_t deadline = deadline_in(LET_GO_S);
@@ -94,7 +94,7 @@ static int integrity_differs(const char *what, const char *path, struct err *err
 {
 	return fail(err, -EUCLEAN, .what = what, .value = path,
 		    .why = "its digest is not the one that was sealed",
-		    .remedy = "the guest is not let run on what has changed; nothing was touched");
+		    .remedy = "the guest is not resumed on changed data; nothing else was changed");
 }
 
 int integrity_check_manifest(struct vm *vm, struct err *err)
@@ -105,9 +105,9 @@ int integrity_check_manifest(struct vm *vm, struct err *err)
 
 	if (!vm->info.digests.has_manifest)
 		return fail(err, -EUCLEAN, .what = "manifest", .value = path,
-			    .why = "no digest of it was sealed, so nothing proves it",
-			    .remedy = "who sealed the VM was no cpr-helper, and must give the "
-			    "digest: netlink's vm-claim, then vm-unclaim with manifest-digest");
+			    .why = "the VM was sealed without a digest of it",
+			    .remedy = "the program that sealed the VM must add the digest: netlink's "
+			    "vm-claim, then vm-unclaim with manifest-digest");
 	r = integrity_manifest_digest(vm, now, err);
 	if (r == 0 && memcmp(now, vm->info.digests.manifest, sizeof(now)))
 		r = integrity_differs("manifest", path, err);

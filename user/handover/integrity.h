@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What proves that the files of a VM are what was sealed: digests in the module's
- * catalog, committed with the step that seals it.
+ * Digests in the module's catalog prove that the files of a VM are as they were when it was
+ * sealed. The module commits them in the same step.
  *
- * The manifest's is always there, and the manifest has that of the state. The
- * memory's is there if "saved" asks for it ("digest_ram").
+ * The manifest always has a digest, and holds the digest of the state. The memory has one if
+ * "saved" in the manifest asks for it ("digest_ram").
  */
 #ifndef CPR_INTEGRITY_H
 #define CPR_INTEGRITY_H
@@ -12,34 +12,33 @@
 #include "vm/vm.h"
 
 /**
- * integrity_commit - seal a VM, or unclaim it, with the digests of its files
- * @vm: its QEMU is gone
- * @cmd: CPR_CMD_VM_SEAL, or CPR_CMD_VM_UNCLAIM, which renews the digests that the VM
- *	has: a manifest may have been written, and KVM writes its wall clock into the
- *	guest's memory when QEMU loads a CPU
+ * integrity_commit - seal or unclaim a VM, with the digests of its files
+ * @vm: its QEMU has ended
+ * @cmd: CPR_CMD_VM_SEAL, or CPR_CMD_VM_UNCLAIM, which renews the VM's digests: the manifest
+ *	may have been written, and KVM writes the wall clock into the guest's memory when
+ *	QEMU loads a vCPU
  *
- * Waits a while for the kernel to let go of the memory. Cannot be interrupted.
- * Returns: 0 or -errno; then the VM is in the state that it was in.
+ * Waits for the kernel to unmap the memory of that QEMU. Cannot be interrupted. Returns: 0;
+ * or -errno, and the state of the VM has not changed.
  */
 int integrity_commit(struct vm *vm, int cmd, struct err *err);
 
 /**
- * integrity_check_manifest - compare the manifest with the digest on record
+ * integrity_check_manifest - compare the manifest with its digest, before it is parsed
  *
- * Before a word of it is believed. Returns: 0; -EUCLEAN if it differs, or if there
- * is no digest to compare it with.
+ * Returns: 0; -EUCLEAN if it differs, or if there is no digest.
  */
 int integrity_check_manifest(struct vm *vm, struct err *err);
 
 /**
- * integrity_check_memory - compare the memory with the digest on record
+ * integrity_check_memory - compare the memory with its digest
+ * @vm: with its manifest
  *
- * Can be interrupted. Returns: 0, also if there is no digest; -EUCLEAN if it
- * differs; -EINTR.
+ * Returns: 0, also if there is no digest; -EUCLEAN if the memory differs; -EINTR on a signal.
  */
 int integrity_check_memory(struct vm *vm, struct err *err);
 
-/* {"manifest", "ram"}, null where there is none; NULL without any. */
+/* {"manifest", "ram"}, each null if absent; NULL if both are. The caller owns the object. */
 struct json_object *integrity_json(const struct vm_digests *digests);
 
 #endif

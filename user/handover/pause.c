@@ -13,18 +13,18 @@
 #define MAX_MARKS 64
 #define MAX_REPORT MIB
 
-/* More is not a pause, but damage; 31 years. */
+/* 31 years: a longer pause is a damaged record. */
 #define MAX_US INT64_C(1000000000000000)
 
 /*
- * How much less than its uptime a kernel may seem to be old: the rate of the TSC is
- * measured, and the wall clock comes from an RTC that knows whole seconds.
+ * A pause across a kexec is at least as long as the new kernel's uptime, less an error: the
+ * rate of the TSC is measured, and the wall clock comes from an RTC that counts whole seconds.
  */
 #define TSC_SLACK_US 100000
 #define WALL_SLACK_US 2000000
-#define RATE_SLACK 100				/* one in so many */
+#define RATE_SLACK 100				/* 1/100 */
 
-/* Each worse than the one before: the worst of a pause is that of its whole. */
+/* From best to worst; the worst clock of any phase is the clock of the whole pause. */
 enum clock { CLOCK_BOOT, CLOCK_TSC, CLOCK_WALL, CLOCK_NONE };
 
 static const char *const clock_names[] = { "boottime", "tsc", "realtime", "unknown" };
@@ -40,7 +40,7 @@ static struct span pause_unknown(const char *why)
 	return (struct span){ .clock = CLOCK_NONE, .why = why };
 }
 
-/* Wraps as the TSC does; a number from a damaged file must not trap. */
+/* Unsigned, to wrap as the TSC does, and because a damaged file may hold any number. */
 static int64_t pause_difference(struct json_object *from, struct json_object *to, const char *key)
 {
 	return (int64_t)((uint64_t)jint(to, key, 0) - (uint64_t)jint(from, key, 0));
@@ -53,7 +53,7 @@ static struct span pause_plausible(enum clock clock, int64_t us, int64_t least, 
 	return (struct span){ .clock = clock, .us = us };
 }
 
-/* What is older than the kernel that runs now must seem so. */
+/* The least time between @to and a mark under an earlier kernel. */
 static int64_t pause_least(struct json_object *to, int64_t slack)
 {
 	int64_t up = jint(to, "up_us", 0);
@@ -120,7 +120,7 @@ static int64_t pause_ms(int64_t us)
 	return (us + 500) / 1000;
 }
 
-/* The sum is what is rounded, so that the phases add up to it. */
+/* Rounds the sum and not the phases, so that these add up to it. */
 static struct json_object *pause_measure(struct json_object *record)
 {
 	struct json_object *out = json_object_new_object(), *phases = json_object_new_array();
@@ -207,7 +207,7 @@ void pause_write(struct vm *vm)
 	_cleanup_err_ struct err why = { 0 };
 
 	if (pause_record(vm) && vm_manifest_save(vm, &why) < 0)
-		detail("%s: the marks of its pause are lost: %s", vm->name, why.why);
+		detail("%s: the marks of its pause are not written: %s", vm->name, why.why);
 }
 
 void pause_mark_jump(struct vm *vm)
@@ -253,7 +253,7 @@ static void pause_append_report(struct vm *vm, struct json_object *pause)
 	if (n > PAUSES_KEPT)
 		json_object_array_del_idx(pauses, 0, n - PAUSES_KEPT);
 	if (manifest_write_json(vm->dir, REPORT_FILE, report, &why) < 0)
-		detail("%s: its pause is not kept for a report: %s", vm->name, why.why);
+		detail("%s: its pause is not added to " REPORT_FILE ": %s", vm->name, why.why);
 }
 
 void pause_end(struct vm *vm)

@@ -11,7 +11,7 @@ static int proof_no_rehearsal(struct vm *vm, const char *note, struct err *err)
 {
 	return fail(err, -EOPNOTSUPP, .exit = CPR_EXIT_REFUSED, .what = "VM", .value = vm->name,
 		    .why = fmt("there can be no rehearsal: %s", note ? note : "not wanted"),
-		    .remedy = "leave --rehearse out: it is saved without one");
+		    .remedy = "leave --rehearse out to save it without a rehearsal");
 }
 
 int proof_check(struct vm *vm, const char *state, const char *runstate, const struct proof *proof,

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* That the QEMU which is to load a state can: by what it says, and on trial. */
+/*
+ * Proof that the next QEMU can load a state: by its answers, see fit.h, and by a rehearsal,
+ * see rehearsal.h.
+ */
 #ifndef CPR_PROOF_H
 #define CPR_PROOF_H
 
@@ -7,11 +10,11 @@
 #include "handover/fit.h"
 
 /**
- * struct proof - what a state is to be held against before it counts
- * @no_rehearse: do not have it loaded on trial
- * @rehearse: refuse a VM for which that cannot be
- * @fit: the QEMU that will load it; fit_free() it
- * @deadline: for the trial
+ * struct proof - what a state has to pass before it counts as saved
+ * @no_rehearse: without a rehearsal
+ * @rehearse: refuse a VM that cannot be rehearsed
+ * @fit: the QEMU that will load the state; the caller frees it with fit_free()
+ * @deadline: for the rehearsal
  */
 struct proof {
 	bool no_rehearse;
@@ -21,23 +24,30 @@ struct proof {
 };
 
 /**
- * proof_prepare - all that can be asked of the next QEMU while the guest still runs
- * @qemu: its path; NULL: the one that the guest runs in, as that is on disk now
+ * proof_prepare - query the next QEMU while the guest still runs
+ * @vm: with its manifest
+ * @qemu: path of the next QEMU; NULL: the binary in the manifest, as it is on disk now
+ * @proof: gets @fit
  *
- * Returns: 0; an error, with exit status 4, if it cannot load the guest.
+ * Returns: 0; -EINTR; a refusal with exit status 4 if that QEMU cannot load the guest, or if
+ * a rehearsal is required and impossible.
  */
 int proof_prepare(struct vm *vm, const char *qemu, struct proof *proof, struct err *err);
 
 /**
- * proof_find - see that the next QEMU can load a state
- * @state: the file; not looked at if a command has the state
+ * proof_check - check that the next QEMU can load a state
+ * @vm: attached, with its manifest; its QEMU is in postmigrate
+ * @state: path of the state file; unused if a command has the state
  * @runstate: of the guest before the save
- * @found: gets what is to be remembered of that, as in "saved" of the manifest
+ * @found: gets "qemu", and "rehearsed" and "rehearsal", or "rehearsal_note", as in "saved" of
+ *	the manifest
+ *
+ * Returns: 0; -EINTR; or a refusal with exit status 4.
  */
 int proof_check(struct vm *vm, const char *state, const char *runstate,
 		const struct proof *proof, struct json_object *found, struct err *err);
 
-/* Put that into "saved"; what was found before goes. */
+/* Copy @found to "saved", and remove from there what an earlier proof has found. */
 void proof_record(struct vm *vm, struct json_object *found);
 
 /* Copy what "saved" records of the proof to the result of a save. */

@@ -14,7 +14,7 @@
 #include "handover/ramdigest.h"
 
 #define BUFFER (256 * 1024)
-#define MAX_THREADS 32		/* more do not read memory any faster */
+#define MAX_THREADS 32		/* more threads do not read memory faster */
 #define LOOK_MS 200
 
 /**
@@ -29,15 +29,18 @@ struct ram {
 };
 
 /**
- * struct job - what the threads work on
+ * struct job - what the threads share
+ * @files: the memory files
+ * @nfiles: number of @files
  * @chunks: digest of each chunk of all files
- * @total: bytes
- * @next: the chunk that nobody has taken yet
- * @done: bytes that are done
- * @stop: whoever sees it ends
- * @error: -errno that ended it; 0 without
- * @bad: the file that it came from
- * @ended: an eventfd; each thread that ends adds 1
+ * @nchunks: number of @chunks
+ * @total: bytes of all files
+ * @next: the next chunk for a thread to take
+ * @done: bytes read so far
+ * @stop: the threads must end
+ * @error: the first error, a negative errno; 0 if there is none
+ * @bad: index of the file with that error
+ * @ended: an eventfd; each thread adds 1 when it ends
  */
 struct job {
 	struct ram *files;
@@ -115,7 +118,7 @@ static size_t ramdigest_file(const struct job *job, size_t chunk)
 	return i;
 }
 
-/* 1 if it was told to stop. */
+/* Returns: 0, 1 if the thread must stop, or -errno. */
 static int ramdigest_read(struct job *job, const struct ram *file, uint64_t at, uint64_t end,
 			  XXH3_state_t *state, void *buf)
 {
@@ -186,7 +189,7 @@ static size_t ramdigest_threads(const struct job *job)
 	return n < job->nchunks ? n : job->nchunks;
 }
 
-/* Until all have ended. A signal is taken in here, and only if it is welcome. */
+/* Wait until all threads have ended. Signals are handled here, if @interruptible. */
 static void ramdigest_wait(struct job *job, size_t threads, bool interruptible)
 {
 	struct progress progress = progress_begin("digest of the guest's memory", job->total);

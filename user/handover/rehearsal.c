@@ -12,7 +12,7 @@
 
 #define SETTLE_S 10
 
-/* Then no memory can be mapped without being accounted for. */
+/* Then a private mapping of the guest's memory counts against the limit. */
 static bool rehearsal_strict_overcommit(void)
 {
 	_cleanup_free_ char *mode = read_text("/proc/sys/vm/overcommit_memory", 16);
@@ -20,7 +20,7 @@ static bool rehearsal_strict_overcommit(void)
 	return mode && streq(mode, "2");
 }
 
-/* What to start, or a note why nothing can be. */
+/* How to start QEMU, or a note why a rehearsal is impossible. */
 static void rehearsal_make_plan(struct vm *vm, struct rehearsal_plan *plan)
 {
 	_cleanup_qemuopts_ struct qemuopts opts = { 0 };
@@ -30,9 +30,9 @@ static void rehearsal_make_plan(struct vm *vm, struct rehearsal_plan *plan)
 
 	*plan = (struct rehearsal_plan){ 0 };
 	if (vm_has_devices(vm))
-		plan->note = xstrdup("it has devices passed through, which its QEMU still has");
+		plan->note = xstrdup("it has devices passed through, which its QEMU still uses");
 	else if (mode && streq(mode, "copy"))
-		plan->note = xstrdup("its memory is in the state, and would be needed twice");
+		plan->note = xstrdup("its memory is in the state, and would be allocated twice");
 	else if (rehearsal_strict_overcommit())
 		plan->note = xstrdup("vm.overcommit_memory is 2: its memory would count twice");
 	if (plan->note)
@@ -55,7 +55,7 @@ char *rehearsal_obstacle(struct vm *vm)
 	return note;
 }
 
-/* What QEMU has opened, and not what its command line says: that may have changed. */
+/* Checks the disks that QEMU has open, which may differ from its command line. */
 static int rehearsal_check_disks(struct qmp *qmp, char **note, struct err *err)
 {
 	_cleanup_json_ struct json_object *nodes = NULL;
@@ -96,7 +96,7 @@ static int rehearsal_start_qemu(struct vm *vm, const char *binary,
 	return qemu_start(&cmd, q, err);
 }
 
-/* So that disks stay as they are: not even their locks are taken. */
+/* QEMU does not even lock the disks as long as they are inactive. */
 static int rehearsal_keep_disks_inactive(struct qmp *qmp, struct err *err)
 {
 	struct json_object *args = json_object_new_object(), *list = json_object_new_array();
@@ -109,7 +109,7 @@ static int rehearsal_keep_disks_inactive(struct qmp *qmp, struct err *err)
 	return qmp_run(qmp, "migrate-set-capabilities", args, NULL, err);
 }
 
-/* Stopped as it is, a guest that ran is paused there. */
+/* A guest that ran is paused, because this QEMU was started stopped. */
 static int rehearsal_load(struct qmp *qmp, const char *state, const char *runstate,
 			  deadline_t deadline, struct err *err)
 {
@@ -128,7 +128,7 @@ static int rehearsal_load(struct qmp *qmp, const char *state, const char *runsta
 				      rehearsal_deadline(deadline, SETTLE_S), err);
 }
 
-/* What it has of its own, beside the guest's memory that it only looked at. */
+/* Memory that QEMU has allocated itself, without mappings of the guest's memory. */
 static int64_t rehearsal_memory(pid_t pid)
 {
 	_cleanup_free_ char *path = xasprintf("/proc/%d/status", (int)pid);

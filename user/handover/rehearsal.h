@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A rehearsal: while the QEMU that has written a state waits in postmigrate, the one
- * that is to load it does so once, with the guest stopped and its memory mapped
- * privately from files opened for reading only. Then it is killed. What it loaded, and
- * what it did to memory meanwhile, goes with it.
+ * Rehearsing the load of a state: while the QEMU that has written the state waits in
+ * postmigrate, the next QEMU loads it, with the guest stopped. It maps the guest's memory
+ * privately, from files opened read-only, and is killed afterwards. So neither the memory
+ * nor the disks change.
  */
 #ifndef CPR_REHEARSAL_H
 #define CPR_REHEARSAL_H
@@ -12,24 +12,26 @@
 #include "vm/vm.h"
 
 /**
- * rehearsal_hindrance - why there can be none for this VM
+ * rehearsal_obstacle - why the load of a VM's state cannot be rehearsed
+ * @vm: with its manifest
  *
- * Returns: the reason, which the caller frees; NULL if there can be one, as far as can
- * be told while the guest runs.
+ * Returns: the reason, which the caller frees; NULL if nothing is known against a rehearsal
+ * while the guest runs.
  */
 char *rehearsal_obstacle(struct vm *vm);
 
 /**
- * rehearse - have a QEMU load a state
+ * rehearsal_perform - make a QEMU load a state
  * @vm: attached; its QEMU is in postmigrate
- * @binary: the QEMU to try
+ * @binary: path of the QEMU that loads
  * @state: path of the state file
- * @runstate: that the guest had when it was saved
- * @saved: to add to: "rehearsed": true and "rehearsal": {"ms", "memory_bytes"}, or
- *	"rehearsal_note" if it turns out that there can be none
+ * @runstate: of the guest before the save
+ * @deadline: for the load
+ * @saved: gets "rehearsed": true and "rehearsal": {"ms", "memory_bytes"}, or
+ *	"rehearsal_note" if a rehearsal turns out to be impossible
  *
- * Returns: 0, also without one; a refusal with exit status 4 and QEMU's words if it
- * could not load the state; -EINTR on a signal.
+ * Returns: 0, also if a rehearsal is impossible; a refusal with exit status 4 and QEMU's
+ * last lines if QEMU cannot load the state; -EINTR on a signal.
  */
 int rehearsal_perform(struct vm *vm, const char *binary, const char *state, const char *runstate,
 		      deadline_t deadline, struct json_object *saved, struct err *err);

@@ -2,7 +2,7 @@
 #define _GNU_SOURCE
 #include "handover/vmstate.h"
 
-/* The parser of the description allows as many. */
+/* The parser of the description has the same limit. */
 #define MAX_LEVELS 64
 
 /* Fields of one description: saved, or known to the QEMU that will load them. */
@@ -25,7 +25,7 @@ static bool _printf_(2, 3) vmstate_misfit(char **why, const char *format, ...)
 	return false;
 }
 
-/* A member that is a list; NULL, whatever else may be there. */
+/* The array member of this name; NULL if the member has another type. */
 static struct json_object *vmstate_list(struct json_object *obj, const char *key)
 {
 	struct json_object *m = jget(obj, key);
@@ -33,7 +33,7 @@ static struct json_object *vmstate_list(struct json_object *obj, const char *key
 	return json_object_is_type(m, json_type_array) ? m : NULL;
 }
 
-/* Types of which as many bytes are saved as the field has in memory. */
+/* Types whose saved size is the size in memory. */
 static const char *const plain[] = {
 	"bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
 	"uint8 equal", "uint16 equal", "int32 equal", "uint32 equal", "int64 equal",
@@ -59,7 +59,7 @@ static bool vmstate_same_name(const char *saved, const char *known)
 			       strspn(saved + len + 1, "0123456789") == strlen(saved + len) - 2);
 }
 
-/* Where something else was, once. What is there may have any size. */
+/* The place of a removed field; its content may have any size. */
 static bool vmstate_is_filler(const char *name)
 {
 	return vmstate_same_name(name, "unused");
@@ -82,7 +82,7 @@ static bool vmstate_check_leaf(struct json_object *field, struct json_object *kn
 	return true;
 }
 
-/* A list's elements are described in the field itself, those of a struct below it. */
+/* A list describes its elements in the field itself, a struct below the field. */
 static struct json_object *vmstate_nested(struct json_object *field)
 {
 	struct json_object *of = jget(field, "struct");
@@ -102,9 +102,10 @@ static bool vmstate_check_field(struct json_object *field, struct json_object *k
 }
 
 /*
- * The field that this one will be loaded as: the first of its name, from @from on,
- * that it fits, for one that is there under a condition may have a twin under another.
- * Returns: its place; @n if there is no such name; -1 if there is and none fits.
+ * Find the field that @field is loaded as: the first one of that name, from @from on, that
+ * fits, because the dump may list alternatives of one field for different conditions.
+ * Returns: its index; the number of @fields if none has the name; -1 if none of that name
+ * fits.
  */
 static ssize_t vmstate_find_field(struct json_object *fields, size_t from,
 				  struct json_object *field, const struct level *level, char **why)
@@ -132,16 +133,16 @@ static bool vmstate_unknown_field(struct json_object *field, const struct level 
 			      jstr(field, "name"), level->name);
 }
 
-/* Elements of an array that differ are fields of their own; else names are unique. */
+/* Names are unique, but for elements of an array that differ and are saved one by one. */
 static bool vmstate_same_array(struct json_object *a, struct json_object *b)
 {
 	return a && streq(jstr(a, "name"), jstr(b, "name"));
 }
 
 /*
- * Both lists are in the order of the bytes. A field with a new name is one that finds
- * none, where the other list has one that nothing was found for. What bytes these take
- * nobody tells; but if there is no such field, there is nobody to take the bytes.
+ * Both lists are in the order of the bytes. A saved field without a counterpart may have been
+ * renamed, if a known field without a counterpart is in its place; then their sizes cannot be
+ * compared. If there is none, QEMU has no field for the saved bytes.
  */
 static bool vmstate_check_fields(struct json_object *saved, struct json_object *known,
 				 const struct level *level, char **why)
@@ -235,7 +236,7 @@ static bool vmstate_check(struct json_object *saved, struct json_object *known,
 					 vmstate_list(known, "Subsections"), &level, why);
 }
 
-/* Many models may share a description's name, and most of them the description. */
+/* Several models may have descriptions of one name, which are mostly the same. */
 bool vmstate_fits(struct json_object *known, struct json_object *device, char **why)
 {
 	const char *name = jstr(device, "vmsd_name");

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What a device has saved, held against what a QEMU knows to load. Pure.
+ * Compares the saved state of a device with the description of a QEMU. Pure.
  *
- * The one side is a device's description at the end of a state file: the fields that
- * were written, with the bytes that each took. The other is QEMU's -dump-vmstate: all
- * fields that there may be, some of them only under conditions that it does not tell,
- * with their sizes in memory. Names do not reach QEMU when it loads, and change from
- * version to version. So this calls wrong only what cannot be right, and no QEMU is
- * ever found not to fit what it saved itself.
+ * The saved side is the device's entry in the description at the end of a state file: the
+ * fields that were written, with their sizes in bytes. The other side is QEMU's
+ * -dump-vmstate: all fields that may occur, some only under conditions that are not in the
+ * dump, with their sizes in memory. QEMU does not use field names when it loads a state, and
+ * renames fields between versions. So only what cannot be loaded is a misfit, and a QEMU
+ * always fits its own states.
  */
 #ifndef CPR_VMSTATE_H
 #define CPR_VMSTATE_H
@@ -15,16 +15,15 @@
 #include "base/error.h"
 
 /**
- * vmstate_fits - whether a device's data can be loaded
- * @known: all of -dump-vmstate
- * @device: one of the description's devices
- * @why: of a misfit: what is expected and what was saved; owned by the caller
+ * vmstate_fits - whether a QEMU can load the state of a device
+ * @known: the whole output of -dump-vmstate
+ * @device: an entry of the description's devices
+ * @why: of a misfit: the expected and the saved value; owned by the caller
  *
- * That dump lists what belongs to a device model. Timers, CPUs, RAM, the run state
- * and what else QEMU registers by itself is not in it, and is let pass: whether that
- * can be loaded shows when it is, see rehearsal.h.
+ * The dump covers device models only. Timers, CPUs, RAM, the run state and all else that
+ * QEMU itself registers is not in it, and passes; a rehearsal covers that.
  *
- * Returns: true if it fits, or is not known.
+ * Returns: true if the device fits, or is not in the dump.
  */
 bool vmstate_fits(struct json_object *known, struct json_object *device, char **why);
 

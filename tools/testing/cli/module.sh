@@ -259,7 +259,7 @@ module_tests() {
 	next_host a
 	rm "$CPR_FAKE/digests.a"
 	refuses 'a VM that was sealed without a digest' 1 \
-		"cpr-helper: manifest '/run/cpr/a/manifest.json': no digest of it was sealed, so nothing proves it" restore a
+		"cpr-helper: manifest '/run/cpr/a/manifest.json': the VM was sealed without a digest of it" restore a
 	reseal a
 
 	truncate -s -1 /run/cpr/a/state
