@@ -18,7 +18,7 @@ static const struct cmd *const commands[] = {
 	&cmd_update, &cmd_restore, &cmd_delete, &cmd_validate,
 };
 
-/* Above all letters. */
+/* Values above all letters. */
 enum { OPT_JSON = 256, OPT_DRY_RUN, OPT_HELP, OPT_VERSION, OPT_VERBOSE, OPT_FAULTS, OPT_OWN };
 
 static const struct option globals[] = {
@@ -38,7 +38,7 @@ static const struct option globals[] = {
 
 static const char global_help[] =
 	"  --json             print JSON, of version 1\n"
-	"  -v, --verbose      say more\n"
+	"  -v, --verbose      print more details\n"
 	"  -h, --help         print this help\n";
 
 static void print_help(void)
@@ -49,12 +49,12 @@ static void print_help(void)
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
 		printf("  %-9s %s\n", commands[i]->name, commands[i]->summary);
 	printf("\nOptions:\n%s  --version          print the version\n\n"
-	       "'cpr-helper COMMAND --help' tells more. Exit status: 0 done, 1 failed, 2 wrong\n"
+	       "'cpr-helper COMMAND --help' shows more. Exit status: 0 done, 1 failed, 2 wrong\n"
 	       "usage, 3 not found or nothing to do, 4 refused before anything was changed,\n"
 	       "5 busy or in another state, 6 partly done.\n", global_help);
 }
 
-/* In lines that a terminal has room for, broken before "[". */
+/* Wrapped at the width of a terminal, before a "[". */
 static void print_synopsis(const struct cmd *cmd)
 {
 	int indent = printf("Usage: cpr-helper %s", cmd->name), column = indent;
@@ -69,7 +69,7 @@ static void print_synopsis(const struct cmd *cmd)
 	putchar('\n');
 }
 
-/* What does not fit into its column has its help below. */
+/* An option that does not fit into its column has its help on the next line. */
 static void print_opt(const struct opt *o)
 {
 	const char *letter = o->letter ? fmt("-%c, ", o->letter) : "";
@@ -89,7 +89,7 @@ static void print_cmd_help(const struct cmd *cmd)
 	for (const struct opt *o = cmd->opts; o->name; o++)
 		print_opt(o);
 	if (cmd->dry_run)
-		printf("  --dry-run          only tell what would be done\n");
+		printf("  --dry-run          only print what would be done\n");
 	fputs(global_help, stdout);
 }
 
@@ -107,7 +107,7 @@ const char *arg(const struct args *args, const char *name)
 	return NULL;
 }
 
-/* @letters: of short options, with room for two bytes each. */
+/* @letters: the short options, with room for two bytes each. */
 static void make_options(const struct cmd *cmd, struct option *out, char *letters)
 {
 	size_t n = 0;
@@ -127,7 +127,7 @@ static void make_options(const struct cmd *cmd, struct option *out, char *letter
 	}
 }
 
-/* The option of a command that getopt has met, or -1. */
+/* Index of the command's option that getopt has found, or -1. */
 static int own_option(const struct cmd *cmd, int c)
 {
 	if (c >= OPT_OWN && c < OPT_OWN + CMD_MAX_OPTS)
@@ -138,7 +138,7 @@ static int own_option(const struct cmd *cmd, int c)
 	return -1;
 }
 
-/* Takes what belongs to another program off the end of the command line. */
+/* Cut the words after "--" off the command line. */
 static int split_rest(struct args *args, int *argc, char **argv, struct err *err)
 {
 	for (int i = 1; i < *argc; i++)
@@ -171,7 +171,7 @@ static int count_words(const struct args *args, struct err *err)
 	return 0;
 }
 
-/* Returns 1 if the help was asked for. */
+/* Returns: 0, 1 if the user wants the help, or an error. */
 static int parse_command(struct args *args, int argc, char **argv, struct err *err)
 {
 	struct option options[ARRAY_SIZE(globals) + CMD_MAX_OPTS] = { 0 };
@@ -205,7 +205,10 @@ static int parse_command(struct args *args, int argc, char **argv, struct err *e
 	return count_words(args, err);
 }
 
-/* The options before the command. Returns its index, 0 when all is said, or an error. */
+/*
+ * The options before the command. Returns: the index of the command, 0 if there is nothing
+ * left to do, or an error.
+ */
 static int parse_globals(int argc, char **argv, struct err *err)
 {
 	int c;
@@ -265,7 +268,7 @@ static int run_command(int argc, char **argv, struct err *err)
 	return r < 0 ? r : args.cmd->run(&args, err);
 }
 
-/* With --json anywhere before "--", an error about the options is JSON, too. */
+/* Known before the options are parsed, so that an error about them is printed as JSON. */
 static bool wants_json(int argc, char **argv)
 {
 	for (int i = 1; i < argc && !streq(argv[i], "--"); i++)

@@ -62,9 +62,9 @@ static int run_abort(const struct args *args, struct err *err)
 const struct cmd cmd_abort = {
 	.name = "abort",
 	.synopsis = "NAME|--all [--jobs N]",
-	.summary = "undo a save, also one that was cut short: the guest runs on",
+	.summary = "roll back a save, also an interrupted one: the guest runs on",
 	.opts = {
-		{ "all", NULL, "every VM with something to undo, and the loaded kernel" },
+		{ "all", NULL, "every VM with something to roll back, and the loaded kernel" },
 		JOBS_OPTION,
 	},
 	.max_args = 1,

@@ -42,9 +42,9 @@ static int run_adopt(const struct args *args, struct err *err)
 const struct cmd cmd_adopt = {
 	.name = "adopt",
 	.synopsis = "NAME --qmp SOCKET",
-	.summary = "take in a QEMU that someone else started",
+	.summary = "make a VM of a QEMU that another program has started",
 	.opts = {
-		{ "qmp", "SOCKET", "a monitor of that QEMU, which it listens on" },
+		{ "qmp", "SOCKET", "a QMP socket that this QEMU listens on" },
 	},
 	.min_args = 1,
 	.max_args = 1,

@@ -44,9 +44,9 @@ static int run_delete(const struct args *args, struct err *err)
 const struct cmd cmd_delete = {
 	.name = "delete",
 	.synopsis = "NAME [--force]",
-	.summary = "give up a VM and its memory",
+	.summary = "delete a VM and its memory",
 	.opts = {
-		{ "force", NULL, "even if a saved guest is lost by it" },
+		{ "force", NULL, "also if a saved guest is lost" },
 	},
 	.min_args = 1,
 	.max_args = 1,

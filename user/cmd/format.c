@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * format: without a file, the module writes the image on the region it owns;
- * with one, the same code writes it here.
+ * Without a file the module writes the image on its own region. With a file the same code,
+ * which is linked in here, writes it.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -19,7 +19,7 @@
 static int format_refuse(const char *what, const char *value, struct err *err)
 {
 	return fail(err, -EEXIST, .exit = CPR_EXIT_REFUSED, .what = what, .value = value,
-		    .why = "it bears an image already; formatting destroys all VMs in it",
+		    .why = "it has an image already; formatting destroys all VMs in it",
 		    .remedy = "'cpr-helper inspect' or 'list' shows them; --force formats anyway");
 }
 
@@ -77,7 +77,7 @@ static int format_find_start(const struct args *args, uint64_t *start, struct er
 		     "lies in memory", args->argv[0]);
 }
 
-/* Only the absence of an image allows to write one without --force. */
+/* Without --force nothing but the absence of an image allows to write one. */
 static int format_check_empty(const struct image *img, const struct args *args, struct err *err)
 {
 	struct cpr_geometry geo;

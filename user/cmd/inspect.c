@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * inspect: what an image holds, without the module. The image may be damaged or
- * made to deceive: only what the catalog's own checks accepted is walked.
+ * The image may be damaged or forged: only a catalog that the module's own checks have
+ * accepted is decoded.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -15,7 +15,7 @@
 #include "vm/image.h"
 #include "cmd/cmd.h"
 
-/* In text; with --json all are there. */
+/* In text; JSON has all of them. */
 #define SHOWN_EXTENTS 4
 #define SHOWN_MEMBERS 4
 
@@ -26,7 +26,7 @@ static const char *uuid_text(const uint8_t *u)
 		   u[12], u[13], u[14], u[15]);
 }
 
-/* Bytes from the image, printable: what is not plain ASCII becomes \xNN. */
+/* Bytes from the image as text: \xNN for all but printable ASCII. */
 static char *inspect_printable(const char *s, size_t len)
 {
 	char *out = xcalloc(len + 1, 4), *p = out;
@@ -96,7 +96,7 @@ static struct json_object *slot_json(const struct image *img, const struct cpr_g
 	return obj;
 }
 
-/* A directory's path, by the number of its record. */
+/* Paths of directories, indexed by the number of their record. */
 struct paths {
 	char **v;
 	size_t n;
@@ -115,7 +115,7 @@ static const char *paths_add(struct paths *paths, const struct cpr_catalog_node 
 	const char *parent = node->parent < paths->n ? paths->v[node->parent] : "";
 	char *path;
 
-	/* A hostile image nests names until all paths together fill the memory. */
+	/* A forged image could nest names until the paths fill the memory. */
 	if (strlen(parent) + strlen(name) >= PATH_MAX)
 		parent = "...";
 	path = paths->n == 0 ? xstrdup("/") :
@@ -358,7 +358,7 @@ static const struct out_field vm_columns[] = {
 	{ "ram_digest", "OF ITS RAM", NULL },
 };
 
-/* Of each VM's list: the VM's name, the number in the list, and the entry. */
+/* Of rows that inspect_add_rows() makes: VM, index in the VM's list, and the entry. */
 static const struct out_field device_columns[] = {
 	{ "vm", "VM", NULL },
 	{ "of.address", "DEVICE", NULL },
@@ -393,7 +393,7 @@ static void inspect_add_rows(struct json_object *rows, struct json_object *vm, c
 	}
 }
 
-/* One table of what the VMs have under @key. */
+/* Print the lists that the VMs have under @key as one table. */
 static void inspect_print_of_vms(struct json_object *vms, const char *key, const struct out_field *fields,
 				 size_t n)
 {
@@ -433,7 +433,7 @@ static void inspect_print(struct json_object *out)
 		       json_object_get_string(json_object_array_get_idx(problems, i)));
 }
 
-/* Everything that can be told of the image; @problems tells what is wrong. */
+/* All that can be decoded; @problems gets what does not verify. */
 static struct json_object *inspect_decode(const struct image *img, const struct cpr_geometry *geo,
 					  struct json_object *problems)
 {
@@ -511,7 +511,7 @@ static int run_inspect(const struct args *args, struct err *err)
 const struct cmd cmd_inspect = {
 	.name = "inspect",
 	.synopsis = "FILE|/dev/pmemN",
-	.summary = "show what an image holds, without the module",
+	.summary = "show the contents of an image, without the module",
 	.min_args = 1,
 	.max_args = 1,
 	.run = run_inspect,

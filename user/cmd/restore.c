@@ -53,11 +53,11 @@ static int run_restore(const struct args *args, struct err *err)
 const struct cmd cmd_restore = {
 	.name = "restore",
 	.synopsis = "NAME|--all [--timeout SECONDS] [--full] [--force DISK,...] [--jobs N]",
-	.summary = "let a guest that was saved run on, under this kernel",
+	.summary = "resume a saved guest, under this kernel",
 	.opts = {
 		{ "all", NULL, "every VM that is sealed or held" },
-		{ "timeout", "SECONDS", "give up loading the state after this long (120)" },
-		{ "full", NULL, "look at every page that devices can reach" },
+		{ "timeout", "SECONDS", "for QEMU to load the state (120)" },
+		{ "full", NULL, "verify every page that the devices can reach" },
 		{ "force", "DISK,...", "these disks may have changed since the save" },
 		JOBS_OPTION,
 	},

@@ -88,7 +88,7 @@ static const struct out_field lines[] = {
 	{ "manifest.argv", "arguments", show_argv },
 };
 
-/* Of the snapshot; a VM that runs has none. */
+/* From the snapshot of the devices' mappings; a running VM has none. */
 static struct json_object *mappings_json(const struct cpr_vm *info)
 {
 	struct json_object *obj;
@@ -144,7 +144,7 @@ static int run_show(const struct args *args, struct err *err)
 const struct cmd cmd_show = {
 	.name = "show",
 	.synopsis = "NAME",
-	.summary = "show all that is known of a VM",
+	.summary = "show the details of a VM",
 	.min_args = 1,
 	.max_args = 1,
 	.run = run_show,

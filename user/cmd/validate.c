@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* validate: whether a state file is whole, to the last byte. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <libgen.h>
@@ -9,7 +8,7 @@
 #include "vm/manifest.h"
 #include "cmd/cmd.h"
 
-#define NO_DIGEST "none on record: what devices and pages hold was not proven"
+#define NO_DIGEST "none recorded: the contents of devices and pages are not proven"
 
 static const char *show_words(struct json_object *value)
 {
@@ -50,7 +49,7 @@ static const struct out_field fields[] = {
 	{ "verdict", "verdict", NULL },
 };
 
-/* It is of this file, or of another one in the same directory. */
+/* The manifest may belong to another state file in the same directory. */
 static bool validate_has_digest(struct json_object *manifest, const char *path)
 {
 	_cleanup_free_ char *copy = xstrdup(path);
@@ -59,7 +58,7 @@ static bool validate_has_digest(struct json_object *manifest, const char *path)
 	return file && streq(file, basename(copy));
 }
 
-/* Without one, less can be told; a damaged one is no reason to tell less. */
+/* Without a manifest fewer checks are made; a damaged manifest is an error. */
 static int validate_find_manifest(const char *path, struct json_object **out, struct err *err)
 {
 	_cleanup_free_ char *copy = xstrdup(path), *file = NULL;

@@ -43,7 +43,7 @@ prints 'format --dry-run' "$img: would be formatted, 64 MiB at 0x100000000" \
 refuses 'that wrote nothing' 3 "cpr-helper: image '$img': no superblock" inspect "$img"
 prints 'format' "$img: formatted, 64 MiB at 0x100000000" format "$img" --start 4G --label lab
 refuses 'format twice' 4 \
-	"cpr-helper: image '$img': it bears an image already; formatting destroys all VMs in it" \
+	"cpr-helper: image '$img': it has an image already; formatting destroys all VMs in it" \
 	format "$img" --start 4G
 json 'inspect' "o['superblock']['label'] == 'lab' and o['superblock']['start'] == 4 << 30 and \
 	o['superblock']['size'] == 64 << 20 and o['problems'] == [] and \
@@ -66,7 +66,7 @@ refuses 'inspect: superblock lost' 1 \
 json 'what is left is shown' "o['superblock']['start'] == 5 << 30 and o['files'] and o['error']['code'] == 1" \
 	inspect "$img"
 refuses 'format refuses a damaged image, too' 4 \
-	"cpr-helper: image '$img': it bears an image already; formatting destroys all VMs in it" \
+	"cpr-helper: image '$img': it has an image already; formatting destroys all VMs in it" \
 	format "$img" --start 4G
 again; zero 16 1
 refuses 'inspect: copy of the superblock lost' 1 \

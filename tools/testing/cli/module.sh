@@ -203,7 +203,7 @@ module_tests() {
 		run b --ram 32M -- "${qemu[@]}"
 	prints 'format' 'handover region: formatted, 1 GiB at 0x100000000' format
 	refuses 'format twice' 4 \
-		'cpr-helper: handover region: it bears an image already; formatting destroys all VMs in it' format
+		'cpr-helper: handover region: it has an image already; formatting destroys all VMs in it' format
 	call run b --ram 32M -- "${qemu[@]}" -global memory-backend-file.share=off -set object.cpr-ram0.share=off
 	holds 'memory that QEMU does not share after all' test "$status" != 0
 	holds 'nothing is left of it, again' gone b

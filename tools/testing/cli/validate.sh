@@ -48,7 +48,7 @@ if command -v qemu-system-x86_64 >/dev/null &&
 	holds 'it is whole' "$helper" validate "$state"
 	call validate "$state"
 	holds 'without a digest it is said that the bytes are not proven' \
-		grep -q '^digest: *none on record: what devices and pages hold was not proven$' <<<"$out"
+		grep -q '^digest: *none recorded: the contents of devices and pages are not proven$' <<<"$out"
 	json 'what it holds, in JSON' "o['valid'] and not o['proven'] and o['digest'] is None and \
 		o['machine'] == 'microvm' and o['runstate'] == 'prelaunch' and o['cpus'] == 1 and \
 		o['capabilities'] == ['x-ignore-shared'] and o['ram']['in_place'] == 64 << 20 and \
