@@ -273,7 +273,7 @@ static int launch_sum_nodes(const struct launch_scan *s, uint64_t *sum, struct e
 	*sum = 0;
 	qemuopts_for_each(opt, s->req->opts) {
 		const char *memdev = keyval(opt->kv, "memdev");
-		uint64_t size;
+		uint64_t size = 0;
 		int r;
 
 		if (opt->kind->id != QEMUOPT_NUMA || !memdev || !keyval_is(opt->kv, "type", "node"))

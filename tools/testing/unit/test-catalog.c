@@ -477,7 +477,7 @@ TEST(forged_catalogs)
 	FORGE("parent 1 is not", node(1)->parent = cpu_to_le32(1));
 	FORGE("out of order", node(5)->parent = cpu_to_le32(1));
 	FORGE("out of order", memcpy(node(2)->name, "aaa", 3));
-	FORGE("name that was there", (node(2)->name_len = cpu_to_le16(2), memcpy(node(2)->name, "db", 3)));
+	FORGE("its name is used twice", (node(2)->name_len = cpu_to_le16(2), memcpy(node(2)->name, "db", 3)));
 	FORGE("bad name", memcpy(node(1)->name, "..", 2));
 	FORGE("bad name", memcpy(node(1)->name, "a/", 2));
 	FORGE("bad name", memcpy(node(1)->name, "a\0", 2));

@@ -124,7 +124,7 @@ TEST(one_that_dies_is_a_failure_of_its_own)
 	CHECK(o[0].code == 0 && o[1].code < 0 && o[2].code == 0 && o[3].code == 0);
 	crew_outcomes_free(o, names.n);
 	o = run("silent", 4, false, false, 4, false);
-	CHECK_STR(o[1].err.why, "ended without a word");
+	CHECK_STR(o[1].err.why, "it exited without a report");
 	crew_outcomes_free(o, names.n);
 }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The steps of a handover called without the command line, as a unit or a hook would call
- * them. fake.c takes the module's place, and a thread that of a QEMU.
+ * A unit or a hook can call each step of a handover without the command line.
+ *
+ * fake.c takes the place of the module, and a thread that of a QEMU.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -195,14 +196,14 @@ TEST(a_start_is_planned)
 	struct json_object *result = json_object_new_object();
 	struct strv argv = { 0 };
 	struct start_opts opts = {
-		.name = NAME, .sizes = sizes, .nsizes = 1, .qemu = "sh", .argv = &argv,
+		.name = NAME, .sizes = sizes, .nsizes = 1, .qemu = "true", .argv = &argv,
 		.dry_run = true,
 	};
 	struct err err = { 0 };
 
 	split("-machine q35 -nodefaults", &argv);
 	CHECK_MSG(start_vm(&opts, result, &err) == 0, "%s: %s", err.what, err.why);
-	CHECK(strstr(jstr(result, "binary"), "/sh"));
+	CHECK(strstr(jstr(result, "binary"), "/true"));
 	CHECK_EQ(json_object_array_length(jget(result, "devices")), 0);
 	CHECK_EQ(json_object_array_length(jget(result, "memory")), 1);
 	CHECK_EQ(jint(json_object_array_get_idx(jget(result, "memory"), 0), "size", 0), 64 * MIB);
