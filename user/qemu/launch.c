@@ -165,10 +165,12 @@ static int launch_scan(struct launch_scan *s, struct err *err)
 static int launch_find_file(const struct launch_plan *plan, const char *option, const char *id,
 			    uint64_t *size, struct err *err)
 {
+	*size = 0;
 	for (size_t i = 0; i < plan->nfiles; i++) {
-		*size = plan->files[i].size;
-		if (streq(plan->files[i].id, id))
+		if (streq(plan->files[i].id, id)) {
+			*size = plan->files[i].size;
 			return 0;
+		}
 	}
 	return fail(err, -EOPNOTSUPP, .exit = CPR_EXIT_REFUSED, .what = option, .value = id,
 		    .why = "there is no -object memory-backend-file with this id",
