@@ -102,8 +102,8 @@ static void rollback_note_wait(struct vm *vm)
 	_cleanup_free_ char *status = NULL;
 
 	if (qmp_status(vm->qemu.qmp, &status, NULL) == 0 && streq(status, "finish-migrate"))
-		note("VM '%s': its QEMU completes the write, because QEMU would crash if it were "
-		     "cancelled; then the guest runs on", vm->name);
+		note("VM '%s': its QEMU completes the migration, because QEMU would crash if the "
+		     "migration were cancelled; then the guest runs on", vm->name);
 }
 
 int rollback_migration(struct vm *vm, char **status, struct err *err)
