@@ -21,7 +21,7 @@ void print_saved(const char *vm, struct json_object *result)
 	long long ms = jint(result, "ms", 0);
 
 	if (!jbool(result, "proven", true))
-		say("%s: saved in %lld ms, by a command that nobody has checked", vm, ms);
+		say("%s: saved in %lld ms by a command, whose result is not checked", vm, ms);
 	else
 		say("%s: saved, %s of state in %lld ms, %s", vm,
 		    size_human(jint(result, "state_bytes", 0)), ms, rehearsal_text(result));

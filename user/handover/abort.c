@@ -23,7 +23,7 @@ static int abort_wrong_state(struct vm *vm, struct err *err)
 		    .what = "VM", .value = vm->name,
 		    .why = fmt("it is %s, and %s", cpr_state_name(vm->info.state),
 			       held ? "was saved under another kernel" : "there is nothing to abort"),
-		    .remedy = held ? fmt("'cpr-helper restore %s' lets it run on", vm->name) : NULL);
+		    .remedy = held ? fmt("'cpr-helper restore %s' resumes it", vm->name) : NULL);
 }
 
 /*

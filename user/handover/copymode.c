@@ -106,7 +106,7 @@ static int copymode_resolve(const char *vm, const char *to, char **path, struct 
 	*path = xasprintf("%s/%s", streq(dir, "/") ? "" : dir, slash + 1);
 	if (startswith(*path, CPRFS_ROOT "/"))
 		return copymode_refuse(err, "--to", to, "this is in the handover region",
-				       "leave --to out: it goes there then");
+				       "leave --to out, and the state goes there");
 	if (strstr(*path, ",offset="))
 		return copymode_refuse(err, "--to", to,
 				       "QEMU takes ,offset= for the end of the name",
@@ -151,10 +151,10 @@ static struct json_object *copymode_target_file(struct vm *vm, const char *to, s
 
 static const struct { const char *prefix, *why, *remedy; } no_uri[] = {
 	{ "file:", "cpr-helper would not know the file", "give its path with --to" },
-	{ "tcp:", "nobody would be there to load it after the kexec", "use exec:" },
-	{ "unix:", "nobody would be there to load it after the kexec", "use exec:" },
-	{ "vsock:", "nobody would be there to load it after the kexec", "use exec:" },
-	{ "rdma:", "nobody would be there to load it after the kexec", "use exec:" },
+	{ "tcp:", "after the kexec no peer would send the state", "use exec:" },
+	{ "unix:", "after the kexec no peer would send the state", "use exec:" },
+	{ "vsock:", "after the kexec no peer would send the state", "use exec:" },
+	{ "rdma:", "after the kexec no peer would send the state", "use exec:" },
 	{ "fd:", "the file descriptor does not exist after a kexec", "use exec:" },
 };
 
@@ -166,7 +166,7 @@ static int copymode_check_uri(const char *option, const char *uri, struct err *e
 		if (startswith(uri, no_uri[i].prefix))
 			return copymode_refuse(err, option, uri, no_uri[i].why, no_uri[i].remedy);
 	return copymode_refuse(err, option, uri,
-			       "only exec:COMMAND is known to bring the guest back",
+			       "a restore can only load from exec:COMMAND",
 			       "use exec:, or --to");
 }
 
@@ -338,8 +338,8 @@ int copymode_measure(struct vm *vm, struct copymode_plan *plan, struct err *err)
 	int r;
 
 	if (copycommand_used(vm)) {
-		note("VM '%s': up to %s go to '%s': what it makes of them is neither checked nor "
-		     "digested here, and how long it takes cannot be told", vm->name,
+		note("VM '%s': up to %s go to '%s': the command's result is neither checked nor "
+		     "digested, and the time that it takes is unknown", vm->name,
 		     size_human(plan->bytes), jstr(jget(vm->manifest, "target"), "uri"));
 		return 0;
 	}

@@ -17,7 +17,7 @@
 
 #define ANSWER_S 20
 
-/* The dump of QEMU 10.0 goes down to the 20th level. */
+/* The dump of QEMU 10.0 has 20 levels. */
 #define DUMP_DEPTH 128
 
 #define OTHER_QEMU "keep the QEMU that the guest runs in, or give another one with --qemu"
@@ -111,7 +111,7 @@ static int fit_ask_vmstate(struct fit *fit, const char *machine, struct err *err
 		"-M", machine, "-dump-vmstate", PROGRAM_OUT_PATH, NULL
 	};
 	_cleanup_close_ int fd = memfd_create("cpr-vmstate", MFD_CLOEXEC);
-	const char *told;
+	const char *answer;
 	int r;
 
 	if (fd < 0)
@@ -121,12 +121,12 @@ static int fit_ask_vmstate(struct fit *fit, const char *machine, struct err *err
 	if (r < 0)
 		return r;
 	fit->known = fit_parse_dump(fd);
-	told = jstr(jget(fit->known, "vmschkmachine"), "Name");
-	if (told && streq(told, machine))
+	answer = jstr(jget(fit->known, "vmschkmachine"), "Name");
+	if (answer && streq(answer, machine))
 		return 0;
 	return fit_refuse(err, fit, !fit->known ? "its output of -dump-vmstate cannot be parsed" :
 			  fmt("asked about the machine type %s, it answers for %s", machine,
-			      told ? told : "none"));
+			      answer ? answer : "none"));
 }
 
 /* 'name "virtio-net-pci", bus PCI, alias "virtio-net"', but of aliases only one. */

@@ -36,7 +36,7 @@ static int restore_wrong_state(struct vm *vm, struct err *err)
 		    .why = fmt("it is %s, there is nothing to restore",
 			       cpr_state_name(vm->info.state)),
 		    .remedy = vm->info.state == CPR_VM_STATE_SAVED ?
-		    fmt("'cpr-helper abort %s' lets it run on", vm->name) :
+		    fmt("'cpr-helper abort %s' resumes the guest", vm->name) :
 		    vm->info.state == CPR_VM_STATE_LOST ?
 		    fmt("its state was not saved; 'cpr-helper delete %s' frees its memory",
 			vm->name) : NULL);
@@ -405,7 +405,7 @@ int restore_finish(struct vm *vm, struct json_object *result, struct err *err)
 
 	if (r == 0 && (streq(status, "postmigrate") || streq(status, "finish-migrate")))
 		return fail(err, -EBUSY, .exit = CPR_EXIT_BUSY, .what = "VM", .value = vm->name,
-			    .why = "its save was cut short",
+			    .why = "its save was interrupted",
 			    .remedy = fmt("'cpr-helper abort %s'", vm->name));
 	opts.old_qemu = !proven || !running || !streq(running, proven);
 	if (r == 0 && streq(status, "paused"))

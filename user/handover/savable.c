@@ -26,7 +26,8 @@ static int savable_check_state(struct vm *vm, struct err *err)
 	return fail(err, -EBUSY, .exit = CPR_EXIT_BUSY, .what = "VM", .value = vm->name,
 		    .why = fmt("it is %s, not running", cpr_state_name(vm->info.state)),
 		    .remedy = vm->info.state == CPR_VM_STATE_SAVED ?
-		    "it is saved already; 'abort' lets it run on" : NULL);
+		    fmt("it is saved already; 'cpr-helper abort %s' resumes the guest",
+			vm->name) : NULL);
 }
 
 static int savable_check_runstate(struct vm *vm, const char *runstate, struct err *err)
@@ -60,7 +61,7 @@ static int savable_check_again(struct vm *vm, const struct save_opts *opts, stru
 		return 0;
 	return fail(err, -EBUSY, .exit = CPR_EXIT_BUSY, .what = "VM", .value = vm->name,
 		    .why = elsewhere ? "its guest has not run since its last save, and that state "
-		    "cannot be moved" : "an earlier save was cut short",
+		    "cannot be moved" : "an earlier save was interrupted",
 		    .remedy = elsewhere ? "let it run ('cont' in QEMU's monitor), then save it" :
 		    fmt("'cpr-helper abort %s' first", vm->name));
 }

@@ -225,7 +225,7 @@ command_tests() {
 	start_copy c 32M
 	refuses 'a command to save without one to restore' 2 "cpr-helper: save: --uri and --restore-uri belong together" \
 		save c --uri 'exec:true'
-	refuses 'a connection' 4 "cpr-helper: --uri 'tcp:host:1': nobody would be there to load it after the kexec" \
+	refuses 'a connection' 4 "cpr-helper: --uri 'tcp:host:1': after the kexec no peer would send the state" \
 		save c --uri tcp:host:1 --restore-uri tcp:host:1
 	refuses 'an open file' 4 "cpr-helper: --uri 'fd:x': the file descriptor does not exist after a kexec" \
 		save c --uri fd:x --restore-uri fd:x
@@ -246,7 +246,7 @@ command_tests() {
 	holds 'that guest runs, too' counts_on c "$(counted c)"
 	json 'save --uri' "o['vms'][0]['ok'] and o['vms'][0]['proven'] is False" \
 		save c --uri "exec:gzip >$disk/z # done" --restore-uri "exec:gzip -d <$disk/z"
-	holds 'what is not checked is said' grep -q "^cpr-helper: note: VM 'c': up to [0-9.]* MiB go to 'exec:gzip >$disk/z # done': what it makes of them is neither checked nor digested here" <<<"$err"
+	holds 'what is not checked is said' grep -q "^cpr-helper: note: VM 'c': up to [0-9.]* MiB go to 'exec:gzip >$disk/z # done': the command's result is neither checked nor digested" <<<"$err"
 	before=$(counted c)
 	next_host c
 	mv "$disk/z" "$disk/zz"

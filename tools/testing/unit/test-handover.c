@@ -102,7 +102,7 @@ static const struct {
 	{ CPR_VM_STATE_HELD, NULL, NULL, "it is held, not running" },
 	{ CPR_VM_STATE_RUNNING, "{}", "inmigrate",
 	  "its guest is 'inmigrate', neither running nor paused" },
-	{ CPR_VM_STATE_RUNNING, "{}", "postmigrate", "an earlier save was cut short" },
+	{ CPR_VM_STATE_RUNNING, "{}", "postmigrate", "an earlier save was interrupted" },
 	{ CPR_VM_STATE_RUNNING, "{\"devices\": [{\"address\": \"0000:00:01.0\"}]}", "paused",
 	  "it has devices passed through and must suspend, but it is 'paused'" },
 };
