@@ -1,15 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #define _GNU_SOURCE
 #include <errno.h>
-#include <unistd.h>
-#include <sys/stat.h>
 
-#include "base/digest.h"
 #include "base/faultpoint.h"
 #include "base/interrupt.h"
 #include "base/out.h"
 #include "base/paths.h"
-#include "stream/statefile.h"
 #include "qemu/migration.h"
 #include "qemu/qga.h"
 #include "qemu/resume.h"
@@ -77,108 +73,13 @@ static int restore_make_sealed(struct vm *vm, struct err *err)
 	}
 }
 
-static int restore_check_state(struct vm *vm, struct err *err)
-{
-	_cleanup_free_ char *path = vm_state_path(vm);
-	struct json_object *saved = jget(vm->manifest, "saved");
-	uint64_t size = jint(saved, "size", 0);
-	struct digest digest;
-	int r;
-
-	if (!saved)
-		return fail(err, -EINVAL, .what = "manifest", .value = MANIFEST_FILE,
-			    .why = "it records no saved state");
-	if (copycommand_used(vm)) {
-		note("VM '%s': its state is not checked, because a command has it", vm->name);
-		return 0;
-	}
-	r = digest_file(path, &digest, err);
-	if (r < 0)
-		return r;
-	if (digest.size != size)
-		return fail(err, -EIO, .what = "state file", .value = path,
-			    .why = fmt("it has %llu bytes, and was saved with %llu",
-				       (unsigned long long)digest.size, (unsigned long long)size),
-			    .remedy = "it cannot be loaded; the guest's memory is untouched");
-	if (!streq(digest.text, jstr(saved, "digest")))
-		return fail(err, -EIO, .what = "state file", .value = path,
-			    .why = "its digest is not the one it was saved with",
-			    .remedy = "it cannot be loaded; the guest's memory is untouched");
-	/* An older cpr-helper may have recorded a damaged file. */
-	return statefile_check(path, vm->manifest, true, NULL, err);
-}
-
-static int restore_check_memory(struct vm *vm, struct err *err)
-{
-	struct json_object *memory = jget(vm->manifest, "memory");
-
-	for (size_t i = 0; i < json_object_array_length(memory); i++) {
-		struct json_object *m = json_object_array_get_idx(memory, i);
-		_cleanup_free_ char *path = vm_path(vm->name, jstr(m, "file"));
-		struct stat st;
-
-		if (stat(path, &st) < 0)
-			return fail(err, -errno, .what = "memory file", .value = path,
-				    .why = strerror(errno));
-		if (st.st_size != jint(m, "size", -1))
-			return fail(err, -EIO, .what = "memory file", .value = path,
-				    .why = fmt("it has %lld bytes, and should have %lld",
-					       (long long)st.st_size,
-					       (long long)jint(m, "size", -1)));
-	}
-	return 0;
-}
-
-/* The QEMU that has to load the state: the proven one, unless the caller wants the old one. */
-static const char *restore_binary(struct vm *vm, const struct restore_opts *opts)
-{
-	const char *proven = jstr(jget(jget(vm->manifest, "saved"), "qemu"), "binary");
-
-	return proven && !opts->old_qemu ? proven : jstr(vm->manifest, "binary");
-}
-
-static struct json_object *restore_saved_disks(struct vm *vm)
-{
-	return jget(jget(vm->manifest, "saved"), "disks");
-}
-
-static int restore_check_disks(struct vm *vm, const struct restore_opts *opts, struct err *err)
-{
-	int r = opts->of_several ? 0 : disks_check_forced(restore_saved_disks(vm), opts->force_disks, err);
-
-	return r < 0 ? r : disks_compare(restore_saved_disks(vm), vm->name, opts->force_disks, err);
-}
-
-static int restore_check_files(struct vm *vm, const struct restore_opts *opts, struct err *err)
-{
-	const char *binary;
-	int r = integrity_check_manifest(vm, err);
-
-	if (r == 0)
-		r = vm_manifest(vm, err);
-	if (r < 0)
-		return r;
-	pause_mark_jump(vm);
-	binary = restore_binary(vm, opts);
-	if (access(binary, X_OK) < 0)
-		return fail(err, -errno, .exit = CPR_EXIT_NOTFOUND, .what = "QEMU binary",
-			    .value = binary, .why = strerror(errno),
-			    .remedy = "install it again: the VM was saved for it");
-	r = restore_check_memory(vm, err);
-	if (r == 0)
-		r = restore_check_state(vm, err);
-	if (r == 0)
-		r = integrity_check_memory(vm, err);
-	return r < 0 ? r : restore_check_disks(vm, opts, err);
-}
-
 static int restore_start_qemu(struct vm *vm, const struct restore_opts *opts, struct err *err)
 {
 	_cleanup_strv_ struct strv argv = { 0 };
 	_cleanup_free_ char *machine = xasprintf("type=%s", jstr(vm->manifest, "machine"));
 	const char *extra[] = { "-machine", machine, "-incoming", "defer", NULL };
 	struct qemu_command cmd = {
-		.vm = vm->name, .binary = restore_binary(vm, opts),
+		.vm = vm->name, .binary = restorable_binary(vm, opts),
 		.cwd = jstr(vm->manifest, "cwd"), .argv = &argv, .extra = extra,
 	};
 
@@ -282,7 +183,7 @@ static void restore_set_clock(struct vm *vm, double patience, struct json_object
 static void restore_record(struct vm *vm, const struct restore_opts *opts)
 {
 	_cleanup_err_ struct err why = { 0 };
-	_cleanup_free_ char *version = NULL, *binary = xstrdup(restore_binary(vm, opts));
+	_cleanup_free_ char *version = NULL, *binary = xstrdup(restorable_binary(vm, opts));
 
 	if (qemu_version(vm->qemu.qmp, &version, NULL) == 0) {
 		jset_str(vm->manifest, "binary", binary);
@@ -330,7 +231,7 @@ static int restore_claim_and_load(struct vm *vm, const struct restore_opts *opts
 		r = restore_start_qemu(vm, opts, err);
 	pause_mark(vm, "start");
 	if (r == 0)
-		r = disks_check_opened(vm, restore_saved_disks(vm), opts->force_disks, err);
+		r = disks_check_opened(vm, restorable_disks(vm), opts->force_disks, err);
 	if (r == 0)
 		r = faultpoint("restore-started", vm->name, err);
 	if (r == 0)
@@ -380,7 +281,7 @@ static int restore_saved(struct vm *vm, const struct restore_opts *opts,
 	int r = restore_make_sealed(vm, err);
 
 	if (r == 0)
-		r = restore_check_files(vm, opts, err);
+		r = restorable_check(vm, opts, err);
 	if (r == 0)
 		r = devices_ready(vm, err);
 	if (r == 0)
@@ -454,5 +355,5 @@ int restore_check(struct vm *vm, const struct restore_opts *opts, struct err *er
 		note("VM '%s': its files are not checked: " CPRFS_ROOT " is not mounted", vm->name);
 		return 0;
 	}
-	return restore_check_files(vm, opts, err);
+	return restorable_check(vm, opts, err);
 }

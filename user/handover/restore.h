@@ -9,28 +9,7 @@
 #ifndef CPR_RESTORE_H
 #define CPR_RESTORE_H
 
-#include "vm/vm.h"
-
-#define RESTORE_TIMEOUT_S 120
-
-/**
- * struct restore_opts - how to restore a VM
- * @timeout: seconds for QEMU to load the state
- * @force_disks: names or paths of disks that may have changed, separated by commas; NULL
- *	for none
- * @of_several: @force_disks may also name disks of other VMs
- * @old_qemu: start the QEMU that the guest ran in, not the one that it was saved for
- * @full: verify every page that the VM's devices can reach
- */
-struct restore_opts {
-	double timeout;
-	const char *force_disks;
-	bool of_several;
-	bool old_qemu;
-	bool full;
-};
-
-#define RESTORE_DEFAULT ((struct restore_opts){ .timeout = RESTORE_TIMEOUT_S })
+#include "handover/restorable.h"
 
 /* Whether restore_vm() has something to do for this VM. */
 bool restore_wanted(const struct cpr_vm *vm);

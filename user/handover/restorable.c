@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#define _GNU_SOURCE
+#include <errno.h>
+#include <unistd.h>
+#include <sys/stat.h>
+
+#include "base/digest.h"
+#include "base/out.h"
+#include "base/paths.h"
+#include "stream/statefile.h"
+#include "vm/disks.h"
+#include "vm/manifest.h"
+#include "handover/copycommand.h"
+#include "handover/integrity.h"
+#include "handover/pause.h"
+#include "handover/restorable.h"
+
+static int restorable_check_state(struct vm *vm, struct err *err)
+{
+	_cleanup_free_ char *path = vm_state_path(vm);
+	struct json_object *saved = jget(vm->manifest, "saved");
+	uint64_t size = jint(saved, "size", 0);
+	struct digest digest;
+	int r;
+
+	if (!saved)
+		return fail(err, -EINVAL, .what = "manifest", .value = MANIFEST_FILE,
+			    .why = "it records no saved state");
+	if (copycommand_used(vm)) {
+		note("VM '%s': its state is not checked, because a command has it", vm->name);
+		return 0;
+	}
+	r = digest_file(path, &digest, err);
+	if (r < 0)
+		return r;
+	if (digest.size != size)
+		return fail(err, -EIO, .what = "state file", .value = path,
+			    .why = fmt("it has %llu bytes, and was saved with %llu",
+				       (unsigned long long)digest.size, (unsigned long long)size),
+			    .remedy = "it cannot be loaded; the guest's memory is untouched");
+	if (!streq(digest.text, jstr(saved, "digest")))
+		return fail(err, -EIO, .what = "state file", .value = path,
+			    .why = "its digest is not the one it was saved with",
+			    .remedy = "it cannot be loaded; the guest's memory is untouched");
+	/* An older cpr-helper may have recorded a damaged file. */
+	return statefile_check(path, vm->manifest, true, NULL, err);
+}
+
+static int restorable_check_memory(struct vm *vm, struct err *err)
+{
+	struct json_object *memory = jget(vm->manifest, "memory");
+
+	for (size_t i = 0; i < json_object_array_length(memory); i++) {
+		struct json_object *m = json_object_array_get_idx(memory, i);
+		_cleanup_free_ char *path = vm_path(vm->name, jstr(m, "file"));
+		struct stat st;
+
+		if (stat(path, &st) < 0)
+			return fail(err, -errno, .what = "memory file", .value = path,
+				    .why = strerror(errno));
+		if (st.st_size != jint(m, "size", -1))
+			return fail(err, -EIO, .what = "memory file", .value = path,
+				    .why = fmt("it has %lld bytes, and should have %lld",
+					       (long long)st.st_size,
+					       (long long)jint(m, "size", -1)));
+	}
+	return 0;
+}
+
+const char *restorable_binary(const struct vm *vm, const struct restore_opts *opts)
+{
+	const char *proven = jstr(jget(jget(vm->manifest, "saved"), "qemu"), "binary");
+
+	return proven && !opts->old_qemu ? proven : jstr(vm->manifest, "binary");
+}
+
+struct json_object *restorable_disks(const struct vm *vm)
+{
+	return jget(jget(vm->manifest, "saved"), "disks");
+}
+
+static int restorable_check_disks(struct vm *vm, const struct restore_opts *opts, struct err *err)
+{
+	int r = opts->of_several ? 0 : disks_check_forced(restorable_disks(vm), opts->force_disks, err);
+
+	return r < 0 ? r : disks_compare(restorable_disks(vm), vm->name, opts->force_disks, err);
+}
+
+int restorable_check(struct vm *vm, const struct restore_opts *opts, struct err *err)
+{
+	const char *binary;
+	int r = integrity_check_manifest(vm, err);
+
+	if (r == 0)
+		r = vm_manifest(vm, err);
+	if (r < 0)
+		return r;
+	pause_mark_jump(vm);
+	binary = restorable_binary(vm, opts);
+	if (access(binary, X_OK) < 0)
+		return fail(err, -errno, .exit = CPR_EXIT_NOTFOUND, .what = "QEMU binary",
+			    .value = binary, .why = strerror(errno),
+			    .remedy = "install it again: the VM was saved for it");
+	r = restorable_check_memory(vm, err);
+	if (r == 0)
+		r = restorable_check_state(vm, err);
+	if (r == 0)
+		r = integrity_check_memory(vm, err);
+	return r < 0 ? r : restorable_check_disks(vm, opts, err);
+}

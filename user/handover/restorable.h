@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Whether a VM can be restored, found out before a QEMU starts. The checks change nothing. */
+#ifndef CPR_RESTORABLE_H
+#define CPR_RESTORABLE_H
+
+#include "vm/vm.h"
+
+#define RESTORE_TIMEOUT_S 120
+
+/**
+ * struct restore_opts - how to restore a VM
+ * @timeout: seconds for QEMU to load the state
+ * @force_disks: names or paths of disks that may have changed, separated by commas; NULL
+ *	for none
+ * @of_several: @force_disks may also name disks of other VMs
+ * @old_qemu: start the QEMU that the guest ran in, not the one that it was saved for
+ * @full: verify every page that the VM's devices can reach
+ */
+struct restore_opts {
+	double timeout;
+	const char *force_disks;
+	bool of_several;
+	bool old_qemu;
+	bool full;
+};
+
+#define RESTORE_DEFAULT ((struct restore_opts){ .timeout = RESTORE_TIMEOUT_S })
+
+/**
+ * restorable_check - check the files that a restore needs
+ * @vm: sealed or held; gets its manifest, and the mark of the end of "jump" in it
+ *
+ * In this order: the manifest against the digest in the catalog, QEMU's binary, the memory
+ * files, the state file against the digest in the manifest, the memory's digest if there is
+ * one, and the disks.
+ *
+ * Returns: 0; -EUCLEAN or -EIO if a file is not as it was sealed or saved; -ENOENT with
+ * exit status 3 if QEMU is missing; a refusal with exit status 3 or 4 for a disk; -EINTR on a
+ * signal; or another errno.
+ */
+int restorable_check(struct vm *vm, const struct restore_opts *opts, struct err *err);
+
+/* Path of the QEMU to start: the proven one, or with @opts->old_qemu the one of the guest. */
+const char *restorable_binary(const struct vm *vm, const struct restore_opts *opts);
+
+/* The disks that "saved" in the manifest records, as of disks_inspect(). */
+struct json_object *restorable_disks(const struct vm *vm);
+
+#endif
