@@ -93,20 +93,6 @@ static void print_cmd_help(const struct cmd *cmd)
 	fputs(global_help, stdout);
 }
 
-int usage(const struct args *args, struct err *err, const char *why, const char *value)
-{
-	return fail(err, -EINVAL, .exit = CPR_EXIT_USAGE, .what = args->cmd->name, .value = value,
-		    .why = why, .remedy = fmt("'cpr-helper %s --help'", args->cmd->name));
-}
-
-const char *arg(const struct args *args, const char *name)
-{
-	for (size_t i = 0; args->cmd->opts[i].name; i++)
-		if (streq(args->cmd->opts[i].name, name))
-			return args->values[i];
-	return NULL;
-}
-
 /* @letters: the short options, with room for two bytes each. */
 static void make_options(const struct cmd *cmd, struct option *out, char *letters)
 {

@@ -17,7 +17,8 @@ set -uo pipefail
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 cd "$here/../.." || exit
 
-# TREE UNIT... - lines of a tree continue each other, and so do units of a line.
+# TREE UNIT... - lines of a tree continue each other, and so do units of a line. Units
+# that are joined by a bar are beside each other: none of them includes another.
 layers() {
 	cat <<-'EOF'
 		kmod compat port vm_state catalog frames dma_table
@@ -28,6 +29,7 @@ layers() {
 		kmod image vm
 		kmod memory probe vfio dma hold
 		kmod mapping dir file inode fs netlink main
+		user base stream|host|qemu vm handover cmd cpr-helper
 	EOF
 }
 
@@ -40,8 +42,11 @@ bad() {
 declare -A rank
 count=0
 while read -r tree units; do
-	for unit in $units; do
-		rank[$tree/$unit]=$((++count))
+	for level in $units; do
+		count=$((count + 1))
+		for unit in ${level//|/ }; do
+			rank[$tree/$unit]=$count
+		done
 	done
 done < <(layers)
 
@@ -117,13 +122,13 @@ declared() {
 }
 
 check_includes() {
-	local file=$1 own=${rank[$2]} unit target name
+	local file=$1 own=$2 unit target name
 	while read -r name; do
 		resolve "$file" "$name"
 		[ -n "$target" ] || continue
 		unit_of "$target"
-		[ "${rank[$unit]:-0}" -le "$own" ] ||
-			bad "$file: includes \"$name\", which is above it"
+		[ "$unit" = "$own" ] || [ "${rank[$unit]:-0}" -lt "${rank[$own]}" ] ||
+			bad "$file: includes \"$name\", which is not below it"
 	done < <(sed -n 's/^#include "\(.*\)"/\1/p' "$file")
 }
 
@@ -138,7 +143,7 @@ check_declarations() {
 		;;
 	esac
 	while read -r name; do
-		grep -qsE "^([A-Za-z_].*\b)?$name(\(|\b.*=)" "$unit.c" "${unit}_gen.c" "$unit"/*.c ||
+		grep -qsE "^([A-Za-z_].*\b)?$name(\(|\b.*[=;])" "$unit.c" "${unit}_gen.c" "$unit"/*.c ||
 			bad "$file: declares $name, which $unit does not define"
 	done < <(declared "$file")
 }

@@ -144,31 +144,3 @@ int for_each_vm(const struct each *each, const struct args *args, struct err *er
 	}
 	return all ? each_all(each, genl, args, err) : each_name(each, genl, args, err);
 }
-
-double arg_timeout(const struct args *args, double otherwise, struct err *err)
-{
-	const char *s = arg(args, "timeout");
-	char *end;
-	double v;
-
-	if (!s)
-		return otherwise;
-	v = strtod(s, &end);
-	if (end != s && !*end && v > 0 && v <= 86400)
-		return v;
-	return usage(args, err, "--timeout is not a number of seconds above 0, up to 86400", s);
-}
-
-int arg_jobs(const struct args *args, struct err *err)
-{
-	const char *s = arg(args, "jobs");
-	char *end;
-	long n;
-
-	if (!s)
-		return crew_default_jobs();
-	n = strtol(s, &end, 10);
-	if (end != s && !*end && n >= 1 && n <= CREW_JOBS_MAX)
-		return n;
-	return usage(args, err, fmt("--jobs is not a number from 1 to %d", CREW_JOBS_MAX), s);
-}

@@ -12,8 +12,6 @@
 
 #include "host/initrd.h"
 
-extern char **environ;
-
 /* Each of the two also reads the archives of the other. */
 static const char *const listers[] = { "lsinitramfs", "lsinitrd" };
 

@@ -19,8 +19,6 @@
 /* Marker file: cpr-helper has loaded a kernel. Removed with /run by the next boot. */
 #define MARK RUNTIME_DIR "/.kexec"
 
-extern char **environ;
-
 int kexec_allowed(struct err *err)
 {
 	_cleanup_free_ char *disabled = read_text("/proc/sys/kernel/kexec_load_disabled", 16);

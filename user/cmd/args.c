@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The options of a command, as the command reads them. */
+#define _GNU_SOURCE
+#include <errno.h>
+
+#include "base/crew.h"
+#include "cmd/cmd.h"
+
+int usage(const struct args *args, struct err *err, const char *why, const char *value)
+{
+	return fail(err, -EINVAL, .exit = CPR_EXIT_USAGE, .what = args->cmd->name, .value = value,
+		    .why = why, .remedy = fmt("'cpr-helper %s --help'", args->cmd->name));
+}
+
+const char *arg(const struct args *args, const char *name)
+{
+	for (size_t i = 0; args->cmd->opts[i].name; i++)
+		if (streq(args->cmd->opts[i].name, name))
+			return args->values[i];
+	return NULL;
+}
+
+double arg_timeout(const struct args *args, double otherwise, struct err *err)
+{
+	const char *s = arg(args, "timeout");
+	char *end;
+	double v;
+
+	if (!s)
+		return otherwise;
+	v = strtod(s, &end);
+	if (end != s && !*end && v > 0 && v <= 86400)
+		return v;
+	return usage(args, err, "--timeout is not a number of seconds above 0, up to 86400", s);
+}
+
+int arg_jobs(const struct args *args, struct err *err)
+{
+	const char *s = arg(args, "jobs");
+	char *end;
+	long n;
+
+	if (!s)
+		return crew_default_jobs();
+	n = strtol(s, &end, 10);
+	if (end != s && !*end && n >= 1 && n <= CREW_JOBS_MAX)
+		return n;
+	return usage(args, err, fmt("--jobs is not a number from 1 to %d", CREW_JOBS_MAX), s);
+}
