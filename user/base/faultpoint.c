@@ -38,14 +38,6 @@ static const char *const actions[] = { "fail", "kill", "hang" };
 static const char *wanted, *action, *wanted_vm;
 static pid_t program;
 
-static bool is_among(const char *word, const char *const *words, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		if (streq(word, words[i]))
-			return true;
-	return false;
-}
-
 static int faultpoint_malformed(const char *text, struct err *err)
 {
 	return fail(err, -EINVAL, .exit = CPR_EXIT_USAGE, .what = FAULTPOINT_VARIABLE, .value = text,
@@ -65,15 +57,15 @@ int faultpoint_init(struct err *err)
 	wanted = strsep(&next, ":");
 	action = strsep(&next, ":");
 	wanted_vm = next;
-	if (action && is_among(wanted, points, ARRAY_SIZE(points)) &&
-	    is_among(action, actions, ARRAY_SIZE(actions)))
+	if (action && str_in(points, wanted) &&
+	    str_in(actions, action))
 		return 0;
 	return faultpoint_malformed(text, err);
 }
 
 int faultpoint(const char *point, const char *vm, struct err *err)
 {
-	if (!is_among(point, points, ARRAY_SIZE(points)))
+	if (!str_in(points, point))
 		abort();
 	if (!wanted || !streq(wanted, point) || (wanted_vm && (!vm || !streq(wanted_vm, vm))))
 		return 0;

@@ -11,14 +11,6 @@
 
 static const char *const savable_runstates[] = { "running", "paused", "prelaunch", "suspended" };
 
-static bool savable_runstate(const char *status)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(savable_runstates); i++)
-		if (streq(savable_runstates[i], status))
-			return true;
-	return false;
-}
-
 static int savable_check_state(struct vm *vm, struct err *err)
 {
 	if (vm->info.state == CPR_VM_STATE_RUNNING)
@@ -32,7 +24,7 @@ static int savable_check_state(struct vm *vm, struct err *err)
 
 static int savable_check_runstate(struct vm *vm, const char *runstate, struct err *err)
 {
-	if (savable_runstate(runstate))
+	if (str_in(savable_runstates, runstate))
 		return 0;
 	return fail(err, -EBUSY, .exit = CPR_EXIT_BUSY, .what = "VM", .value = vm->name,
 		    .why = fmt("its guest is '%s', neither running nor paused", runstate));

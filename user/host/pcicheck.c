@@ -33,20 +33,12 @@ static int pci_check_kind(const char *address, struct err *err)
 	return 0;
 }
 
-static bool is_harmless(const char *driver)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(harmless); i++)
-		if (streq(driver, harmless[i]))
-			return true;
-	return false;
-}
-
 static int pci_check_member(const char *address, const char *member, const struct strv *addresses,
 			    struct err *err)
 {
 	_cleanup_free_ char *driver = pci_driver(member);
 
-	if (!driver || is_harmless(driver) || strv_has(addresses, member))
+	if (!driver || str_in(harmless, driver) || strv_has(addresses, member))
 		return 0;
 	return pci_refuse(address, fmt("%s is in the same IOMMU group, and bound to the host's "
 				       "driver %s", member, driver),

@@ -59,14 +59,6 @@ static const char *const runstates[] = {
 
 #define LOST "the file is damaged, or a part of it is lost or duplicated"
 
-static bool stream_in_list(const char *const *list, size_t n, const char *s)
-{
-	for (size_t i = 0; i < n; i++)
-		if (streq(list[i], s))
-			return true;
-	return false;
-}
-
 static const char *hex_byte(uint8_t b)
 {
 	return fmt("0x%02x", b);
@@ -509,7 +501,7 @@ static int stream_check_runstate(struct stream *st)
 	st->runstate[sizeof(st->runstate) - 1] = '\0';
 	if (len == strlen(st->runstate) + 1 &&
 	    all_zero(p + 4 + len, sizeof(st->runstate) - len) &&
-	    stream_in_list(runstates, ARRAY_SIZE(runstates), st->runstate))
+	    str_in(runstates, st->runstate))
 		return 0;
 	return damaged(src, at, .expected = "the run state of the guest",
 		       .found = fmt("'%s'", source_printable(p + 4, sizeof(st->runstate))),

@@ -50,14 +50,6 @@ static size_t jarray_length(struct json_object *array)
 	return json_object_is_type(array, json_type_array) ? json_object_array_length(array) : 0;
 }
 
-static bool is_local(const char *driver)
-{
-	for (size_t i = 0; driver && i < ARRAY_SIZE(local); i++)
-		if (streq(driver, local[i]))
-			return true;
-	return false;
-}
-
 /* Whether @file is a "filename" in @obj or in an object nested in it. */
 static bool json_has_filename(struct json_object *obj, const char *file)
 {
@@ -277,7 +269,7 @@ static void disks_add_remote(struct block_info *info, struct json_object *device
 	for (size_t i = 0; i < jarray_length(info->nodes); i++) {
 		_cleanup_free_ char *file = node_file(jarray_at(info->nodes, i));
 
-		if (is_local(jstr(jarray_at(info->nodes, i), "drv")) && file &&
+		if (str_in(local, jstr(jarray_at(info->nodes, i), "drv")) && file &&
 		    has_layer(device, file))
 			return;
 	}
@@ -318,7 +310,7 @@ static void node_paths(const struct block_info *info, struct strv *paths)
 	for (size_t i = 0; i < jarray_length(info->nodes); i++) {
 		_cleanup_free_ char *file = node_file(jarray_at(info->nodes, i)), *path = NULL;
 
-		if (!file || !is_local(jstr(jarray_at(info->nodes, i), "drv")))
+		if (!file || !str_in(local, jstr(jarray_at(info->nodes, i), "drv")))
 			continue;
 		path = disk_full_path(info->vm, file);
 		if (!is_temporary(path))
@@ -384,7 +376,7 @@ int disks_inspect(struct vm *vm, struct json_object **disks, struct err *err)
 	int r = block_info_all(&info, err);
 
 	for (size_t i = 0; r == 0 && i < jarray_length(info.nodes); i++)
-		if (is_local(jstr(jarray_at(info.nodes, i), "drv")))
+		if (str_in(local, jstr(jarray_at(info.nodes, i), "drv")))
 			r = disks_add_node(&info, jarray_at(info.nodes, i), err);
 	if (r == 0)
 		r = disks_check_same_files(&info, err);
