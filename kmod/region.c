@@ -63,7 +63,7 @@ int cpr_region_parse(const char *option, u64 *start, u64 *size)
 		if (end != at && !*end && *size)
 			return 0;
 	}
-	pr_err("region=%s is not of the form SIZE!START, as in region=8G!16G\n",
+	pr_err("region=%s is not of the form SIZE!START, as in 'region=8G!16G'\n",
 	       option);
 	return -EINVAL;
 }
@@ -120,7 +120,7 @@ int cpr_region_find(u64 *start, u64 *size)
 			break;
 	}
 	if (found.err == -ENODATA) {
-		pr_err("no persistent range has a handover image; reserve a range with memmap=SIZE!START on the kernel command line, load the module with region=SIZE!START and run 'cpr-helper format'\n");
+		pr_err("no persistent range has a handover image; reserve a range with memmap=SIZE!START on the kernel command line, load the module with 'region=SIZE!START' and run 'cpr-helper format'\n");
 		return -ENODEV;
 	}
 	*start = found.start;

@@ -40,7 +40,7 @@ static int genl_not_loaded(struct err *err)
 {
 	return fail(err, -ENOENT, .exit = CPR_EXIT_REFUSED, .what = "module",
 		    .value = "cpr_handover", .why = "not loaded",
-		    .remedy = "'modprobe cpr_handover', with region=SIZE!START (as in memmap=) "
+		    .remedy = "'modprobe cpr_handover', with 'region=SIZE!START' (as in memmap=) "
 			      "the first time; if it fails, 'dmesg' shows the reason");
 }
 

@@ -15,10 +15,19 @@ kept=$lab_state/story
 tell() { printf '%s\n' "$*"; }
 mark() { echo "@$1"; }
 
-# A command as the operator types it, and what it says.
+# quoted WORD... - the words as an interactive shell would need them
+quoted() {
+	local word
+	for word; do
+		[[ $word =~ ^[A-Za-z0-9_./:,=@%+-]+$ ]] || word=${word@Q}
+		printf '%s ' "$word"
+	done | sed 's/ $//'
+}
+
+# run WORD... - a command as the operator types it, and what it prints
 run() {
 	local output status
-	printf '%s' "$*" | fold -s -w 76 | sed '1s/^/  # /; 2,$s/^/        /'
+	quoted "$@" | fold -s -w 76 | sed '1s/^/  # /; 2,$s/^/        /'
 	echo
 	output=$("$@" 2>&1)
 	status=$?
