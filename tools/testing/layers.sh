@@ -132,6 +132,24 @@ check_includes() {
 	done < <(sed -n 's/^#include "\(.*\)"/\1/p' "$file")
 }
 
+# undefined UNIT - those of the names on stdin that no .c file of the unit defines
+undefined() {
+	local source sources=()
+	for source in "$1".c "$1"_gen.c "$1"/*.c; do
+		[ ! -e "$source" ] || sources+=("$source")
+	done
+	awk '
+	FILENAME == "-" { wanted[$1] = 1; next }
+	/^[A-Za-z_]/ {
+		split($0, part, /[=;]/)
+		while (match(part[1], /[A-Za-z_][A-Za-z0-9_]*/)) {
+			delete wanted[substr(part[1], RSTART, RLENGTH)]
+			part[1] = substr(part[1], RSTART + RLENGTH)
+		}
+	}
+	END { for (name in wanted) print name }' - "${sources[@]}"
+}
+
 check_declarations() {
 	local file=$1 unit=$2 name
 	case $file in
@@ -143,9 +161,8 @@ check_declarations() {
 		;;
 	esac
 	while read -r name; do
-		grep -qsE "^([A-Za-z_].*\b)?$name(\(|\b.*[=;])" "$unit.c" "${unit}_gen.c" "$unit"/*.c ||
-			bad "$file: declares $name, which $unit does not define"
-	done < <(declared "$file")
+		bad "$file: declares $name, which $unit does not define"
+	done < <(declared "$file" | undefined "$unit")
 }
 
 while read -r tree; do
