@@ -9,8 +9,9 @@
  *
  * A reader checks everything once, in the order magic, version, checksum, bounds,
  * cross-references. Afterwards it walks the records without further checks. The writer
- * encodes into the slot that is not current and makes that slot current by writing its
- * header. So after a crash at any instruction, the last committed catalog is current.
+ * marks the slot that is not current as unfinished, encodes into it, and makes it current
+ * by one store. So after a crash at any instruction, the last committed catalog is
+ * current, and damage is not taken for a commit that was cut off.
  *
  * Locking: none here. Nobody else may write to the region during a commit; the module
  * serialises commits with cpr->lock.
@@ -29,13 +30,17 @@ _Static_assert(sizeof(struct cpr_image_dma_extent) == 32, "");
 _Static_assert(sizeof(struct cpr_image_device) == 48, "");
 _Static_assert(sizeof(struct cpr_image_pci) == 8, "");
 
+_Static_assert(sizeof(CPR_IMAGE_SLOT_UNFINISHED) - 1 == CPR_IMAGE_MAGIC_LEN, "");
+
 static const u8 catalog_zeros[CPR_IMAGE_DIGEST_LEN];
 
-__printf(3, 4)
-static int catalog_refuse(struct cpr_reason *why, int err, const char *fmt, ...)
+__printf(4, 5)
+static int catalog_refuse(struct cpr_reason *why, int err, const char *kind,
+			  const char *fmt, ...)
 {
 	va_list ap;
 
+	why->kind = kind;
 	va_start(ap, fmt);
 	vsnprintf(why->text, sizeof(why->text), fmt, ap);
 	va_end(ap);
@@ -67,16 +72,16 @@ int cpr_image_layout(struct cpr_geometry *geo, u64 start, u64 size,
 			  frames * sizeof(struct cpr_image_extent) / CPR_IMAGE_FRAME_SIZE;
 
 	if (!IS_ALIGNED(start | size, (u64)CPR_IMAGE_FRAME_SIZE))
-		return catalog_refuse(why, -EINVAL,
+		return catalog_refuse(why, -EINVAL, "super-layout",
 				      "region %#llx bytes at %#llx is not aligned to 2 MiB",
 				      (unsigned long long)size, (unsigned long long)start);
 	if (frames < CPR_IMAGE_MIN_FRAMES || frames > CPR_IMAGE_MAX_FRAMES)
-		return catalog_refuse(why, -EINVAL,
+		return catalog_refuse(why, -EINVAL, "super-layout",
 				      "region of %llu MiB is outside of 16 MiB to 256 TiB",
 				      (unsigned long long)(size >> 20));
 	if (start + size < start)
-		return catalog_refuse(why, -EINVAL, "region at %#llx wraps around",
-				      (unsigned long long)start);
+		return catalog_refuse(why, -EINVAL, "super-layout",
+				      "region at %#llx wraps around", (unsigned long long)start);
 
 	memset(geo, 0, sizeof(*geo));
 	geo->start = start;
@@ -112,33 +117,36 @@ static void catalog_encode_super(struct cpr_image_super *sb,
 	sb->crc = cpu_to_le32(cpr_port_crc32c(sb, offsetof(struct cpr_image_super, crc)));
 }
 
-static void catalog_write_super(void *dst, const struct cpr_geometry *geo)
+static void *catalog_super_at(const void *base, unsigned int copy)
 {
-	struct cpr_image_super *sb = cpr_port_zalloc(sizeof(*sb));
-	struct cpr_image_super *to = dst;
+	return (u8 *)base + (copy ? CPR_IMAGE_SUPER_COPY : 0);
+}
 
-	/* Without memory for a copy, encode in place: the CRC is written last. */
-	if (!sb) {
-		catalog_encode_super(to, geo);
-	} else {
-		catalog_encode_super(sb, geo);
-		cpr_port_write(to, sb, sizeof(*sb));
-		cpr_port_free(sb);
-	}
-	cpr_port_persist(to, sizeof(*to));
+static void catalog_write_word(void *dst, const void *src)
+{
+	cpr_port_write_word(dst, src);
+	cpr_port_persist(dst, sizeof(u64));
+}
+
+static void catalog_write_super(void *dst, const struct cpr_image_super *sb)
+{
+	cpr_port_write(dst, sb, sizeof(*sb));
+	cpr_port_persist(dst, sizeof(*sb));
 }
 
 /**
  * cpr_image_format - write an empty image
+ * @w: a writer; its content does not matter
  * @base: the region, mapped
  * @geo: from cpr_image_layout(), with identity, label and time added
  * @stamp: kernel and time of the format
  *
- * An earlier image is invalidated first, and the superblock is written last. So a
- * crash leaves either the whole image or none.
+ * An earlier image is invalidated first, and the superblock is written last. So a crash
+ * leaves the earlier image, or the new one, or a region that cpr_image_load() takes
+ * for damaged or for not formatted.
  */
-void cpr_image_format(void *base, const struct cpr_geometry *geo,
-		      const struct cpr_stamp *stamp)
+void cpr_image_format(struct cpr_catalog_writer *w, void *base,
+		      const struct cpr_geometry *geo, const struct cpr_stamp *stamp)
 {
 	static const u8 blank[CPR_IMAGE_MAGIC_LEN];
 	const struct cpr_catalog_node root = {
@@ -148,84 +156,93 @@ void cpr_image_format(void *base, const struct cpr_geometry *geo,
 		.mtime.sec = stamp->time,
 		.ctime.sec = stamp->time,
 	};
-	struct cpr_catalog_writer w;
 
-	cpr_port_write(base, blank, sizeof(blank));
-	cpr_port_persist(base, sizeof(blank));
-	cpr_port_write((u8 *)base + CPR_IMAGE_SUPER_COPY, blank, sizeof(blank));
-	cpr_port_persist((u8 *)base + CPR_IMAGE_SUPER_COPY, sizeof(blank));
-	cpr_port_write((u8 *)base + geo->slot_offset[1], blank, sizeof(blank));
-	cpr_port_persist((u8 *)base + geo->slot_offset[1], sizeof(blank));
-
-	cpr_catalog_begin(&w, base, geo, 0);
-	cpr_catalog_put_node(&w, &root);
-	cpr_catalog_commit(&w, 1, CPR_IMAGE_ROOT_INO + 1, stamp);
-
-	catalog_write_super((u8 *)base + CPR_IMAGE_SUPER_COPY, geo);
-	catalog_write_super(base, geo);
+	for (unsigned int copy = 0; copy < CPR_IMAGE_SUPERS; copy++)
+		catalog_write_word(catalog_super_at(base, copy), blank);
+	for (unsigned int slot = 0; slot < CPR_IMAGE_SLOTS; slot++) {
+		cpr_catalog_begin(w, base, geo, slot);
+		cpr_catalog_put_node(w, &root);
+		cpr_catalog_commit(w, 1 + slot, CPR_IMAGE_ROOT_INO + 1, stamp);
+	}
+	catalog_encode_super(&w->block.super, geo);
+	for (unsigned int copy = CPR_IMAGE_SUPERS; copy--;)
+		catalog_write_super(catalog_super_at(base, copy), &w->block.super);
 }
 
 /**
  * cpr_image_repair - rewrite the superblock that did not verify
  * @base: the region, mapped
- * @geo: from cpr_image_load(); one of the two superblocks is bad
+ * @geo: from cpr_image_load(); @geo->copies_bad has one of the two superblocks
  *
  * The good superblock is copied as it is: it may have fields that this code does not
  * know.
  */
 void cpr_image_repair(void *base, const struct cpr_geometry *geo)
 {
-	u8 *first = base, *second = first + CPR_IMAGE_SUPER_COPY;
-	u8 *bad = geo->copies_bad & 1 ? first : second;
+	unsigned int bad = geo->copies_bad & 1 ? 0 : 1;
 
-	cpr_port_write(bad, bad == first ? second : first, CPR_IMAGE_BLOCK_SIZE);
-	cpr_port_persist(bad, CPR_IMAGE_BLOCK_SIZE);
+	catalog_write_super(catalog_super_at(base, bad), catalog_super_at(base, !bad));
 }
 
-static int catalog_decode_super(const struct cpr_image_super *sb, u64 avail,
-				struct cpr_geometry *geo, struct cpr_reason *why)
+/**
+ * cpr_image_check_super - check one of the two superblocks
+ * @base: the region, or the image of one
+ * @avail: bytes of the range that has the region
+ * @copy: 0 for the superblock, 1 for its copy
+ * @geo: filled in
+ * @why: reason of a refusal
+ *
+ * Return: 0, -ENODATA if there is no superblock, -EPROTONOSUPPORT if this code does not
+ * know its version or features, -EUCLEAN if it is damaged.
+ */
+int cpr_image_check_super(const void *base, u64 avail, unsigned int copy,
+			  struct cpr_geometry *geo, struct cpr_reason *why)
 {
-	struct cpr_reason discard;
+	const struct cpr_image_super *sb = catalog_super_at(base, copy);
+	struct cpr_reason layout;
 	struct cpr_geometry expect;
 	u64 unknown;
 
 	if (memcmp(sb->magic, CPR_IMAGE_SUPER_MAGIC, CPR_IMAGE_MAGIC_LEN))
-		return catalog_refuse(why, -ENODATA, "no superblock");
+		return catalog_refuse(why, -ENODATA, "super-magic", "no superblock");
+	/* Before the version: a damaged block is not a block of another version. */
+	if (le32_to_cpu(sb->crc) !=
+	    cpr_port_crc32c(sb, offsetof(struct cpr_image_super, crc)))
+		return catalog_refuse(why, -EUCLEAN, "super-checksum",
+				      "superblock checksum is wrong");
 	if (le16_to_cpu(sb->major) != CPR_IMAGE_VERSION_MAJOR)
-		return catalog_refuse(why, -EPROTONOSUPPORT,
+		return catalog_refuse(why, -EPROTONOSUPPORT, "super-version",
 				      "image version %u.%u, this code reads %u.x",
 				      le16_to_cpu(sb->major), le16_to_cpu(sb->minor),
 				      CPR_IMAGE_VERSION_MAJOR);
-	if (le32_to_cpu(sb->crc) !=
-	    cpr_port_crc32c(sb, offsetof(struct cpr_image_super, crc)))
-		return catalog_refuse(why, -EUCLEAN, "superblock checksum is wrong");
 	unknown = le64_to_cpu(sb->incompat) & ~(u64)CPR_IMAGE_INCOMPAT_KNOWN;
 	if (unknown)
-		return catalog_refuse(why, -EPROTONOSUPPORT,
+		return catalog_refuse(why, -EPROTONOSUPPORT, "super-features",
 				      "image has unknown incompatible features %#llx",
 				      (unsigned long long)unknown);
 	if (le32_to_cpu(sb->frame_shift) != CPR_IMAGE_FRAME_SHIFT)
-		return catalog_refuse(why, -EPROTONOSUPPORT,
+		return catalog_refuse(why, -EPROTONOSUPPORT, "super-features",
 				      "image has frames of 2^%u bytes, this code knows 2^%u",
 				      le32_to_cpu(sb->frame_shift), CPR_IMAGE_FRAME_SHIFT);
 	if (le64_to_cpu(sb->region_size) > avail)
-		return catalog_refuse(why, -EUCLEAN,
+		return catalog_refuse(why, -EUCLEAN, "super-size",
 				      "image has %llu bytes, but only %llu are available",
 				      (unsigned long long)le64_to_cpu(sb->region_size),
 				      (unsigned long long)avail);
 	/* The layout follows from the size, so compare it instead of trusting it. */
 	if (cpr_image_layout(&expect, le64_to_cpu(sb->region_start),
-			     le64_to_cpu(sb->region_size), &discard))
-		return catalog_refuse(why, -EUCLEAN, "superblock: %.160s", discard.text);
+			     le64_to_cpu(sb->region_size), &layout))
+		return catalog_refuse(why, -EUCLEAN, layout.kind, "superblock: %.160s",
+				      layout.text);
 	for (int i = 0; i < CPR_IMAGE_SLOTS; i++)
 		if (le64_to_cpu(sb->slot_offset[i]) != expect.slot_offset[i])
-			return catalog_refuse(why, -EUCLEAN,
+			return catalog_refuse(why, -EUCLEAN, "super-layout",
 					      "superblock puts slot %d at %#llx, not %#llx", i,
 					      (unsigned long long)le64_to_cpu(sb->slot_offset[i]),
 					      (unsigned long long)expect.slot_offset[i]);
 	if (le64_to_cpu(sb->slot_size) != expect.slot_size ||
 	    le64_to_cpu(sb->data_offset) >> CPR_IMAGE_FRAME_SHIFT != expect.first_frame)
-		return catalog_refuse(why, -EUCLEAN,
+		return catalog_refuse(why, -EUCLEAN, "super-layout",
 				      "superblock has slots of %#llx bytes and data at %#llx",
 				      (unsigned long long)le64_to_cpu(sb->slot_size),
 				      (unsigned long long)le64_to_cpu(sb->data_offset));
@@ -239,11 +256,54 @@ static int catalog_decode_super(const struct cpr_image_super *sb, u64 avail,
 	return 0;
 }
 
+/* The layout of a region as large as can be in a range of @avail bytes. */
+static int catalog_largest_layout(struct cpr_geometry *geo, u64 avail, struct cpr_reason *why)
+{
+	u64 most = (u64)CPR_IMAGE_MAX_FRAMES << CPR_IMAGE_FRAME_SHIFT;
+
+	return cpr_image_layout(geo, 0, min(avail, most) & ~(u64)(CPR_IMAGE_FRAME_SIZE - 1), why);
+}
+
+/**
+ * cpr_image_tables - bytes from the start of a range that cpr_image_load() reads
+ * @avail: bytes of the range
+ *
+ * Return: up to the end of the header of the second slot; 0 if the range is too small
+ * for an image.
+ */
+u64 cpr_image_tables(u64 avail)
+{
+	struct cpr_geometry geo;
+	struct cpr_reason discard;
+
+	if (catalog_largest_layout(&geo, avail, &discard))
+		return 0;
+	return geo.slot_offset[CPR_IMAGE_SLOTS - 1] + CPR_IMAGE_BLOCK_SIZE;
+}
+
+/* Without a superblock: a catalog says that there was one. */
+static int catalog_look_for_slots(const void *base, u64 avail, struct cpr_reason *why)
+{
+	struct cpr_geometry geo;
+	int err = catalog_largest_layout(&geo, avail, why);
+
+	if (err)
+		return err;
+	for (int i = 0; i < CPR_IMAGE_SLOTS; i++)
+		if (!memcmp((const u8 *)base + geo.slot_offset[i], CPR_IMAGE_SLOT_MAGIC,
+			    CPR_IMAGE_MAGIC_LEN))
+			return catalog_refuse(why, -EUCLEAN, "super-magic",
+					      "no superblock, but a catalog at %#llx",
+					      (unsigned long long)geo.slot_offset[i]);
+	return catalog_refuse(why, -ENODATA, "super-magic", "no superblock");
+}
+
 /**
  * cpr_image_load - find and check the superblock
  * @base: the region, or the image of one
- * @avail: bytes readable at @base
- * @geo: filled in; @geo->copies_bad has the superblocks that did not verify
+ * @avail: bytes of the range; the first cpr_image_tables() of them are readable
+ * @geo: filled in; @geo->copies_bad has the superblock that does not verify, or a copy
+ *	that differs from the superblock
  * @why: reason of a refusal
  *
  * Nothing is written. If the first superblock is of a newer version, the second is
@@ -255,36 +315,33 @@ static int catalog_decode_super(const struct cpr_image_super *sb, u64 avail,
 int cpr_image_load(const void *base, u64 avail, struct cpr_geometry *geo,
 		   struct cpr_reason *why)
 {
-	static const u64 at[] = { 0, CPR_IMAGE_SUPER_COPY };
-	struct cpr_geometry other;
-	struct cpr_reason discard;
-	int err, other_err;
+	struct cpr_reason second;
+	int err, second_err;
 
-	if (avail < CPR_IMAGE_MIN_FRAMES * (u64)CPR_IMAGE_FRAME_SIZE)
-		return catalog_refuse(why, -ENODATA, "%llu bytes are too few for an image",
+	if (!cpr_image_tables(avail))
+		return catalog_refuse(why, -ENODATA, "super-size",
+				      "%llu bytes are too few for an image",
 				      (unsigned long long)avail);
 
-	err = catalog_decode_super((const void *)((const u8 *)base + at[0]), avail, geo, why);
+	err = cpr_image_check_super(base, avail, 0, geo, why);
 	if (err == -EPROTONOSUPPORT)
 		return err;
 	if (!err) {
-		if (catalog_decode_super((const void *)((const u8 *)base + at[1]), avail,
-					 &other, &discard))
+		if (memcmp(base, catalog_super_at(base, 1), CPR_IMAGE_BLOCK_SIZE))
 			geo->copies_bad = 2;
 		return 0;
 	}
-	other_err = catalog_decode_super((const void *)((const u8 *)base + at[1]), avail, geo,
-					 &discard);
-	if (!other_err) {
+	second_err = cpr_image_check_super(base, avail, 1, geo, &second);
+	if (!second_err) {
 		geo->copies_bad = 1;
 		return 0;
 	}
-	/* Do not report an unsupported version as "no image". */
-	if (other_err == -EPROTONOSUPPORT) {
-		*why = discard;
-		return other_err;
+	/* Report the most that either of the two says: a version, damage, nothing. */
+	if (second_err == -EPROTONOSUPPORT || err == -ENODATA) {
+		*why = second;
+		err = second_err;
 	}
-	return err;
+	return err == -ENODATA ? catalog_look_for_slots(base, avail, why) : err;
 }
 
 /* ---- reading the catalog ---- */
@@ -448,6 +505,8 @@ struct cpr_pci cpr_catalog_member(const struct cpr_catalog_device *dev, u32 i)
  * struct catalog_checker - state of a check
  * @geo: geometry of the region
  * @why: reason of a refusal
+ * @report: receives every defect, and the check goes on after each; or NULL
+ * @undecoded: records that could not be decoded, after a defect
  * @used: bitmap of the frames that belong to a file
  * @dirs: bitmap of the nodes that are directories
  * @top: bitmap of the nodes that are directories of the root
@@ -459,12 +518,15 @@ struct cpr_pci cpr_catalog_member(const struct cpr_catalog_device *dev, u32 i)
  * @devices: device records of the last VM so far
  * @addresses: of these devices
  * @max_devices: entries in @addresses
+ * @memory_names: what the names of memory files of one directory count so far
  * @prev: the previous node
  * @prev_vm: node of the previous VM
  */
 struct catalog_checker {
 	const struct cpr_geometry *geo;
 	struct cpr_reason *why;
+	struct cpr_report *report;
+	u32 undecoded;
 	unsigned long *used;
 	unsigned long *dirs;
 	unsigned long *top;
@@ -476,11 +538,22 @@ struct catalog_checker {
 	u32 devices;
 	u64 *addresses;
 	u32 max_devices;
+	u32 memory_names;
 	struct cpr_catalog_node prev;
 	u32 prev_vm;
 };
 
-#define BAD(c, fmt, ...) catalog_refuse((c)->why, -EUCLEAN, fmt, ##__VA_ARGS__)
+#define BAD(c, kind, fmt, ...) \
+	catalog_refuse((c)->why, -EUCLEAN, kind, fmt, ##__VA_ARGS__)
+
+/* A check for a report goes on after a defect. */
+static int catalog_defect(struct catalog_checker *c, int err)
+{
+	if (err != -EUCLEAN || !c->report)
+		return err;
+	c->report->defect(c->report, c->why);
+	return 0;
+}
 
 static bool catalog_name_is_valid(const struct cpr_catalog_node *n)
 {
@@ -512,16 +585,19 @@ static int catalog_check_extents(struct catalog_checker *c, const struct cpr_cat
 		u64 last = (u64)e.file_frame + e.count;
 
 		if (!e.count || e.file_frame < end || last > U32_MAX)
-			return BAD(c, "node %u: extent %u covers frames %u+%u of the file",
+			return BAD(c, "extent-order",
+				   "node %u: extent %u covers frames %u+%u of the file",
 				   c->nodes, i, e.file_frame, e.count);
 		if (e.frame < c->geo->first_frame ||
 		    (u64)e.frame + e.count > c->geo->frames)
-			return BAD(c, "node %u: extent %u is frames %u+%u, outside of %u to %u",
+			return BAD(c, "extent-outside",
+				   "node %u: extent %u is frames %u+%u, outside of %u to %u",
 				   c->nodes, i, e.frame, e.count,
 				   c->geo->first_frame, c->geo->frames);
 		for (u32 f = e.frame; f < e.frame + e.count; f++)
 			if (__test_and_set_bit(f, c->used))
-				return BAD(c, "node %u: frame %u belongs to two extents",
+				return BAD(c, "extent-shared",
+					   "node %u: frame %u belongs to two extents",
 					   c->nodes, f);
 		end = last;
 	}
@@ -535,16 +611,18 @@ static int catalog_check_place(struct catalog_checker *c, const struct cpr_catal
 	if (!i) {
 		if (n->parent || n->name_len || !S_ISDIR(n->mode) ||
 		    n->ino != CPR_IMAGE_ROOT_INO)
-			return BAD(c, "node 0 is not a root directory");
+			return BAD(c, "node-root", "node 0 is not a root directory");
 		return 0;
 	}
 	if (n->parent >= i || !test_bit(n->parent, c->dirs))
-		return BAD(c, "node %u: its parent %u is not a directory before it",
+		return BAD(c, "node-parent",
+			   "node %u: its parent %u is not a directory before it",
 			   i, n->parent);
 	if (!catalog_name_is_valid(n))
-		return BAD(c, "node %u: bad name of %u bytes", i, n->name_len);
+		return BAD(c, "node-name", "node %u: bad name of %u bytes", i, n->name_len);
 	if (i > 1 && !catalog_comes_after(n, &c->prev))
-		return BAD(c, "node %u: out of order, or its name is used twice", i);
+		return BAD(c, "node-order",
+			   "node %u: out of order, or its name is used twice", i);
 	return 0;
 }
 
@@ -553,15 +631,31 @@ static int catalog_check_attributes(struct catalog_checker *c, const struct cpr_
 	u32 i = c->nodes, type = n->mode & ~CPR_MODE_PERMS;
 
 	if (type != S_IFDIR && type != S_IFREG)
-		return BAD(c, "node %u: mode %#o is neither directory nor file", i, n->mode);
+		return BAD(c, "node-mode",
+			   "node %u: mode %#o is neither directory nor file", i, n->mode);
 	if (type == S_IFDIR && (n->size || n->extents))
-		return BAD(c, "node %u: a directory with data", i);
+		return BAD(c, "node-size", "node %u: a directory with data", i);
 	if (n->size > (u64)U32_MAX << CPR_IMAGE_FRAME_SHIFT)
-		return BAD(c, "node %u: size %llu is too large", i,
+		return BAD(c, "node-size", "node %u: size %llu is too large", i,
 			   (unsigned long long)n->size);
 	if (n->atime.nsec >= NSEC_PER_SEC || n->mtime.nsec >= NSEC_PER_SEC ||
 	    n->ctime.nsec >= NSEC_PER_SEC)
-		return BAD(c, "node %u: more than a second of nanoseconds", i);
+		return BAD(c, "node-time", "node %u: more than a second of nanoseconds", i);
+	return 0;
+}
+
+static int catalog_check_memory_names(struct catalog_checker *c,
+				      const struct cpr_catalog_node *n)
+{
+	/* The nodes of a directory follow each other. */
+	if (n->parent != c->prev.parent)
+		c->memory_names = 0;
+	if (n->flags & CPR_IMAGE_NODE_MEMORY)
+		c->memory_names += cpr_catalog_memory_name_size(n->name_len);
+	if (c->memory_names > CPR_IMAGE_MEMORY_NAMES_MAX)
+		return BAD(c, "node-names",
+			   "node %u: the names of memory files in node %u count %u, more than %u",
+			   c->nodes, n->parent, c->memory_names, CPR_IMAGE_MEMORY_NAMES_MAX);
 	return 0;
 }
 
@@ -572,20 +666,23 @@ static int catalog_check_node(struct catalog_checker *c,
 	int err;
 
 	if (c->vms)
-		return BAD(c, "node %u comes after a VM", c->nodes);
+		return BAD(c, "record-place", "node %u comes after a VM", c->nodes);
 	if (size < sizeof(*rec) || c->nodes == c->max_nodes)
-		return BAD(c, "node %u: record of %u bytes", c->nodes, size);
+		return BAD(c, "record-size", "node %u: record of %u bytes", c->nodes, size);
 	catalog_decode_node(rec, &n);
 	if (size != catalog_pad8(sizeof(*rec) + catalog_pad8(n.name_len) +
 				 (u64)n.extents * sizeof(struct cpr_image_extent)))
-		return BAD(c, "node %u: record of %u bytes for a name of %u and %u extents",
+		return BAD(c, "record-size",
+			   "node %u: record of %u bytes for a name of %u and %u extents",
 			   c->nodes, size, n.name_len, n.extents);
 
-	err = catalog_check_place(c, &n);
+	err = catalog_defect(c, catalog_check_place(c, &n));
 	if (!err)
-		err = catalog_check_attributes(c, &n);
+		err = catalog_defect(c, catalog_check_attributes(c, &n));
 	if (!err)
-		err = catalog_check_extents(c, &n);
+		err = catalog_defect(c, catalog_check_extents(c, &n));
+	if (!err)
+		err = catalog_defect(c, catalog_check_memory_names(c, &n));
 	if (err)
 		return err;
 
@@ -614,7 +711,8 @@ static int catalog_check_addresses(struct catalog_checker *c)
 		u64 at = c->addresses[i];
 
 		if (at == c->addresses[i - 1])
-			return BAD(c, "VM %u: device %04x:%02x:%02x.%x is listed twice",
+			return BAD(c, "device-twice",
+				   "VM %u: device %04x:%02x:%02x.%x is listed twice",
 				   c->vms - 1, (u32)(at >> 16), (u32)(at >> 8 & 0xff),
 				   (u32)(at >> 3 & 0x1f), (u32)(at & 7));
 	}
@@ -632,40 +730,50 @@ static int catalog_check_digests(struct catalog_checker *c, const struct cpr_cat
 	const struct cpr_digests *d = &vm->digests;
 
 	if (d->flags & ~CPR_IMAGE_VM_FLAGS_KNOWN)
-		return BAD(c, "VM %u: unknown flags %#x", c->vms,
+		return BAD(c, "vm-flags", "VM %u: unknown flags %#x", c->vms,
 			   d->flags & ~CPR_IMAGE_VM_FLAGS_KNOWN);
 	if (!catalog_digest_fits(d->manifest, d->flags & CPR_IMAGE_VM_MANIFEST_DIGEST))
-		return BAD(c, "VM %u: flags %#x do not fit the digest of its manifest",
+		return BAD(c, "vm-digest",
+			   "VM %u: flags %#x do not fit the digest of its manifest",
 			   c->vms, d->flags);
 	if (!catalog_digest_fits(d->ram, d->flags & CPR_IMAGE_VM_RAM_DIGEST))
-		return BAD(c, "VM %u: flags %#x do not fit the digest of its memory",
+		return BAD(c, "vm-digest",
+			   "VM %u: flags %#x do not fit the digest of its memory",
 			   c->vms, d->flags);
 	if (d->flags && vm->state != CPR_IMAGE_VM_SEALED &&
 	    vm->state != CPR_IMAGE_VM_RESTORING)
-		return BAD(c, "VM %u: digests in state %u", c->vms, vm->state);
+		return BAD(c, "vm-digest", "VM %u: digests in state %u", c->vms, vm->state);
+	return 0;
+}
+
+static int catalog_check_vm_state(struct catalog_checker *c, const struct cpr_image_vm *rec,
+				  const struct cpr_catalog_vm *vm)
+{
+	if (vm->node >= c->nodes || !test_bit(vm->node, c->top))
+		return BAD(c, "vm-node", "VM %u: node %u is not a directory of the root",
+			   c->vms, vm->node);
+	if (c->vms && vm->node <= c->prev_vm)
+		return BAD(c, "vm-node", "VM %u: node %u is out of order", c->vms, vm->node);
+	if (vm->state < CPR_IMAGE_VM_RUNNING || vm->state > CPR_IMAGE_VM_RESTORING)
+		return BAD(c, "vm-state", "VM %u: unknown state %u", c->vms, vm->state);
+	if (vm->since.nsec >= NSEC_PER_SEC || rec->kernel[CPR_IMAGE_KERNEL_LEN - 1])
+		return BAD(c, "vm-text", "VM %u: malformed time or kernel release", c->vms);
 	return 0;
 }
 
 static int catalog_check_vm(struct catalog_checker *c, const struct cpr_image_vm *rec, u32 size)
 {
-	int err = catalog_check_addresses(c);
+	int err = catalog_defect(c, catalog_check_addresses(c));
 	struct cpr_catalog_vm vm;
 
 	if (err)
 		return err;
 	if (size != sizeof(*rec))
-		return BAD(c, "VM %u: record of %u bytes", c->vms, size);
+		return BAD(c, "record-size", "VM %u: record of %u bytes", c->vms, size);
 	catalog_decode_vm(rec, &vm);
-	if (vm.node >= c->nodes || !test_bit(vm.node, c->top))
-		return BAD(c, "VM %u: node %u is not a directory of the root",
-			   c->vms, vm.node);
-	if (c->vms && vm.node <= c->prev_vm)
-		return BAD(c, "VM %u: node %u is out of order", c->vms, vm.node);
-	if (vm.state < CPR_IMAGE_VM_RUNNING || vm.state > CPR_IMAGE_VM_RESTORING)
-		return BAD(c, "VM %u: unknown state %u", c->vms, vm.state);
-	if (vm.since.nsec >= NSEC_PER_SEC || rec->kernel[CPR_IMAGE_KERNEL_LEN - 1])
-		return BAD(c, "VM %u: malformed time or kernel release", c->vms);
-	err = catalog_check_digests(c, &vm);
+	err = catalog_defect(c, catalog_check_vm_state(c, rec, &vm));
+	if (!err)
+		err = catalog_defect(c, catalog_check_digests(c, &vm));
 	if (err)
 		return err;
 	c->prev_vm = vm.node;
@@ -688,13 +796,16 @@ static int catalog_check_dma_extent(struct catalog_checker *c,
 	if (!e->length || !IS_ALIGNED(e->iova | e->phys | e->length, (u64)CPR_IMAGE_DMA_PAGE) ||
 	    e->iova + e->length <= e->iova || e->phys + e->length <= e->phys ||
 	    e->iova < *end)
-		return BAD(c, "VM %u: DMA of %#llx bytes at iova %#llx is bad or out of order",
+		return BAD(c, "dma-extent",
+			   "VM %u: DMA of %#llx bytes at iova %#llx is bad or out of order",
 			   c->vms - 1, (unsigned long long)e->length,
 			   (unsigned long long)e->iova);
 	if (e->class < CPR_IMAGE_DMA_REGION || e->class > CPR_IMAGE_DMA_RAM)
-		return BAD(c, "VM %u: DMA of unknown class %u", c->vms - 1, e->class);
+		return BAD(c, "dma-class",
+			   "VM %u: DMA of unknown class %u", c->vms - 1, e->class);
 	if (e->class == CPR_IMAGE_DMA_REGION ? !inside : !outside)
-		return BAD(c, "VM %u: DMA at iova %#llx leads to %#llx, which is not of class %u",
+		return BAD(c, "dma-class",
+			   "VM %u: DMA at iova %#llx leads to %#llx, which is not of class %u",
 			   c->vms - 1, (unsigned long long)e->iova,
 			   (unsigned long long)e->phys, e->class);
 	*end = e->iova + e->length;
@@ -708,21 +819,23 @@ static int catalog_check_dma(struct catalog_checker *c, const struct cpr_image_d
 	int err = 0;
 
 	if (!c->vms)
-		return BAD(c, "a DMA record that follows no VM");
+		return BAD(c, "record-place", "a DMA record that follows no VM");
 	if (c->devices)
-		return BAD(c, "VM %u: a DMA record after a device", c->vms - 1);
+		return BAD(c, "record-place",
+			   "VM %u: a DMA record after a device", c->vms - 1);
+	c->dmas++;
 	if (size < sizeof(*rec))
-		return BAD(c, "VM %u: DMA record of %u bytes", c->vms - 1, size);
+		return BAD(c, "record-size",
+			   "VM %u: DMA record of %u bytes", c->vms - 1, size);
 	catalog_decode_dma(rec, &dma);
 	if (size != cpr_catalog_dma_size(dma.extents))
-		return BAD(c, "VM %u: DMA record of %u bytes for %u extents",
+		return BAD(c, "record-size", "VM %u: DMA record of %u bytes for %u extents",
 			   c->vms - 1, size, dma.extents);
 	for (u32 i = 0; i < dma.extents && !err; i++) {
 		struct cpr_dma_extent e = cpr_catalog_dma_extent(&dma, i);
 
 		err = catalog_check_dma_extent(c, &e, &end);
 	}
-	c->dmas++;
 	return err;
 }
 
@@ -747,24 +860,29 @@ static int catalog_check_device(struct catalog_checker *c,
 	struct cpr_catalog_device dev;
 
 	if (!c->vms)
-		return BAD(c, "a device record that follows no VM");
+		return BAD(c, "record-place", "a device record that follows no VM");
 	if (size < sizeof(*rec) || c->devices == c->max_devices)
-		return BAD(c, "VM %u: device record of %u bytes", c->vms - 1, size);
+		return BAD(c, "record-size",
+			   "VM %u: device record of %u bytes", c->vms - 1, size);
 	catalog_decode_device(rec, &dev);
 	if (size != cpr_catalog_device_size(dev.members))
-		return BAD(c, "VM %u: device record of %u bytes for a group of %u",
+		return BAD(c, "record-size",
+			   "VM %u: device record of %u bytes for a group of %u",
 			   c->vms - 1, size, dev.members);
 	if (c->devices == CPR_IMAGE_DEVICES_MAX)
-		return BAD(c, "VM %u: more than %u devices", c->vms - 1,
+		return BAD(c, "device-group", "VM %u: more than %u devices", c->vms - 1,
 			   CPR_IMAGE_DEVICES_MAX);
 	if (dev.members > CPR_IMAGE_GROUP_MAX)
-		return BAD(c, "VM %u: a device has a group of %u, more than %u", c->vms - 1,
+		return BAD(c, "device-group",
+			   "VM %u: a device has a group of %u, more than %u", c->vms - 1,
 			   dev.members, CPR_IMAGE_GROUP_MAX);
 	if (dev.dma >= c->dmas)
-		return BAD(c, "VM %u: a device has DMA record %u of %u", c->vms - 1,
+		return BAD(c, "device-dma",
+			   "VM %u: a device has DMA record %u of %u", c->vms - 1,
 			   dev.dma, c->dmas);
 	if (!catalog_is_own_member(&dev))
-		return BAD(c, "VM %u: a device is not in its own IOMMU group of %u",
+		return BAD(c, "device-group",
+			   "VM %u: a device is not in its own IOMMU group of %u",
 			   c->vms - 1, dev.members);
 	c->addresses[c->devices++] = catalog_pci_number(dev.address);
 	return 0;
@@ -786,6 +904,14 @@ static int catalog_check_record(struct catalog_checker *c, const void *rec, u32 
 	}
 }
 
+/* Keep the numbers of the other records right. */
+static void catalog_skip_record(struct catalog_checker *c, const struct cpr_image_rec *rec)
+{
+	c->undecoded++;
+	if (le16_to_cpu(rec->type) == CPR_IMAGE_REC_NODE && !c->vms && c->nodes < c->max_nodes)
+		c->nodes++;
+}
+
 static int catalog_check_records(struct catalog_checker *c, const u8 *records, u64 length)
 {
 	int err = 0;
@@ -796,12 +922,18 @@ static int catalog_check_records(struct catalog_checker *c, const u8 *records, u
 		u32 size;
 
 		if (left < sizeof(*rec))
-			return BAD(c, "record at %llu is cut short", (unsigned long long)at);
+			return BAD(c, "record-size", "record at %llu is cut short",
+				   (unsigned long long)at);
 		size = le32_to_cpu(rec->size);
 		if (size < sizeof(*rec) || size > left || !IS_ALIGNED(size, 8u))
-			return BAD(c, "record at %llu has size %u, %llu bytes are left",
+			return BAD(c, "record-size",
+				   "record at %llu has size %u, %llu bytes are left",
 				   (unsigned long long)at, size, (unsigned long long)left);
 		err = catalog_check_record(c, rec, size);
+		if (err) {
+			catalog_skip_record(c, rec);
+			err = catalog_defect(c, err);
+		}
 		at += size;
 	}
 	return err;
@@ -812,29 +944,35 @@ static int catalog_check_inos(struct catalog_checker *c, u64 next_ino)
 	sort(c->inos, c->nodes, sizeof(*c->inos), catalog_compare_u64, NULL);
 	for (u32 i = 1; i < c->nodes; i++)
 		if (c->inos[i] == c->inos[i - 1])
-			return BAD(c, "inode number %llu is used twice",
+			return BAD(c, "node-ino", "inode number %llu is used twice",
 				   (unsigned long long)c->inos[i]);
 	/* The root has the lowest number. */
 	if (c->inos[0] != CPR_IMAGE_ROOT_INO || c->inos[c->nodes - 1] >= next_ino)
-		return BAD(c, "inode numbers from %llu to %llu, the next is %llu",
+		return BAD(c, "node-ino", "inode numbers from %llu to %llu, the next is %llu",
 			   (unsigned long long)c->inos[0],
 			   (unsigned long long)c->inos[c->nodes - 1],
 			   (unsigned long long)next_ino);
 	return 0;
 }
 
+static int catalog_check_totals(struct catalog_checker *c, const struct cpr_catalog *cat)
+{
+	if (!c->nodes || c->nodes != cat->nodes || c->vms != cat->vms)
+		return BAD(c, "slot-count", "%u nodes and %u VMs, the header says %u and %u",
+			   c->nodes, c->vms, cat->nodes, cat->vms);
+	return catalog_check_inos(c, cat->next_ino);
+}
+
 static int catalog_check_all(struct catalog_checker *c, const struct cpr_catalog *cat)
 {
 	int err = catalog_check_records(c, cat->records, cat->length);
 
-	if (!err)
-		err = catalog_check_addresses(c);
 	if (err)
+		return catalog_defect(c, err);
+	err = catalog_defect(c, catalog_check_addresses(c));
+	if (err || c->undecoded)
 		return err;
-	if (!c->nodes || c->nodes != cat->nodes || c->vms != cat->vms)
-		return BAD(c, "%u nodes and %u VMs, the header says %u and %u",
-			   c->nodes, c->vms, cat->nodes, cat->vms);
-	return catalog_check_inos(c, cat->next_ino);
+	return catalog_defect(c, catalog_check_totals(c, cat));
 }
 
 static int catalog_check_with_scratch(struct catalog_checker *c, const struct cpr_catalog *cat)
@@ -851,7 +989,7 @@ static int catalog_check_with_scratch(struct catalog_checker *c, const struct cp
 	if (c->used && c->dirs && c->top && c->inos && c->addresses)
 		err = catalog_check_all(c, cat);
 	else
-		catalog_refuse(c->why, err, "no memory to check the catalog");
+		catalog_refuse(c->why, err, "", "no memory to check the catalog");
 	cpr_port_free(c->addresses);
 	cpr_port_free(c->inos);
 	cpr_port_free(c->top);
@@ -860,15 +998,26 @@ static int catalog_check_with_scratch(struct catalog_checker *c, const struct cp
 	return err;
 }
 
-static int catalog_decode_slot(const struct cpr_image_slot *h,
-			       const struct cpr_geometry *geo, struct cpr_catalog *cat,
-			       struct cpr_reason *why)
+static const struct cpr_image_slot *catalog_slot_at(const void *base,
+						    const struct cpr_geometry *geo,
+						    unsigned int slot)
 {
+	return (const void *)((const u8 *)base + geo->slot_offset[slot]);
+}
+
+static int catalog_decode_header(const struct cpr_image_slot *h,
+				 const struct cpr_geometry *geo, struct cpr_catalog *cat,
+				 struct cpr_reason *why)
+{
+	if (!memcmp(h->magic, CPR_IMAGE_SLOT_UNFINISHED, CPR_IMAGE_MAGIC_LEN))
+		return catalog_refuse(why, -ENODATA, "slot-unfinished",
+				      "a commit was cut off");
 	if (memcmp(h->magic, CPR_IMAGE_SLOT_MAGIC, CPR_IMAGE_MAGIC_LEN))
-		return catalog_refuse(why, -ENODATA, "never written");
+		return catalog_refuse(why, -EUCLEAN, "slot-magic", "no catalog header");
 	if (le32_to_cpu(h->crc) !=
 	    cpr_port_crc32c(h, offsetof(struct cpr_image_slot, crc)))
-		return catalog_refuse(why, -EUCLEAN, "header checksum is wrong");
+		return catalog_refuse(why, -EUCLEAN, "slot-checksum",
+				      "header checksum is wrong");
 	cat->generation = le64_to_cpu(h->generation);
 	cat->length = le64_to_cpu(h->length);
 	cat->nodes = le32_to_cpu(h->nodes);
@@ -879,11 +1028,24 @@ static int catalog_decode_slot(const struct cpr_image_slot *h,
 	cat->kernel[CPR_IMAGE_KERNEL_LEN] = 0;
 	cat->records = (const u8 *)h + CPR_IMAGE_BLOCK_SIZE;
 	if (cat->length > geo->slot_size - CPR_IMAGE_BLOCK_SIZE)
-		return catalog_refuse(why, -EUCLEAN, "%llu bytes of records do not fit",
+		return catalog_refuse(why, -EUCLEAN, "slot-range",
+				      "%llu bytes of records do not fit",
 				      (unsigned long long)cat->length);
-	if (le32_to_cpu(h->records_crc) != cpr_port_crc32c(cat->records, cat->length))
-		return catalog_refuse(why, -EUCLEAN, "checksum of the records is wrong");
+	if (cat->generation >= CPR_IMAGE_COUNTER_END || cat->next_ino >= CPR_IMAGE_COUNTER_END)
+		return catalog_refuse(why, -EUCLEAN, "slot-range",
+				      "generation %llu or next inode number %llu is not below 2^62",
+				      (unsigned long long)cat->generation,
+				      (unsigned long long)cat->next_ino);
 	return 0;
+}
+
+static int catalog_check_records_crc(const struct cpr_image_slot *h,
+				     const struct cpr_catalog *cat, struct cpr_reason *why)
+{
+	if (le32_to_cpu(h->records_crc) == cpr_port_crc32c(cat->records, cat->length))
+		return 0;
+	return catalog_refuse(why, -EUCLEAN, "slot-records",
+			      "checksum of the records is wrong");
 }
 
 /**
@@ -894,23 +1056,83 @@ static int catalog_decode_slot(const struct cpr_image_slot *h,
  * @cat: filled in
  * @why: reason of a refusal
  *
- * Return: 0, -ENODATA if the slot was never written, -EUCLEAN if it is
+ * Return: 0, -ENODATA if a commit into the slot was cut off, -EUCLEAN if the slot is
  * damaged, -ENOMEM.
  */
 int cpr_catalog_check(const void *base, const struct cpr_geometry *geo,
 		      unsigned int slot, struct cpr_catalog *cat,
 		      struct cpr_reason *why)
 {
+	const struct cpr_image_slot *h = catalog_slot_at(base, geo, slot);
 	struct catalog_checker c = { .geo = geo, .why = why };
 	int err;
 
 	memset(cat, 0, sizeof(*cat));
 	cat->slot = slot;
-	err = catalog_decode_slot((const void *)((const u8 *)base + geo->slot_offset[slot]),
-				  geo, cat, why);
+	err = catalog_decode_header(h, geo, cat, why);
+	if (!err)
+		err = catalog_check_records_crc(h, cat, why);
 	if (!err)
 		err = catalog_check_with_scratch(&c, cat);
 	return err;
+}
+
+/**
+ * cpr_catalog_report - report everything that is wrong with a slot
+ * @base: the region, or the image of one
+ * @geo: from cpr_image_load()
+ * @slot: below CPR_IMAGE_SLOTS
+ * @report: receives each defect
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int cpr_catalog_report(const void *base, const struct cpr_geometry *geo,
+		       unsigned int slot, struct cpr_report *report)
+{
+	const struct cpr_image_slot *h = catalog_slot_at(base, geo, slot);
+	struct cpr_reason why;
+	struct catalog_checker c = { .geo = geo, .why = &why, .report = report };
+	struct cpr_catalog cat = { .slot = slot };
+
+	/* Only a header that verifies says what the records are. */
+	if (catalog_decode_header(h, geo, &cat, &why)) {
+		report->defect(report, &why);
+		return 0;
+	}
+	catalog_defect(&c, catalog_check_records_crc(h, &cat, &why));
+	return catalog_check_with_scratch(&c, &cat);
+}
+
+/*
+ * Did a slot that does not verify have the content of a valid one? A header whose
+ * checksum is wrong is no evidence alone, but the bytes of the records are. Then one of
+ * length and checksum suffices, because the damage may be in the other.
+ */
+static bool catalog_has_content(const struct cpr_image_slot *bad, bool header_valid,
+				const struct cpr_image_slot *good)
+{
+	bool length = bad->length == good->length;
+	bool crc = bad->records_crc == good->records_crc;
+
+	if (header_valid)
+		return length && crc && bad->next_ino == good->next_ino;
+	return (length || crc) && !memcmp(bad + 1, good + 1, le64_to_cpu(good->length));
+}
+
+/* Is one slot current, although the other one is damaged? */
+static bool catalog_is_current(const void *base, const struct cpr_geometry *geo,
+			       const struct cpr_catalog *cat)
+{
+	const struct cpr_image_slot *good = catalog_slot_at(base, geo, cat->slot);
+	const struct cpr_image_slot *bad = catalog_slot_at(base, geo, !cat->slot);
+	struct cpr_reason discard;
+	struct cpr_catalog other;
+	bool valid = !catalog_decode_header(bad, geo, &other, &discard);
+	bool known = valid || bad->generation == ~bad->inverse;
+
+	if (known && le64_to_cpu(bad->generation) < cat->generation)
+		return true;
+	return catalog_has_content(bad, valid, good);
 }
 
 /**
@@ -918,9 +1140,12 @@ int cpr_catalog_check(const void *base, const struct cpr_geometry *geo,
  * @base: the region, or the image of one
  * @geo: from cpr_image_load()
  * @cat: filled in
- * @why: reason of a refusal, for both slots
+ * @why: reason of a refusal; if @cat->other_damaged, what is wrong with the other slot
  *
- * Return: 0, or -EUCLEAN if neither slot verifies, -ENOMEM.
+ * &struct cpr_image_slot has the rules. A slot that may have been current and is damaged
+ * is never answered with the other slot, which may be older.
+ *
+ * Return: 0, -EUCLEAN if the current catalog is damaged, -ENOMEM.
  */
 int cpr_catalog_open(const void *base, const struct cpr_geometry *geo,
 		     struct cpr_catalog *cat, struct cpr_reason *why)
@@ -928,6 +1153,7 @@ int cpr_catalog_open(const void *base, const struct cpr_geometry *geo,
 	struct cpr_catalog slot[CPR_IMAGE_SLOTS];
 	struct cpr_reason reason[CPR_IMAGE_SLOTS];
 	int err[CPR_IMAGE_SLOTS];
+	unsigned int current_slot;
 
 	for (int i = 0; i < CPR_IMAGE_SLOTS; i++) {
 		err[i] = cpr_catalog_check(base, geo, i, &slot[i], &reason[i]);
@@ -937,17 +1163,36 @@ int cpr_catalog_open(const void *base, const struct cpr_geometry *geo,
 		}
 	}
 	if (err[0] && err[1])
-		return catalog_refuse(why, -EUCLEAN,
+		return catalog_refuse(why, -EUCLEAN, reason[0].kind,
 				      "no catalog verifies: slot 0: %.92s; slot 1: %.92s",
 				      reason[0].text, reason[1].text);
 	if (!err[0] && !err[1] && slot[0].generation == slot[1].generation)
-		return catalog_refuse(why, -EUCLEAN, "both catalogs claim generation %llu",
+		return catalog_refuse(why, -EUCLEAN, "slot-generation",
+				      "both catalogs claim generation %llu",
 				      (unsigned long long)slot[0].generation);
-	if (err[0] || (!err[1] && slot[1].generation > slot[0].generation))
-		*cat = slot[1];
-	else
-		*cat = slot[0];
-	return 0;
+	current_slot = err[0] || (!err[1] && slot[1].generation > slot[0].generation);
+	*cat = slot[current_slot];
+	if (err[!current_slot] != -EUCLEAN)
+		return 0;
+	*why = reason[!current_slot];
+	cat->other_damaged = true;
+	if (catalog_is_current(base, geo, cat))
+		return 0;
+	return catalog_refuse(why, -EUCLEAN, reason[!current_slot].kind,
+			      "slot %u is damaged: %.92s; slot %u has generation %llu, which may be older",
+			      !current_slot, reason[!current_slot].text, current_slot,
+			      (unsigned long long)cat->generation);
+}
+
+/**
+ * cpr_catalog_is_repeated - do both slots have the same content?
+ * @base: the region, mapped
+ * @geo: its geometry; both slots are valid
+ */
+bool cpr_catalog_is_repeated(const void *base, const struct cpr_geometry *geo)
+{
+	return catalog_has_content(catalog_slot_at(base, geo, 0), true,
+				   catalog_slot_at(base, geo, 1));
 }
 
 /* ---- writing the catalog ---- */
@@ -1002,13 +1247,15 @@ u64 cpr_catalog_capacity(const struct cpr_geometry *geo)
  * @geo: its geometry
  * @slot: the slot that is not current
  *
- * The writer keeps the first error, and cpr_catalog_commit() returns it.
+ * From here on, the old content of the slot is lost. The writer keeps the first error,
+ * and cpr_catalog_commit() returns it.
  */
 void cpr_catalog_begin(struct cpr_catalog_writer *w, void *base,
 		       const struct cpr_geometry *geo, unsigned int slot)
 {
 	memset(w, 0, sizeof(*w));
 	w->slot = (u8 *)base + geo->slot_offset[slot];
+	catalog_write_word(w->slot, CPR_IMAGE_SLOT_UNFINISHED);
 	w->capacity = geo->slot_size - CPR_IMAGE_BLOCK_SIZE;
 	w->open = U64_MAX;
 }
@@ -1221,14 +1468,14 @@ void cpr_catalog_put_device(struct cpr_catalog_writer *w,
 int cpr_catalog_commit(struct cpr_catalog_writer *w, u64 generation,
 		       u64 next_ino, const struct cpr_stamp *stamp)
 {
-	struct cpr_image_slot *h;
+	struct cpr_image_slot *h = &w->block.slot;
 
 	catalog_close_node(w);
+	if (!w->error && (generation >= CPR_IMAGE_COUNTER_END || next_ino >= CPR_IMAGE_COUNTER_END))
+		w->error = -EOVERFLOW;
 	if (w->error)
 		return w->error;
-	h = cpr_port_zalloc(sizeof(*h));
-	if (!h)
-		return -ENOMEM;
+	memset(h, 0, sizeof(*h));
 	memcpy(h->magic, CPR_IMAGE_SLOT_MAGIC, CPR_IMAGE_MAGIC_LEN);
 	h->generation = cpu_to_le64(generation);
 	h->length = cpu_to_le64(w->length);
@@ -1239,11 +1486,12 @@ int cpr_catalog_commit(struct cpr_catalog_writer *w, u64 generation,
 	memcpy(h->kernel, stamp->kernel,
 	       min(strlen(stamp->kernel), sizeof(h->kernel) - 1));
 	h->records_crc = cpu_to_le32(cpr_port_crc32c(catalog_record_at(w, 0), w->length));
+	h->inverse = cpu_to_le64(~generation);
 	h->crc = cpu_to_le32(cpr_port_crc32c(h, offsetof(struct cpr_image_slot, crc)));
 
-	cpr_port_persist(catalog_record_at(w, 0), w->length);
-	cpr_port_write(w->slot, h, sizeof(*h));
-	cpr_port_persist(w->slot, sizeof(*h));
-	cpr_port_free(h);
+	cpr_port_write(w->slot + CPR_IMAGE_MAGIC_LEN, (u8 *)h + CPR_IMAGE_MAGIC_LEN,
+		       sizeof(*h) - CPR_IMAGE_MAGIC_LEN);
+	cpr_port_persist(w->slot, sizeof(*h) + w->length);
+	catalog_write_word(w->slot, h->magic);
 	return 0;
 }

@@ -10,11 +10,21 @@
 #include <linux/cpr_image.h>
 
 /**
- * struct cpr_reason - reason of a refusal, as text
+ * struct cpr_reason - reason of a refusal
+ * @kind: identifier of the kind of damage; image-format.md lists all of them
  * @text: a sentence without a final period, with the values
  */
 struct cpr_reason {
+	const char *kind;
 	char text[224];
+};
+
+/**
+ * struct cpr_report - receiver of everything that is wrong with a slot
+ * @defect: called with each defect
+ */
+struct cpr_report {
+	void (*defect)(struct cpr_report *report, const struct cpr_reason *why);
 };
 
 /**
@@ -202,6 +212,7 @@ struct cpr_catalog_device {
  * @nodes: number of node records
  * @vms: number of VM records
  * @slot: number of the slot
+ * @other_damaged: the other slot is damaged, and the next commit rewrites it
  * @kernel: release of the kernel that committed, NUL-terminated
  * @records: the records
  */
@@ -213,6 +224,7 @@ struct cpr_catalog {
 	u32 nodes;
 	u32 vms;
 	unsigned int slot;
+	bool other_damaged;
 	char kernel[CPR_IMAGE_KERNEL_LEN + 1];
 	const u8 *records;
 };
@@ -246,6 +258,10 @@ struct cpr_catalog_entry {
  * @nodes: node records so far
  * @vms: VM records so far
  * @error: first error; further calls do nothing
+ * @block: the header of the slot, or a superblock, while it is encoded
+ *
+ * The writer has all the memory that a commit needs. So a commit cannot fail for lack of
+ * memory.
  */
 struct cpr_catalog_writer {
 	u8 *slot;
@@ -257,12 +273,19 @@ struct cpr_catalog_writer {
 	u32 nodes;
 	u32 vms;
 	int error;
+	union {
+		struct cpr_image_slot slot;
+		struct cpr_image_super super;
+	} block;
 };
 
 int cpr_image_layout(struct cpr_geometry *geo, u64 start, u64 size,
 		     struct cpr_reason *why);
-void cpr_image_format(void *base, const struct cpr_geometry *geo,
-		      const struct cpr_stamp *stamp);
+u64 cpr_image_tables(u64 avail);
+void cpr_image_format(struct cpr_catalog_writer *w, void *base,
+		      const struct cpr_geometry *geo, const struct cpr_stamp *stamp);
+int cpr_image_check_super(const void *base, u64 avail, unsigned int copy,
+			  struct cpr_geometry *geo, struct cpr_reason *why);
 int cpr_image_load(const void *base, u64 avail, struct cpr_geometry *geo,
 		   struct cpr_reason *why);
 void cpr_image_repair(void *base, const struct cpr_geometry *geo);
@@ -270,13 +293,22 @@ void cpr_image_repair(void *base, const struct cpr_geometry *geo);
 int cpr_catalog_check(const void *base, const struct cpr_geometry *geo,
 		      unsigned int slot, struct cpr_catalog *cat,
 		      struct cpr_reason *why);
+int cpr_catalog_report(const void *base, const struct cpr_geometry *geo,
+		       unsigned int slot, struct cpr_report *report);
 int cpr_catalog_open(const void *base, const struct cpr_geometry *geo,
 		     struct cpr_catalog *cat, struct cpr_reason *why);
+bool cpr_catalog_is_repeated(const void *base, const struct cpr_geometry *geo);
 bool cpr_catalog_next(const struct cpr_catalog *cat, u64 *cursor,
 		      struct cpr_catalog_entry *entry);
 struct cpr_extent cpr_catalog_extent(const struct cpr_catalog_node *node, u32 i);
 struct cpr_dma_extent cpr_catalog_dma_extent(const struct cpr_catalog_dma *dma, u32 i);
 struct cpr_pci cpr_catalog_member(const struct cpr_catalog_device *dev, u32 i);
+
+/* What a name counts against CPR_IMAGE_MEMORY_NAMES_MAX. */
+static inline u32 cpr_catalog_memory_name_size(u16 name_len)
+{
+	return name_len + CPR_IMAGE_MEMORY_NAME_EXTRA;
+}
 
 u64 cpr_catalog_node_size(u16 name_len);
 u64 cpr_catalog_dma_size(u32 extents);

@@ -37,6 +37,8 @@ struct super_block;
  * @catalog_used: bytes of the catalog that are reserved for nodes and VMs
  * @generation: of the current catalog
  * @slot: that holds the current catalog
+ * @writer: of commits; here, so that a commit needs no memory
+ * @repeated: the other slot has the same content as the current catalog
  * @dirty: something must be committed; not protected by @lock
  * @sb: cprfs, while mounted
  * @inode_lock: protects what tree.c has of the inodes, see there; nests in @lock,
@@ -64,6 +66,8 @@ struct cpr {
 	u64 catalog_used;
 	u64 generation;
 	unsigned int slot;
+	struct cpr_catalog_writer writer;
+	bool repeated;
 	bool dirty;
 	struct super_block *sb;
 	spinlock_t inode_lock;	/* of what the tree has of the inodes */

@@ -2,9 +2,11 @@
 /**
  * DOC: The image in a region
  *
- * How an image is opened, created and closed. Opening checks the superblock and the
- * current catalog before anything is written. An image is created on request only,
- * and replaces an image that is there only if that is forced.
+ * How an image is opened, created and closed. Opening checks the superblock and both
+ * catalogs before anything is written. If one of two copies is damaged, the other one is
+ * used, and the damaged one is rewritten: a superblock at once, a catalog by the next
+ * commit. An image is created on request only, and replaces an image that is there only
+ * if that is forced.
  *
  * Locking: cpr->lock.
  */
@@ -22,7 +24,7 @@
 
 static int image_refuse(const struct cpr *c, int err, const char *why)
 {
-	pr_err("refusing the region at %#llx: %s; nothing was written; 'cpr-helper inspect' shows details, 'cpr-helper format --force' on its /dev/pmemN discards the image\n",
+	pr_err("refusing the region at %#llx: %s; nothing was written; 'cpr-helper inspect --check' shows details, 'cpr-helper format --force' on its /dev/pmemN discards the image\n",
 	       c->region.start, why);
 	return err;
 }
@@ -73,6 +75,7 @@ static int image_load(struct cpr *c, const struct cpr_catalog *cat)
 	}
 	c->generation = cat->generation;
 	c->slot = cat->slot;
+	c->repeated = false;
 	WRITE_ONCE(c->dirty, false);
 	c->formatted = true;
 	pr_info("region of %llu MiB at %#llx, commit %llu by %s: %u nodes, %u VMs, %u of %u frames free\n",
@@ -80,6 +83,19 @@ static int image_load(struct cpr *c, const struct cpr_catalog *cat)
 		cat->nodes, cat->vms, cpr_frames_free(&c->frames),
 		cpr_frames_total(&c->frames));
 	return 0;
+}
+
+static void image_repair(struct cpr *c, const struct cpr_catalog *cat,
+			 const struct cpr_reason *why)
+{
+	if (c->geo.copies_bad) {
+		pr_warn("superblock copy %d did not verify and was rewritten\n",
+			c->geo.copies_bad >> 1);
+		cpr_image_repair(c->region.base, &c->geo);
+	}
+	if (cat->other_damaged)
+		pr_warn("catalog slot %u is damaged: %s; slot %u is used, and the next commit rewrites slot %u\n",
+			!cat->slot, why->text, cat->slot, !cat->slot);
 }
 
 /**
@@ -116,11 +132,7 @@ int cpr_image_open(struct cpr *c)
 	err = image_load(c, &cat);
 	if (err)
 		return err;
-	if (c->geo.copies_bad) {
-		pr_warn("superblock copy %d did not verify and was rewritten\n",
-			c->geo.copies_bad >> 1);
-		cpr_image_repair(c->region.base, &c->geo);
-	}
+	image_repair(c, &cat, &why);
 	cpr_scrub_kick(c);
 	return 0;
 }
@@ -132,7 +144,7 @@ int cpr_image_open(struct cpr *c)
 void cpr_image_close(struct cpr *c)
 {
 	cancel_delayed_work_sync(&c->committer);
-	cpr_commit(c);
+	cpr_commit_twice(c);
 	image_stop_scrubber(c);
 	scoped_guard(cpr, c)
 		if (c->formatted)
@@ -174,7 +186,7 @@ static int image_create(struct cpr *c, const char *label, struct netlink_ext_ack
 	get_random_bytes(c->geo.uuid, sizeof(c->geo.uuid));
 	strscpy(c->geo.label, label, sizeof(c->geo.label));
 	c->geo.format_time = stamp.time;
-	cpr_image_format(c->region.base, &c->geo, &stamp);
+	cpr_image_format(&c->writer, c->region.base, &c->geo, &stamp);
 
 	err = cpr_catalog_open(c->region.base, &c->geo, &cat, &why);
 	if (!err)

@@ -40,7 +40,7 @@ MODULE_PARM_DESC(region, "handover region as SIZE!START, spelled as for memmap=;
 static int main_on_reboot(struct notifier_block *nb, unsigned long action, void *data)
 {
 	/* A reboot notifier cannot veto; if the commit fails, the last commit counts. */
-	cpr_commit(&cpr);
+	cpr_commit_twice(&cpr);
 	return NOTIFY_DONE;
 }
 

@@ -74,27 +74,35 @@ struct region_found {
 	int err;
 };
 
-/* Map the superblocks only: the range may have terabytes. */
+static int region_refuse(struct resource *res, int err, const char *why)
+{
+	pr_err("refusing the region at %pa: %s; 'cpr-helper inspect --check /dev/pmemN' shows details; if nothing in the region is needed, format it with 'cpr-helper format --force /dev/pmemN'\n",
+	       &res->start, why);
+	return err;
+}
+
+/* Map the tables only: the range may have terabytes. */
 static int region_look_for_image(struct resource *res, void *arg)
 {
 	struct region_found *found = arg;
 	struct cpr_geometry geo;
 	struct cpr_reason why;
+	u64 size = cpr_image_tables(resource_size(res));
 	void *tables;
 
-	if (resource_size(res) < CPR_IMAGE_MIN_FRAMES * CPR_IMAGE_FRAME_SIZE)
+	if (!size)
 		return 0;
-	tables = memremap(res->start, CPR_IMAGE_SUPER_COPY + CPR_IMAGE_BLOCK_SIZE,
-			  MEMREMAP_WB);
-	if (!tables)
-		return 0;
+	tables = memremap(res->start, size, MEMREMAP_WB);
+	if (!tables) {
+		found->err = region_refuse(res, -ENOMEM, "its tables cannot be mapped");
+		return 1;
+	}
 	found->err = cpr_image_load(tables, resource_size(res), &geo, &why);
 	memunmap(tables);
 	if (found->err == -ENODATA)
 		return 0;
 	if (found->err) {
-		pr_err("refusing the region at %pa: %s; if nothing in the region is needed, format it with 'cpr-helper format --force /dev/pmemN'\n",
-		       &res->start, why.text);
+		region_refuse(res, found->err, why.text);
 		return 1;
 	}
 	found->start = res->start;

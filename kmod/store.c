@@ -12,6 +12,11 @@
  * or kexec itself commit at once; other changes are committed after
  * CPR_COMMIT_DELAY.
  *
+ * After some commits the guests depend on the image alone: when a VM is sealed, when the
+ * kernel ends, when the module is unloaded. These commits are repeated, so that both
+ * slots have the same content and one damaged slot does no harm. A commit allocates no
+ * memory: nobody could act on a failure in the reboot notifier.
+ *
  * A frame that left its file stays FREED until a commit: before that, the current
  * catalog still gives it to the file, and a crash would bring the file back.
  *
@@ -32,6 +37,8 @@
 #include "scrub.h"
 #include "space.h"
 #include "store.h"
+
+#define STORE_REPETITIONS	3
 
 static struct cpr_time store_save_time(struct timespec64 t)
 {
@@ -383,29 +390,17 @@ static void store_release_freed(struct cpr *c)
 	cpr_scrub_kick(c);
 }
 
-/**
- * cpr_commit_locked - commit what is dirty
- * @c: the region
- *
- * Return: 0, or a negative errno; then the current catalog stays current.
- */
-int cpr_commit_locked(struct cpr *c)
+static int store_commit(struct cpr *c)
 {
 	const struct cpr_stamp stamp = {
 		.time = ktime_get_real_seconds(),
 		.kernel = init_utsname()->release,
 	};
-	struct cpr_catalog_writer w;
 	int err;
 
-	lockdep_assert_held(&c->lock);
-
-	/* Cleared first: an attribute may change while the tree is saved. */
-	if (!c->formatted || !xchg(&c->dirty, false))
-		return 0;
-	cpr_catalog_begin(&w, c->region.base, &c->geo, !c->slot);
-	store_save_tree(c, &w);
-	err = cpr_catalog_commit(&w, c->generation + 1, c->next_ino, &stamp);
+	cpr_catalog_begin(&c->writer, c->region.base, &c->geo, !c->slot);
+	store_save_tree(c, &c->writer);
+	err = cpr_catalog_commit(&c->writer, c->generation + 1, c->next_ino, &stamp);
 	if (err) {
 		WRITE_ONCE(c->dirty, true);
 		pr_err("commit %llu failed: %pe; the catalog of commit %llu stays current\n",
@@ -414,7 +409,50 @@ int cpr_commit_locked(struct cpr *c)
 	}
 	c->generation++;
 	c->slot = !c->slot;
-	store_release_freed(c);
+	return 0;
+}
+
+/**
+ * cpr_commit_locked - commit what is dirty
+ * @c: the region
+ *
+ * Return: 0, or a negative errno; then the current catalog stays current.
+ */
+int cpr_commit_locked(struct cpr *c)
+{
+	int err;
+
+	lockdep_assert_held(&c->lock);
+
+	/* Cleared first: an attribute may change while the tree is saved. */
+	if (!c->formatted || !xchg(&c->dirty, false))
+		return 0;
+	c->repeated = false;
+	err = store_commit(c);
+	if (!err)
+		store_release_freed(c);
+	return err;
+}
+
+/**
+ * cpr_commit_twice_locked - commit what is dirty, so that both slots have it
+ * @c: the region
+ *
+ * An attribute of a file may change between the two commits. Then another commit follows;
+ * the attempts are few, because a file that is being written can change at any time.
+ *
+ * Return: as cpr_commit_locked(). Errors of the repetition are only logged: what was dirty
+ * is committed.
+ */
+int cpr_commit_twice_locked(struct cpr *c)
+{
+	int err = cpr_commit_locked(c);
+
+	if (err || !c->formatted)
+		return err;
+	for (int i = 0; i < STORE_REPETITIONS && !c->repeated; i++)
+		c->repeated = !store_commit(c) &&
+			      cpr_catalog_is_repeated(c->region.base, &c->geo);
 	return 0;
 }
 
@@ -429,6 +467,19 @@ int cpr_commit(struct cpr *c)
 	guard(cpr)(c);
 
 	return cpr_commit_locked(c);
+}
+
+/**
+ * cpr_commit_twice - commit what is dirty, so that both slots have it
+ * @c: the region
+ *
+ * Return: as cpr_commit_locked().
+ */
+int cpr_commit_twice(struct cpr *c)
+{
+	guard(cpr)(c);
+
+	return cpr_commit_twice_locked(c);
 }
 
 /**

@@ -11,6 +11,8 @@ int cpr_store_load(struct cpr *c, const struct cpr_catalog *cat);
 void cpr_store_forget(struct cpr *c);
 int cpr_commit(struct cpr *c);
 int cpr_commit_locked(struct cpr *c);
+int cpr_commit_twice(struct cpr *c);
+int cpr_commit_twice_locked(struct cpr *c);
 void cpr_committer(struct work_struct *work);
 int cpr_store_fill(struct cpr *c, struct cpr_node *node, u32 first, u32 count);
 int cpr_store_fsync(struct file *file, loff_t start, loff_t end, int datasync);

@@ -19,7 +19,8 @@
  * digests are committed with the step and reported until the guest runs. The module
  * computes none.
  *
- * A step that cannot be committed is not taken.
+ * A step that cannot be committed is not taken. A step to SEALED is committed twice,
+ * because from then on the guest depends on the image alone.
  *
  * Locking: cpr->lock. Opening a file for writing raises the write count first and
  * asks cpr_vm_may() then; sealing looks at the write count under the same lock. So
@@ -35,7 +36,7 @@
 #include "vm_state.h"
 
 /* The message that reports a VM must fit into one buffer. */
-#define NAMES_MAX	2048
+static_assert(NLA_HDRLEN + NLA_ALIGNTO <= CPR_IMAGE_MEMORY_NAME_EXTRA);
 
 #define IN(_state)	BIT(CPR_VM_STATE_##_state)
 #define IN_ALL		(BIT(CPR_VM_STATE_LOST + 1) - 1)
@@ -256,8 +257,8 @@ static int vm_check_memory_files(struct cpr_node *dir, const struct cpr_vm_step 
 		const char *name = ask->files[i];
 		struct cpr_node *node = cpr_node_find(dir, name, strlen(name));
 
-		bytes += strlen(name) + NLA_HDRLEN + NLA_ALIGNTO;
-		if (bytes > NAMES_MAX) {
+		bytes += cpr_catalog_memory_name_size(strlen(name));
+		if (bytes > CPR_IMAGE_MEMORY_NAMES_MAX) {
 			NL_SET_ERR_MSG(extack, "the names of the memory files are too long together; use fewer or shorter names");
 			return -E2BIG;
 		}
@@ -295,12 +296,12 @@ static void vm_enter(struct cpr_vm *vm, enum cpr_vm_state state)
 	strscpy(vm->kernel, init_utsname()->release, sizeof(vm->kernel));
 }
 
-static int vm_commit(struct cpr *c, struct netlink_ext_ack *extack)
+static int vm_commit(struct cpr *c, enum cpr_vm_state to, struct netlink_ext_ack *extack)
 {
 	int err;
 
 	cpr_dirty(c);
-	err = cpr_commit_locked(c);
+	err = to == CPR_VM_STATE_SEALED ? cpr_commit_twice_locked(c) : cpr_commit_locked(c);
 	if (err)
 		NL_SET_ERR_MSG(extack, "the catalog could not be committed, see the kernel log");
 	return err;
@@ -334,7 +335,7 @@ static int vm_begin(struct cpr *c, struct cpr_node *dir, const struct cpr_vm_ste
 	vm_mark_memory(dir, ask);
 	vm_enter(vm, CPR_VM_STATE_RUNNING);
 	dir->vm = vm;
-	err = vm_commit(c, extack);
+	err = vm_commit(c, vm->state, extack);
 	if (!err)
 		return 0;
 
@@ -353,7 +354,7 @@ static int vm_advance(struct cpr *c, struct cpr_node *dir, enum cpr_vm_state to,
 
 	vm_enter(dir->vm, to);
 	vm_take_digests(&dir->vm->digests, &ask->digests);
-	err = vm_commit(c, extack);
+	err = vm_commit(c, to, extack);
 	if (err)
 		*dir->vm = before;
 	else if (dir->vm->dma != before.dma)
@@ -367,7 +368,7 @@ static int vm_end(struct cpr *c, struct cpr_node *dir, struct netlink_ext_ack *e
 	int err;
 
 	dir->vm = NULL;
-	err = vm_commit(c, extack);
+	err = vm_commit(c, CPR_VM_STATE_DEFINED, extack);
 	if (err) {
 		dir->vm = vm;
 		return err;
@@ -454,7 +455,7 @@ int cpr_vm_set_dma(struct cpr *c, struct cpr_node *dir, struct cpr_dma *dma,
 		return err;
 	}
 	dir->vm->dma = cpr_dma_get(dma);
-	err = vm_commit(c, extack);
+	err = vm_commit(c, dir->vm->state, extack);
 	if (err) {
 		dir->vm->dma = before;
 		cpr_dma_put(dma);

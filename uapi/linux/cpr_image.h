@@ -40,6 +40,7 @@
 
 #define CPR_IMAGE_SUPER_MAGIC	"CPRIMAGE"
 #define CPR_IMAGE_SLOT_MAGIC	"CPRCATLG"
+#define CPR_IMAGE_SLOT_UNFINISHED "CPRWRITE"
 #define CPR_IMAGE_MAGIC_LEN	8
 
 #define CPR_IMAGE_VERSION_MAJOR	1
@@ -51,6 +52,7 @@
 #define CPR_IMAGE_FRAME_SIZE	(1u << CPR_IMAGE_FRAME_SHIFT)
 #define CPR_IMAGE_MIN_FRAMES	8u
 #define CPR_IMAGE_MAX_FRAMES	(1u << 27)	/* 256 TiB */
+#define CPR_IMAGE_SUPERS	2
 #define CPR_IMAGE_SLOTS		2
 #define CPR_IMAGE_SLOT_NAME_FRAMES 32u
 
@@ -59,6 +61,14 @@
 #define CPR_IMAGE_KERNEL_LEN	64
 #define CPR_IMAGE_DIGEST_LEN	16
 #define CPR_IMAGE_ROOT_INO	1
+#define CPR_IMAGE_COUNTER_END	(1ull << 62)	/* generations and inode numbers are below */
+
+/*
+ * The names of the memory files of a directory have at most this many bytes together,
+ * where each name counts as its length and CPR_IMAGE_MEMORY_NAME_EXTRA more.
+ */
+#define CPR_IMAGE_MEMORY_NAMES_MAX	2048u
+#define CPR_IMAGE_MEMORY_NAME_EXTRA	8u
 
 /**
  * enum cpr_image_incompat - features that a reader must know
@@ -86,6 +96,18 @@ enum cpr_image_incompat {
  * @label: name that the operator gave the region, NUL-padded
  * @reserved: zero
  * @crc: CRC32C of the block up to this field
+ *
+ * The places of @magic and @crc are the same in every version. So a reader verifies the
+ * checksum before it believes any other field, @major included: a block whose checksum
+ * is wrong is damaged, and is not a block of another version.
+ *
+ * The copy has the same bytes. A reader uses the copy if the superblock does not
+ * verify. If the superblock verifies but has an unknown version or feature, the reader
+ * refuses the image: the copy may be left over from an older image.
+ *
+ * A region is not formatted only if neither block has CPR_IMAGE_SUPER_MAGIC and neither
+ * slot has CPR_IMAGE_SLOT_MAGIC at the place that follows from the size of the region.
+ * Otherwise the region has an image, which may be damaged.
  */
 struct cpr_image_super {
 	__u8	magic[CPR_IMAGE_MAGIC_LEN];
@@ -107,21 +129,49 @@ struct cpr_image_super {
 
 /**
  * struct cpr_image_slot - header of a catalog slot
- * @magic: CPR_IMAGE_SLOT_MAGIC
- * @generation: of the commit; the valid slot with the higher generation is current
+ * @magic: CPR_IMAGE_SLOT_MAGIC, or CPR_IMAGE_SLOT_UNFINISHED during a commit
+ * @generation: of the commit, below CPR_IMAGE_COUNTER_END; the valid slot with the
+ *	higher generation is current
  * @length: bytes of records that follow the header block
  * @nodes: number of CPR_IMAGE_REC_NODE records
  * @vms: number of CPR_IMAGE_REC_VM records
- * @next_ino: no node has this inode number or a greater one
+ * @next_ino: no node has this inode number or a greater one; below
+ *	CPR_IMAGE_COUNTER_END
  * @commit_time: seconds since the epoch
  * @kernel: release of the kernel that committed, NUL-padded
  * @records_crc: CRC32C of the @length bytes of records
+ * @pad: zero
+ * @inverse: bitwise complement of @generation, so that the generation of most damaged
+ *	headers is known
  * @reserved: zero
- * @crc: CRC32C of the block up to this field
+ * @crc: CRC32C of the block up to this field, with CPR_IMAGE_SLOT_MAGIC as @magic
  *
- * The records begin one block after the header. A commit writes the records into the
- * slot that is not current, makes them durable, and then writes the header. Until the
- * header is written, the slot does not verify and the other slot is current.
+ * The records begin one block after the header. A commit writes the slot that is not
+ * current, in three steps. Each step is durable before the next one begins:
+ *
+ *  1. CPR_IMAGE_SLOT_UNFINISHED as @magic, by one store of 8 bytes;
+ *  2. the records and all of the header but @magic, in any order;
+ *  3. CPR_IMAGE_SLOT_MAGIC as @magic, by one store of 8 bytes.
+ *
+ * So a commit that was cut off at any instruction leaves either the old slot, or a slot
+ * with CPR_IMAGE_SLOT_UNFINISHED, or the whole new slot. A slot in any other state is
+ * damaged: another @magic, or CPR_IMAGE_SLOT_MAGIC above a header or records that do
+ * not verify. A format commits into both slots, so no slot is empty.
+ *
+ * A reader takes the valid slot with the higher generation. If only one slot is valid,
+ * the reader takes that slot
+ *
+ *  - if the other slot has CPR_IMAGE_SLOT_UNFINISHED;
+ *  - if the other slot has a lower generation: its header verifies, or @inverse
+ *    confirms @generation;
+ *  - if the other slot had the same content: its header verifies, and @length,
+ *    @records_crc and @next_ino are equal; or its header does not verify, but the
+ *    records and at least one of @length and @records_crc are equal.
+ *
+ * Otherwise the damaged slot may have been the current one, and the reader refuses the
+ * image instead of going back to an older state. It also refuses the image if no slot
+ * is valid, or if both have the same generation. A writer that wants one damaged slot
+ * to be survivable commits the same content twice, with consecutive generations.
  */
 struct cpr_image_slot {
 	__u8	magic[CPR_IMAGE_MAGIC_LEN];
@@ -133,7 +183,9 @@ struct cpr_image_slot {
 	__le64	commit_time;
 	__u8	kernel[CPR_IMAGE_KERNEL_LEN];
 	__le32	records_crc;
-	__u8	reserved[3976];
+	__le32	pad;
+	__le64	inverse;
+	__u8	reserved[3964];
 	__le32	crc;
 } __attribute__((packed));
 
@@ -187,7 +239,8 @@ struct cpr_image_extent {
 
 /**
  * enum cpr_image_node_flags - flags of a node record
- * @CPR_IMAGE_NODE_MEMORY: memory of a VM; frozen while the VM is pinned
+ * @CPR_IMAGE_NODE_MEMORY: memory of a VM; frozen while the VM is pinned. See
+ *	CPR_IMAGE_MEMORY_NAMES_MAX.
  */
 enum cpr_image_node_flags {
 	CPR_IMAGE_NODE_MEMORY	= 1,

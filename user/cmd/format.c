@@ -103,6 +103,7 @@ static int format_write_image(struct image *img, const struct args *args, uint64
 			      struct err *err)
 {
 	const struct cpr_stamp stamp = { .time = time(NULL), .kernel = kernel_release() };
+	struct cpr_catalog_writer writer;
 	struct cpr_geometry geo;
 	struct cpr_reason why;
 	int r = cpr_image_layout(&geo, start, img->size, &why);
@@ -114,7 +115,7 @@ static int format_write_image(struct image *img, const struct args *args, uint64
 	if (r < 0 || args->dry_run)
 		return r;
 	format_identify(&geo, arg(args, "label"));
-	cpr_image_format(img->base, &geo, &stamp);
+	cpr_image_format(&writer, img->base, &geo, &stamp);
 	return 0;
 }
 

@@ -451,9 +451,12 @@ static struct json_object *inspect_decode(const struct image *img, const struct 
 		jset(out, "files", json_object_new_array());
 		jset(out, "vms", json_object_new_array());
 		inspect_walk(&cat, jget(out, "files"), jget(out, "vms"));
-	} else {
-		json_object_array_add(problems, json_object_new_string(why.text));
 	}
+	if (r == 0 && cat.other_damaged)
+		json_object_array_add(problems, json_object_new_string(
+			fmt("slot %u is damaged: %s; slot %u was used", !cat.slot, why.text, cat.slot)));
+	else if (r < 0)
+		json_object_array_add(problems, json_object_new_string(why.text));
 	jset(out, "problems", problems);
 	return out;
 }

@@ -107,7 +107,7 @@ static int commit(void *base, const struct cpr_geometry *geo)
 	cpr_catalog_put_dma(&w, reach, 5);
 	cpr_catalog_put_device(&w, &devices[0], group);
 	cpr_catalog_put_device(&w, &devices[1], group);
-	return cpr_catalog_commit(&w, 2, 5, &stamp);
+	return cpr_catalog_commit(&w, 3, 5, &stamp);
 }
 
 int main(int argc, char **argv)

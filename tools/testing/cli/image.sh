@@ -47,7 +47,7 @@ refuses 'format twice' 4 \
 	format "$img" --start 4G
 json 'inspect' "o['superblock']['label'] == 'lab' and o['superblock']['start'] == 4 << 30 and \
 	o['superblock']['size'] == 64 << 20 and o['problems'] == [] and \
-	[s['valid'] for s in o['slots']] == [True, False] and o['slots'][0]['current'] and \
+	[s['valid'] for s in o['slots']] == [True, True] and o['slots'][1]['current'] and \
 	[f['path'] for f in o['files']] == ['/'] and o['vms'] == []" inspect "$img"
 holds 'its exit status' test "$status" = 0
 call inspect "$img"
@@ -74,15 +74,39 @@ refuses 'inspect: copy of the superblock lost' 1 \
 	inspect "$img"
 again; zero 512 1
 refuses 'inspect: catalog lost' 1 \
-	"cpr-helper: image '$img': damaged: no catalog verifies: slot 0: never written; slot 1: never written" \
+	"cpr-helper: image '$img': damaged: slot 0 is damaged: no catalog header; slot 1 has generation 2, which may be older" \
 	inspect "$img"
-again; poke $((0x200000 + 4096 + 20)) '\xff'
-refuses 'inspect: a bit flipped in the catalog' 1 \
-	"cpr-helper: image '$img': damaged: no catalog verifies: slot 0: checksum of the records is wrong; slot 1: never written" \
+again; zero 512 1; zero 1024 1
+refuses 'inspect: both catalogs lost' 1 \
+	"cpr-helper: image '$img': damaged: no catalog verifies: slot 0: no catalog header; slot 1: no catalog header" \
 	inspect "$img"
+# A format commits twice, so both slots have the same content.
+again; poke $((0x400000 + 4096 + 20)) '\xff'
+refuses 'inspect: a bit flipped in the current catalog, which the other slot has too' 1 \
+	"cpr-helper: image '$img': damaged: slot 1 is damaged: checksum of the records is wrong; slot 0 was used" \
+	inspect "$img"
+json 'the other slot is shown' "o['slots'][0]['current'] and [f['path'] for f in o['files']] == ['/']" \
+	inspect "$img"
+again; poke 0 X; poke $((65536 + 100)) X
+refuses 'inspect: both superblocks damaged, one without its magic' 1 \
+	"cpr-helper: image '$img': superblock checksum is wrong" inspect "$img"
+refuses 'format refuses two damaged superblocks' 4 \
+	"cpr-helper: image '$img': it has an image already; formatting destroys all VMs in it" \
+	format "$img" --start 4G
+zero 0 1; zero 16 1
+refuses 'inspect: both superblocks lost' 1 \
+	"cpr-helper: image '$img': no superblock, but a catalog at 0x200000" inspect "$img"
+refuses 'format refuses a catalog without a superblock' 4 \
+	"cpr-helper: image '$img': it has an image already; formatting destroys all VMs in it" \
+	format "$img" --start 4G
+zero 512 1; zero 1024 1
+refuses 'inspect: nothing left' 3 "cpr-helper: image '$img': no superblock" inspect "$img"
+prints 'format takes that for no image' "$img: would be formatted, 64 MiB at 0x100000000" \
+	format "$img" --start 4G --dry-run
 again; poke 8 '\x02'
-refuses 'inspect: a newer version' 4 \
-	"cpr-helper: image '$img': image version 2.0, this code reads 1.x" inspect "$img"
+refuses 'inspect: a damaged version' 1 \
+	"cpr-helper: image '$img': damaged: the superblock does not verify; the other one was used" \
+	inspect "$img"
 again; truncate -s 32M "$img"
 refuses 'inspect: truncated' 1 \
 	"cpr-helper: image '$img': image has 67108864 bytes, but only 33554432 are available" inspect "$img"
@@ -135,7 +159,7 @@ holds 'inspect: 300 images with devices and random damage' \
 wrong() { # FAULT WORDS
 	again
 	holds "an image of fault '$1'" "$CPR_DEVIMAGE" "$img" "$1"
-	refuses "inspect: $2" 1 "cpr-helper: image '$img': damaged: no catalog verifies: slot 0: $2; slot 1: never written" \
+	refuses "inspect: $2" 1 "cpr-helper: image '$img': damaged: slot 0 is damaged: ${2:0:92}; slot 1 has generation 2, which may be older" \
 		inspect "$img"
 	json 'and shows none of it' "'vms' not in o and not o['slots'][0]['valid'] and \
 		o['slots'][0]['problem'] == '$2'" inspect "$img"

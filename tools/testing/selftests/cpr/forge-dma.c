@@ -584,7 +584,7 @@ static void write_catalog(void)
 	errno = -cpr_catalog_commit(&out, cat.generation + 1, cat.next_ino, &stamp);
 	if (errno)
 		err(1, "the catalog");
-	memset(image + geo.slot_offset[cat.slot], 0, CPR_IMAGE_BLOCK_SIZE);
+	memcpy(image + geo.slot_offset[cat.slot], CPR_IMAGE_SLOT_UNFINISHED, CPR_IMAGE_MAGIC_LEN);
 }
 
 static void take(char *item)

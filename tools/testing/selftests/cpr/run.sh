@@ -90,6 +90,58 @@ test_image_refusals() {
 	mount_cprfs
 }
 
+# Damage is reported as damage: neither as "not formatted" nor as another version, and it is
+# not answered with an older catalog.
+test_bit_rot() {
+	local before said copy=$((64 << 10))
+	umount $mnt
+	unload
+	forge flip 8 0
+	said=$(load 2>&1; dmesg | tail -n 5)
+	check "bit rot: a bit of the version: the superblock is repaired from its copy" grep -q "superblock copy 0 did not verify and was rewritten" <<<"$said"
+	unload
+
+	forge flip 3 1
+	forge flip $((copy + 100)) 5
+	refuses "bit rot: both superblocks: the image is damaged" "superblock checksum is wrong; nothing was written" load
+	refuses "bit rot: both superblocks: the region is found without an option, and refused" "superblock checksum is wrong" modprobe cpr_handover
+	forge flip $((copy + 100)) 5
+	forge flip $((copy + 7)) 0
+	refuses "bit rot: the magic of both superblocks: the image is damaged" "no superblock, but a catalog at 0x200000; nothing was written" load
+	refuses "bit rot: the magic of both superblocks: the region is found without an option, and refused" "no superblock, but a catalog at 0x200000" modprobe cpr_handover
+	forge flip 3 1
+	forge flip $((copy + 7)) 0
+
+	forge advance
+	forge current
+	before=$(digest_of_region)
+	refuses "bit rot: the current catalog: the older one is not used" "slot [01] is damaged: checksum of the records is wrong; slot [01] has generation [0-9]*, which may be older; nothing was written" load
+	check "bit rot: the refusal wrote nothing" test "$before" = "$(digest_of_region)"
+	forge current
+	check "bit rot: the module loads when the damage is undone" load
+	mount_cprfs
+
+	make_vm sealed
+	"$bin/ctl" save sealed
+	echo manifest >$mnt/sealed/manifest.json
+	"$bin/ctl" seal sealed $mnt/sealed/manifest.json $mnt/sealed/ram
+	umount $mnt
+	unload
+	forge current
+	said=$(load 2>&1; dmesg | tail -n 5)
+	check "bit rot: the current catalog after a seal: the other one is used" grep -q "catalog slot [01] is damaged: checksum of the records is wrong; slot [01] is used, and the next commit rewrites slot [01]" <<<"$said"
+	check "bit rot: the sealed VM is held" test "$("$bin/ctl" state sealed)" = held
+	mount_cprfs
+	"$bin/ctl" unpin sealed
+	rm -r $mnt/sealed
+	umount $mnt
+	unload
+	dmesg -C
+	load
+	check "bit rot: the damaged slot was rewritten" fails sh -c "dmesg | grep 'is damaged'"
+	mount_cprfs
+}
+
 # The memory that a device can reach, by iommufd if the kernel has iommufd: the debug
 # kernel has it, and is too slow to test VFIO's type 1 as well.
 test_dma() {
@@ -218,6 +270,7 @@ test_dma
 test_persistence
 test_states_over_reload
 test_image_refusals
+test_bit_rot
 test_pinned_unload
 test_unloading
 exit 0
