@@ -12,6 +12,7 @@
 #include "catalog.h"
 #include "base/digest.h"
 #include "base/size.h"
+#include "vm/check.h"
 #include "vm/image.h"
 #include "cmd/cmd.h"
 
@@ -499,6 +500,42 @@ static int inspect_image(const struct image *img, struct err *err)
 	return r;
 }
 
+static const struct out_field defect_columns[] = {
+	{ "kind", "KIND", NULL },
+	{ "place", "PLACE", NULL },
+	{ "offset", "OFFSET", show_hex },
+	{ "defect", "DEFECT", NULL },
+};
+
+static int inspect_check(const struct image *img, struct err *err)
+{
+	struct json_object *defects = image_check(img), *out;
+	size_t n = defects ? json_object_array_length(defects) : 0;
+	int r = 0;
+
+	if (!defects)
+		return fail(err, -ENOMEM, .what = "image", .value = img->path,
+			    .why = "no memory to check it");
+	if (n)
+		r = fail(err, -EUCLEAN, .what = "image", .value = img->path,
+			 .why = fmt("%zu defect%s", n, n == 1 ? "" : "s"));
+	if (!out_json) {
+		if (n)
+			out_table(defects, defect_columns, ARRAY_SIZE(defect_columns));
+		else
+			say("%s: no defect", img->path);
+		json_object_put(defects);
+		fflush(stdout);
+		return r;
+	}
+	out = json_object_new_object();
+	jset(out, "defects", defects);
+	if (n)
+		jset(out, "error", err_json(err));
+	out_object(out);
+	return r;
+}
+
 static int run_inspect(const struct args *args, struct err *err)
 {
 	struct image img;
@@ -506,7 +543,7 @@ static int run_inspect(const struct args *args, struct err *err)
 
 	if (r < 0)
 		return r;
-	r = inspect_image(&img, err);
+	r = arg(args, "check") ? inspect_check(&img, err) : inspect_image(&img, err);
 	image_close(&img);
 	return r;
 }
@@ -515,6 +552,9 @@ const struct cmd cmd_inspect = {
 	.name = "inspect",
 	.synopsis = "FILE|/dev/pmemN",
 	.summary = "show the contents of an image, without the module",
+	.opts = {
+		{ "check", NULL, "report everything that is wrong with it", 0 },
+	},
 	.min_args = 1,
 	.max_args = 1,
 	.run = run_inspect,

@@ -23,7 +23,8 @@ _cpr_helper() {
 	case $cmd in
 	'') words="$commands --json --verbose --help --version" ;;
 	format) words='--start --label --force --dry-run' ;;
-	inspect | validate) words='' ;;
+	inspect) words='--check' ;;
+	validate) words='' ;;
 	run) words='--ram --ram-mode --agent --dry-run --' ;;
 	adopt) words='--qmp --dry-run' ;;
 	show) words=$(_cpr_helper_vms) ;;

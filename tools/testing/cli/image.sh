@@ -107,13 +107,16 @@ again; poke 8 '\x02'
 refuses 'inspect: a damaged version' 1 \
 	"cpr-helper: image '$img': damaged: the superblock does not verify; the other one was used" \
 	inspect "$img"
+again; holds 'an image of another version' python3 -B "$here/plant.py" "$img" super-version
+refuses 'inspect: a newer version' 4 \
+	"cpr-helper: image '$img': image version 2.0, this code reads 1.x" inspect "$img"
 again; truncate -s 32M "$img"
 refuses 'inspect: truncated' 1 \
 	"cpr-helper: image '$img': image has 67108864 bytes, but only 33554432 are available" inspect "$img"
 
 # Whatever the bytes: an answer, never a crash. The checksums are mended, so that
 # the damage gets past them.
-holds 'inspect: 300 images with random damage' python3 "$here/damage.py" "$helper" "$tmp/good" "$tmp/hurt" 300
+holds 'inspect: 300 images with random damage' python3 -B "$here/damage.py" "$helper" "$tmp/good" "$tmp/hurt" 300
 
 section 'devices'
 again
@@ -153,7 +156,7 @@ web  1    2 extents, 3.9 MiB  2 extents, 8.0 EiB  1 extent, 12 KiB'
 got=$(sed -n '/^VM /,$p' <<<"$out")
 holds 'inspect of devices, in words' diff <(echo "$want") <(echo "$got")
 holds 'inspect: 300 images with devices and random damage' \
-	python3 "$here/damage.py" "$helper" "$img" "$tmp/hurt" 300
+	python3 -B "$here/damage.py" "$helper" "$img" "$tmp/hurt" 300
 
 # Records that no writer writes, under checksums that are right.
 wrong() { # FAULT WORDS
@@ -172,4 +175,49 @@ wrong dma 'VM 1: a device has DMA record 2 of 2'
 wrong group 'VM 1: a device is not in its own IOMMU group of 4'
 wrong twice 'VM 1: device 10000:41:1f.7 is listed twice'
 wrong wrap 'VM 1: DMA of 0xc000000000000000 bytes at iova 0x4000000000000000 is bad or out of order'
+
+section 'check'
+plant() { python3 -B "$here/plant.py" "$img" "$1"; } # KIND
+again
+prints 'a new image has no defect' "$img: no defect" inspect --check "$img"
+json 'an image with devices has no defect' "o['defects'] == [] and 'error' not in o" inspect --check "$img"
+"$CPR_DEVIMAGE" "$img"
+prints 'nor has an image with devices' "$img: no defect" inspect --check "$img"
+cp --sparse=always "$img" "$tmp/good"
+kinds=$(python3 -B "$here/plant.py" --kinds)
+# The table in the documentation, and the strings in the code.
+table=$(sed -n 's/^| `\([a-z]*-[a-z]*\|reserved\)` |.*/\1/p' "$here/../../../Documentation/image-format.md" | sort)
+holds 'the documentation lists the kinds that are planted' diff <(echo "$kinds") <(echo "$table")
+code=$(grep -oh '"\(super\|slot\|record\|node\|extent\|vm\|dma\|device\)-[a-z]*"\|"reserved"' \
+	"$here/../../../kmod/catalog.c" "$here/../../../user/vm/check.c" | tr -d '"' | sort -u)
+holds 'the code reports the kinds that are planted' diff <(echo "$kinds") <(echo "$code")
+for kind in $kinds; do
+	again
+	holds "$kind is planted" plant "$kind"
+	json "$kind is reported" "'$kind' in [d['kind'] for d in o['defects']] and o['error']['code'] == 1 and \
+		all(d['place'] and d['offset'] >= 0 and d['defect'] for d in o['defects'])" \
+		inspect --check "$img"
+	holds "$kind: its exit status" test "$status" = 1
+done
+again
+for kind in super-magic slot-unfinished vm-flags node-time reserved; do
+	plant $kind
+done
+json 'defects of several places are all reported' \
+	"[(d['kind'], d['place'], d['offset']) for d in o['defects']] == [ \
+	('super-magic', 'superblock', 0), ('node-time', 'slot 0', 0x200000), \
+	('vm-flags', 'slot 0', 0x200000), ('slot-unfinished', 'slot 1', 0x400000)]" inspect --check "$img"
+again; plant slot-checksum; plant slot-unfinished
+call inspect --check "$img"
+holds 'a line for each defect' diff - <(echo "$out") <<'END'
+KIND             PLACE   OFFSET    DEFECT
+slot-checksum    slot 0  0x200000  header checksum is wrong
+slot-unfinished  slot 1  0x400000  a commit was cut off
+END
+holds 'how many there are' test "$status: $err" = "1: cpr-helper: image '$img': 2 defects"
+head -c 16M /dev/zero >"$img"
+json 'no image at all' "[d['kind'] for d in o['defects']] == ['super-magic'] * 2" inspect --check "$img"
+echo hello >"$img"
+json 'a tiny file' "[d['kind'] for d in o['defects']] == ['super-size']" inspect --check "$img"
+holds '300 images with random damage' python3 -B "$here/damage.py" "$helper" "$tmp/good" "$tmp/hurt" 300
 rm -f "$img" "$tmp/good" "$tmp/hurt"
