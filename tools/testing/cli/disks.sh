@@ -214,7 +214,7 @@ disks_tests() {
 	unchanged "$dir/data.qcow2" dd if="$tmp/kept" of="$dir/data.qcow2" conv=notrunc status=none
 	touch -r "$dir/base" "$tmp/base-time"
 	touch "$dir/base"
-	differs 'a file that another is based on' data "$dir/base" ' has changed since the guest was saved: it was last written'
+	differs 'a file that another is based on' data "$dir/base" ' has changed since the guest was saved: its modification time was'
 	differs 'and another one forced' data "$dir/base" ' has changed' --force "$dir/data.qcow2"
 	holds 'nothing was started for any of them' test "$(counted d)" = "$before"
 
