@@ -27,34 +27,34 @@ layers() {
 		selftests/debug  | @/boot.sh --kernel debug /lab/selftests/cpr/run.sh
 		selftests/devices | @/boot.sh --kernel 7.3 /lab/selftests/cpr/devices.sh right changed foreign bounds
 		selftests/no-iommu | @/boot.sh --kernel 7.3 --iommu none /lab/selftests/cpr/devices.sh no_iommu
-		e2e/7.3-6.12     | @/boot.sh --kernel 7.3 --timeout 200 /lab/e2e/handover.sh 6.12 4
+		e2e/7.3-6.12     | @/boot.sh --kernel 7.3 --timeout 400 /lab/e2e/handover.sh 6.12 4
 		e2e/adversity    | @/boot.sh --kernel 6.12 /lab/e2e/adversity.sh
-		e2e/faults       | @/boot.sh --kernel 6.12 --timeout 200 /lab/e2e/faults.sh save-written restore-loaded
-		e2e/vfio-6.12-7.3 | @/boot.sh --kernel 6.12 --timeout 200 --with nvme --with igb --with nvme /lab/e2e/vfio.sh 7.3 split=0000:00:02.0+slot1 vf=vf2 asleep=slot3
-		long/vfio-both   | @/boot.sh --kernel 7.3 --timeout 200 --with nvme /lab/e2e/vfio.sh 6.12 both=0000:00:02.0+slot1
-		long/vfio-initramfs | @/boot.sh --kernel 7.3 --initrd initramfs-tools --timeout 200 /lab/e2e/vfio.sh 7.3 nic=0000:00:02.0
-		long/vfio-adversity | @/boot.sh --kernel 7.3 --timeout 300 --with e1000e --with empty /lab/e2e/vfio-adversity.sh
+		e2e/faults       | @/boot.sh --kernel 6.12 --timeout 400 /lab/e2e/faults.sh save-written restore-loaded
+		e2e/vfio-6.12-7.3 | @/boot.sh --kernel 6.12 --timeout 400 --with nvme --with igb --with nvme /lab/e2e/vfio.sh 7.3 split=0000:00:02.0+slot1 vf=vf2 asleep=slot3
+		long/vfio-both   | @/boot.sh --kernel 7.3 --timeout 400 --with nvme /lab/e2e/vfio.sh 6.12 both=0000:00:02.0+slot1
+		long/vfio-initramfs | @/boot.sh --kernel 7.3 --initrd initramfs-tools --timeout 400 /lab/e2e/vfio.sh 7.3 nic=0000:00:02.0
+		long/vfio-adversity | @/boot.sh --kernel 7.3 --timeout 600 --with e1000e --with empty /lab/e2e/vfio-adversity.sh
 		long/6.12-7.3    | @/boot.sh --kernel 6.12 /lab/e2e/handover.sh 7.3 1
 		long/7.3-7.3     | @/boot.sh --kernel 7.3 /lab/e2e/handover.sh 7.3 1
 		long/adversity-73 | @/boot.sh --kernel 7.3 /lab/e2e/adversity.sh
-		long/copy        | @/boot.sh --kernel 6.12 --timeout 200 /lab/e2e/copy.sh 7.3
-		long/faults-update | @/boot.sh --kernel 6.12 --timeout 300 /lab/e2e/faults.sh update abort
-		long/faults-save | @/boot.sh --kernel 6.12 --timeout 300 /lab/e2e/faults.sh save
-		long/faults-seal | @/boot.sh --kernel 6.12 --timeout 300 /lab/e2e/faults.sh seal restore
-		long/faults-73-update | @/boot.sh --kernel 7.3 --timeout 300 /lab/e2e/faults.sh update abort
-		long/faults-73-save | @/boot.sh --kernel 7.3 --timeout 300 /lab/e2e/faults.sh save
-		long/faults-73-seal | @/boot.sh --kernel 7.3 --timeout 300 /lab/e2e/faults.sh seal restore
+		long/copy        | @/boot.sh --kernel 6.12 --timeout 400 /lab/e2e/copy.sh 7.3
+		long/faults-update | @/boot.sh --kernel 6.12 --timeout 600 /lab/e2e/faults.sh update abort
+		long/faults-save | @/boot.sh --kernel 6.12 --timeout 600 /lab/e2e/faults.sh save
+		long/faults-seal | @/boot.sh --kernel 6.12 --timeout 600 /lab/e2e/faults.sh seal restore
+		long/faults-73-update | @/boot.sh --kernel 7.3 --timeout 600 /lab/e2e/faults.sh update abort
+		long/faults-73-save | @/boot.sh --kernel 7.3 --timeout 600 /lab/e2e/faults.sh save
+		long/faults-73-seal | @/boot.sh --kernel 7.3 --timeout 600 /lab/e2e/faults.sh seal restore
 		long/debug       | @/boot.sh --kernel debug /lab/e2e/handover.sh debug 1
-		long/vfio-debug  | @/boot.sh --kernel debug --timeout 200 --with nvme /lab/e2e/vfio.sh debug iommufd=0000:00:02.0+slot1
-		long/devices     | @/boot.sh --kernel 7.3 --timeout 200 /lab/selftests/cpr/devices.sh
-		long/devices-6.12 | @/boot.sh --kernel 6.12 --timeout 200 /lab/selftests/cpr/devices.sh
-		long/devices-debug | @/boot.sh --kernel debug --timeout 200 /lab/selftests/cpr/devices.sh
+		long/vfio-debug  | @/boot.sh --kernel debug --timeout 400 --with nvme /lab/e2e/vfio.sh debug iommufd=0000:00:02.0+slot1
+		long/devices     | @/boot.sh --kernel 7.3 --timeout 400 /lab/selftests/cpr/devices.sh
+		long/devices-6.12 | @/boot.sh --kernel 6.12 --timeout 400 /lab/selftests/cpr/devices.sh
+		long/devices-debug | @/boot.sh --kernel debug --timeout 400 /lab/selftests/cpr/devices.sh
 		long/initramfs-tools | @/boot.sh --kernel 6.12 --initrd initramfs-tools --append cpr_handover.region=1G!4G /lab/e2e/initramfs.sh
 		long/dracut      | @/boot.sh --kernel 7.3 --initrd dracut --append cpr_handover.region=1G!4G /lab/e2e/initramfs.sh
-		long/vfio-7.3-6.12 | @/boot.sh --kernel 7.3 --timeout 200 --with nvme --with igb --with nvme /lab/e2e/vfio.sh 6.12 split=0000:00:02.0+slot1 vf=vf2 asleep=slot3
-		long/vfio-adversity-6.12 | @/boot.sh --kernel 6.12 --timeout 300 --with e1000e --with empty /lab/e2e/vfio-adversity.sh
-		long/vfio-amd    | @/boot.sh --kernel 7.3 --iommu amd --timeout 100 /lab/e2e/vfio.sh 6.12 nic=0000:00:02.0
-		long/vfio-virtio | @/boot.sh --kernel 6.12 --iommu virtio --timeout 150 --with nvme /lab/e2e/vfio.sh 7.3 both=0000:00:02.0+slot1
+		long/vfio-7.3-6.12 | @/boot.sh --kernel 7.3 --timeout 400 --with nvme --with igb --with nvme /lab/e2e/vfio.sh 6.12 split=0000:00:02.0+slot1 vf=vf2 asleep=slot3
+		long/vfio-adversity-6.12 | @/boot.sh --kernel 6.12 --timeout 600 --with e1000e --with empty /lab/e2e/vfio-adversity.sh
+		long/vfio-amd    | @/boot.sh --kernel 7.3 --iommu amd --timeout 200 /lab/e2e/vfio.sh 6.12 nic=0000:00:02.0
+		long/vfio-virtio | @/boot.sh --kernel 6.12 --iommu virtio --timeout 300 --with nvme /lab/e2e/vfio.sh 7.3 both=0000:00:02.0+slot1
 	EOF
 }
 

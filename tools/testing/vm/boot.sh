@@ -14,7 +14,7 @@
 #   --with DEVICE             nvme, igb, e1000e or empty: one more slot with this device,
 #                             alone in its IOMMU group; may repeat
 #   --iommu KIND              intel, amd, virtio or none (intel)
-#   --timeout SECONDS         of a fast machine (120)
+#   --timeout SECONDS         of a fast machine (240)
 #   --results DIR             directory for logs (build/lab/results/KERNEL-SCRIPT)
 #   --accel auto|tcg|kvm      (auto)
 #
@@ -26,7 +26,7 @@ set -euo pipefail
 # shellcheck source-path=SCRIPTDIR
 . "$vm_dir/splat.sh"
 
-kernel=6.12 mem=4G append='' timeout=120 results='' accel=auto maker='' iommu=intel devices=()
+kernel=6.12 mem=4G append='' timeout=240 results='' accel=auto maker='' iommu=intel devices=()
 while [ $# -gt 0 ]; do
 	case $1 in
 	--kernel) kernel=$2 ;;

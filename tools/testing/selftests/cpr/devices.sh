@@ -42,7 +42,7 @@ make_base() {
 	ctl format force && ctl wait-clean && mount_cprfs &&
 		make_sealed victim 4M && make_sealed vm 8M &&
 		digest_of_files >$base.files && umount $mnt && unload &&
-		pmem && tables >$base.tables && detach_pmem
+		attach_pmem && tables >$base.tables && detach_pmem
 }
 
 # forge_dma ITEM... - write the base image with ITEMs as the snapshot of vm
