@@ -27,7 +27,7 @@ quoted() {
 # run WORD... - a command as the operator types it, and what it prints
 run() {
 	local output status
-	quoted "$@" | fold -s -w 76 | sed '1s/^/  # /; 2,$s/^/        /'
+	quoted "$@" | fold -s -w 76 | sed 's/ $//; 1s/^/  # /; 2,$s/^/        /'
 	echo
 	output=$("$@" 2>&1)
 	status=$?
