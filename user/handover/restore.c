@@ -15,6 +15,7 @@
 #include "vm/disks.h"
 #include "vm/dma.h"
 #include "vm/manifest.h"
+#include "vm/oom.h"
 #include "handover/commit.h"
 #include "handover/copycommand.h"
 #include "handover/copymode.h"
@@ -82,9 +83,13 @@ static int restore_start_qemu(struct vm *vm, const struct restore_opts *opts, st
 		.vm = vm->name, .binary = restorable_binary(vm, opts),
 		.cwd = jstr(vm->manifest, "cwd"), .argv = &argv, .extra = extra,
 	};
+	int r;
 
 	manifest_argv(vm->manifest, &argv);
-	return qemu_start(&cmd, &vm->qemu, err);
+	r = qemu_start(&cmd, &vm->qemu, err);
+	if (r == 0)
+		oom_spare(vm);
+	return r;
 }
 
 /* The migration is "completed" before the guest has left the runstate "inmigrate". */

@@ -19,6 +19,7 @@
 #include "vm/disks.h"
 #include "vm/lock.h"
 #include "vm/manifest.h"
+#include "vm/oom.h"
 #include "handover/start.h"
 
 /**
@@ -232,6 +233,7 @@ static int start_qemu(struct start *st, struct err *err)
 
 	if (r < 0)
 		return r;
+	oom_spare(&st->vm);
 	qmp = st->vm.qemu.qmp;
 	r = inquire_version(qmp, m, err);
 	if (r == 0)

@@ -55,6 +55,8 @@ copy_tests() {
 	holds 'its guest runs' counts_on c 0
 	holds 'no memory file is made' test "$(find /run/cpr/c -type f -printf "%f\n" | sort | tr '\n' ' ')" = 'manifest.json qemu.log '
 	holds 'its manifest' manifest c "m['ram_mode'] == 'copy' and m['memory'] == []"
+	holds 'its RAM counts for the OOM killer' \
+		test "$(cat "/proc/$(pid_of c)/oom_score_adj")" -eq "$(cat /proc/self/oom_score_adj)"
 
 	section 'save into the region, abort, restore'
 	json 'save' "o['vms'][0]['ok'] and o['vms'][0]['state_bytes'] > 1000" save c

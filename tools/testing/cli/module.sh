@@ -168,6 +168,12 @@ module_tests() {
 	holds 'it is listed' state_is a running running
 	holds 'its manifest' manifest a "m['machine'].startswith('pc-q35-') and m['memory'] == \
 		[{'file': 'ram0', 'id': 'cpr-ram0', 'size': 32 << 20}] and 'saved' not in m and m['qemu_version']"
+	if (echo -1 >/proc/self/oom_score_adj) 2>/dev/null; then
+		holds 'its RAM in the region does not count for the OOM killer' \
+			test "$(cat "/proc/$(pid_of a)/oom_score_adj")" -lt "$(cat /proc/self/oom_score_adj)"
+	else
+		skip 'its RAM in the region does not count for the OOM killer' 'needs CAP_SYS_RESOURCE'
+	fi
 	holds 'its files are private' test "$(stat -c %a /run/cpr/a /run/cpr/a/ram0 /run/cpr-helper/a.qmp | tr '\n' ' ')" = '700 600 600 '
 	refuses 'a name that exists' 5 "cpr-helper: VM 'a': it exists" run a --ram 32M -- "${qemu[@]}"
 	holds 'and that VM runs on' counts a
