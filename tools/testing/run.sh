@@ -38,6 +38,7 @@ layers() {
 		long/7.3-7.3     | @/boot.sh --kernel 7.3 /lab/e2e/handover.sh 7.3 1
 		long/adversity-73 | @/boot.sh --kernel 7.3 /lab/e2e/adversity.sh
 		long/copy        | @/boot.sh --kernel 6.12 --timeout 400 /lab/e2e/copy.sh 7.3
+		long/ring        | @/boot.sh --kernel 6.12 --timeout 2400 /lab/e2e/ring.sh 7.3 50
 		long/faults-update | @/boot.sh --kernel 6.12 --timeout 600 /lab/e2e/faults.sh update abort
 		long/faults-save | @/boot.sh --kernel 6.12 --timeout 600 /lab/e2e/faults.sh save
 		long/faults-seal | @/boot.sh --kernel 6.12 --timeout 600 /lab/e2e/faults.sh seal restore
