@@ -69,6 +69,7 @@ test-long:
 fuzz:
 	$(LAB)/install.sh toolbox
 	$(LAB)/toolbox.sh make -C tools/testing/state fuzz $(if $(SECONDS),SECONDS=$(SECONDS))
+	$(LAB)/toolbox.sh make -C tools/testing/fuzz fuzz $(if $(SECONDS),SECONDS=$(SECONDS))
 
 bench:
 	$(LAB)/install.sh toolbox l1

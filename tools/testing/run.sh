@@ -19,6 +19,7 @@ layers() {
 		static/tests     | tools/testing/check-tests.sh
 		unit             | @/toolbox.sh make -s -j$(nproc) -C tools/testing/unit check
 		cli              | CPR_QEMU_NEXT=$(@/install.sh path qemu-next) @/toolbox.sh make -s -j$(nproc) -C tools/testing/cli check
+		fuzz             | @/toolbox.sh make -s -C tools/testing/fuzz check
 		dkms             | @/toolbox.sh tools/testing/dkms.sh
 		boot/script      | @/toolbox.sh tools/testing/boot/run.sh
 		state            | CPR_QEMU_NEXT=$(@/install.sh path qemu-next) @/toolbox.sh make -s -j$(nproc) -C tools/testing/state check
