@@ -231,6 +231,12 @@ err_unreserve:
 	return ERR_PTR(err);
 }
 
+static void tree_remove(struct cpr_node *node)
+{
+	xa_erase(&node->parent->by_ino, node->ino);
+	tree_unlink_name(node);
+}
+
 /**
  * cpr_node_remove - remove a name
  * @c: the region
@@ -241,9 +247,17 @@ void cpr_node_remove(struct cpr *c, struct cpr_node *node)
 	lockdep_assert_held(&c->lock);
 
 	cpr_tree_unreserve(c, cpr_catalog_node_size(node->name_len));
-	xa_erase(&node->parent->by_ino, node->ino);
-	tree_unlink_name(node);
+	tree_remove(node);
 	cpr_dirty(c);
+}
+
+/* Replace a reservation of @old bytes in the catalog by one of @new bytes. */
+static int tree_change_reservation(struct cpr *c, u64 old, u64 new)
+{
+	if (new > old)
+		return cpr_tree_reserve(c, new - old);
+	cpr_tree_unreserve(c, old - new);
+	return 0;
 }
 
 /**
@@ -260,29 +274,29 @@ int cpr_node_rename(struct cpr *c, struct cpr_node *node, struct cpr_node *dir,
 		    const char *name, u16 len)
 {
 	struct cpr_node *replaced = cpr_node_find(dir, name, len);
-	u64 need = cpr_catalog_node_size(len);
+	u64 reserved = cpr_catalog_node_size(node->name_len);
 	struct cpr_node *old_dir = node->parent;
 	char *copy;
 	int err;
 
 	lockdep_assert_held(&c->lock);
 
-	err = cpr_tree_reserve(c, need);
-	if (err)
-		return err;
+	if (replaced)
+		reserved += cpr_catalog_node_size(replaced->name_len);
 	copy = kmemdup(name, len, GFP_KERNEL);
-	err = copy ? 0 : -ENOMEM;
-	if (!err && dir != old_dir)
+	if (!copy)
+		return -ENOMEM;
+	if (dir != old_dir) {
 		err = xa_insert(&dir->by_ino, node->ino, node, GFP_KERNEL);
-	if (err) {
-		kfree(copy);
-		cpr_tree_unreserve(c, need);
-		return err;
+		if (err)
+			goto err_free;
 	}
+	err = tree_change_reservation(c, reserved, cpr_catalog_node_size(len));
+	if (err)
+		goto err_erase;
 	/* Nothing below fails. */
 	if (replaced)
-		cpr_node_remove(c, replaced);
-	cpr_tree_unreserve(c, cpr_catalog_node_size(node->name_len));
+		tree_remove(replaced);
 	if (dir != old_dir)
 		xa_erase(&old_dir->by_ino, node->ino);
 	tree_unlink_name(node);
@@ -292,6 +306,13 @@ int cpr_node_rename(struct cpr *c, struct cpr_node *node, struct cpr_node *dir,
 	tree_link_name(dir, node);
 	cpr_dirty(c);
 	return 0;
+
+err_erase:
+	if (dir != old_dir)
+		xa_erase(&dir->by_ino, node->ino);
+err_free:
+	kfree(copy);
+	return err;
 }
 
 /* ---- inodes of nodes ---- */

@@ -337,11 +337,25 @@ static int count_entries(const char *path)
 	return n - 2;
 }
 
+static int remove_all(const char *path)
+{
+	DIR *d = opendir(path);
+	int n = 0;
+
+	CHECK(d);
+	for (struct dirent *e; (e = readdir(d));) {
+		if (e->d_name[0] == '.')
+			continue;
+		CHECK(!unlinkat(dirfd(d), e->d_name, e->d_type == DT_DIR ? AT_REMOVEDIR : 0));
+		n++;
+	}
+	closedir(d);
+	return n;
+}
+
 TEST(ten_thousand_names)
 {
 	char path[64];
-	DIR *d;
-	int n = 0;
 
 	CHECK(!mkdir(MNT "/many", 0700));
 	for (int i = 0; i < 10000; i++) {
@@ -354,15 +368,7 @@ TEST(ten_thousand_names)
 	CHECK_EQ(count_entries(MNT "/many"), 10000);
 	CHECK_EQ(stat_of("many").st_nlink, 1002);
 	/* Delete while reading: each name is seen once. */
-	d = opendir(MNT "/many");
-	for (struct dirent *e; (e = readdir(d));) {
-		if (e->d_name[0] == '.')
-			continue;
-		CHECK(!unlinkat(dirfd(d), e->d_name, e->d_type == DT_DIR ? AT_REMOVEDIR : 0));
-		n++;
-	}
-	closedir(d);
-	CHECK_EQ(n, 10000);
+	CHECK_EQ(remove_all(MNT "/many"), 10000);
 	CHECK(!rmdir(MNT "/many"));
 }
 
@@ -386,6 +392,60 @@ TEST(a_full_catalog_refuses_names)
 		CHECK(!rmdir(path));
 	}
 	CHECK(!rmdir(MNT "/full"));
+}
+
+/* Create files with names of @digits digits until the catalog has no room for one more. */
+static int fill_with_names(int digits)
+{
+	char path[512];
+	int n = 0, fd;
+
+	for (;; n++) {
+		snprintf(path, sizeof(path), MNT "/full/%0*d", digits, n);
+		fd = open(path, O_CREAT | O_EXCL | O_WRONLY, 0600);
+		if (fd < 0)
+			break;
+		close(fd);
+	}
+	CHECK_EQ(errno, ENOSPC);
+	return n;
+}
+
+TEST(a_full_catalog_renames_to_what_fits)
+{
+	char path[512], other[512];
+	int i;
+
+	CHECK(!mkdir(MNT "/full", 0700) && !mkdir(MNT "/full/d", 0700));
+	close(make_file("full/short", 0));
+	CHECK(fill_with_names(240) > 100);
+	fill_with_names(3);
+	snprintf(path, sizeof(path), MNT "/full/%0240d", 0);
+	/* As long a name, in another directory, and a shorter one. */
+	snprintf(other, sizeof(other), MNT "/full/d/%0240d", 0);
+	CHECK(!rename(path, other));
+	CHECK(!rename(other, path));
+	snprintf(other, sizeof(other), MNT "/full/%0232d", 0);
+	CHECK(!rename(path, other));
+	CHECK_ERR(access(path, F_OK), ENOENT);
+	CHECK(!rename(other, path));
+	/* Longer names, until one does not fit: then nothing has changed. */
+	for (i = 0; i < 100; i++) {
+		snprintf(path, sizeof(path), MNT "/full/%0240d", i);
+		snprintf(other, sizeof(other), MNT "/full/d/%0255d", i);
+		if (rename(path, other))
+			break;
+	}
+	CHECK_EQ(errno, ENOSPC);
+	CHECK(!access(path, F_OK));
+	CHECK_ERR(access(other, F_OK), ENOENT);
+	/* In place of another name it fits, and what that gives back can be used. */
+	CHECK(!rename(path, MNT "/full/short"));
+	CHECK(!rename(MNT "/full/short", other));
+	remove_all(MNT "/full/d");
+	remove_all(MNT "/full");
+	CHECK(!rmdir(MNT "/full"));
+	sync();
 }
 
 TEST(fsync_commits)
