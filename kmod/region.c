@@ -136,20 +136,37 @@ int cpr_region_find(u64 *start, u64 *size)
 	return found.err;
 }
 
-static bool region_is_persistent(u64 start, u64 size)
+/* How much of a region is in persistent ranges, and in how many of them. */
+struct region_cover {
+	unsigned int ranges;
+	u64 size;
+};
+
+static int region_add_cover(struct resource *res, void *arg)
 {
+	struct region_cover *cover = arg;
+
+	cover->ranges++;
+	cover->size += resource_size(res);
+	return 0;
+}
+
+static struct region_cover region_find_cover(u64 start, u64 end)
+{
+	struct region_cover cover = {};
+
 	for (int i = 0; i < ARRAY_SIZE(region_descs); i++)
-		if (region_intersects(start, size, IORESOURCE_MEM,
-				      region_descs[i]) == REGION_INTERSECTS)
-			return true;
-	return false;
+		walk_iomem_res_desc(region_descs[i], IORESOURCE_MEM, start, end, &cover,
+				    region_add_cover);
+	return cover;
 }
 
 static int region_check_range(u64 start, u64 size)
 {
+	u64 end = start + size - 1;
+	struct region_cover cover;
 	struct cpr_geometry geo;
 	struct cpr_reason why;
-	u64 end = start + size - 1;
 
 	if (cpr_image_layout(&geo, start, size, &why)) {
 		pr_err("refusing the region: %s\n", why.text);
@@ -161,9 +178,16 @@ static int region_check_range(u64 start, u64 size)
 		       start, end, size, start);
 		return -EBUSY;
 	}
-	if (!region_is_persistent(start, size)) {
+	cover = region_find_cover(start, end);
+	if (cover.size < size) {
 		pr_err("refusing the region [%#llx-%#llx]: not a persistent range of the firmware map; reserve the range with memmap=%#llx!%#llx, and see /proc/iomem\n",
 		       start, end, size, start);
+		return -ENXIO;
+	}
+	/* The kernel keeps adjacent ranges apart, so none of them can be claimed as a whole. */
+	if (cover.ranges > 1) {
+		pr_err("refusing the region [%#llx-%#llx]: it spans %u persistent ranges; reserve it as one range with memmap=%#llx!%#llx, or use a region within one of the ranges, see /proc/iomem\n",
+		       start, end, cover.ranges, size, start);
 		return -ENXIO;
 	}
 	return 0;
@@ -195,7 +219,7 @@ static void region_prepare_pages(struct cpr_region *r)
  * Nothing is written to the range. The reason of a refusal is in the kernel log.
  *
  * Return: 0; -EINVAL if the range cannot be a region, -EBUSY if it is in use,
- * -ENXIO if it is not persistent; -ENOMEM.
+ * -ENXIO if it is not within one persistent range; -ENOMEM.
  */
 int cpr_region_claim(struct cpr_region *r, u64 start, u64 size)
 {

@@ -23,9 +23,9 @@ layers() {
 		dkms             | @/toolbox.sh tools/testing/dkms.sh
 		boot/script      | @/toolbox.sh tools/testing/boot/run.sh
 		state            | CPR_QEMU_NEXT=$(@/install.sh path qemu-next) @/toolbox.sh make -s -j$(nproc) -C tools/testing/state check
-		selftests/6.12   | @/boot.sh --kernel 6.12 /lab/selftests/cpr/run.sh
-		selftests/7.3    | @/boot.sh --kernel 7.3 /lab/selftests/cpr/run.sh
-		selftests/debug  | @/boot.sh --kernel debug /lab/selftests/cpr/run.sh
+		selftests/6.12   | @/boot.sh --kernel 6.12 --append memmap=64M!5G /lab/selftests/cpr/run.sh
+		selftests/7.3    | @/boot.sh --kernel 7.3 --append memmap=64M!5G /lab/selftests/cpr/run.sh
+		selftests/debug  | @/boot.sh --kernel debug --append memmap=64M!5G /lab/selftests/cpr/run.sh
 		selftests/devices | @/boot.sh --kernel 7.3 /lab/selftests/cpr/devices.sh right changed foreign bounds
 		selftests/no-iommu | @/boot.sh --kernel 7.3 --iommu none /lab/selftests/cpr/devices.sh no_iommu
 		e2e/7.3-6.12     | @/boot.sh --kernel 7.3 --timeout 400 /lab/e2e/handover.sh 6.12 4

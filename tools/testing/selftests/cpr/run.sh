@@ -41,10 +41,11 @@ test_refusals() {
 	refuses "load without a region: no image anywhere" "no persistent range has a handover image" modprobe cpr_handover
 	refuses "load: a region that is not of the right form" "region=12 is not of the form" modprobe cpr_handover region=12
 	refuses "load: a region in System RAM" "it is System RAM" modprobe cpr_handover region=64M!1G
-	refuses "load: a region half in System RAM" "it is System RAM" modprobe cpr_handover region=64M!0x13e000000
+	refuses "load: a region half in System RAM" "it is System RAM" modprobe cpr_handover region=64M!0x142000000
 	refuses "load: a region that is not persistent" "not a persistent range" modprobe cpr_handover region=64M!3G
 	refuses "load: a misaligned start" "not aligned to 2 MiB" modprobe cpr_handover region=64M!0x100001000
 	refuses "load: a misaligned size" "not aligned to 2 MiB" modprobe cpr_handover region=65537K!4G
+	refuses "load: a region over two adjacent ranges" "it spans 2 persistent ranges" modprobe cpr_handover region=128M!0x13c000000
 	refuses "load: a region that is too small" "of 2 MiB is outside of 16 MiB" modprobe cpr_handover region=2M!4G
 	attach_pmem
 	refuses "load: a region that nd_pmem owns" "another driver has claimed it, .*nd_pmem/unbind" load
