@@ -7,8 +7,10 @@
  * it for long. The core of mm treats a mapping so if its file's inode is a character
  * device with S_DAX. So each file that is mapped gets a second inode of that kind,
  * without a name, and ->mmap replaces the mapped file by an open file of the second
- * inode (vma_set_file()). That file pins the first inode, so the frames outlive their
- * last mapping, and the mount stays.
+ * inode (vma_set_file()). That file keeps the mapped file open. So the frames outlive
+ * their last mapping, the mount stays, and a mount with a mapping of a file that was
+ * opened for writing does not become read-only. /proc/PID/maps shows the path and the
+ * inode number of the mapped file, because users of a file are found by these.
  *
  * Shared mappings show the frames themselves. Private mappings show them until the
  * first write; then the core of mm copies the page, and the file does not change.
@@ -36,7 +38,7 @@ static_assert(PMD_SIZE == CPR_IMAGE_FRAME_SIZE, "an entry of a PMD must map one 
 
 static struct inode *mapping_vma_inode(const struct vm_area_struct *vma)
 {
-	return vma->vm_file->private_data;
+	return file_inode(vma->vm_file->private_data);
 }
 
 static vm_fault_t mapping_fault_error(int err)
@@ -142,26 +144,37 @@ static const struct vm_operations_struct mapping_vm_ops = {
 
 /* ---- the second inode and its files ---- */
 
-static int mapping_release_dax(struct inode *dax, struct file *file)
+/* Print the path that the mapped file has by now. */
+static char *mapping_dname(struct dentry *dentry, char *buf, int len)
 {
-	iput(file->private_data);
-	return 0;
+	struct file *file = dentry->d_fsdata;
+
+	return d_path(&file->f_path, buf, len);
 }
+
+static void mapping_release_dentry(struct dentry *dentry)
+{
+	fput(dentry->d_fsdata);
+}
+
+static const struct dentry_operations mapping_dentry_ops = {
+	.d_dname	= mapping_dname,
+	.d_release	= mapping_release_dentry,
+};
 
 static const struct file_operations mapping_dax_fops = {
 	.owner			= THIS_MODULE,
-	.release		= mapping_release_dax,
 	.fsync			= cpr_store_fsync,
 	.get_unmapped_area	= thp_get_unmapped_area,
 };
 
-static struct inode *mapping_new_dax(struct super_block *sb)
+static struct inode *mapping_new_dax(const struct inode *inode)
 {
-	struct inode *dax = new_inode(sb);
+	struct inode *dax = new_inode(inode->i_sb);
 
 	if (!dax)
 		return NULL;
-	dax->i_ino = get_next_ino();
+	dax->i_ino = inode->i_ino;
 	dax->i_mode = S_IFCHR;
 	dax->i_flags = S_DAX | S_NOATIME | S_NOCMTIME | S_PRIVATE;
 	dax->i_mapping->a_ops = &cpr_region_aops;
@@ -176,7 +189,7 @@ static struct inode *mapping_get_dax(struct inode *inode)
 	struct inode *fresh = NULL;
 
 	if (!READ_ONCE(node->dax)) {
-		fresh = mapping_new_dax(inode->i_sb);
+		fresh = mapping_new_dax(inode);
 		if (!fresh)
 			return NULL;
 	}
@@ -191,22 +204,27 @@ static struct inode *mapping_get_dax(struct inode *inode)
 
 static struct file *mapping_open_dax(struct file *file)
 {
-	struct inode *inode = file_inode(file);
-	struct inode *dax = mapping_get_dax(inode);
+	struct inode *dax = mapping_get_dax(file_inode(file));
+	struct dentry *dentry;
 	struct file *to;
 
 	if (!dax)
 		return ERR_PTR(-ENOMEM);
-	to = alloc_file_pseudo(dax, file->f_path.mnt, file->f_path.dentry->d_name.name,
-			       O_RDWR, &mapping_dax_fops);
+	to = alloc_file_pseudo(dax, file->f_path.mnt, "", O_RDWR, &mapping_dax_fops);
 	if (IS_ERR(to)) {
 		iput(dax);
 		return to;
 	}
 	/* fput() drops a reference on the owner that alloc_file_pseudo() does not take. */
 	__module_get(mapping_dax_fops.owner);
-	ihold(inode);
-	to->private_data = inode;
+	to->private_data = get_file(file);
+	/*
+	 * The dentry is new, and only @to has it. The reference on the mapped file is the
+	 * dentry's, as /proc may keep the dentry for longer than @to is open.
+	 */
+	dentry = to->f_path.dentry;
+	dentry->d_fsdata = file;
+	dentry->d_op = &mapping_dentry_ops;
 	return to;
 }
 

@@ -16,6 +16,7 @@
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -479,6 +480,82 @@ TEST(pins_keep_working_while_the_file_is_there)
 	CHECK_EQ(buf[0], 3);
 	close(ring);
 	close(fd);
+	CHECK(!unlink(MNT "/f"));
+}
+
+/* ---- who maps a file ---- */
+
+/* The line of /proc/self/maps for a mapping: inode and path. */
+static void maps_line(const char *at, struct stat *st, char *path)
+{
+	unsigned long begin, ino;
+	unsigned int maj, min;
+	bool found = false;
+	char line[512];
+	FILE *f = fopen("/proc/self/maps", "r");
+
+	CHECK(f);
+	while (!found && fgets(line, sizeof(line), f)) {
+		*path = 0;
+		found = sscanf(line, "%lx-%*x %*s %*x %x:%x %lu %255[^\n]", &begin, &maj, &min,
+			       &ino, path) >= 4 && begin == (unsigned long)at;
+	}
+	fclose(f);
+	CHECK(found);
+	st->st_dev = makedev(maj, min);
+	st->st_ino = ino;
+}
+
+TEST(proc_tells_which_file_is_mapped)
+{
+	char path[256], link[64], target[256] = "";
+	int fd = make_file("f", FRAME);
+	char *p = map_shared(fd, FRAME);
+	struct stat st, mapped;
+
+	CHECK(!fstat(fd, &st));
+	close(fd);
+	maps_line(p, &mapped, path);
+	CHECK_EQ(mapped.st_dev, st.st_dev);
+	CHECK_EQ(mapped.st_ino, st.st_ino);
+	CHECK_STR(path, MNT "/f");
+	snprintf(link, sizeof(link), "/proc/self/map_files/%lx-%lx", (unsigned long)p,
+		 (unsigned long)p + FRAME);
+	CHECK(readlink(link, target, sizeof(target) - 1) > 0);
+	CHECK_STR(target, MNT "/f");
+	CHECK(!mkdir(MNT "/d", 0700) && !rename(MNT "/f", MNT "/d/g"));
+	maps_line(p, &mapped, path);
+	CHECK_STR(path, MNT "/d/g");
+	CHECK(!unlink(MNT "/d/g") && !rmdir(MNT "/d"));
+	maps_line(p, &mapped, path);
+	CHECK_EQ(mapped.st_ino, st.st_ino);
+	CHECK_STR(path, MNT "/d/g (deleted)");
+	munmap(p, FRAME);
+}
+
+static int remount(unsigned long flags)
+{
+	return mount(NULL, MNT, NULL, MS_REMOUNT | flags, NULL);
+}
+
+TEST(a_writable_mapping_keeps_the_mount_writable)
+{
+	int fd = make_file("f", FRAME);
+	char *p = map_shared(fd, FRAME);
+
+	close(fd);
+	p[0] = 1;
+	CHECK_ERR(remount(MS_RDONLY), EBUSY);
+	CHECK_ERR(remount(MS_RDONLY | MS_BIND), EBUSY);
+	munmap(p, FRAME);
+	fd = open(MNT "/f", O_RDONLY);
+	p = map(fd, FRAME, PROT_READ, MAP_SHARED, 0);
+	close(fd);
+	CHECK(!remount(MS_RDONLY));
+	CHECK_EQ(p[0], 1);
+	CHECK_ERR(open(MNT "/f", O_RDWR), EROFS);
+	CHECK(!remount(0));
+	munmap(p, FRAME);
 	CHECK(!unlink(MNT "/f"));
 }
 
