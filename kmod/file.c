@@ -90,7 +90,7 @@ static void file_shrink(struct inode *inode, loff_t size)
 
 	filemap_invalidate_lock(inode->i_mapping);
 	i_size_write(inode, size);
-	cpr_mapping_unmap(inode_node(inode), round_up(size, PAGE_SIZE), 0, true);
+	cpr_mapping_unmap(inode, round_up(size, PAGE_SIZE), 0, true);
 	file_zero_range(inode, size, round_up(size, (loff_t)CPR_IMAGE_FRAME_SIZE));
 	cpr_space_drop(c, inode_node(inode),
 		       file_frame_of(size + CPR_IMAGE_FRAME_SIZE - 1), U32_MAX);
@@ -258,7 +258,7 @@ static int file_punch(struct inode *inode, loff_t start, loff_t end)
 	file_zero_range(inode, start, first);
 	file_zero_range(inode, last, end);
 	filemap_invalidate_lock(inode->i_mapping);
-	cpr_mapping_unmap(inode_node(inode), first, last - first, false);
+	cpr_mapping_unmap(inode, first, last - first, false);
 	cpr_space_drop(c, inode_node(inode), file_frame_of(first), file_frame_of(last) - 1);
 	filemap_invalidate_unlock(inode->i_mapping);
 	return 0;

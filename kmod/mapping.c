@@ -18,8 +18,15 @@
  * The mapping of a folio points to the second inode from the first page fault until
  * the first inode is evicted or the frame leaves the file, see region.c.
  *
+ * A page fault inserts an entry of its own only where there is none. Where there is a
+ * marker of userfaultfd, and where a page is copied, the fault hands the page to the
+ * core of mm, which finishes the work. Other entries that are neither empty nor present
+ * (guard regions, poison, swapped copies) never reach this file.
+ *
  * Locking: mmap_lock -> invalidate lock of the first inode, shared in a page fault,
- * against truncation -> cpr->lock -> cpr->inode_lock.
+ * against truncation -> cpr->lock -> cpr->inode_lock. A page that is handed to the core
+ * of mm is locked until it is mapped, because the invalidate lock is released earlier;
+ * see cpr_mapping_unmap().
  */
 #include <linux/file.h>
 #include <linux/mm.h>
@@ -72,6 +79,21 @@ static int mapping_get_frame(struct inode *inode, pgoff_t pgoff, unsigned long p
 	return 0;
 }
 
+/* Is there a marker? mm calls the fault handler for no other entry that is not empty. */
+static bool mapping_has_marker(const struct vm_fault *vmf)
+{
+	return vmf->flags & FAULT_FLAG_ORIG_PTE_VALID && !pte_none(vmf->orig_pte);
+}
+
+/* Have mm map or copy the page. mm unlocks the page, and drops the reference or keeps it. */
+static vm_fault_t mapping_hand_over(struct vm_fault *vmf, struct page *page)
+{
+	get_page(page);
+	lock_page(page);
+	vmf->page = page;
+	return VM_FAULT_LOCKED;
+}
+
 static vm_fault_t mapping_map_page(struct vm_fault *vmf)
 {
 	struct inode *inode = mapping_vma_inode(vmf->vma);
@@ -84,14 +106,13 @@ static vm_fault_t mapping_map_page(struct vm_fault *vmf)
 		return mapping_fault_error(err);
 	page = pfn_to_page(cpr_region_pfn(&inode_cpr(inode)->region, frame) +
 			   vmf->pgoff % PAGES_PER_FRAME);
-	if (vmf->cow_page) {
-		/* The first access of a private mapping is a write: mm copies the page. */
-		get_page(page);
-		vmf->page = page;
-		return 0;
-	}
-	return cpr_compat_insert_pte(vmf, page, vmf->flags & FAULT_FLAG_WRITE &&
-				     vmf->vma->vm_flags & VM_SHARED);
+	/*
+	 * mm copies the page if the first access of a private mapping is a write. It
+	 * replaces a marker by an entry that has the marker's write protection.
+	 */
+	if (vmf->cow_page || mapping_has_marker(vmf))
+		return mapping_hand_over(vmf, page);
+	return cpr_compat_insert_pte(vmf, page);
 }
 
 static vm_fault_t mapping_map_frame(struct vm_fault *vmf)
@@ -105,6 +126,9 @@ static vm_fault_t mapping_map_frame(struct vm_fault *vmf)
 	if (address < vmf->vma->vm_start || address + PMD_SIZE > vmf->vma->vm_end ||
 	    pgoff % PAGES_PER_FRAME)
 		return VM_FAULT_FALLBACK;
+	/* A write to a read-only entry: mm tracks writes, which it does by pages. */
+	if (!pmd_none(vmf->orig_pmd))
+		return VM_FAULT_FALLBACK;
 	/* A write to a private mapping copies a single page. */
 	if (vmf->flags & FAULT_FLAG_WRITE && !(vmf->vma->vm_flags & VM_SHARED))
 		return VM_FAULT_FALLBACK;
@@ -114,8 +138,7 @@ static vm_fault_t mapping_map_frame(struct vm_fault *vmf)
 		return VM_FAULT_FALLBACK;
 	if (err)
 		return mapping_fault_error(err);
-	return cpr_compat_insert_pmd(vmf, cpr_region_pfn(&inode_cpr(inode)->region, frame),
-				     vmf->flags & FAULT_FLAG_WRITE);
+	return cpr_compat_insert_pmd(vmf, cpr_region_pfn(&inode_cpr(inode)->region, frame));
 }
 
 static vm_fault_t mapping_huge_fault(struct vm_fault *vmf, unsigned int order)
@@ -271,16 +294,25 @@ void cpr_mapping_evict(struct cpr *c, struct cpr_node *node)
 
 /**
  * cpr_mapping_unmap - remove a range of a file from all mappings
- * @node: of the file, whose inode is referenced
+ * @inode: the file, whose invalidate lock is held exclusively
  * @start: bytes
  * @len: bytes; 0 for everything after @start
  * @even_private: remove private copies as well, as truncation does
+ *
+ * No page fault is in this file meanwhile, but the core of mm may still be mapping a
+ * page that an earlier fault has handed over. Such a page is locked.
  */
-void cpr_mapping_unmap(struct cpr_node *node, loff_t start, loff_t len,
-		       bool even_private)
+void cpr_mapping_unmap(struct inode *inode, loff_t start, loff_t len, bool even_private)
 {
+	unsigned long last = len ? (start + len - 1) >> CPR_IMAGE_FRAME_SHIFT : ULONG_MAX;
+	struct cpr_node *node = inode_node(inode);
 	struct inode *dax = READ_ONCE(node->dax);
+	unsigned long i;
+	void *entry;
 
-	if (dax)
-		unmap_mapping_range(dax->i_mapping, start, len, even_private);
+	if (!dax)
+		return;
+	xa_for_each_range(&node->frames, i, entry, start >> CPR_IMAGE_FRAME_SHIFT, last)
+		cpr_region_wait_unlocked(&inode_cpr(inode)->region, xa_to_value(entry));
+	unmap_mapping_range(dax->i_mapping, start, len, even_private);
 }

@@ -7,7 +7,6 @@
 
 int cpr_mmap(struct file *file, struct vm_area_struct *vma);
 void cpr_mapping_evict(struct cpr *c, struct cpr_node *node);
-void cpr_mapping_unmap(struct cpr_node *node, loff_t start, loff_t len,
-		       bool even_private);
+void cpr_mapping_unmap(struct inode *inode, loff_t start, loff_t len, bool even_private);
 
 #endif /* CPR_MAPPING_H */

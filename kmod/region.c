@@ -18,7 +18,8 @@
  *
  * Locking: a region does not change between claim and release. The folio lock
  * protects folio->mapping. Nobody allocates memory while holding the lock of such
- * a folio, so the lock may be taken in direct reclaim.
+ * a folio, so the lock may be taken in direct reclaim. A page fault may hold the lock
+ * until the core of mm has mapped the page.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -298,4 +299,14 @@ void cpr_region_set_mapping(struct cpr_region *r, u32 frame,
 	folio->mapping = mapping;
 	folio->index = index;
 	folio_unlock(folio);
+}
+
+/**
+ * cpr_region_wait_unlocked - wait until nobody holds the lock of a frame's folio
+ * @r: the region
+ * @frame: the frame
+ */
+void cpr_region_wait_unlocked(const struct cpr_region *r, u32 frame)
+{
+	folio_wait_locked(pfn_folio(cpr_region_pfn(r, frame)));
 }

@@ -45,5 +45,6 @@ void cpr_region_release(struct cpr_region *r);
 bool cpr_region_frame_pinned(const struct cpr_region *r, u32 frame);
 void cpr_region_set_mapping(struct cpr_region *r, u32 frame,
 			    struct address_space *mapping, pgoff_t index);
+void cpr_region_wait_unlocked(const struct cpr_region *r, u32 frame);
 
 #endif /* CPR_REGION_H */

@@ -80,35 +80,34 @@ static inline void cpr_compat_clear_reserved(struct page *page)
 /*
  * Device memory was mapped by page frame number, without a reference on the folio.
  * Newer kernels map it like other memory.
+ *
+ * Neither function asks for a writable entry: entries of shared mappings are writable
+ * from the start, unless mm tracks writes; and mm warns if a writable entry is asked for
+ * where another thread has put an entry of another kind meanwhile.
  */
 #ifdef CPR_COMPAT_INSERT_PFN
 #include <linux/pfn_t.h>
 
-static inline vm_fault_t cpr_compat_insert_pte(struct vm_fault *vmf,
-					       struct page *page, bool write)
+static inline vm_fault_t cpr_compat_insert_pte(struct vm_fault *vmf, struct page *page)
 {
-	/* Entries of shared mappings are writable from the start. */
 	return vmf_insert_mixed(vmf->vma, vmf->address,
 				phys_to_pfn_t(page_to_phys(page), PFN_DEV | PFN_MAP));
 }
 
-static inline vm_fault_t cpr_compat_insert_pmd(struct vm_fault *vmf,
-					       unsigned long pfn, bool write)
+static inline vm_fault_t cpr_compat_insert_pmd(struct vm_fault *vmf, unsigned long pfn)
 {
 	return vmf_insert_pfn_pmd(vmf, phys_to_pfn_t(PFN_PHYS(pfn), PFN_DEV | PFN_MAP),
-				  write);
+				  false);
 }
 #else
-static inline vm_fault_t cpr_compat_insert_pte(struct vm_fault *vmf,
-					       struct page *page, bool write)
+static inline vm_fault_t cpr_compat_insert_pte(struct vm_fault *vmf, struct page *page)
 {
-	return vmf_insert_page_mkwrite(vmf, page, write);
+	return vmf_insert_page_mkwrite(vmf, page, false);
 }
 
-static inline vm_fault_t cpr_compat_insert_pmd(struct vm_fault *vmf,
-					       unsigned long pfn, bool write)
+static inline vm_fault_t cpr_compat_insert_pmd(struct vm_fault *vmf, unsigned long pfn)
 {
-	return vmf_insert_folio_pmd(vmf, pfn_folio(pfn), write);
+	return vmf_insert_folio_pmd(vmf, pfn_folio(pfn), false);
 }
 #endif
 

@@ -8,7 +8,10 @@
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <linux/falloc.h>
+#include <linux/fs.h>
 #include <linux/kvm.h>
+#include <linux/userfaultfd.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <sys/ioctl.h>
@@ -16,15 +19,22 @@
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cpr.h"
 #include "ktap.h"
 
 #define SCRATCH "/var/tmp/cpr-scratch"
+
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL	102
+#define MADV_GUARD_REMOVE	103
+#endif
 
 static char buf[FRAME];
 
@@ -49,8 +59,8 @@ static long faults(void)
 	return u.ru_minflt;
 }
 
-/* Whether touching a byte raises SIGBUS. */
-static bool gives_sigbus(volatile char *p)
+/* The signal that touching a byte raises, or 0. */
+static int signal_of_touch(volatile char *p)
 {
 	int status;
 	pid_t pid = fork();
@@ -63,7 +73,12 @@ static bool gives_sigbus(volatile char *p)
 		_exit(0);
 	}
 	CHECK_EQ(waitpid(pid, &status, 0), pid);
-	return WIFSIGNALED(status) && WTERMSIG(status) == SIGBUS;
+	return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+}
+
+static bool gives_sigbus(volatile char *p)
+{
+	return signal_of_touch(p) == SIGBUS;
 }
 
 static void write_thp(const char *mode)
@@ -556,6 +571,293 @@ TEST(a_writable_mapping_keeps_the_mount_writable)
 	CHECK_ERR(open(MNT "/f", O_RDWR), EROFS);
 	CHECK(!remount(0));
 	munmap(p, FRAME);
+	CHECK(!unlink(MNT "/f"));
+}
+
+/* ---- entries that are neither empty nor present ---- */
+
+/* What was run in a child, so that a store that never ends is a failure and no more. */
+static void ends_well(void (*fn)(int fd), int fd)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (!pid) {
+		alarm(60);
+		fn(fd);
+		_exit(0);
+	}
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	CHECK_MSG(WIFEXITED(status), "signal %d ended the child", WTERMSIG(status));
+	CHECK_EQ(WEXITSTATUS(status), 0);
+}
+
+/* In a child, where there is no way out to a test. */
+#define MUST(_cond)							\
+	do {								\
+		if (_cond)						\
+			break;						\
+		printf("# %s:%d: %s does not hold (errno: %s)\n", __FILE__, __LINE__, \
+		       #_cond, strerror(errno));			\
+		_exit(1);						\
+	} while (0)
+
+static int open_userfaultfd(void)
+{
+	struct uffdio_api api = {
+		.api = UFFD_API,
+		.features = UFFD_FEATURE_WP_ASYNC,
+	};
+	int uffd = syscall(SYS_userfaultfd, O_CLOEXEC | UFFD_USER_MODE_ONLY);
+
+	if (uffd >= 0 && ioctl(uffd, UFFDIO_API, &api)) {
+		close(uffd);
+		return -1;
+	}
+	return uffd;
+}
+
+static int protect(int uffd, void *at, size_t len, bool on)
+{
+	struct uffdio_writeprotect wp = {
+		.range = { (unsigned long)at, len },
+		.mode = on ? UFFDIO_WRITEPROTECT_MODE_WP : 0,
+	};
+
+	return ioctl(uffd, UFFDIO_WRITEPROTECT, &wp);
+}
+
+static int watch(char *at, size_t len)
+{
+	struct uffdio_register reg = {
+		.range = { (unsigned long)at, len },
+		.mode = UFFDIO_REGISTER_MODE_WP,
+	};
+	int uffd = open_userfaultfd();
+
+	MUST(uffd >= 0);
+	MUST(!ioctl(uffd, UFFDIO_REGISTER, &reg));
+	return uffd;
+}
+
+/* Pages that were written to since they were protected. */
+static long written(char *at, size_t len)
+{
+	static struct page_region found[4096];
+	struct pm_scan_arg scan = {
+		.size = sizeof(scan),
+		.flags = PM_SCAN_CHECK_WPASYNC,
+		.start = (unsigned long)at,
+		.end = (unsigned long)at + len,
+		.vec = (unsigned long)found,
+		.vec_len = 4096,
+		.category_mask = PAGE_IS_WRITTEN,
+		.return_mask = PAGE_IS_WRITTEN,
+	};
+	int fd = open("/proc/self/pagemap", O_RDONLY), n;
+	long pages = 0;
+
+	n = ioctl(fd, PAGEMAP_SCAN, &scan);
+	MUST(n >= 0);
+	close(fd);
+	for (int i = 0; i < n; i++)
+		pages += (found[i].end - found[i].start) / PAGE;
+	return pages;
+}
+
+static void write_protected(int fd)
+{
+	char *p = mmap(NULL, 3 * FRAME, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	volatile char *v = p;
+	int uffd, from;
+	char c;
+
+	/* The first frame has an entry, the second has none, and of the third a part is mapped. */
+	v[0] = 1;
+	v[2 * FRAME] = 1;
+	MUST(!munmap(p + 3 * FRAME - PAGE, PAGE));
+	uffd = watch(p, 3 * FRAME - PAGE);
+	MUST(!protect(uffd, p, 3 * FRAME - PAGE, true));
+	MUST(written(p, 3 * FRAME - PAGE) == 0);
+	/* Reading changes no more than a file's contents do. */
+	MUST(v[PAGE] == 0 && v[FRAME] == 0 && v[2 * FRAME] == 1);
+	MUST(written(p, 3 * FRAME - PAGE) == 0);
+	v[0] = 2;
+	v[2 * PAGE] = 3;
+	v[FRAME] = 4;
+	v[FRAME + PAGE] = 5;
+	v[2 * FRAME] = 6;
+	MUST(written(p, 3 * FRAME - PAGE) == 5);
+	/* The kernel stores, from this file and from another. */
+	MUST(pread(fd, p + 10 * PAGE, PAGE, FRAME) == PAGE);
+	from = open("/dev/zero", O_RDONLY);
+	MUST(read(from, p + FRAME + 10 * PAGE, PAGE) == PAGE);
+	MUST(written(p, 3 * FRAME - PAGE) == 7);
+	MUST(v[10 * PAGE] == 4);
+	MUST(pread(fd, &c, 1, 2 * PAGE) == 1 && c == 3);
+	MUST(pread(fd, &c, 1, FRAME + PAGE) == 1 && c == 5);
+	/* Once more, and then nobody watches. */
+	MUST(!protect(uffd, p, 3 * FRAME - PAGE, true));
+	v[2 * PAGE] = 7;
+	MUST(written(p, 3 * FRAME - PAGE) == 1);
+	close(uffd);
+	v[0] = 8;
+	v[FRAME] = 9;
+	v[FRAME + 20 * PAGE] = 10;
+	MUST(pread(fd, &c, 1, FRAME + 20 * PAGE) == 1 && c == 10);
+}
+
+static void write_protected_private(int fd)
+{
+	char *p = mmap(NULL, FRAME, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+	volatile char *v = p;
+	int uffd = watch(p, FRAME);
+	char c;
+
+	MUST(!protect(uffd, p, FRAME, true));
+	MUST(v[0] == 0 && v[PAGE] == 0);
+	v[0] = 1;
+	v[2 * PAGE] = 2;
+	MUST(v[0] == 1 && v[PAGE] == 0 && v[2 * PAGE] == 2);
+	MUST(pread(fd, &c, 1, 2 * PAGE) == 1 && c == 0);
+}
+
+/* Truncation finds the pages that were mapped where markers were. */
+static void write_protected_truncated(int fd)
+{
+	char *p = mmap(NULL, 2 * FRAME, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	volatile char *v = p;
+	int uffd = watch(p, 2 * FRAME);
+
+	MUST(!protect(uffd, p, 2 * FRAME, true));
+	v[0] = 1;
+	v[FRAME] = 2;
+	MUST(!fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 2 * FRAME));
+	MUST(v[0] == 0 && v[FRAME] == 0);
+	v[0] = 3;
+	MUST(v[0] == 3);
+}
+
+static void with_userfaultfd(void (*fn)(int fd))
+{
+	int fd, uffd = open_userfaultfd();
+
+	if (uffd < 0)
+		SKIP("no userfaultfd on this kernel");
+	close(uffd);
+	/* First on tmpfs, which is right. */
+	fd = memfd_create("f", MFD_CLOEXEC);
+	CHECK(!ftruncate(fd, 3 * FRAME));
+	ends_well(fn, fd);
+	close(fd);
+	fd = make_file("f", 3 * FRAME);
+	ends_well(fn, fd);
+	close(fd);
+	CHECK(!unlink(MNT "/f"));
+	CHECK(wait_until(30, no_frame_is_busy));
+}
+
+TEST(a_write_protected_page_can_be_stored_to)
+{
+	with_userfaultfd(write_protected);
+}
+
+TEST(a_write_protected_private_page_can_be_stored_to)
+{
+	with_userfaultfd(write_protected_private);
+}
+
+TEST(a_write_protected_page_can_be_truncated)
+{
+	with_userfaultfd(write_protected_truncated);
+}
+
+static volatile bool racing;
+static char *race_at;
+static int race_fd, race_uffd;
+
+static void *race_protect(void *arg)
+{
+	for (int i = 0; racing; i++)
+		protect(race_uffd, race_at, FRAME, i % 3);
+	return arg;
+}
+
+static void *race_store(void *arg)
+{
+	for (size_t i = 0; racing; i += PAGE)
+		((volatile char *)race_at)[i % FRAME] = 1;
+	return arg;
+}
+
+static void *race_zap(void *arg)
+{
+	while (racing)
+		madvise(race_at, FRAME, MADV_DONTNEED);
+	return arg;
+}
+
+static void *race_punch(void *arg)
+{
+	while (racing)
+		fallocate(race_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, FRAME);
+	return arg;
+}
+
+/* Whatever comes between a page fault and its insertion: the kernel does not complain. */
+static void race(int fd)
+{
+	static void *(*const all[])(void *) = {
+		race_protect, race_store, race_store, race_zap, race_punch,
+	};
+	const struct timespec while_racing = { 3, 0 };
+	pthread_t threads[sizeof(all) / sizeof(*all)];
+
+	race_fd = fd;
+	race_at = mmap(NULL, FRAME, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	race_uffd = watch(race_at, FRAME);
+	racing = true;
+	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
+		MUST(!pthread_create(&threads[i], NULL, all[i], NULL));
+	nanosleep(&while_racing, NULL);
+	racing = false;
+	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
+		MUST(!pthread_join(threads[i], NULL));
+	/* No page that has left the file is still mapped. */
+	memset(race_at, 1, FRAME);
+	MUST(pread(fd, buf, FRAME, 0) == FRAME);
+	MUST(!memcmp(race_at, buf, FRAME));
+}
+
+TEST(write_protection_races_with_stores)
+{
+	with_userfaultfd(race);
+}
+
+TEST(guard_regions_guard)
+{
+	int fd = make_file("f", 2 * FRAME);
+	char *p = map_shared(fd, 2 * FRAME);
+
+	p[0] = 1;
+	if (madvise(p + PAGE, PAGE, MADV_GUARD_INSTALL)) {
+		munmap(p, 2 * FRAME);
+		close(fd);
+		unlink(MNT "/f");
+		SKIP("no guard regions in files on this kernel");
+	}
+	CHECK(!madvise(p + FRAME, PAGE, MADV_GUARD_INSTALL));
+	CHECK_EQ(signal_of_touch(p + PAGE), SIGSEGV);
+	CHECK_EQ(signal_of_touch(p + FRAME), SIGSEGV);
+	CHECK_EQ(signal_of_touch(p + FRAME + PAGE), 0);
+	CHECK_EQ(p[0], 1);
+	CHECK(!madvise(p, 2 * FRAME, MADV_GUARD_REMOVE));
+	p[PAGE] = 2;
+	p[FRAME] = 3;
+	CHECK_EQ(pread(fd, buf, 1, FRAME), 1);
+	CHECK_EQ(buf[0], 3);
+	munmap(p, 2 * FRAME);
+	close(fd);
 	CHECK(!unlink(MNT "/f"));
 }
 
