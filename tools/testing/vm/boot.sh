@@ -78,6 +78,9 @@ cmdline="console=ttyS0 loglevel=5 printk.time=1 log_buf_len=1M panic=-1 root=/de
 # A steady tick: emulation can lose the interrupt in which a tickless kernel programs the
 # next one, and that CPU's timer then stops for ever; see testing.md.
 cmdline+=" nohz=off highres=off"
+# Guests have no SVM of their own: KVM would keep a guest's global interrupt flag in the
+# VMCB then, where emulation has lost it; see testing.md.
+cmdline+=" kvm_amd.nested=0 kvm_amd.vgif=0"
 # On an NMI, which comes when the time is over, L1 prints what it is doing, even if its
 # timers have stopped: tasks, blocked tasks, timers and the stacks of all CPUs.
 cmdline+=" unknown_nmi_panic panic_print=0xc5"
