@@ -151,7 +151,7 @@ void cpr_image_format(struct cpr_catalog_writer *w, void *base,
 	static const u8 blank[CPR_IMAGE_MAGIC_LEN];
 	const struct cpr_catalog_node root = {
 		.ino = CPR_IMAGE_ROOT_INO,
-		.mode = S_IFDIR | 0755,
+		.mode = S_IFDIR | 0711,
 		.atime.sec = stamp->time,
 		.mtime.sec = stamp->time,
 		.ctime.sec = stamp->time,

@@ -41,7 +41,7 @@
 #include "vm.h"
 
 static bool hold_enabled = true;
-module_param_named(hold, hold_enabled, bool, 0444);
+module_param_named(hold, hold_enabled, bool, 0400);
 MODULE_PARM_DESC(hold, "own the devices of held VMs until they are restored (on); off leaves them to the host's drivers");
 
 /**

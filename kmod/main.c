@@ -34,7 +34,7 @@ static struct cpr cpr = {
 };
 
 static char *region;
-module_param(region, charp, 0444);
+module_param(region, charp, 0400);
 MODULE_PARM_DESC(region, "handover region as SIZE!START, spelled as for memmap=; without it, the first persistent range that has an image");
 
 static int main_on_reboot(struct notifier_block *nb, unsigned long action, void *data)
