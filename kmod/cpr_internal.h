@@ -10,6 +10,7 @@
 #ifndef CPR_INTERNAL_H
 #define CPR_INTERNAL_H
 
+#include <linux/atomic.h>
 #include <linux/cleanup.h>
 #include <linux/mutex.h>
 #include <linux/notifier.h>
@@ -39,11 +40,15 @@ struct super_block;
  * @slot: that holds the current catalog
  * @writer: of commits; here, so that a commit needs no memory
  * @repeated: the other slot has the same content as the current catalog
- * @dirty: something must be committed; not protected by @lock
+ * @changes: number of changes so far; not protected by @lock
+ * @committed: number of changes that the current catalog has; may be read without @lock
+ * @commits: woken up after each commit
+ * @next_turn: when users without privileges may force the next commit, ktime in ns; may
+ *	be read without @lock
  * @sb: cprfs, while mounted
  * @inode_lock: protects what tree.c has of the inodes, see there; nests in @lock,
  *	but does not need it
- * @committer: commits some time after @dirty was set
+ * @committer: commits some time after a change
  * @scrubber: scrubs frames, see scrub.c
  * @scrubbed: woken up after each scrubbed frame
  * @scrubs: number of frames that were scrubbed
@@ -68,7 +73,10 @@ struct cpr {
 	unsigned int slot;
 	struct cpr_catalog_writer writer;
 	bool repeated;
-	bool dirty;
+	atomic64_t changes;
+	s64 committed;
+	wait_queue_head_t commits;
+	u64 next_turn;
 	struct super_block *sb;
 	spinlock_t inode_lock;	/* of what the tree has of the inodes */
 	struct delayed_work committer;
@@ -94,8 +102,8 @@ DEFINE_LOCK_GUARD_1(cpr, struct cpr, mutex_lock(&_T->lock->lock),
  */
 static inline void cpr_dirty(struct cpr *c)
 {
-	/* The commit that finds this flag set sees the change as well. */
-	smp_store_release(&c->dirty, true);
+	/* The commit that counts the change sees the change as well. */
+	atomic64_inc_return_release(&c->changes);
 	queue_delayed_work(system_dfl_wq, &c->committer, CPR_COMMIT_DELAY);
 }
 

@@ -62,7 +62,7 @@ static int fs_statfs(struct dentry *dentry, struct kstatfs *st)
 
 static int fs_sync(struct super_block *sb, int wait)
 {
-	return cpr_commit(fs_cpr(sb));
+	return wait ? cpr_store_sync(fs_cpr(sb)) : 0;
 }
 
 /* There is no writeback of inodes: the next commit saves their attributes. */

@@ -76,7 +76,7 @@ static int image_load(struct cpr *c, const struct cpr_catalog *cat)
 	c->generation = cat->generation;
 	c->slot = cat->slot;
 	c->repeated = false;
-	WRITE_ONCE(c->dirty, false);
+	smp_store_release(&c->committed, atomic64_read(&c->changes));
 	c->formatted = true;
 	pr_info("region of %llu MiB at %#llx, commit %llu by %s: %u nodes, %u VMs, %u of %u frames free\n",
 		c->geo.size >> 20, c->geo.start, cat->generation, cat->kernel,

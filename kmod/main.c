@@ -27,6 +27,7 @@
 static struct cpr cpr = {
 	.lock = __MUTEX_INITIALIZER(cpr.lock),
 	.inode_lock = __SPIN_LOCK_UNLOCKED(cpr.inode_lock),
+	.commits = __WAIT_QUEUE_HEAD_INITIALIZER(cpr.commits),
 	.scrubbed = __WAIT_QUEUE_HEAD_INITIALIZER(cpr.scrubbed),
 	.listeners = BLOCKING_NOTIFIER_INIT(cpr.listeners),
 	.committer = __DELAYED_WORK_INITIALIZER(cpr.committer, cpr_committer, 0),

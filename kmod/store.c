@@ -24,10 +24,17 @@
  * run. The digest of the VM's memory is dropped then: a QEMU has had the memory, and
  * KVM may have written its wall clock there.
  *
+ * fsync and its kind need a commit that begins after the call, and whose commit that is
+ * does not matter. So one commit does for all callers that wait for the lock, and none
+ * is made if nothing has changed. Everybody who has a file can call fsync in a loop. So
+ * the commits of callers without privileges, all together, take a limited part of the
+ * time, and these callers wait for their turn.
+ *
  * Locking: cpr->lock throughout.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/capability.h>
 #include <linux/fs.h>
 #include <linux/slab.h>
 #include <linux/timekeeping.h>
@@ -39,6 +46,9 @@
 #include "store.h"
 
 #define STORE_REPETITIONS	3
+
+/* After a commit without privileges, this many times as long passes before the next. */
+#define STORE_PAUSES	9
 
 static struct cpr_time store_save_time(struct timespec64 t)
 {
@@ -402,7 +412,6 @@ static int store_commit(struct cpr *c)
 	store_save_tree(c, &c->writer);
 	err = cpr_catalog_commit(&c->writer, c->generation + 1, c->next_ino, &stamp);
 	if (err) {
-		WRITE_ONCE(c->dirty, true);
 		pr_err("commit %llu failed: %pe; the catalog of commit %llu stays current\n",
 		       c->generation + 1, ERR_PTR(err), c->generation);
 		return err;
@@ -420,18 +429,22 @@ static int store_commit(struct cpr *c)
  */
 int cpr_commit_locked(struct cpr *c)
 {
+	/* Counted first: an attribute may change while the tree is saved. */
+	s64 changes = atomic64_read_acquire(&c->changes);
 	int err;
 
 	lockdep_assert_held(&c->lock);
 
-	/* Cleared first: an attribute may change while the tree is saved. */
-	if (!c->formatted || !xchg(&c->dirty, false))
+	if (!c->formatted || c->committed == changes)
 		return 0;
 	c->repeated = false;
 	err = store_commit(c);
-	if (!err)
-		store_release_freed(c);
-	return err;
+	if (err)
+		return err;
+	smp_store_release(&c->committed, changes);
+	store_release_freed(c);
+	wake_up_all(&c->commits);
+	return 0;
 }
 
 /**
@@ -493,6 +506,63 @@ void cpr_committer(struct work_struct *work)
 
 /* ---- commits for files ---- */
 
+static bool store_is_committed(const struct cpr *c, s64 changes)
+{
+	return smp_load_acquire(&c->committed) >= changes;
+}
+
+/* Return: 0; -EAGAIN if a caller without privileges must wait; the error of a commit. */
+static int store_commit_for(struct cpr *c, s64 changes, bool privileged)
+{
+	u64 begin, end;
+	int err;
+
+	guard(cpr)(c);
+
+	begin = ktime_get_ns();
+	if (store_is_committed(c, changes))
+		return 0;
+	if (privileged)
+		return cpr_commit_locked(c);
+	if (begin < c->next_turn)
+		return -EAGAIN;
+	err = cpr_commit_locked(c);
+	end = ktime_get_ns();
+	WRITE_ONCE(c->next_turn, end + STORE_PAUSES * (end - begin));
+	return err;
+}
+
+/* Not for longer than CPR_COMMIT_DELAY: then the committer commits. */
+static void store_wait_turn(struct cpr *c, s64 changes)
+{
+	u64 now = ktime_get_ns(), turn = READ_ONCE(c->next_turn);
+
+	if (now < turn)
+		wait_event_hrtimeout(c->commits, store_is_committed(c, changes),
+				     ns_to_ktime(turn - now));
+}
+
+/**
+ * cpr_store_sync - have all changes so far committed
+ * @c: the region
+ *
+ * Return: 0 or a negative errno.
+ */
+int cpr_store_sync(struct cpr *c)
+{
+	s64 changes = atomic64_read_acquire(&c->changes);
+	bool privileged = ns_capable_noaudit(&init_user_ns, CAP_SYS_ADMIN);
+
+	while (!store_is_committed(c, changes)) {
+		int err = store_commit_for(c, changes, privileged);
+
+		if (err != -EAGAIN)
+			return err;
+		store_wait_turn(c, changes);
+	}
+	return 0;
+}
+
 /**
  * cpr_store_fill - fill a file's holes
  * @c: the region
@@ -510,7 +580,7 @@ int cpr_store_fill(struct cpr *c, struct cpr_node *node, u32 first, u32 count)
 	int err;
 
 	while ((err = cpr_space_fill(c, node, first, count)) == -EAGAIN) {
-		err = cpr_commit(c);
+		err = cpr_store_sync(c);
 		if (err)
 			break;
 	}
@@ -518,7 +588,7 @@ int cpr_store_fill(struct cpr *c, struct cpr_node *node, u32 first, u32 count)
 }
 
 /**
- * cpr_store_fsync - commit; ->fsync of every file of cprfs
+ * cpr_store_fsync - have all changes committed; ->fsync of every file of cprfs
  * @file: the file
  * @start: unused, data needs no writeback
  * @end: unused
@@ -528,5 +598,5 @@ int cpr_store_fill(struct cpr *c, struct cpr_node *node, u32 first, u32 count)
  */
 int cpr_store_fsync(struct file *file, loff_t start, loff_t end, int datasync)
 {
-	return cpr_commit(inode_cpr(file_inode(file)));
+	return cpr_store_sync(inode_cpr(file_inode(file)));
 }

@@ -14,6 +14,7 @@ int cpr_commit_locked(struct cpr *c);
 int cpr_commit_twice(struct cpr *c);
 int cpr_commit_twice_locked(struct cpr *c);
 void cpr_committer(struct work_struct *work);
+int cpr_store_sync(struct cpr *c);
 int cpr_store_fill(struct cpr *c, struct cpr_node *node, u32 first, u32 count);
 int cpr_store_fsync(struct file *file, loff_t start, loff_t end, int datasync);
 
