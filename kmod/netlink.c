@@ -6,6 +6,11 @@
  * Documentation/netlink/specs/cpr.yaml. The extended acknowledgment of each refusal
  * gives the reason. Events are sent to the multicast group.
  *
+ * Whoever uses the family can destroy every guest, or read where guests are, what
+ * devices they have and digests of their memory. So each operation and the group need
+ * CAP_SYS_ADMIN in the initial user namespace, and the family exists in the initial
+ * network namespace only: a container has the first only if it owns the host anyway.
+ *
  * Locking: operations take cpr->lock. Events are sent with it held, see events.c.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
@@ -27,6 +32,28 @@ static_assert(CPR_DIGEST_LEN == CPR_IMAGE_DIGEST_LEN);
 
 /* Set by cpr_netlink_init(): generic netlink passes no region to the operations. */
 static struct cpr *nl_region;
+
+/* ---- who may ---- */
+
+static int nl_check_caller(const struct sk_buff *skb, struct netlink_ext_ack *extack)
+{
+	/* The process that opened the socket needs the capability as well. */
+	if (netlink_capable(skb, CAP_SYS_ADMIN))
+		return 0;
+	NL_SET_ERR_MSG(extack, "this needs CAP_SYS_ADMIN in the initial user namespace; run it as root of the host");
+	return -EPERM;
+}
+
+int cpr_nl_pre_do(const struct genl_split_ops *ops, struct sk_buff *skb,
+		  struct genl_info *info)
+{
+	return nl_check_caller(skb, info->extack);
+}
+
+int cpr_nl_pre_dump(struct netlink_callback *cb)
+{
+	return nl_check_caller(cb->skb, cb->extack);
+}
 
 /* ---- attributes: the region ---- */
 
@@ -55,12 +82,10 @@ static int nl_put_image(struct sk_buff *skb, const struct cpr *c)
 	return nl_put_frames(skb, c);
 }
 
-/* The address of the region is as secret as the addresses in /proc/iomem. */
-static int nl_put_region(struct sk_buff *skb, const struct cpr *c, bool privileged)
+static int nl_put_region(struct sk_buff *skb, const struct cpr *c)
 {
-	if (privileged && nla_put_u64_64bit(skb, CPR_A_REGION_START, c->region.start, 0))
-		return -EMSGSIZE;
-	if (nla_put_u64_64bit(skb, CPR_A_REGION_SIZE, c->region.size, 0) ||
+	if (nla_put_u64_64bit(skb, CPR_A_REGION_START, c->region.start, 0) ||
+	    nla_put_u64_64bit(skb, CPR_A_REGION_SIZE, c->region.size, 0) ||
 	    nla_put_u8(skb, CPR_A_REGION_FORMATTED, c->formatted) ||
 	    nla_put_u8(skb, CPR_A_REGION_MOUNTED, !!c->sb))
 		return -EMSGSIZE;
@@ -217,14 +242,14 @@ static const char *nl_vm_name(struct genl_info *info)
 
 /* ---- operations: the region ---- */
 
-static int nl_fill_region(struct sk_buff *reply, struct genl_info *info, bool privileged)
+static int nl_fill_region(struct sk_buff *reply, struct genl_info *info)
 {
 	void *header = genlmsg_put_reply(reply, info, &cpr_nl_family, 0, CPR_CMD_REGION_GET);
 
 	if (!header)
 		return -EMSGSIZE;
 	guard(cpr)(nl_region);
-	return nl_finish(reply, header, nl_put_region(reply, nl_region, privileged));
+	return nl_finish(reply, header, nl_put_region(reply, nl_region));
 }
 
 int cpr_nl_region_get_doit(struct sk_buff *skb, struct genl_info *info)
@@ -233,8 +258,7 @@ int cpr_nl_region_get_doit(struct sk_buff *skb, struct genl_info *info)
 
 	if (!reply)
 		return -ENOMEM;
-	return nl_reply(reply, info,
-			nl_fill_region(reply, info, netlink_capable(skb, CAP_NET_ADMIN)));
+	return nl_reply(reply, info, nl_fill_region(reply, info));
 }
 
 int cpr_nl_region_format_doit(struct sk_buff *skb, struct genl_info *info)
@@ -660,7 +684,7 @@ static int nl_put_event(struct sk_buff *skb, enum cpr_event_type type,
 {
 	switch (type) {
 	case CPR_EVENT_REGION:
-		return nl_put_region(skb, event->c, false);
+		return nl_put_region(skb, event->c);
 	case CPR_EVENT_VM:
 		return nl_put_vm(skb, event->c, event->dir);
 	case CPR_EVENT_DEVICE:
@@ -689,6 +713,14 @@ static struct notifier_block nl_listener = {
 	.notifier_call = nl_on_event,
 };
 
+/* The generator of netlink_gen.c has no way to state the flags of a group. */
+static const struct genl_multicast_group nl_groups[] = {
+	[CPR_NLGRP_MONITOR] = {
+		.name	= CPR_MCGRP_MONITOR,
+		.flags	= GENL_MCAST_CAP_SYS_ADMIN,
+	},
+};
+
 /**
  * cpr_netlink_init - offer the region by netlink
  * @c: the region
@@ -700,6 +732,9 @@ int cpr_netlink_init(struct cpr *c)
 	int err;
 
 	nl_region = c;
+	/* Nor has it one to keep a family out of other network namespaces. */
+	cpr_nl_family.netnsok = false;
+	cpr_nl_family.mcgrps = nl_groups;
 	err = genl_register_family(&cpr_nl_family);
 	if (err)
 		return err;

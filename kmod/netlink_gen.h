@@ -12,6 +12,10 @@
 
 #include <uapi/linux/cpr.h>
 
+int cpr_nl_pre_do(const struct genl_split_ops *ops, struct sk_buff *skb,
+		  struct genl_info *info);
+int cpr_nl_pre_dump(struct netlink_callback *cb);
+
 int cpr_nl_region_get_doit(struct sk_buff *skb, struct genl_info *info);
 int cpr_nl_region_format_doit(struct sk_buff *skb, struct genl_info *info);
 int cpr_nl_vm_get_doit(struct sk_buff *skb, struct genl_info *info);

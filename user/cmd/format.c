@@ -50,9 +50,6 @@ static int format_region(const struct args *args, struct err *err)
 	r = genl_region(genl, &region, err);
 	if (r < 0)
 		return r;
-	if (!region.have_start)
-		return fail(err, -EPERM, .what = "format", .why = "needs root",
-			    .remedy = "run it with sudo");
 	if (region.formatted && !arg(args, "force"))
 		return format_refuse("handover region", *region.label ? region.label : NULL, err);
 	if (!args->dry_run)

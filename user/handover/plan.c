@@ -33,9 +33,6 @@ static int plan_check_region(struct plan *plan, struct err *err)
 
 	if (r < 0)
 		return r;
-	if (!plan->region.have_start)
-		return fail(err, -EPERM, .what = "region", .why = "needs root",
-			    .remedy = "run it with sudo");
 	if (!plan->region.formatted)
 		return fail(err, -ENODEV, .exit = CPR_EXIT_REFUSED, .what = "handover region",
 			    .why = "it is not formatted", .remedy = "'cpr-helper format'");

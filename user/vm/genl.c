@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <netlink/genl/ctrl.h>
 #include <netlink/genl/genl.h>
@@ -36,8 +37,15 @@ void genl_close(struct genl *genl)
 	free(genl);
 }
 
-static int genl_not_loaded(struct err *err)
+/* The family exists in the initial network namespace only. */
+static int genl_no_family(struct err *err)
 {
+	if (access("/sys/module/cpr_handover", F_OK) == 0)
+		return fail(err, -ENOENT, .exit = CPR_EXIT_REFUSED, .what = "module",
+			    .value = "cpr_handover", .why = "loaded, but it has no netlink family "
+			    "in this network namespace",
+			    .remedy = "run it in the network namespace of the host, not in a "
+				      "container");
 	return fail(err, -ENOENT, .exit = CPR_EXIT_REFUSED, .what = "module",
 		    .value = "cpr_handover", .why = "not loaded",
 		    .remedy = "'modprobe cpr_handover', with 'region=SIZE!START' (as in memmap=) "
@@ -67,7 +75,7 @@ struct genl *genl_open(struct err *err)
 	genl_enable_extack(genl->sk);
 	genl->family = genl_ctrl_resolve(genl->sk, CPR_FAMILY_NAME);
 	if (genl->family < 0) {
-		genl_not_loaded(err);
+		genl_no_family(err);
 		genl_close(genl);
 		return NULL;
 	}
@@ -197,9 +205,9 @@ static int genl_run(struct genl *genl, struct nl_msg *msg, struct genl_transacti
 	nlmsg_free(msg);
 	if (r == 0)
 		return 0;
-	if (r == -EPERM && !*t->message)
+	if (r == -EPERM)
 		return fail(err, r, .what = what, .value = value, .why = "needs root",
-			    .remedy = "run it with sudo");
+			    .remedy = "run it with sudo, and not in a container");
 	return fail(err, r, .exit = genl_exit(r), .what = what, .value = value,
 		    .why = *t->message ? fmt("kernel: %s", t->message) : strerror(-r),
 		    .remedy = r == -ENOENT && streq(what, "VM") ?
@@ -235,7 +243,6 @@ static int on_region(struct nl_msg *msg, void *data)
 	if (genlmsg_parse(nlmsg_hdr(msg), 0, a, CPR_A_REGION_MAX, NULL) < 0)
 		return -EPROTO;
 	*region = (struct cpr_region){
-		.have_start = a[CPR_A_REGION_START],
 		.start = u64_or_0(a[CPR_A_REGION_START]),
 		.size = u64_or_0(a[CPR_A_REGION_SIZE]),
 		.formatted = u8_or_0(a[CPR_A_REGION_FORMATTED]),

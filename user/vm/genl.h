@@ -9,7 +9,6 @@
 
 /**
  * struct cpr_region - the module's region
- * @have_start: @start is valid; the kernel reports it to privileged users only
  * @start: physical address, bytes
  * @size: bytes
  * @formatted: the region has an image
@@ -25,7 +24,6 @@
  * @busy: number of freed frames that are still pinned
  */
 struct cpr_region {
-	bool have_start;
 	uint64_t start;
 	uint64_t size;
 	bool formatted;

@@ -137,6 +137,12 @@ static int open_family(void)
 	return 0;
 }
 
+void nl_reset(void)
+{
+	nl_socket_free(sock);
+	sock = NULL;
+}
+
 static struct nl_msg *message(int cmd, int flags)
 {
 	struct nl_msg *msg;

@@ -35,6 +35,9 @@ struct region {
 	char label[64];
 };
 
+/* Have the next request open a new socket. */
+void nl_reset(void);
+
 /* Ask; 0 or -errno. */
 int nl_region(struct region *r);
 int nl_format(uint64_t start, uint64_t size, const char *label, int force);
