@@ -9,8 +9,13 @@
  *
  * A write that finds too few frames fails as a whole, before its first byte.
  *
+ * The size changes, and frames leave the file, in a section under cpr->lock that also
+ * asks the VM. So no step of the VM and no commit comes in between: a memory file that
+ * is pinned keeps its size, and a commit has the size and the frames that belong to it.
+ *
  * Locking: the inode lock, shared for reading; the invalidate lock exclusively where
- * frames leave the file, against page faults. The order is that of space.c.
+ * frames leave the file, against page faults. The order is that of space.c. A range is
+ * unmapped under cpr->lock, so the order is cpr->lock -> i_mmap_rwsem of the second inode.
  */
 #include <linux/fs.h>
 #include <linux/falloc.h>
@@ -76,25 +81,49 @@ static int file_may(struct inode *inode, enum cpr_act act)
 	return cpr_vm_may(inode_node(inode), act);
 }
 
-static void file_grow(struct inode *inode, loff_t size)
+static int file_grow(struct inode *inode, loff_t size)
 {
 	loff_t old = i_size_read(inode);
+	struct cpr *c = inode_cpr(inode);
+	int err;
 
+	guard(cpr)(c);
+
+	err = cpr_vm_may(inode_node(inode), CPR_ACT_RESIZE);
+	if (err)
+		return err;
 	file_zero_range(inode, old, min(round_up(old, PAGE_SIZE), size));
 	i_size_write(inode, size);
+	cpr_dirty(c);
+	return 0;
 }
 
-static void file_shrink(struct inode *inode, loff_t size)
+static int file_cut(struct inode *inode, loff_t size)
 {
+	struct cpr_node *node = inode_node(inode);
 	struct cpr *c = inode_cpr(inode);
+	int err;
 
-	filemap_invalidate_lock(inode->i_mapping);
+	guard(cpr)(c);
+
+	err = cpr_vm_may(node, CPR_ACT_RESIZE);
+	if (err)
+		return err;
 	i_size_write(inode, size);
 	cpr_mapping_unmap(inode, round_up(size, PAGE_SIZE), 0, true);
 	file_zero_range(inode, size, round_up(size, (loff_t)CPR_IMAGE_FRAME_SIZE));
-	cpr_space_drop(c, inode_node(inode),
-		       file_frame_of(size + CPR_IMAGE_FRAME_SIZE - 1), U32_MAX);
+	cpr_space_drop(c, node, file_frame_of(size + CPR_IMAGE_FRAME_SIZE - 1), U32_MAX);
+	return 0;
+}
+
+static int file_shrink(struct inode *inode, loff_t size)
+{
+	int err;
+
+	filemap_invalidate_lock(inode->i_mapping);
+	err = file_cut(inode, size);
 	filemap_invalidate_unlock(inode->i_mapping);
+	return err;
 }
 
 /**
@@ -102,7 +131,7 @@ static void file_shrink(struct inode *inode, loff_t size)
  * @inode: the file, locked
  * @size: bytes
  *
- * Return: 0 or -EFBIG, -ENOMEM.
+ * Return: 0; -EBUSY if the VM forbids it; -EFBIG.
  */
 int cpr_file_resize(struct inode *inode, loff_t size)
 {
@@ -111,9 +140,11 @@ int cpr_file_resize(struct inode *inode, loff_t size)
 	if (err)
 		return err;
 	if (size > i_size_read(inode))
-		file_grow(inode, size);
+		err = file_grow(inode, size);
 	else
-		file_shrink(inode, size);
+		err = file_shrink(inode, size);
+	if (err)
+		return err;
 	inode_set_mtime_to_ts(inode, inode_set_ctime_current(inode));
 	mark_inode_dirty(inode);
 	return 0;
@@ -143,7 +174,7 @@ static ssize_t file_read_iter(struct kiocb *iocb, struct iov_iter *to)
 static ssize_t file_write_locked(struct kiocb *iocb, struct iov_iter *from)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
-	loff_t begin, end;
+	loff_t begin, end, old;
 	ssize_t n;
 	int err;
 
@@ -152,18 +183,19 @@ static ssize_t file_write_locked(struct kiocb *iocb, struct iov_iter *from)
 		return n;
 	begin = iocb->ki_pos;
 	end = begin + n;
-	err = end > i_size_read(inode) ? file_may(inode, CPR_ACT_RESIZE) : 0;
+	old = i_size_read(inode);
+	/* file_grow() asks again, but then the file has the frames already. */
+	err = end > old ? file_may(inode, CPR_ACT_RESIZE) : 0;
 	if (!err)
 		err = file_remove_privs(iocb->ki_filp);
 	if (!err)
 		err = file_fill(inode, begin, end);
 	if (!err)
 		err = file_update_time(iocb->ki_filp);
+	if (!err && end > old)
+		err = file_grow(inode, end);
 	if (err)
 		return err;
-	/* The bytes between the old end and the new data read as zeros. */
-	if (begin > i_size_read(inode))
-		file_grow(inode, begin);
 	while (iocb->ki_pos < end) {
 		size_t len = file_within_frame(iocb->ki_pos, end);
 		size_t done = copy_from_iter(file_address(inode, iocb->ki_pos), len, from);
@@ -172,11 +204,11 @@ static ssize_t file_write_locked(struct kiocb *iocb, struct iov_iter *from)
 		if (done < len)
 			break;
 	}
-	if (iocb->ki_pos > i_size_read(inode)) {
-		i_size_write(inode, iocb->ki_pos);
-		mark_inode_dirty(inode);
-	}
-	return iocb->ki_pos > begin ? iocb->ki_pos - begin : -EFAULT;
+	n = iocb->ki_pos - begin;
+	/* A part of the data cannot be read. A VM that is pinned by now keeps the size. */
+	if (iocb->ki_pos < end && end > old)
+		file_shrink(inode, n ? max(old, iocb->ki_pos) : old);
+	return n ? n : -EFAULT;
 }
 
 static ssize_t file_write_iter(struct kiocb *iocb, struct iov_iter *from)
@@ -237,7 +269,7 @@ static int file_allocate(struct inode *inode, int mode, loff_t start, loff_t end
 	if (!err)
 		err = file_fill(inode, start, end);
 	if (!err && larger)
-		file_grow(inode, end);
+		err = file_grow(inode, end);
 	return err;
 }
 
@@ -246,9 +278,13 @@ static int file_punch(struct inode *inode, loff_t start, loff_t end)
 {
 	loff_t first = round_up(start, (loff_t)CPR_IMAGE_FRAME_SIZE);
 	loff_t last = round_down(end, (loff_t)CPR_IMAGE_FRAME_SIZE);
+	struct cpr_node *node = inode_node(inode);
 	struct cpr *c = inode_cpr(inode);
-	int err = file_may(inode, CPR_ACT_RESIZE);
+	int err;
 
+	guard(cpr)(c);
+
+	err = cpr_vm_may(node, CPR_ACT_RESIZE);
 	if (err)
 		return err;
 	if (first >= last) {
@@ -257,10 +293,8 @@ static int file_punch(struct inode *inode, loff_t start, loff_t end)
 	}
 	file_zero_range(inode, start, first);
 	file_zero_range(inode, last, end);
-	filemap_invalidate_lock(inode->i_mapping);
 	cpr_mapping_unmap(inode, first, last - first, false);
-	cpr_space_drop(c, inode_node(inode), file_frame_of(first), file_frame_of(last) - 1);
-	filemap_invalidate_unlock(inode->i_mapping);
+	cpr_space_drop(c, node, file_frame_of(first), file_frame_of(last) - 1);
 	return 0;
 }
 
@@ -272,10 +306,13 @@ static long file_fallocate(struct file *file, int mode, loff_t start, loff_t len
 	if (mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE))
 		return -EOPNOTSUPP;
 	inode_lock(inode);
-	if (mode & FALLOC_FL_PUNCH_HOLE)
+	if (mode & FALLOC_FL_PUNCH_HOLE) {
+		filemap_invalidate_lock(inode->i_mapping);
 		err = file_punch(inode, start, start + len);
-	else
+		filemap_invalidate_unlock(inode->i_mapping);
+	} else {
 		err = file_allocate(inode, mode, start, start + len);
+	}
 	if (!err)
 		err = file_modified(file);
 	if (!err)

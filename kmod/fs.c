@@ -84,8 +84,10 @@ static void fs_evict_inode(struct inode *inode)
 	cpr_mapping_evict(c, node);
 	if (node->parent)
 		return;
-	if (node->nr_frames)
-		cpr_space_drop(c, node, 0, U32_MAX);
+	if (node->nr_frames) {
+		scoped_guard(cpr, c)
+			cpr_space_drop(c, node, 0, U32_MAX);
+	}
 	cpr_node_free(node);
 }
 

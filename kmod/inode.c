@@ -8,7 +8,9 @@
  *
  * Locking: the VFS holds the inode locks of the directories; cpr->lock is taken inside
  * to read or change the tree. While a directory is locked, no name of it is removed,
- * so a node that was looked up stays.
+ * so a node that was looked up stays. The section that changes names or attributes also
+ * asks the VM, and changes the times: a commit has all of the change or nothing, and no
+ * step of the VM comes in between.
  */
 #include <linux/fs.h>
 
@@ -85,10 +87,37 @@ static struct dentry *inode_lookup(struct inode *dir, struct dentry *dentry,
 	return d_splice_alias(inode, dentry);
 }
 
+static void inode_changed_names(struct inode *dir)
+{
+	inode_set_mtime_to_ts(dir, inode_set_ctime_current(dir));
+}
+
+/* As inode_init_owner(), but there is no inode yet. */
+static struct cpr_attr inode_new_attr(struct mnt_idmap *idmap, struct inode *dir, umode_t mode)
+{
+	struct timespec64 now = current_time(dir);
+	struct cpr_attr attr = {
+		.mode = mode,
+		.uid = mapped_fsuid(idmap, i_user_ns(dir)),
+		.gid = mapped_fsgid(idmap, i_user_ns(dir)),
+		.atime = now,
+		.mtime = now,
+		.ctime = now,
+	};
+
+	if (dir->i_mode & S_ISGID) {
+		attr.gid = dir->i_gid;
+		if (S_ISDIR(mode))
+			attr.mode |= S_ISGID;
+	}
+	return attr;
+}
+
 static struct cpr_node *inode_make_node(struct inode *dir, const struct qstr *name,
-					umode_t mode)
+					const struct cpr_attr *attr)
 {
 	struct cpr *c = inode_cpr(dir);
+	struct cpr_node *node;
 	int err;
 
 	guard(cpr)(c);
@@ -96,17 +125,21 @@ static struct cpr_node *inode_make_node(struct inode *dir, const struct qstr *na
 	err = cpr_vm_may(inode_node(dir), CPR_ACT_WRITE);
 	if (err)
 		return ERR_PTR(err);
-	return cpr_node_new(c, inode_node(dir), name->name, name->len, mode);
+	node = cpr_node_new(c, inode_node(dir), name->name, name->len, attr);
+	if (!IS_ERR(node))
+		inode_changed_names(dir);
+	return node;
 }
 
 static int inode_make(struct mnt_idmap *idmap, struct inode *dir,
 		      struct dentry *dentry, umode_t mode)
 {
+	const struct cpr_attr attr = inode_new_attr(idmap, dir, mode);
 	struct cpr *c = inode_cpr(dir);
 	struct cpr_node *node;
 	struct inode *inode;
 
-	node = inode_make_node(dir, &dentry->d_name, mode);
+	node = inode_make_node(dir, &dentry->d_name, &attr);
 	if (IS_ERR(node))
 		return PTR_ERR(node);
 	inode = cpr_inode_get(dir->i_sb, node);
@@ -116,9 +149,6 @@ static int inode_make(struct mnt_idmap *idmap, struct inode *dir,
 		cpr_node_free(node);
 		return PTR_ERR(inode);
 	}
-	inode_init_owner(idmap, inode, dir, mode);
-	simple_inode_init_ts(inode);
-	inode_set_mtime_to_ts(dir, inode_set_ctime_current(dir));
 	if (S_ISDIR(mode))
 		inc_nlink(dir);
 	d_instantiate(dentry, inode);
@@ -144,7 +174,7 @@ static void inode_unlinked(struct inode *dir, struct inode *inode)
 		drop_nlink(dir);
 	}
 	drop_nlink(inode);
-	inode_set_mtime_to_ts(dir, inode_set_ctime_current(dir));
+	inode_changed_names(dir);
 	inode_set_ctime_current(inode);
 }
 
@@ -154,14 +184,14 @@ static int inode_unlink(struct inode *dir, struct dentry *dentry)
 	struct cpr *c = inode_cpr(dir);
 	int err;
 
-	scoped_guard(cpr, c) {
-		err = cpr_vm_may(inode_node(inode), CPR_ACT_REMOVE);
-		if (!err && !RB_EMPTY_ROOT(&inode_node(inode)->children))
-			err = -ENOTEMPTY;
-		if (err)
-			return err;
-		cpr_node_remove(c, inode_node(inode));
-	}
+	guard(cpr)(c);
+
+	err = cpr_vm_may(inode_node(inode), CPR_ACT_REMOVE);
+	if (!err && !RB_EMPTY_ROOT(&inode_node(inode)->children))
+		err = -ENOTEMPTY;
+	if (err)
+		return err;
+	cpr_node_remove(c, inode_node(inode));
 	inode_unlinked(dir, inode);
 	return 0;
 }
@@ -190,23 +220,23 @@ static int inode_rename(struct mnt_idmap *idmap, struct inode *old_dir,
 
 	if (flags & ~RENAME_NOREPLACE)
 		return -EINVAL;
-	scoped_guard(cpr, c) {
-		err = inode_may_rename(inode, new_dir, replaced);
-		if (!err)
-			err = cpr_node_rename(c, inode_node(inode), inode_node(new_dir),
-					      new_dentry->d_name.name,
-					      new_dentry->d_name.len);
-		if (err)
-			return err;
-	}
+
+	guard(cpr)(c);
+
+	err = inode_may_rename(inode, new_dir, replaced);
+	if (!err)
+		err = cpr_node_rename(c, inode_node(inode), inode_node(new_dir),
+				      new_dentry->d_name.name, new_dentry->d_name.len);
+	if (err)
+		return err;
 	if (replaced)
 		inode_unlinked(new_dir, replaced);
 	if (S_ISDIR(inode->i_mode) && old_dir != new_dir) {
 		drop_nlink(old_dir);
 		inc_nlink(new_dir);
 	}
-	inode_set_mtime_to_ts(old_dir, inode_set_ctime_current(old_dir));
-	inode_set_mtime_to_ts(new_dir, inode_set_ctime_current(new_dir));
+	inode_changed_names(old_dir);
+	inode_changed_names(new_dir);
 	inode_set_ctime_current(inode);
 	return 0;
 }
@@ -221,17 +251,17 @@ static int inode_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
 	err = setattr_prepare(idmap, dentry, attr);
 	if (err)
 		return err;
-	scoped_guard(cpr, inode_cpr(inode)) {
-		err = cpr_vm_may(inode_node(inode),
-				 resize ? CPR_ACT_RESIZE : CPR_ACT_WRITE);
-		if (err)
-			return err;
-	}
 	if (resize) {
 		err = cpr_file_resize(inode, attr->ia_size);
 		if (err)
 			return err;
 	}
+
+	guard(cpr)(inode_cpr(inode));
+
+	err = cpr_vm_may(inode_node(inode), CPR_ACT_WRITE);
+	if (err)
+		return err;
 	setattr_copy(idmap, inode, attr);
 	mark_inode_dirty(inode);
 	return 0;

@@ -220,7 +220,7 @@ void cpr_space_drop(struct cpr *c, struct cpr_node *node, u32 first, u32 last)
 	unsigned long i;
 	void *entry;
 
-	guard(cpr)(c);
+	lockdep_assert_held(&c->lock);
 
 	xa_for_each_range(&node->frames, i, entry, first, last) {
 		u32 frame = xa_to_value(entry);

@@ -197,12 +197,12 @@ int cpr_node_link(struct cpr_node *dir, struct cpr_node *node)
  * @dir: a directory that does not have the name
  * @name: not NUL-terminated
  * @len: bytes of @name
- * @mode: type and permission bits
+ * @attr: its attributes; a commit may save them as soon as the lock is released
  *
  * Return: the node, or ERR_PTR of -ENOSPC or -ENOMEM.
  */
 struct cpr_node *cpr_node_new(struct cpr *c, struct cpr_node *dir,
-			      const char *name, u16 len, umode_t mode)
+			      const char *name, u16 len, const struct cpr_attr *attr)
 {
 	struct cpr_node *node;
 	int err;
@@ -212,11 +212,12 @@ struct cpr_node *cpr_node_new(struct cpr *c, struct cpr_node *dir,
 	err = cpr_tree_reserve(c, cpr_catalog_node_size(len));
 	if (err)
 		return ERR_PTR(err);
-	node = cpr_node_alloc(c->next_ino, mode, name, len);
+	node = cpr_node_alloc(c->next_ino, attr->mode, name, len);
 	if (!node) {
 		err = -ENOMEM;
 		goto err_unreserve;
 	}
+	node->attr = *attr;
 	err = cpr_node_link(dir, node);
 	if (err)
 		goto err_free;

@@ -104,7 +104,7 @@ struct cpr_node *cpr_node_alloc(u64 ino, umode_t mode, const char *name, u16 len
 void cpr_node_free(struct cpr_node *node);
 int cpr_node_link(struct cpr_node *dir, struct cpr_node *node);
 struct cpr_node *cpr_node_new(struct cpr *c, struct cpr_node *dir,
-			      const char *name, u16 len, umode_t mode);
+			      const char *name, u16 len, const struct cpr_attr *attr);
 void cpr_node_remove(struct cpr *c, struct cpr_node *node);
 int cpr_node_rename(struct cpr *c, struct cpr_node *node, struct cpr_node *dir,
 		    const char *name, u16 len);

@@ -238,6 +238,24 @@ TEST(a_bad_buffer_is_a_fault)
 
 	CHECK_ERR(read(fd, nowhere, 10), EFAULT);
 	CHECK_ERR(write(fd, nowhere, 10), EFAULT);
+	CHECK_ERR(pwrite(fd, nowhere, 10, 5 * FRAME), EFAULT);
+	CHECK_EQ(stat_of("f").st_size, 100);
+	CHECK_EQ(stat_of("f").st_blocks, FRAME / 512);
+	close(fd);
+	CHECK(!unlink(MNT "/f"));
+}
+
+TEST(a_write_that_is_cut_short_ends_the_file)
+{
+	struct iovec iov[] = { { buf, 10 }, { (void *)8, 2 * FRAME } };
+	int fd = make_file("f", 100);
+
+	memset(buf, 7, 10);
+	CHECK_EQ(pwritev(fd, iov, 2, 200), 10);
+	CHECK_EQ(stat_of("f").st_size, 210);
+	CHECK_EQ(stat_of("f").st_blocks, FRAME / 512);
+	CHECK_EQ(pread(fd, buf, 300, 0), 210);
+	CHECK(all_zero(buf, 200) && buf[200] == 7 && buf[209] == 7);
 	close(fd);
 	CHECK(!unlink(MNT "/f"));
 }

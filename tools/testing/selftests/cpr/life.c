@@ -8,9 +8,11 @@
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <linux/falloc.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "cpr.h"
@@ -456,6 +458,52 @@ TEST(events_are_sent)
 	make_vm();
 	step(CPR_CMD_VM_PIN, CPR_VM_STATE_RUNNING);
 	CHECK(wait_until(10, event_is_sent));
+	delete_vm();
+}
+
+/* Make the memory file larger and smaller until the parent kills us. */
+static void resize_for_ever(void)
+{
+	int fd = open(MNT "/vm/ram0", O_RDWR);
+
+	for (;;) {
+		if (ftruncate(fd, 2 * FRAME) && errno != EBUSY)
+			_exit(1);
+		if (fallocate(fd, 0, 0, 4 * FRAME) && errno != EBUSY)
+			_exit(1);
+	}
+}
+
+static off_t memory_size(void)
+{
+	struct stat st;
+
+	CHECK(!stat(MNT "/vm/ram0", &st));
+	return st.st_size;
+}
+
+TEST(a_resize_that_has_begun_does_not_change_a_pinned_file)
+{
+	off_t size = 0, later = 0;
+	pid_t pid;
+
+	make_vm();
+	pid = fork();
+	if (!pid)
+		resize_for_ever();
+	for (int i = 0; i < 300; i++) {
+		CHECK_EQ(nl_step(CPR_CMD_VM_PIN, "vm", memory), 0);
+		size = memory_size();
+		usleep(2000);
+		later = memory_size();
+		CHECK_EQ(nl_step(CPR_CMD_VM_UNPIN, "vm", NULL), 0);
+		if (size != later)
+			break;
+		usleep(100);
+	}
+	kill(pid, SIGKILL);
+	CHECK_EQ(waitpid(pid, NULL, 0), pid);
+	CHECK_EQ(later, size);
 	delete_vm();
 }
 
