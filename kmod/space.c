@@ -38,12 +38,26 @@ static u32 space_hole_length(struct cpr_node *node, u32 first, u32 most)
 	return n;
 }
 
-static u32 space_count_holes(struct cpr_node *node, u32 first, u32 count)
+/**
+ * cpr_space_holes - count the holes of a file
+ * @node: of the file
+ * @first: first frame of the range in the file
+ * @count: number of frames
+ *
+ * Return: the number of frames of the range that the file does not have.
+ */
+u32 cpr_space_holes(struct cpr_node *node, u32 first, u32 count)
 {
-	u32 holes = 0;
+	unsigned long i, end = (unsigned long)first + count;
+	u32 holes = count;
+	void *entry;
 
-	for (u32 i = first; i < first + count; i++)
-		holes += !xa_load(&node->frames, i);
+	/* A sparse file may be huge: look at the frames that are there. */
+	xa_for_each_start(&node->frames, i, entry, first) {
+		if (i >= end)
+			break;
+		holes--;
+	}
 	return holes;
 }
 
@@ -127,7 +141,7 @@ static int space_take(struct cpr *c, struct cpr_node *node, u32 first, u32 count
 	/* A range may be huge, but no more of it than this can be holes to fill. */
 	if (count > (u64)node->nr_frames + cpr_frames_total(&c->frames))
 		return -ENOSPC;
-	err = space_check_free(&c->frames, space_count_holes(node, first, count));
+	err = space_check_free(&c->frames, cpr_space_holes(node, first, count));
 	if (!err)
 		err = space_reserve_entries(node, first, count);
 	if (!err)

@@ -31,6 +31,7 @@
 #include <linux/utsname.h>
 
 #include "events.h"
+#include "space.h"
 #include "store.h"
 #include "vm.h"
 #include "vm_state.h"
@@ -247,11 +248,32 @@ static void vm_mark_memory(struct cpr_node *dir, const struct cpr_vm_step *ask)
 	}
 }
 
+/*
+ * The guest runs on what the file has now. A hole would be filled by a page fault, and if
+ * the region is full by then, the fault would kill QEMU.
+ */
+static int vm_check_whole(struct cpr *c, struct cpr_node *node,
+			  struct netlink_ext_ack *extack)
+{
+	struct cpr_attr attr;
+	u32 holes;
+
+	cpr_node_attr(c, node, &attr);
+	holes = cpr_space_holes(node, 0, DIV_ROUND_UP(attr.size, CPR_IMAGE_FRAME_SIZE));
+	if (!holes)
+		return 0;
+	NL_SET_ERR_MSG_FMT(extack, "'%.*s' lacks %u frames of 2 MiB; fill it: fallocate -l SIZE FILE",
+			   min_t(int, node->name_len, 12), node->name, holes);
+	return -EINVAL;
+}
+
 /* No file at all is fine: then only the guest's state is in the region, not its RAM. */
-static int vm_check_memory_files(struct cpr_node *dir, const struct cpr_vm_step *ask,
+static int vm_check_memory_files(struct cpr *c, struct cpr_node *dir,
+				 const struct cpr_vm_step *ask,
 				 struct netlink_ext_ack *extack)
 {
 	size_t bytes = 0;
+	int err;
 
 	for (unsigned int i = 0; i < ask->nr_files; i++) {
 		const char *name = ask->files[i];
@@ -267,6 +289,9 @@ static int vm_check_memory_files(struct cpr_node *dir, const struct cpr_vm_step 
 					   name);
 			return -ENOENT;
 		}
+		err = vm_check_whole(c, node, extack);
+		if (err)
+			return err;
 	}
 	return 0;
 }
@@ -317,7 +342,7 @@ static void vm_drop_dma(struct cpr *c, struct cpr_dma *dma)
 static int vm_begin(struct cpr *c, struct cpr_node *dir, const struct cpr_vm_step *ask,
 		    struct netlink_ext_ack *extack)
 {
-	int err = vm_check_memory_files(dir, ask, extack);
+	int err = vm_check_memory_files(c, dir, ask, extack);
 	struct cpr_vm *vm;
 
 	if (err)

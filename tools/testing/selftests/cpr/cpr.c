@@ -67,6 +67,17 @@ int make_file(const char *name, off_t size)
 	return fd;
 }
 
+int make_memory(const char *name, off_t size)
+{
+	int fd = make_file(name, 0);
+
+	if (fd >= 0 && posix_fallocate(fd, 0, size)) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
 int pin_longterm(void *at, size_t len)
 {
 	struct io_uring_params params = { 0 };

@@ -28,6 +28,9 @@ int pin_longterm(void *at, size_t len);
 /* A file below MNT, created and open for reading and writing. */
 int make_file(const char *name, off_t size);
 
+/* A memory file as QEMU's prealloc=on makes it: one without holes. */
+int make_memory(const char *name, off_t size);
+
 struct region {
 	uint64_t start, size, generation;
 	uint32_t frames, clean, dirty, busy, version;

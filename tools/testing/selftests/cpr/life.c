@@ -24,7 +24,7 @@ static const char *const nothing[] = { "nope", NULL };
 static void make_vm(void)
 {
 	CHECK(!mkdir(MNT "/vm", 0700));
-	close(make_file("vm/ram0", 2 * FRAME));
+	close(make_memory("vm/ram0", 2 * FRAME));
 	close(make_file("vm/state", 10));
 }
 
@@ -154,6 +154,35 @@ TEST(steps_out_of_order_are_refused)
 	refused(CPR_CMD_VM_SAVE, -EBUSY, "the VM is sealed");
 	refused(CPR_CMD_VM_UNCLAIM, -EBUSY, "the VM is sealed");
 	delete_vm();
+}
+
+TEST(memory_with_holes_is_refused)
+{
+	int fd;
+
+	CHECK(!mkdir(MNT "/vm", 0700));
+	fd = make_file("vm/ram0", 3 * FRAME + 1);
+	refused(CPR_CMD_VM_PIN, -EINVAL, "'ram0' lacks 4 frames of 2 MiB; fill it: fallocate");
+	/* Frames beyond the end do not fill a hole. */
+	CHECK(!fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, 9 * FRAME));
+	CHECK(!fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, FRAME, FRAME));
+	refused(CPR_CMD_VM_PIN, -EINVAL, "'ram0' lacks 1 frames");
+	CHECK(!fallocate(fd, 0, FRAME, FRAME));
+	step(CPR_CMD_VM_PIN, CPR_VM_STATE_RUNNING);
+	close(fd);
+	delete_vm();
+}
+
+/* The kernel log would have a soft lockup if each hole were looked at. */
+TEST(huge_memory_with_holes_is_refused)
+{
+	int fd;
+
+	CHECK(!mkdir(MNT "/vm", 0700));
+	fd = make_file("vm/ram0", 0xffffffffll * FRAME);
+	refused(CPR_CMD_VM_PIN, -EINVAL, "'ram0' lacks 4294967295 frames");
+	close(fd);
+	CHECK(!unlink(MNT "/vm/ram0") && !rmdir(MNT "/vm"));
 }
 
 TEST(bad_requests_are_refused)

@@ -175,12 +175,8 @@ static int pin(void)
 
 static void make_vm(void)
 {
-	int fd;
-
 	CHECK(!mkdir(MNT "/vm", 0700));
-	fd = make_file("vm/ram0", FRAME);
-	CHECK(!posix_fallocate(fd, 0, FRAME));
-	close(fd);
+	close(make_memory("vm/ram0", FRAME));
 }
 
 static void delete_vm(void)

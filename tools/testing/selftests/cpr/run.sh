@@ -180,7 +180,7 @@ test_persistence() {
 
 make_vm() {
 	mkdir $mnt/"$1"
-	truncate -s 4M $mnt/"$1"/ram
+	fallocate -l 4M $mnt/"$1"/ram
 	"$bin/ctl" pin "$1" ram
 }
 
