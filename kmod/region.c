@@ -23,6 +23,7 @@
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/cc_platform.h>
 #include <linux/ioport.h>
 #include <linux/io.h>
 #include <linux/kernel.h>
@@ -67,6 +68,23 @@ int cpr_region_parse(const char *option, u64 *start, u64 *size)
 	pr_err("region=%s is not of the form SIZE!START, as in 'region=8G!16G'\n",
 	       option);
 	return -EINVAL;
+}
+
+/**
+ * cpr_region_check_kernel - can this kernel have a region at all?
+ *
+ * With memory encryption, the same bytes are read through encrypted and unencrypted
+ * mappings, here and by the next kernel, which may have another key or none. An image
+ * does not record how it was written.
+ *
+ * Return: 0 or -EOPNOTSUPP.
+ */
+int cpr_region_check_kernel(void)
+{
+	if (!cc_platform_has(CC_ATTR_MEM_ENCRYPT))
+		return 0;
+	pr_err("refusing every region: this kernel encrypts memory (SME, SEV or TDX), and an image does not record that; boot with mem_encrypt=off\n");
+	return -EOPNOTSUPP;
 }
 
 struct region_found {

@@ -38,6 +38,7 @@ static inline unsigned long cpr_region_pfn(const struct cpr_region *r, u32 frame
 
 extern const struct address_space_operations cpr_region_aops;
 
+int cpr_region_check_kernel(void);
 int cpr_region_parse(const char *option, u64 *start, u64 *size);
 int cpr_region_find(u64 *start, u64 *size);
 int cpr_region_claim(struct cpr_region *r, u64 start, u64 size);

@@ -27,6 +27,7 @@ layers() {
 		selftests/7.3    | @/boot.sh --kernel 7.3 --append memmap=64M!5G /lab/selftests/cpr/run.sh
 		selftests/debug  | @/boot.sh --kernel debug --append memmap=64M!5G /lab/selftests/cpr/run.sh
 		selftests/devices | @/boot.sh --kernel 7.3 /lab/selftests/cpr/devices.sh right changed foreign bounds
+		selftests/kdump  | @/boot.sh --kernel 7.3 --append elfcorehdr=4G /lab/selftests/cpr/kdump.sh
 		selftests/no-iommu | @/boot.sh --kernel 7.3 --iommu none /lab/selftests/cpr/devices.sh no_iommu
 		e2e/7.3-6.12     | @/boot.sh --kernel 7.3 --timeout 400 /lab/e2e/handover.sh 6.12 4
 		e2e/adversity    | @/boot.sh --kernel 6.12 /lab/e2e/adversity.sh

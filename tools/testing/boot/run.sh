@@ -104,6 +104,13 @@ host ''
 option usr/lib/modprobe.d/cpr.conf 'options cpr-handover \' 'region=1G!4G'
 loads 'region= in a line that is continued: the module is loaded'
 
+host 'memmap=1G!4G elfcorehdr=0x5f000000'
+leaves 'a crash kernel: nothing is done'
+host 'elfcorehdr=1M@0x5f000000 cpr_handover.region=1G!4G'
+leaves 'a crash kernel with region=: nothing is done'
+host 'memmap=1G!4G -- elfcorehdr=1'
+loads 'elfcorehdr= after --, for init: the module is loaded'
+
 # ---- the message of each failure, and that the boot goes on ----
 host 'memmap=1G!4G'
 modprobe_does 'echo "modprobe: ERROR: could not insert it: No such device" >&2; exit 1'

@@ -63,6 +63,26 @@ test_format() {
 	check "the formatted region is mounted" mount_cprfs
 }
 
+# A test of the kernel ends a suspend once all tasks are frozen: L1's results are on a device
+# that does not survive more.
+test_sleep() {
+	if [ ! -e /sys/power/pm_test ]; then
+		skip "hibernation is refused while the region has an image" "this kernel cannot hibernate"
+		return
+	fi
+	truncate -s 0 $mnt/f && fallocate -l 4M $mnt/f
+	echo 1 >/sys/module/suspend/parameters/pm_test_delay
+	echo freezer >/sys/power/pm_test
+	refuses "hibernation is refused while the region has an image" \
+		"refusing to hibernate: .* with [1-9][0-9]* frames of files, .*suspend to RAM instead" \
+		bash -c 'echo disk >/sys/power/state'
+	check "the reason is EBUSY" grep -qi "busy" /run/refuses
+	check "a suspend is not refused" sh -c 'echo freeze >/sys/power/state'
+	check "files can be written after it" sh -c "echo x >$mnt/f && sync -f $mnt"
+	echo none >/sys/power/pm_test
+	rm $mnt/f
+}
+
 test_image_refusals() {
 	local before said
 	umount $mnt
@@ -270,6 +290,7 @@ done
 test_dma
 test_persistence
 test_states_over_reload
+test_sleep
 test_image_refusals
 test_bit_rot
 test_pinned_unload
