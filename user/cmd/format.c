@@ -11,6 +11,7 @@
 
 #include "catalog.h"
 #include "base/size.h"
+#include "host/kcmdline.h"
 #include "host/kernel.h"
 #include "vm/genl.h"
 #include "vm/image.h"
@@ -74,6 +75,20 @@ static int format_find_start(const struct args *args, uint64_t *start, struct er
 		     "lies in memory", args->argv[0]);
 }
 
+/* The module refuses every region of a kernel that encrypts memory. */
+static int format_check_encryption(const struct args *args, struct err *err)
+{
+	_cleanup_free_ char *line = read_text("/proc/cmdline", 65536);
+	uint64_t start;
+
+	if (!line || !kcmdline_encrypts_memory(line) || !image_device_start(args->argv[0], &start))
+		return 0;
+	return fail(err, -EOPNOTSUPP, .exit = CPR_EXIT_REFUSED, .what = "format",
+		    .value = args->argv[0],
+		    .why = "mem_encrypt=on: an image does not record how memory is encrypted",
+		    .remedy = "boot with mem_encrypt=off");
+}
+
 /* Without --force nothing but the absence of an image allows to write one. */
 static int format_check_empty(const struct image *img, const struct args *args, struct err *err)
 {
@@ -122,6 +137,8 @@ static int format_file(const struct args *args, struct err *err)
 	uint64_t start;
 	int r = format_find_start(args, &start, err), closed;
 
+	if (r == 0)
+		r = format_check_encryption(args, err);
 	if (r == 0)
 		r = image_open(args->argv[0], true, &img, err);
 	if (r < 0)

@@ -187,6 +187,33 @@ static int kcmdline_check_region(const char *line, const struct memmap *region, 
 	return 0;
 }
 
+/* As the kernel parses the option: the last one counts, even if it is for init. */
+bool kcmdline_encrypts_memory(const char *line)
+{
+	const char *word;
+	bool on = false;
+	size_t len;
+
+	while ((word = next_word(&line, &len)))
+		if (word_is(word, len, "mem_encrypt="))
+			on = len == strlen("mem_encrypt=on") && word_is(word, len, "mem_encrypt=on");
+	return on;
+}
+
+/* Two kernels read the same bytes only if both encrypt memory, or neither. */
+static int kcmdline_check_encryption(const char *current, const char *next, struct err *err)
+{
+	bool on = kcmdline_encrypts_memory(next);
+
+	if (on == kcmdline_encrypts_memory(current))
+		return 0;
+	return fail(err, -EINVAL, .exit = CPR_EXIT_REFUSED, .what = "next command line",
+		    .value = on ? "mem_encrypt=on" : "without mem_encrypt=on",
+		    .why = fmt("the running kernel was booted %s it: the next kernel could not read "
+			       "the guests' memory", on ? "without" : "with"),
+		    .remedy = on ? "remove it, or set mem_encrypt=off" : "add it");
+}
+
 static void kcmdline_warn(const char *line, char **warning)
 {
 	_cleanup_free_ struct memmap *maps = NULL;
@@ -208,6 +235,8 @@ int kcmdline_compose(const struct kcmdline_request *req, char **line, char **war
 	kcmdline_add(&next, req->append);
 	if (r == 0)
 		r = kcmdline_check_region(next, &region, &found, err);
+	if (r == 0)
+		r = kcmdline_check_encryption(req->current, next, err);
 	if (r < 0)
 		return r;
 	if (!found && !req->firmware)

@@ -48,11 +48,15 @@ struct kcmdline_request {
  * @line: the command line, owned by the caller
  * @warning: a warning for the user, owned by the caller; NULL if there is none
  *
- * Returns: 0; with exit status 4 -EINVAL if the next kernel would not reserve the region,
- * and -E2BIG if the line is too long.
+ * Returns: 0; with exit status 4 -EINVAL if the next kernel would not reserve the region, or
+ * could not read it because only one of the two kernels encrypts memory, and -E2BIG if the
+ * line is too long.
  */
 int kcmdline_compose(const struct kcmdline_request *req, char **line, char **warning,
 		     struct err *err);
+
+/* Does a kernel with this command line encrypt memory, if the CPU can? */
+bool kcmdline_encrypts_memory(const char *line);
 
 /**
  * kcmdline_memmaps - parse all ranges of the memmap= options of a command line

@@ -33,6 +33,11 @@ static const struct { const char *current, *base, *append, *out; } good[] = {
 	  "dyndbg=\"file a.c +p; memmap=1G$4G\" memmap=1G!4G b" },
 	{ "memmap=1G!4G -- single", NULL, "a=b", "memmap=1G!4G a=b -- single" },
 	{ "memmap=1G!4G", "a -- single", NULL, "a memmap=1G!0x100000000 -- single" },
+	/* The last mem_encrypt= counts. */
+	{ "memmap=1G!4G", NULL, "mem_encrypt=on mem_encrypt=off",
+	  "memmap=1G!4G mem_encrypt=on mem_encrypt=off" },
+	{ "memmap=1G!4G mem_encrypt=on", NULL, NULL, "memmap=1G!4G mem_encrypt=on" },
+	{ "memmap=1G!4G", NULL, "xmem_encrypt=on", "memmap=1G!4G xmem_encrypt=on" },
 };
 
 TEST(command_lines_that_are_composed)
@@ -61,6 +66,10 @@ static const struct { const char *current, *base, *append, *words; } bad[] = {
 	{ "memmap=1G!4G", "memmap=1G$4G", NULL, "contradicts" },
 	{ "memmap=1G!4G", NULL, "memmap=2G!3G", "contradicts" },
 	{ "memmap=2G!4G", "memmap=1G!4G", NULL, "contradicts" },
+	{ "memmap=1G!4G", NULL, "mem_encrypt=on", "was booted without it" },
+	{ "memmap=1G!4G mem_encrypt=off", NULL, "-- mem_encrypt=on", "was booted without it" },
+	{ "memmap=1G!4G mem_encrypt=on", "memmap=1G!4G", NULL, "was booted with it" },
+	{ "memmap=1G!4G mem_encrypt=on", NULL, "mem_encrypt=off", "was booted with it" },
 };
 
 TEST(command_lines_that_would_lose_the_region)
