@@ -143,11 +143,7 @@ int cpr_file_resize(struct inode *inode, loff_t size)
 		err = file_grow(inode, size);
 	else
 		err = file_shrink(inode, size);
-	if (err)
-		return err;
-	inode_set_mtime_to_ts(inode, inode_set_ctime_current(inode));
-	mark_inode_dirty(inode);
-	return 0;
+	return err;
 }
 
 static ssize_t file_read_iter(struct kiocb *iocb, struct iov_iter *to)

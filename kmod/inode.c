@@ -262,6 +262,9 @@ static int inode_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
 	err = cpr_vm_may(inode_node(inode), CPR_ACT_WRITE);
 	if (err)
 		return err;
+	/* Truncation to the same size is a change, too. */
+	if (attr->ia_valid & ATTR_SIZE)
+		inode_set_mtime_to_ts(inode, inode_set_ctime_current(inode));
 	setattr_copy(idmap, inode, attr);
 	mark_inode_dirty(inode);
 	return 0;
