@@ -141,6 +141,13 @@ static vm_fault_t mapping_map_frame(struct vm_fault *vmf)
 	return cpr_compat_insert_pmd(vmf, cpr_region_pfn(&inode_cpr(inode)->region, frame));
 }
 
+/* Pages are written without further faults, so the times are those of the first write. */
+static void mapping_update_time(const struct vm_fault *vmf)
+{
+	if (vmf->flags & FAULT_FLAG_WRITE && vmf->vma->vm_flags & VM_SHARED)
+		file_update_time(vmf->vma->vm_file->private_data);
+}
+
 static vm_fault_t mapping_huge_fault(struct vm_fault *vmf, unsigned int order)
 {
 	struct inode *inode = mapping_vma_inode(vmf->vma);
@@ -152,6 +159,8 @@ static vm_fault_t mapping_huge_fault(struct vm_fault *vmf, unsigned int order)
 	else if (order == PMD_ORDER)
 		ret = mapping_map_frame(vmf);
 	filemap_invalidate_unlock_shared(inode->i_mapping);
+	if (!(ret & (VM_FAULT_ERROR | VM_FAULT_FALLBACK)))
+		mapping_update_time(vmf);
 	return ret;
 }
 
