@@ -4,7 +4,7 @@
 #
 #	make demo		a guest survives a kexec, shown as it happens
 #	make test		all tests; closes with how many passed and failed
-#	make test LAYER=unit	one layer: static, unit, cli, boot, state, selftests, e2e
+#	make test LAYER=unit	one layer: static, unit, cli, boot, state, selftests, fs, e2e
 #	make test-long		what takes too long to be among all tests
 #	make fuzz SECONDS=N	any bytes as a state file, for an hour if N is not given
 #	make bench		what things cost, on this machine

@@ -25,8 +25,9 @@ check() { # DESCRIPTION COMMAND...
 
 # All files with test points; lib.sh and common.sh are sourced by them.
 scenarios() {
-	find boot cli e2e selftests state dkms.sh check-tests.sh -name '*.sh' ! -name lib.sh ! -name common.sh
+	find boot cli e2e fs selftests state dkms.sh check-tests.sh -name '*.sh' ! -name lib.sh ! -name common.sh
 	find unit -name 'test-*.c'
+	ls fs/*.c
 	grep -l ktap_run selftests/cpr/*.c
 }
 
@@ -38,7 +39,7 @@ functions_of() { grep -ohE '^[a-z_0-9]+\(\)' "$@"; }
 # A function of lib.sh that a script defines again would change what lib.sh does.
 no_function_twice() {
 	local script twice status=0
-	for script in $(grep -lE '^\. .*(lib|common)\.sh' -r e2e selftests demo bench vm); do
+	for script in $(grep -lE '^\. .*(lib|common)\.sh' -r e2e fs selftests demo bench vm); do
 		twice=$(sort <(functions_of e2e/lib.sh) <(functions_of "$script") | uniq -d)
 		[ -z "$twice" ] || { echo "$script: $(xargs <<<"$twice") is in lib.sh"; status=1; }
 	done

@@ -29,10 +29,14 @@ layers() {
 		selftests/devices | @/boot.sh --kernel 7.3 /lab/selftests/cpr/devices.sh right changed foreign bounds
 		selftests/kdump  | @/boot.sh --kernel 7.3 --append elfcorehdr=4G /lab/selftests/cpr/kdump.sh
 		selftests/no-iommu | @/boot.sh --kernel 7.3 --iommu none /lab/selftests/cpr/devices.sh no_iommu
+		fs/7.3           | @/boot.sh --kernel 7.3 /lab/fs/run.sh short
 		e2e/7.3-6.12     | @/boot.sh --kernel 7.3 --timeout 400 /lab/e2e/handover.sh 6.12 4
 		e2e/adversity    | @/boot.sh --kernel 6.12 /lab/e2e/adversity.sh
 		e2e/faults       | @/boot.sh --kernel 6.12 --timeout 400 /lab/e2e/faults.sh save-written restore-loaded
 		e2e/vfio-6.12-7.3 | @/boot.sh --kernel 6.12 --timeout 400 --with nvme --with igb --with nvme /lab/e2e/vfio.sh 7.3 split=0000:00:02.0+slot1 vf=vf2 asleep=slot3
+		long/fs-6.12     | @/boot.sh --kernel 6.12 --timeout 900 /lab/fs/run.sh whole
+		long/fs-7.3      | @/boot.sh --kernel 7.3 --timeout 900 /lab/fs/run.sh whole
+		long/fs-debug    | @/boot.sh --kernel debug --timeout 900 /lab/fs/run.sh whole
 		long/vfio-both   | @/boot.sh --kernel 7.3 --timeout 400 --with nvme /lab/e2e/vfio.sh 6.12 both=0000:00:02.0+slot1
 		long/vfio-initramfs | @/boot.sh --kernel 7.3 --initrd initramfs-tools --timeout 400 /lab/e2e/vfio.sh 7.3 nic=0000:00:02.0
 		long/vfio-adversity | @/boot.sh --kernel 7.3 --timeout 600 --with e1000e --with empty /lab/e2e/vfio-adversity.sh
