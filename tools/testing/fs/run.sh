@@ -4,7 +4,8 @@
 # Programs find on cprfs what POSIX, Linux and tmpfs promise, whatever operations they mix.
 #
 # run.sh short|whole - run the testers beside this script on cprfs. Then mount cprfs again
-# and load the module again, and compare all files with the models.
+# and load the module again, and compare all files with the models. Run the POSIX checks on
+# tmpfs, too: a check that fails there is wrong.
 set -u
 
 # shellcheck source-path=SCRIPTDIR/../selftests/cpr source=common.sh
@@ -107,6 +108,17 @@ test_all_is_free() {
 	check "no name is left" test -z "$(ls -A $mnt)"
 }
 
+test_posix() {
+	local program
+	mkdir -p $shm/posix $mnt/posix
+	for program in "$testers"/posix-*; do
+		program=${program##*/}
+		tester "$program on tmpfs" "$program" $shm/posix
+		tester "$program on cprfs" "$program" $mnt/posix
+	done
+	rm -rf $mnt/posix
+}
+
 detach_pmem
 load
 "$bin/ctl" format
@@ -117,6 +129,7 @@ test_bytes
 test_names
 test_kept
 test_all_is_free
+test_posix
 umount $mnt
 unload
 exit 0
