@@ -37,6 +37,9 @@ layers() {
 		long/fs-6.12     | @/boot.sh --kernel 6.12 --timeout 900 /lab/fs/run.sh whole
 		long/fs-7.3      | @/boot.sh --kernel 7.3 --timeout 900 /lab/fs/run.sh whole
 		long/fs-debug    | @/boot.sh --kernel debug --timeout 900 /lab/fs/run.sh whole
+		long/suites-6.12 | @/boot.sh --kernel 6.12 --disk suites --timeout 900 /lab/fs/suites.sh
+		long/suites-7.3  | @/boot.sh --kernel 7.3 --disk suites --timeout 900 /lab/fs/suites.sh
+		long/suites-debug | @/boot.sh --kernel debug --disk suites --timeout 900 /lab/fs/suites.sh
 		long/vfio-both   | @/boot.sh --kernel 7.3 --timeout 400 --with nvme /lab/e2e/vfio.sh 6.12 both=0000:00:02.0+slot1
 		long/vfio-initramfs | @/boot.sh --kernel 7.3 --initrd initramfs-tools --timeout 400 /lab/e2e/vfio.sh 7.3 nic=0000:00:02.0
 		long/vfio-adversity | @/boot.sh --kernel 7.3 --timeout 600 --with e1000e --with empty /lab/e2e/vfio-adversity.sh

@@ -13,6 +13,8 @@
 #                             /results/initrd, too
 #   --with DEVICE             nvme, igb, e1000e or empty: one more slot with this device,
 #                             alone in its IOMMU group; may repeat
+#   --disk ARTEFACT           one more disk, read-only, with the artefact's disk.img, and
+#                             the artefact's name as its serial number
 #   --iommu KIND              intel, amd, virtio or none (intel)
 #   --timeout SECONDS         of a fast machine (240)
 #   --results DIR             directory for logs (build/lab/results/KERNEL-SCRIPT)
@@ -26,7 +28,7 @@ set -euo pipefail
 # shellcheck source-path=SCRIPTDIR
 . "$vm_dir/splat.sh"
 
-kernel=6.12 mem=4G append='' timeout=240 results='' accel=auto maker='' iommu=intel devices=()
+kernel=6.12 mem=4G append='' timeout=240 results='' accel=auto maker='' iommu=intel devices=() disk=''
 while [ $# -gt 0 ]; do
 	case $1 in
 	--kernel) kernel=$2 ;;
@@ -35,6 +37,7 @@ while [ $# -gt 0 ]; do
 	--initrd) maker=$2 ;;
 	--with) devices+=("$2") ;;
 	--timeout) timeout=$2 ;;
+	--disk) disk=$2 ;;
 	--results) results=$2 ;;
 	--accel) accel=$2 ;;
 	--iommu) iommu=$2 ;;
@@ -108,6 +111,14 @@ machine=(
 	-chardev socket,id=asks,path=monitor -device virtserialport,chardev=asks,name=cpr.monitor
 	-chardev pipe,id=late,path=late -mon chardev=late,mode=readline
 )
+
+if [ -n "$disk" ]; then
+	"$vm_dir/install.sh" "$disk"
+	machine+=(
+		-drive "file=$("$vm_dir/install.sh" path "$disk")/disk.img,format=raw,if=none,id=artefact,readonly=on"
+		-device "virtio-blk-pci,drive=artefact,serial=$disk"
+	)
+fi
 
 # shellcheck disable=SC2054 # as above
 case $iommu in

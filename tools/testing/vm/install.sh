@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# install.sh all|[host] [kernels] [toolbox] [l1] [debug-kernel] [qemu-next] - make what is missing
-# install.sh path NAME                                              - print where an artefact is
+# install.sh all|[host] [kernels] [toolbox] [l1] [debug-kernel] [qemu-next] [suites] - make what is missing
+# install.sh path NAME                                                       - print where an artefact is
 #
 # Everything large is an artefact in the cache, in a directory named after a hash of all
 # that goes into it: a changed recipe makes a new artefact. An artefact that exists is
@@ -14,7 +14,7 @@ set -euo pipefail
 # shellcheck source-path=SCRIPTDIR
 . "$vm_dir/debian.sh"
 
-for recipe in kernels toolbox l1 debug-kernel qemu-next; do
+for recipe in kernels toolbox l1 debug-kernel qemu-next suites; do
 	# shellcheck source=/dev/null
 	. "$vm_dir/recipes/$recipe.sh"
 done
@@ -23,7 +23,7 @@ done
 artefact_inputs() {
 	local recipe=$vm_dir/recipes/$1.sh
 	case $1 in
-	kernels | qemu-next) cat "$recipe" ;;
+	kernels | qemu-next | suites) cat "$recipe" ;;
 	toolbox) cat "$recipe" && artefact_key kernels ;;
 	l1) cat "$recipe" "$vm_dir"/initrd/* && artefact_key kernels ;;
 	# Not the toolbox: a new package there is no reason for a new kernel.
@@ -101,7 +101,7 @@ install() {
 	for name; do
 		case $name in
 		toolbox | l1) together+=("$name") ;;
-		debug-kernel) together+=(toolbox) ;;
+		debug-kernel | suites) together+=(toolbox) ;;
 		esac
 	done
 	[ ${#together[@]} -eq 0 ] || artefact_ensure kernels
