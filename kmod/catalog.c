@@ -29,6 +29,8 @@ _Static_assert(sizeof(struct cpr_image_dma) == 16, "");
 _Static_assert(sizeof(struct cpr_image_dma_extent) == 32, "");
 _Static_assert(sizeof(struct cpr_image_device) == 48, "");
 _Static_assert(sizeof(struct cpr_image_pci) == 8, "");
+_Static_assert(sizeof(struct cpr_image_bad) == 16, "");
+_Static_assert(sizeof(struct cpr_image_bad_run) == 16, "");
 
 _Static_assert(sizeof(CPR_IMAGE_SLOT_UNFINISHED) - 1 == CPR_IMAGE_MAGIC_LEN, "");
 
@@ -50,6 +52,11 @@ static int catalog_refuse(struct cpr_reason *why, int err, const char *kind,
 static u64 catalog_pad8(u64 n)
 {
 	return ALIGN(n, (u64)8);
+}
+
+static u64 catalog_bad_size(u32 runs)
+{
+	return sizeof(struct cpr_image_bad) + (u64)runs * sizeof(struct cpr_image_bad_run);
 }
 
 /* ---- layout and superblock ---- */
@@ -411,6 +418,12 @@ static void catalog_decode_device(const struct cpr_image_device *d,
 	dev->table = d->member;
 }
 
+static void catalog_decode_bad(const struct cpr_image_bad *b, struct cpr_catalog_bad *bad)
+{
+	bad->runs = le32_to_cpu(b->runs);
+	bad->table = b->run;
+}
+
 /* Return: false for a record of an unknown type. */
 static bool catalog_decode_entry(const void *rec, struct cpr_catalog_entry *entry)
 {
@@ -426,6 +439,9 @@ static bool catalog_decode_entry(const void *rec, struct cpr_catalog_entry *entr
 		return true;
 	case CPR_IMAGE_REC_DEVICE:
 		catalog_decode_device(rec, &entry->device);
+		return true;
+	case CPR_IMAGE_REC_BAD:
+		catalog_decode_bad(rec, &entry->bad);
 		return true;
 	default:
 		return false;
@@ -499,6 +515,19 @@ struct cpr_pci cpr_catalog_member(const struct cpr_catalog_device *dev, u32 i)
 	return catalog_decode_pci(&dev->table[i]);
 }
 
+/**
+ * cpr_catalog_bad_run - one run of pages that have memory errors
+ * @bad: from cpr_catalog_next()
+ * @i: below @bad->runs
+ */
+struct cpr_bad_run cpr_catalog_bad_run(const struct cpr_catalog_bad *bad, u32 i)
+{
+	return (struct cpr_bad_run){
+		.page = le64_to_cpu(bad->table[i].page),
+		.count = le64_to_cpu(bad->table[i].count),
+	};
+}
+
 /* ---- checking the catalog ---- */
 
 /**
@@ -521,6 +550,7 @@ struct cpr_pci cpr_catalog_member(const struct cpr_catalog_device *dev, u32 i)
  * @memory_names: what the names of memory files of one directory count so far
  * @prev: the previous node
  * @prev_vm: node of the previous VM
+ * @bads: records of memory errors so far
  */
 struct catalog_checker {
 	const struct cpr_geometry *geo;
@@ -541,6 +571,7 @@ struct catalog_checker {
 	u32 memory_names;
 	struct cpr_catalog_node prev;
 	u32 prev_vm;
+	u32 bads;
 };
 
 #define BAD(c, kind, fmt, ...) \
@@ -888,9 +919,48 @@ static int catalog_check_device(struct catalog_checker *c,
 	return 0;
 }
 
+static int catalog_check_bad_runs(struct catalog_checker *c, const struct cpr_catalog_bad *bad)
+{
+	u64 pages = (u64)c->geo->frames * CPR_PAGES_PER_FRAME, end = 0;
+
+	for (u32 i = 0; i < bad->runs; i++) {
+		struct cpr_bad_run run = cpr_catalog_bad_run(bad, i);
+
+		if (!run.count || (i && run.page <= end))
+			return BAD(c, "bad-order",
+				   "memory errors: run %u of %llu pages at page %llu is empty or out of order",
+				   i, (unsigned long long)run.count, (unsigned long long)run.page);
+		if (run.page >= pages || run.count > pages - run.page)
+			return BAD(c, "bad-outside",
+				   "memory errors: run %u of %llu pages at page %llu is outside of the region",
+				   i, (unsigned long long)run.count, (unsigned long long)run.page);
+		end = run.page + run.count;
+	}
+	return 0;
+}
+
+static int catalog_check_bad(struct catalog_checker *c, const struct cpr_image_bad *rec, u32 size)
+{
+	struct cpr_catalog_bad bad;
+
+	if (c->bads++)
+		return BAD(c, "record-place", "a second record of memory errors");
+	if (size < sizeof(*rec))
+		return BAD(c, "record-size", "memory errors: record of %u bytes", size);
+	catalog_decode_bad(rec, &bad);
+	if (!bad.runs || bad.runs > CPR_IMAGE_BAD_MAX || size != catalog_bad_size(bad.runs))
+		return BAD(c, "record-size", "memory errors: record of %u bytes for %u runs",
+			   size, bad.runs);
+	return catalog_check_bad_runs(c, &bad);
+}
+
 static int catalog_check_record(struct catalog_checker *c, const void *rec, u32 size)
 {
-	switch (le16_to_cpu(((const struct cpr_image_rec *)rec)->type)) {
+	unsigned int type = le16_to_cpu(((const struct cpr_image_rec *)rec)->type);
+
+	if (c->bads && type != CPR_IMAGE_REC_BAD && type <= CPR_IMAGE_REC_BAD)
+		return BAD(c, "record-place", "a record of type %u after the memory errors", type);
+	switch (type) {
 	case CPR_IMAGE_REC_NODE:
 		return catalog_check_node(c, rec, size);
 	case CPR_IMAGE_REC_VM:
@@ -899,6 +969,8 @@ static int catalog_check_record(struct catalog_checker *c, const void *rec, u32 
 		return catalog_check_dma(c, rec, size);
 	case CPR_IMAGE_REC_DEVICE:
 		return catalog_check_device(c, rec, size);
+	case CPR_IMAGE_REC_BAD:
+		return catalog_check_bad(c, rec, size);
 	default:
 		return 0;
 	}
@@ -1231,12 +1303,12 @@ u64 cpr_catalog_device_size(u32 members)
  * cpr_catalog_capacity - bytes of a slot for nodes, VMs and their devices
  * @geo: geometry of the region
  *
- * The rest of the slot has room for an extent for each frame. So a catalog within the
- * capacity can always be committed.
+ * The rest of the slot has room for an extent for each frame, and for the record of memory
+ * errors. So a catalog within the capacity can always be committed.
  */
 u64 cpr_catalog_capacity(const struct cpr_geometry *geo)
 {
-	return geo->slot_size - CPR_IMAGE_BLOCK_SIZE -
+	return geo->slot_size - CPR_IMAGE_BLOCK_SIZE - catalog_bad_size(CPR_IMAGE_BAD_MAX) -
 	       (u64)geo->frames * sizeof(struct cpr_image_extent);
 }
 
@@ -1452,6 +1524,33 @@ void cpr_catalog_put_device(struct cpr_catalog_writer *w,
 		const struct cpr_image_pci p = catalog_encode_pci(members[i]);
 
 		catalog_append(w, &p, sizeof(p));
+	}
+}
+
+/**
+ * cpr_catalog_put_bad - add the pages that have memory errors
+ * @w: the writer; everything else was added
+ * @bad: the pages; no record is added if there are none
+ */
+void cpr_catalog_put_bad(struct cpr_catalog_writer *w, const struct cpr_bad *bad)
+{
+	const struct cpr_image_bad rec = {
+		.rec.type = cpu_to_le16(CPR_IMAGE_REC_BAD),
+		.rec.size = cpu_to_le32(catalog_bad_size(bad->nr)),
+		.runs = cpu_to_le32(bad->nr),
+	};
+
+	if (!bad->nr)
+		return;
+	catalog_close_node(w);
+	catalog_append(w, &rec, sizeof(rec));
+	for (u32 i = 0; i < bad->nr; i++) {
+		const struct cpr_image_bad_run run = {
+			.page = cpu_to_le64(bad->run[i].page),
+			.count = cpu_to_le64(bad->run[i].count),
+		};
+
+		catalog_append(w, &run, sizeof(run));
 	}
 }
 

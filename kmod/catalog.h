@@ -9,6 +9,8 @@
 #include "port.h"
 #include <linux/cpr_image.h>
 
+#include "bad.h"
+
 /**
  * struct cpr_reason - reason of a refusal
  * @kind: identifier of the kind of damage; image-format.md lists all of them
@@ -204,6 +206,16 @@ struct cpr_catalog_device {
 };
 
 /**
+ * struct cpr_catalog_bad - the record of memory errors in native form
+ * @runs: number of runs; see cpr_catalog_bad_run()
+ * @table: points into the record
+ */
+struct cpr_catalog_bad {
+	u32 runs;
+	const struct cpr_image_bad_run *table;
+};
+
+/**
  * struct cpr_catalog - a checked slot
  * @generation: of the commit
  * @next_ino: above every inode number
@@ -236,6 +248,7 @@ struct cpr_catalog {
  * @vm: a VM
  * @dma: what devices of the last VM can reach
  * @device: a device of the last VM
+ * @bad: pages of the region that have memory errors
  */
 struct cpr_catalog_entry {
 	unsigned int type;
@@ -244,6 +257,7 @@ struct cpr_catalog_entry {
 		struct cpr_catalog_vm vm;
 		struct cpr_catalog_dma dma;
 		struct cpr_catalog_device device;
+		struct cpr_catalog_bad bad;
 	};
 };
 
@@ -303,6 +317,7 @@ bool cpr_catalog_next(const struct cpr_catalog *cat, u64 *cursor,
 struct cpr_extent cpr_catalog_extent(const struct cpr_catalog_node *node, u32 i);
 struct cpr_dma_extent cpr_catalog_dma_extent(const struct cpr_catalog_dma *dma, u32 i);
 struct cpr_pci cpr_catalog_member(const struct cpr_catalog_device *dev, u32 i);
+struct cpr_bad_run cpr_catalog_bad_run(const struct cpr_catalog_bad *bad, u32 i);
 
 /* What a name counts against CPR_IMAGE_MEMORY_NAMES_MAX. */
 static inline u32 cpr_catalog_memory_name_size(u16 name_len)
@@ -327,6 +342,7 @@ void cpr_catalog_put_dma(struct cpr_catalog_writer *w,
 void cpr_catalog_put_device(struct cpr_catalog_writer *w,
 			    const struct cpr_catalog_device *dev,
 			    const struct cpr_pci *members);
+void cpr_catalog_put_bad(struct cpr_catalog_writer *w, const struct cpr_bad *bad);
 int cpr_catalog_commit(struct cpr_catalog_writer *w, u64 generation,
 		       u64 next_ino, const struct cpr_stamp *stamp);
 

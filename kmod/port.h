@@ -101,6 +101,9 @@ typedef int64_t s64;
 #ifndef min
 #define min(a, b)	((a) < (b) ? (a) : (b))
 #endif
+#ifndef max
+#define max(a, b)	((a) > (b) ? (a) : (b))
+#endif
 #define BITS_TO_LONGS(n) (((n) + 8 * sizeof(long) - 1) / (8 * sizeof(long)))
 #define NSEC_PER_SEC	1000000000L
 #define U32_MAX		UINT32_MAX

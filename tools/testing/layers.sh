@@ -21,7 +21,7 @@ cd "$here/../.." || exit
 # that are joined by a bar are beside each other: none of them includes another.
 layers() {
 	cat <<-'EOF'
-		kmod compat port vm_state catalog frames dma_table
+		kmod compat port vm_state bad catalog frames dma_table
 		kmod region cpr_internal
 		kmod tree record events pci
 		kmod scrub space

@@ -44,7 +44,7 @@
 #define CPR_IMAGE_MAGIC_LEN	8
 
 #define CPR_IMAGE_VERSION_MAJOR	1
-#define CPR_IMAGE_VERSION_MINOR	0
+#define CPR_IMAGE_VERSION_MINOR	1
 
 #define CPR_IMAGE_BLOCK_SIZE	4096u
 #define CPR_IMAGE_SUPER_COPY	65536u
@@ -61,6 +61,7 @@
 #define CPR_IMAGE_KERNEL_LEN	64
 #define CPR_IMAGE_DIGEST_LEN	16
 #define CPR_IMAGE_ROOT_INO	1
+#define CPR_IMAGE_BAD_MAX	2048u	/* runs of pages with memory errors */
 #define CPR_IMAGE_COUNTER_END	(1ull << 62)	/* generations and inode numbers are below */
 
 /*
@@ -195,12 +196,14 @@ struct cpr_image_slot {
  * @CPR_IMAGE_REC_VM: struct cpr_image_vm
  * @CPR_IMAGE_REC_DMA: struct cpr_image_dma
  * @CPR_IMAGE_REC_DEVICE: struct cpr_image_device
+ * @CPR_IMAGE_REC_BAD: struct cpr_image_bad; since version 1.1
  */
 enum cpr_image_rec_type {
 	CPR_IMAGE_REC_NODE	= 1,
 	CPR_IMAGE_REC_VM	= 2,
 	CPR_IMAGE_REC_DMA	= 3,
 	CPR_IMAGE_REC_DEVICE	= 4,
+	CPR_IMAGE_REC_BAD	= 5,
 };
 
 /**
@@ -454,6 +457,36 @@ struct cpr_image_device {
 	__le32	pad;
 	__le64	serial;
 	struct cpr_image_pci member[];
+} __attribute__((packed));
+
+/**
+ * struct cpr_image_bad_run - pages with memory errors that follow each other
+ * @page: the first page of CPR_IMAGE_BLOCK_SIZE bytes, counted from the region's start
+ * @count: pages
+ */
+struct cpr_image_bad_run {
+	__le64	page;
+	__le64	count;
+} __attribute__((packed));
+
+/**
+ * struct cpr_image_bad - the pages of the region that have memory errors
+ * @rec: type CPR_IMAGE_REC_BAD, flags 0
+ * @runs: entries in @run, 1 to CPR_IMAGE_BAD_MAX
+ * @pad: zero
+ * @run: in strictly ascending order, neither overlapping nor touching each other
+ *
+ * A catalog has at most one such record, after all others. A page may be in a frame of a
+ * file, in a free frame, in a slot or in the frame of the superblock. A page is listed as
+ * long as the region has an image, whatever its frame is used for. A reader does not read
+ * the page. A writer gives no frame that has such a page to a file, and does not write
+ * to the page.
+ */
+struct cpr_image_bad {
+	struct cpr_image_rec rec;
+	__le32	runs;
+	__le32	pad;
+	struct cpr_image_bad_run run[];
 } __attribute__((packed));
 
 #endif /* _UAPI_LINUX_CPR_IMAGE_H */

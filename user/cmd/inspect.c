@@ -249,8 +249,22 @@ static struct json_object *dma_json(const struct cpr_catalog_dma *dma)
 	return obj;
 }
 
+static void inspect_add_bad(struct json_object *list, const struct cpr_catalog_bad *bad)
+{
+	for (u32 i = 0; i < bad->runs; i++) {
+		struct cpr_bad_run run = cpr_catalog_bad_run(bad, i);
+		struct json_object *obj = json_object_new_object();
+
+		jset_int(obj, "page", run.page);
+		jset_int(obj, "count", run.count);
+		jset_int(obj, "offset", run.page * CPR_IMAGE_BLOCK_SIZE);
+		jset_int(obj, "frame", run.page / CPR_PAGES_PER_FRAME);
+		json_object_array_add(list, obj);
+	}
+}
+
 static void inspect_walk(const struct cpr_catalog *cat, struct json_object *files,
-			 struct json_object *vms)
+			 struct json_object *vms, struct json_object *bad)
 {
 	_cleanup_(paths_free) struct paths paths = { 0 };
 	struct json_object *vm = NULL;
@@ -267,6 +281,8 @@ static void inspect_walk(const struct cpr_catalog *cat, struct json_object *file
 			json_object_array_add(jget(vm, "dma"), dma_json(&e.dma));
 		} else if (e.type == CPR_IMAGE_REC_DEVICE) {
 			json_object_array_add(jget(vm, "devices"), inspect_device_json(&e.device));
+		} else if (e.type == CPR_IMAGE_REC_BAD) {
+			inspect_add_bad(bad, &e.bad);
 		}
 	}
 }
@@ -359,6 +375,12 @@ static const struct out_field vm_columns[] = {
 	{ "ram_digest", "OF ITS RAM", NULL },
 };
 
+static const struct out_field bad_columns[] = {
+	{ "offset", "MEMORY ERROR AT", show_hex },
+	{ "count", "PAGES", NULL },
+	{ "frame", "FRAME", NULL },
+};
+
 /* Of rows that inspect_add_rows() makes: VM, index in the VM's list, and the entry. */
 static const struct out_field device_columns[] = {
 	{ "vm", "VM", NULL },
@@ -429,6 +451,7 @@ static void inspect_print(struct json_object *out)
 	inspect_print_section(out, "vms", vm_columns, ARRAY_SIZE(vm_columns));
 	inspect_print_of_vms(jget(out, "vms"), "devices", device_columns, ARRAY_SIZE(device_columns));
 	inspect_print_of_vms(jget(out, "vms"), "dma", dma_columns, ARRAY_SIZE(dma_columns));
+	inspect_print_section(out, "bad_pages", bad_columns, ARRAY_SIZE(bad_columns));
 	for (size_t i = 0; i < json_object_array_length(problems); i++)
 		printf("\nproblem: %s\n",
 		       json_object_get_string(json_object_array_get_idx(problems, i)));
@@ -451,7 +474,8 @@ static struct json_object *inspect_decode(const struct image *img, const struct 
 	if (r == 0) {
 		jset(out, "files", json_object_new_array());
 		jset(out, "vms", json_object_new_array());
-		inspect_walk(&cat, jget(out, "files"), jget(out, "vms"));
+		jset(out, "bad_pages", json_object_new_array());
+		inspect_walk(&cat, jget(out, "files"), jget(out, "vms"), jget(out, "bad_pages"));
 	}
 	if (r == 0 && cat.other_damaged)
 		json_object_array_add(problems, json_object_new_string(

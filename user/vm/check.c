@@ -150,6 +150,14 @@ static void check_device(struct check *c, const struct cpr_image_device *d)
 			   sizeof(d->member[i].pad));
 }
 
+static void check_bad(struct check *c, const struct cpr_image_bad *b)
+{
+	if (b->rec.flags)
+		check_add(c, "reserved", fmt("record of memory errors: unknown flags %#x",
+					     le16_to_cpu(b->rec.flags)));
+	check_zero(c, "record of memory errors", &b->pad, sizeof(b->pad));
+}
+
 static void check_record(struct check *c, const void *rec, uint32_t *nodes)
 {
 	const struct cpr_image_rec *head = rec;
@@ -163,6 +171,8 @@ static void check_record(struct check *c, const void *rec, uint32_t *nodes)
 		check_dma(c, rec);
 	else if (type == CPR_IMAGE_REC_DEVICE)
 		check_device(c, rec);
+	else if (type == CPR_IMAGE_REC_BAD)
+		check_bad(c, rec);
 	else
 		check_add(c, "record-type", fmt("a record of unknown type %u", type));
 }

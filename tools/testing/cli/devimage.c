@@ -67,6 +67,9 @@ static void put_vm(struct cpr_catalog_writer *w, u32 node)
 		.digests = node == 1 ? digests : (struct cpr_digests){ 0 } });
 }
 
+/* The copy of the superblock, and two pages of frame 8. */
+static const struct cpr_bad bad = { 2, { { 16, 1 }, { 8 * CPR_PAGES_PER_FRAME + 4, 2 } } };
+
 static int make_wrong(const char *fault)
 {
 	if (!strcmp(fault, "class"))
@@ -107,6 +110,7 @@ static int commit(void *base, const struct cpr_geometry *geo)
 	cpr_catalog_put_dma(&w, reach, 5);
 	cpr_catalog_put_device(&w, &devices[0], group);
 	cpr_catalog_put_device(&w, &devices[1], group);
+	cpr_catalog_put_bad(&w, &bad);
 	return cpr_catalog_commit(&w, 3, 5, &stamp);
 }
 

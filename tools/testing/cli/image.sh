@@ -139,6 +139,9 @@ json 'inspect: what they reach' "o['vms'][1]['dma'] == [ \
 	{'region': {'extents': 2, 'bytes': (4 << 20) - (128 << 10)}, \
 	 'mmio': {'extents': 2, 'bytes': (1 << 63) + 0x4000}, 'ram': {'extents': 1, 'bytes': 0x3000}}]" \
 	inspect "$img"
+json 'inspect: memory errors' "o['bad_pages'] == [ \
+	{'page': 16, 'count': 1, 'offset': 0x10000, 'frame': 0}, \
+	{'page': 4100, 'count': 2, 'offset': 0x1004000, 'frame': 8}]" inspect "$img"
 call inspect "$img"
 holds 'its exit status' test "$status" = 0
 # The tables of the VMs, of the devices and of the DMA, without what is not about these.
@@ -152,7 +155,11 @@ web  10000:41:1f.7  144d:a80a  0000:0000  010802  00   -                 0    00
 
 VM   DMA  REGION              MMIO                RAM
 web  0    1 extent, 4 MiB     -                   -
-web  1    2 extents, 3.9 MiB  2 extents, 8.0 EiB  1 extent, 12 KiB'
+web  1    2 extents, 3.9 MiB  2 extents, 8.0 EiB  1 extent, 12 KiB
+
+MEMORY ERROR AT  PAGES  FRAME
+0x10000          1      0
+0x1004000        2      8'
 got=$(sed -n '/^VM /,$p' <<<"$out")
 holds 'inspect of devices, in words' diff <(echo "$want") <(echo "$got")
 holds 'inspect: 300 images with devices and random damage' \
@@ -188,7 +195,7 @@ kinds=$(python3 -B "$here/plant.py" --kinds)
 # The table in the documentation, and the strings in the code.
 table=$(sed -n 's/^| `\([a-z]*-[a-z]*\|reserved\)` |.*/\1/p' "$here/../../../Documentation/image-format.md" | sort)
 holds 'the documentation lists the kinds that are planted' diff <(echo "$kinds") <(echo "$table")
-code=$(grep -oh '"\(super\|slot\|record\|node\|extent\|vm\|dma\|device\)-[a-z]*"\|"reserved"' \
+code=$(grep -oh '"\(super\|slot\|record\|node\|extent\|vm\|dma\|device\|bad\)-[a-z]*"\|"reserved"' \
 	"$here/../../../kmod/catalog.c" "$here/../../../user/vm/check.c" | tr -d '"' | sort -u)
 holds 'the code reports the kinds that are planted' diff <(echo "$kinds") <(echo "$code")
 for kind in $kinds; do

@@ -24,7 +24,8 @@ NODE_PARENT, NODE_MODE, NODE_INO, NODE_SIZE, NODE_NSEC, NODE_NAME_LEN, NODE_EXTE
     8, 12, 24, 32, 48, 76, 80, 88
 VM_NODE, VM_STATE, VM_KERNEL, VM_MANIFEST = 8, 12, 32, 96
 DEVICE_DMA = 28
-NODE, VM, DMA, DEVICE = 1, 2, 3, 4
+BAD_SECOND = 32
+NODE, VM, DMA, DEVICE, BAD = 1, 2, 3, 4, 5
 
 
 class Image:
@@ -197,6 +198,8 @@ PLANTS = {
     "device-dma": lambda i: i.of(DEVICE, 0, DEVICE_DMA, "I", 2),
     "device-group": stray_device,
     "device-twice": same_device,
+    "bad-order": lambda i: i.of(BAD, 0, BAD_SECOND, "Q", 17),
+    "bad-outside": lambda i: i.of(BAD, 0, BAD_SECOND, "Q", 1 << 52),
 }
 
 

@@ -1302,6 +1302,139 @@ TEST(twenty_thousand_mutations_with_devices)
 	mutate(commit_devices, 20000);
 }
 
+/* ---- memory errors ---- */
+
+static const struct cpr_bad some_bad = {
+	3, { { 3, 1 }, { 10 * CPR_PAGES_PER_FRAME + 7, 20 }, { 16 * CPR_PAGES_PER_FRAME - 1, 1 } },
+};
+
+static int commit_bad(unsigned int slot, u64 generation)
+{
+	struct cpr_catalog_writer w;
+
+	cpr_catalog_begin(&w, image, &geo, slot);
+	put_nodes(&w, generation);
+	put_vm(&w, 2);
+	cpr_catalog_put_bad(&w, &some_bad);
+	return cpr_catalog_commit(&w, generation, 10, &stamp);
+}
+
+TEST(memory_errors_are_read_back)
+{
+	static const struct cpr_bad none;
+	struct cpr_catalog_entry e = { 0 };
+	struct cpr_catalog_writer w;
+	struct cpr_catalog cat;
+	u64 cursor = 0, length;
+
+	fresh_image();
+	CHECK_EQ(commit(1, 3), 0);
+	CHECK_EQ(cpr_catalog_check(image, &geo, 1, &cat, &why), 0);
+	length = cat.length;
+	CHECK_EQ(commit_bad(1, 3), 0);
+	CHECK_EQ(cpr_catalog_check(image, &geo, 1, &cat, &why), 0);
+	while (cpr_catalog_next(&cat, &cursor, &e))
+		;
+	CHECK_EQ(e.type, CPR_IMAGE_REC_BAD);
+	CHECK_EQ(e.bad.runs, 3);
+	for (u32 i = 0; i < 3; i++) {
+		struct cpr_bad_run run = cpr_catalog_bad_run(&e.bad, i);
+
+		CHECK(run.page == some_bad.run[i].page && run.count == some_bad.run[i].count);
+	}
+	/* None: no record, and the same bytes as before there was one. */
+	cpr_catalog_begin(&w, image, &geo, 1);
+	put_nodes(&w, 3);
+	put_vm(&w, 2);
+	cpr_catalog_put_bad(&w, &none);
+	CHECK_EQ(cpr_catalog_commit(&w, 3, 10, &stamp), 0);
+	CHECK_EQ(cpr_catalog_check(image, &geo, 1, &cat, &why), 0);
+	CHECK_EQ(cat.length, length);
+}
+
+static struct cpr_image_bad *bad_rec(void)
+{
+	struct cpr_catalog cat;
+
+	fresh_image();
+	CHECK_EQ(commit_bad(1, 2), 0);
+	CHECK_EQ(cpr_catalog_check(image, &geo, 1, &cat, &why), 0);
+	records = image + geo.slot_offset[1] + CPR_IMAGE_BLOCK_SIZE;
+	return (struct cpr_image_bad *)(records + cat.length - catalog_bad_size(3));
+}
+
+#define FORGE_BAD(_text, _change)				\
+	do {							\
+		struct cpr_image_bad *bad = bad_rec();		\
+								\
+		_change;					\
+		resign();					\
+		refused_as(_text);				\
+	} while (0)
+
+TEST(forged_memory_errors)
+{
+	FORGE_BAD("memory errors: record of 64 bytes for 0 runs", bad->runs = 0);
+	FORGE_BAD("memory errors: record of 64 bytes for 4 runs", bad->runs = cpu_to_le32(4));
+	FORGE_BAD("memory errors: record of 64 bytes for 4294967295 runs",
+		  bad->runs = cpu_to_le32(-1));
+	FORGE_BAD("run 1 of 0 pages at page 5127 is empty or out of order", bad->run[1].count = 0);
+	FORGE_BAD("run 1 of 20 pages at page 4 is empty or out of order",
+		  bad->run[1].page = cpu_to_le64(4));
+	FORGE_BAD("run 2 of 1 pages at page 5147 is empty or out of order",
+		  bad->run[2].page = cpu_to_le64(5127 + 20));
+	FORGE_BAD("run 2 of 1 pages at page 8192 is outside of the region",
+		  bad->run[2].page = cpu_to_le64(8192));
+	FORGE_BAD("run 2 of 2 pages at page 8191 is outside of the region",
+		  bad->run[2].count = cpu_to_le64(2));
+	FORGE_BAD("run 2 of 18446744073709551615 pages at page 8191 is outside of the region",
+		  bad->run[2].count = cpu_to_le64(-1));
+	FORGE_BAD("run 2 of 1 pages at page 18446744073709551615 is outside of the region",
+		  bad->run[2].page = cpu_to_le64(-1));
+	/* 64 bytes as two records of 32, each with one run. */
+	FORGE_BAD("a second record of memory errors",
+		  (bad->rec.size = cpu_to_le32(32), bad->runs = cpu_to_le32(1),
+		   memcpy((u8 *)bad + 32, bad, 32)));
+	FORGE_BAD("a record of type 3 after the memory errors",
+		  (bad->rec.size = cpu_to_le32(32), bad->runs = cpu_to_le32(1),
+		   memcpy((u8 *)bad + 32, bad, 32),
+		   ((struct cpr_image_rec *)((u8 *)bad + 32))->type = cpu_to_le16(3)));
+}
+
+/* As many as there can be, when the rest of the slot is full. */
+TEST(memory_errors_always_fit)
+{
+	static struct cpr_bad most = { .nr = CPR_IMAGE_BAD_MAX };
+	struct cpr_catalog_writer w;
+	struct cpr_catalog cat;
+	int n = 0;
+
+	for (u32 i = 0; i < CPR_IMAGE_BAD_MAX; i++)
+		most.run[i] = (struct cpr_bad_run){ 4 * i, 2 };
+	fresh_image();
+	cpr_catalog_begin(&w, image, &geo, 1);
+	cpr_catalog_put_node(&w, &(struct cpr_catalog_node){ .ino = 1, .mode = S_IFDIR });
+	for (u64 used = cpr_catalog_node_size(0); used + cpr_catalog_node_size(200) <=
+	     cpr_catalog_capacity(&geo); used += cpr_catalog_node_size(200)) {
+		struct cpr_catalog_node one;
+		char name[256];
+
+		snprintf(name, sizeof(name), "%0200d", n);
+		one = node_of(0, S_IFREG | 0600, 2 + n++, name);
+		cpr_catalog_put_node(&w, &one);
+		if (n <= 6)
+			cpr_catalog_put_frames(&w, &(struct cpr_extent){ 0, geo.first_frame + 2 * n, 1 });
+	}
+	cpr_catalog_put_bad(&w, &most);
+	CHECK_EQ(cpr_catalog_commit(&w, 3, 2 + n, &stamp), 0);
+	CHECK_EQ(cpr_catalog_check(image, &geo, 1, &cat, &why), 0);
+}
+
+TEST(twenty_thousand_mutations_with_memory_errors)
+{
+	mutate(commit_bad, 20000);
+}
+
 TEST(a_full_slot)
 {
 	struct cpr_catalog_writer w;
