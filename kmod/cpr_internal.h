@@ -14,10 +14,12 @@
 #include <linux/cleanup.h>
 #include <linux/mutex.h>
 #include <linux/notifier.h>
+#include <linux/rwsem.h>
 #include <linux/spinlock.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 
+#include "bad.h"
 #include "catalog.h"
 #include "compat/compat.h"
 #include "frames.h"
@@ -33,6 +35,11 @@ struct super_block;
  * @formatted: the region has an image; the members below are valid only then
  * @geo: geometry of the image
  * @frames: state of the frames
+ * @bad: pages that have memory errors; valid without an image as well. Changes take
+ *	@lock and @bad_lock
+ * @bad_lock: for readers of @bad that do not have @lock; innermost
+ * @touching: held shared while frames that were checked for errors are zeroed or mapped, see
+ *	poison.c; nests in @lock
  * @root: the root directory
  * @next_ino: next inode number
  * @catalog_used: bytes of the catalog that are reserved for nodes and VMs
@@ -66,6 +73,9 @@ struct cpr {
 	bool formatted;
 	struct cpr_geometry geo;
 	struct cpr_frames frames;
+	struct cpr_bad bad;
+	spinlock_t bad_lock;
+	struct rw_semaphore touching;
 	struct cpr_node *root;
 	u64 next_ino;
 	u64 catalog_used;
@@ -105,6 +115,16 @@ static inline void cpr_dirty(struct cpr *c)
 	/* The commit that counts the change sees the change as well. */
 	atomic64_inc_return_release(&c->changes);
 	queue_delayed_work(system_dfl_wq, &c->committer, CPR_COMMIT_DELAY);
+}
+
+/**
+ * cpr_dirty_now - have a change committed at once
+ * @c: the region
+ */
+static inline void cpr_dirty_now(struct cpr *c)
+{
+	cpr_dirty(c);
+	mod_delayed_work(system_dfl_wq, &c->committer, 0);
 }
 
 #endif /* CPR_INTERNAL_H */

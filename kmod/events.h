@@ -8,8 +8,9 @@ struct cpr_device;
 
 /**
  * enum cpr_event_type - what has changed
- * @CPR_EVENT_REGION: formatted, mounted, unmounted, or all frames are scrubbed
- * @CPR_EVENT_VM: the state of a VM
+ * @CPR_EVENT_REGION: formatted, mounted, unmounted, or all frames are scrubbed, or a memory
+ *	error
+ * @CPR_EVENT_VM: the state of a VM, or the number of its bad pages
  * @CPR_EVENT_DEVICE: whether a device of a VM is held
  */
 enum cpr_event_type {

@@ -26,6 +26,7 @@
 
 #include "file.h"
 #include "mapping.h"
+#include "poison.h"
 #include "space.h"
 #include "store.h"
 #include "vm.h"
@@ -43,25 +44,23 @@ static size_t file_within_frame(loff_t pos, loff_t end)
 	return min(end - pos, (loff_t)CPR_IMAGE_FRAME_SIZE - (pos & FRAME_MASK));
 }
 
-/* The address of a byte, or NULL in a hole. */
-static void *file_address(struct inode *inode, loff_t pos)
+/* Get the frame that has a byte; false in a hole. */
+static bool file_get_frame(struct inode *inode, loff_t pos, u32 *frame)
 {
 	void *entry = xa_load(&inode_node(inode)->frames, file_frame_of(pos));
 
-	if (!entry)
-		return NULL;
-	return cpr_region_address(&inode_cpr(inode)->region, xa_to_value(entry)) +
-	       (pos & FRAME_MASK);
+	*frame = entry ? xa_to_value(entry) : 0;
+	return entry;
 }
 
 static void file_zero_range(struct inode *inode, loff_t pos, loff_t end)
 {
 	while (pos < end) {
 		size_t len = file_within_frame(pos, end);
-		void *at = file_address(inode, pos);
+		u32 frame;
 
-		if (at)
-			memset(at, 0, len);
+		if (file_get_frame(inode, pos, &frame))
+			cpr_poison_zero(inode_cpr(inode), frame, pos & FRAME_MASK, len);
 		pos += len;
 	}
 }
@@ -146,32 +145,41 @@ int cpr_file_resize(struct inode *inode, loff_t size)
 	return err;
 }
 
+/* Read up to the end of a frame, or up to @end. */
+static ssize_t file_read_frame(struct inode *inode, loff_t pos, loff_t end, struct iov_iter *to)
+{
+	size_t len = file_within_frame(pos, end);
+	u32 frame;
+
+	if (file_get_frame(inode, pos, &frame))
+		return cpr_poison_read(inode_cpr(inode), frame, pos & FRAME_MASK, len, to);
+	return iov_iter_zero(len, to) ?: -EFAULT;
+}
+
 static ssize_t file_read_iter(struct kiocb *iocb, struct iov_iter *to)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
 	loff_t begin = iocb->ki_pos, end;
-	bool fault = false;
+	ssize_t done = 0;
 
 	inode_lock_shared(inode);
 	end = min(begin + (loff_t)iov_iter_count(to), i_size_read(inode));
-	while (iocb->ki_pos < end && !fault) {
-		size_t len = file_within_frame(iocb->ki_pos, end);
-		void *at = file_address(inode, iocb->ki_pos);
-		size_t done = at ? copy_to_iter(at, len, to) : iov_iter_zero(len, to);
-
+	while (iocb->ki_pos < end) {
+		done = file_read_frame(inode, iocb->ki_pos, end, to);
+		if (done < 0)
+			break;
 		iocb->ki_pos += done;
-		fault = done < len;
 	}
 	inode_unlock_shared(inode);
 	file_accessed(iocb->ki_filp);
-	return iocb->ki_pos == begin && fault ? -EFAULT : iocb->ki_pos - begin;
+	return iocb->ki_pos == begin && done < 0 ? done : iocb->ki_pos - begin;
 }
 
 static ssize_t file_write_locked(struct kiocb *iocb, struct iov_iter *from)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
 	loff_t begin, end, old;
-	ssize_t n;
+	ssize_t n, done = 0;
 	int err;
 
 	n = generic_write_checks(iocb, from);
@@ -193,18 +201,20 @@ static ssize_t file_write_locked(struct kiocb *iocb, struct iov_iter *from)
 	if (err)
 		return err;
 	while (iocb->ki_pos < end) {
-		size_t len = file_within_frame(iocb->ki_pos, end);
-		size_t done = copy_from_iter(file_address(inode, iocb->ki_pos), len, from);
+		u32 frame;
 
-		iocb->ki_pos += done;
-		if (done < len)
+		file_get_frame(inode, iocb->ki_pos, &frame);
+		done = cpr_poison_write(inode_cpr(inode), frame, iocb->ki_pos & FRAME_MASK,
+					file_within_frame(iocb->ki_pos, end), from);
+		if (done < 0)
 			break;
+		iocb->ki_pos += done;
 	}
 	n = iocb->ki_pos - begin;
-	/* A part of the data cannot be read. A VM that is pinned by now keeps the size. */
+	/* A part of the data was not copied. A VM that is pinned by now keeps the size. */
 	if (iocb->ki_pos < end && end > old)
 		file_shrink(inode, n ? max(old, iocb->ki_pos) : old);
-	return n ? n : -EFAULT;
+	return n ? n : done;
 }
 
 static ssize_t file_write_iter(struct kiocb *iocb, struct iov_iter *from)
@@ -231,7 +241,9 @@ static loff_t file_seek_data(struct inode *inode, loff_t pos, loff_t size)
 
 static loff_t file_seek_hole(struct inode *inode, loff_t pos, loff_t size)
 {
-	while (pos < size && file_address(inode, pos))
+	u32 frame;
+
+	while (pos < size && file_get_frame(inode, pos, &frame))
 		pos += file_within_frame(pos, LLONG_MAX);
 	return min(pos, size);
 }

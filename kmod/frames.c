@@ -10,6 +10,9 @@
  * dirty. That costs a pass over the free memory. In return, no crash, stray write or
  * forged image can show the bytes of one VM to another.
  *
+ * A frame that has a memory error stays with its file. When it becomes free, it becomes BAD
+ * instead: it is neither scrubbed nor given to another file.
+ *
  * Large files are allocated at physical GiB boundaries from the bottom of the region,
  * so that they can be mapped with GiB entries. Small files are allocated from the top,
  * so that they do not break up the GiBs.
@@ -31,8 +34,11 @@ int cpr_frames_init(struct cpr_frames *f, const struct cpr_geometry *geo)
 
 	memset(f, 0, sizeof(*f));
 	f->state = cpr_port_zalloc(geo->frames);
-	if (!f->state)
+	f->failed = cpr_port_zalloc(BITS_TO_LONGS(geo->frames) * sizeof(long));
+	if (!f->state || !f->failed) {
+		cpr_frames_exit(f);
 		return -ENOMEM;
+	}
 	f->nr = geo->frames;
 	f->align = (CPR_FRAMES_PER_GIB - misfit) % CPR_FRAMES_PER_GIB;
 	f->count[CPR_FRAME_TABLE] = f->nr;
@@ -48,7 +54,15 @@ int cpr_frames_init(struct cpr_frames *f, const struct cpr_geometry *geo)
 void cpr_frames_exit(struct cpr_frames *f)
 {
 	cpr_port_free(f->state);
+	cpr_port_free(f->failed);
 	f->state = NULL;
+	f->failed = NULL;
+}
+
+static bool frames_is_free(u8 state)
+{
+	return state == CPR_FRAME_DIRTY || state == CPR_FRAME_SCRUBBING ||
+	       state == CPR_FRAME_CLEAN;
 }
 
 /**
@@ -56,15 +70,29 @@ void cpr_frames_exit(struct cpr_frames *f)
  * @f: the frames
  * @frame: first frame of the run
  * @count: frames in the run
- * @state: the new state
+ * @state: the new state; a frame that has failed becomes BAD instead of free
  */
 void cpr_frames_set(struct cpr_frames *f, u32 frame, u32 count,
 		    enum cpr_frame_state state)
 {
-	for (u32 i = frame; i < frame + count; i++)
+	for (u32 i = frame; i < frame + count; i++) {
 		f->count[f->state[i]]--;
-	memset(f->state + frame, state, count);
-	f->count[state] += count;
+		f->state[i] = frames_is_free(state) && cpr_frames_failed(f, i) ?
+			      CPR_FRAME_BAD : state;
+		f->count[f->state[i]]++;
+	}
+}
+
+/**
+ * cpr_frames_fail - a page of a frame has a memory error
+ * @f: the frames
+ * @frame: the frame; it becomes BAD at once if it is free and nobody scrubs it
+ */
+void cpr_frames_fail(struct cpr_frames *f, u32 frame)
+{
+	__set_bit(frame, f->failed);
+	if (f->state[frame] != CPR_FRAME_SCRUBBING)
+		cpr_frames_set(f, frame, 1, f->state[frame]);
 }
 
 /**

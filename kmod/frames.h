@@ -16,6 +16,8 @@
  * @CPR_FRAME_DIRTY: free, may hold bytes that its last owner wrote
  * @CPR_FRAME_SCRUBBING: free, being scrubbed
  * @CPR_FRAME_CLEAN: free, all zeros
+ * @CPR_FRAME_BAD: belongs to no file, and is never given to one: a page of the frame has
+ *	a memory error
  * @CPR_FRAME_STATES: number of states
  */
 enum cpr_frame_state {
@@ -26,12 +28,14 @@ enum cpr_frame_state {
 	CPR_FRAME_DIRTY,
 	CPR_FRAME_SCRUBBING,
 	CPR_FRAME_CLEAN,
+	CPR_FRAME_BAD,
 	CPR_FRAME_STATES,
 };
 
 /**
  * struct cpr_frames - the state of every frame
  * @state: enum cpr_frame_state of each frame of the region
+ * @failed: bitmap of the frames that have a page with a memory error
  * @nr: frames in the region
  * @align: number, modulo CPR_FRAMES_PER_GIB, of the frames that begin at a physical
  *	GiB boundary
@@ -39,6 +43,7 @@ enum cpr_frame_state {
  */
 struct cpr_frames {
 	u8 *state;
+	unsigned long *failed;
 	u32 nr;
 	u32 align;
 	u32 count[CPR_FRAME_STATES];
@@ -53,10 +58,17 @@ struct cpr_run {
 	bool dirty;
 };
 
+/* Does a page of a frame have a memory error? A frame that has failed stays so. */
+static inline bool cpr_frames_failed(const struct cpr_frames *f, u32 frame)
+{
+	return test_bit(frame, f->failed);
+}
+
 int cpr_frames_init(struct cpr_frames *f, const struct cpr_geometry *geo);
 void cpr_frames_exit(struct cpr_frames *f);
 void cpr_frames_set(struct cpr_frames *f, u32 frame, u32 count,
 		    enum cpr_frame_state state);
+void cpr_frames_fail(struct cpr_frames *f, u32 frame);
 u32 cpr_frames_free(const struct cpr_frames *f);
 u32 cpr_frames_total(const struct cpr_frames *f);
 bool cpr_frames_take(struct cpr_frames *f, u32 file_frame, u32 want,

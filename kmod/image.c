@@ -19,6 +19,7 @@
 
 #include "events.h"
 #include "image.h"
+#include "poison.h"
 #include "scrub.h"
 #include "store.h"
 
@@ -73,6 +74,7 @@ static int image_load(struct cpr *c, const struct cpr_catalog *cat)
 		image_forget(c);
 		return err;
 	}
+	cpr_poison_apply(c);
 	c->generation = cat->generation;
 	c->slot = cat->slot;
 	c->repeated = false;
@@ -143,12 +145,13 @@ int cpr_image_open(struct cpr *c)
  */
 void cpr_image_close(struct cpr *c)
 {
-	cancel_delayed_work_sync(&c->committer);
 	cpr_commit_twice(c);
 	image_stop_scrubber(c);
 	scoped_guard(cpr, c)
 		if (c->formatted)
 			image_forget(c);
+	/* Last: a memory error may still start a commit while there is an image. */
+	cancel_delayed_work_sync(&c->committer);
 }
 
 static int image_may_create(struct cpr *c, bool force, struct netlink_ext_ack *extack)
@@ -217,6 +220,9 @@ int cpr_image_create(struct cpr *c, const char *label, bool force,
 			image_forget(c);
 		if (!err)
 			err = image_create(c, label, extack);
+		/* The memory is what it was. */
+		if (!err && c->bad.nr)
+			cpr_dirty_now(c);
 		if (!err)
 			cpr_event_region(c);
 	}

@@ -30,6 +30,7 @@
 #include "hold.h"
 #include "image.h"
 #include "netlink.h"
+#include "poison.h"
 #include "scrub.h"
 #include "store.h"
 
@@ -40,6 +41,9 @@
 static struct cpr cpr = {
 	.lock = __MUTEX_INITIALIZER(cpr.lock),
 	.inode_lock = __SPIN_LOCK_UNLOCKED(cpr.inode_lock),
+	.bad_lock = __SPIN_LOCK_UNLOCKED(cpr.bad_lock),
+	.touching = __RWSEM_INITIALIZER(cpr.touching),
+	.region.failed = cpr_poison_failed,
 	.commits = __WAIT_QUEUE_HEAD_INITIALIZER(cpr.commits),
 	.scrubbed = __WAIT_QUEUE_HEAD_INITIALIZER(cpr.scrubbed),
 	.listeners = BLOCKING_NOTIFIER_INIT(cpr.listeners),

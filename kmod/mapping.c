@@ -24,9 +24,9 @@
  * (guard regions, poison, swapped copies) never reach this file.
  *
  * Locking: mmap_lock -> invalidate lock of the first inode, shared in a page fault,
- * against truncation -> cpr->lock -> cpr->inode_lock. A page that is handed to the core
- * of mm is locked until it is mapped, because the invalidate lock is released earlier;
- * see cpr_mapping_unmap().
+ * against truncation -> cpr->lock -> cpr->touching, cpr->inode_lock. A page that is handed
+ * to the core of mm is locked until it is mapped, because the invalidate lock is released
+ * earlier; see cpr_mapping_unmap().
  */
 #include <linux/file.h>
 #include <linux/mm.h>
@@ -34,6 +34,7 @@
 #include <linux/pagemap.h>
 
 #include "mapping.h"
+#include "poison.h"
 #include "store.h"
 
 static_assert(S_DAX, "without CONFIG_FS_DAX no file is mapped like device-dax");
@@ -97,6 +98,8 @@ static vm_fault_t mapping_hand_over(struct vm_fault *vmf, struct page *page)
 static vm_fault_t mapping_map_page(struct vm_fault *vmf)
 {
 	struct inode *inode = mapping_vma_inode(vmf->vma);
+	unsigned long page_at = vmf->pgoff % PAGES_PER_FRAME;
+	struct cpr *c = inode_cpr(inode);
 	struct page *page;
 	u32 frame;
 	int err;
@@ -104,8 +107,10 @@ static vm_fault_t mapping_map_page(struct vm_fault *vmf)
 	err = mapping_get_frame(inode, vmf->pgoff, 1, &frame);
 	if (err)
 		return mapping_fault_error(err);
-	page = pfn_to_page(cpr_region_pfn(&inode_cpr(inode)->region, frame) +
-			   vmf->pgoff % PAGES_PER_FRAME);
+	guard(rwsem_read)(&c->touching);
+	if (!cpr_poison_sound(c, frame, page_at * PAGE_SIZE, PAGE_SIZE))
+		return VM_FAULT_HWPOISON;
+	page = pfn_to_page(cpr_region_pfn(&c->region, frame) + page_at);
 	/*
 	 * mm copies the page if the first access of a private mapping is a write. It
 	 * replaces a marker by an entry that has the marker's write protection.
@@ -120,6 +125,7 @@ static vm_fault_t mapping_map_frame(struct vm_fault *vmf)
 	unsigned long address = vmf->address & PMD_MASK;
 	struct inode *inode = mapping_vma_inode(vmf->vma);
 	pgoff_t pgoff = linear_page_index(vmf->vma, address);
+	struct cpr *c = inode_cpr(inode);
 	u32 frame;
 	int err;
 
@@ -138,7 +144,11 @@ static vm_fault_t mapping_map_frame(struct vm_fault *vmf)
 		return VM_FAULT_FALLBACK;
 	if (err)
 		return mapping_fault_error(err);
-	return cpr_compat_insert_pmd(vmf, cpr_region_pfn(&inode_cpr(inode)->region, frame));
+	guard(rwsem_read)(&c->touching);
+	/* The pages of a frame that has failed are mapped one by one. */
+	if (cpr_frames_failed(&c->frames, frame))
+		return VM_FAULT_FALLBACK;
+	return cpr_compat_insert_pmd(vmf, cpr_region_pfn(&c->region, frame));
 }
 
 /* Pages are written without further faults, so the times are those of the first write. */

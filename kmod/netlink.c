@@ -26,6 +26,7 @@
 #include "netlink.h"
 #include "netlink_gen.h"
 #include "pci.h"
+#include "poison.h"
 #include "vm.h"
 
 static_assert(CPR_DIGEST_LEN == CPR_IMAGE_DIGEST_LEN);
@@ -67,7 +68,10 @@ static int nl_put_frames(struct sk_buff *skb, const struct cpr *c)
 	    nla_put_u32(skb, CPR_A_REGION_FRAMES, cpr_frames_total(&c->frames)) ||
 	    nla_put_u32(skb, CPR_A_REGION_FRAMES_CLEAN, count[CPR_FRAME_CLEAN]) ||
 	    nla_put_u32(skb, CPR_A_REGION_FRAMES_DIRTY, dirty) ||
-	    nla_put_u32(skb, CPR_A_REGION_FRAMES_BUSY, count[CPR_FRAME_BUSY]))
+	    nla_put_u32(skb, CPR_A_REGION_FRAMES_BUSY, count[CPR_FRAME_BUSY]) ||
+	    nla_put_u32(skb, CPR_A_REGION_FRAMES_BAD, count[CPR_FRAME_BAD]) ||
+	    nla_put_u64_64bit(skb, CPR_A_REGION_BAD_PAGES,
+			      cpr_bad_count(&c->bad, 0, U64_MAX), 0))
 		return -EMSGSIZE;
 	return 0;
 }
@@ -155,7 +159,8 @@ static int nl_put_vm(struct sk_buff *skb, struct cpr *c, const struct cpr_node *
 	    nla_put_u32(skb, CPR_A_VM_STATE, cpr_vm_state(dir)) ||
 	    nl_put_memory_files(skb, dir) ||
 	    nla_put_u64_64bit(skb, CPR_A_VM_MEMORY_BYTES, bytes, 0) ||
-	    nla_put_u8(skb, CPR_A_VM_MAPPED, cpr_vm_mapped(c, dir)))
+	    nla_put_u8(skb, CPR_A_VM_MAPPED, cpr_vm_mapped(c, dir)) ||
+	    nla_put_u64_64bit(skb, CPR_A_VM_BAD_PAGES, cpr_poison_pages(c, dir), 0))
 		return -EMSGSIZE;
 	return dir->vm ? nl_put_record(skb, dir->vm) : 0;
 }

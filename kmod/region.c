@@ -16,6 +16,9 @@
  * do that long after the file is gone. So the mapping always points to a live
  * object: the inode that maps the frame, or else @mapping of the region.
  *
+ * The kernel reports a memory error of a page to the region, which passes it on; see
+ * poison.c.
+ *
  * Locking: a region does not change between claim and release. The folio lock
  * protects folio->mapping. Nobody allocates memory while holding the lock of such
  * a folio, so the lock may be taken in direct reclaim. A page fault may hold the lock
@@ -229,9 +232,26 @@ static void region_prepare_pages(struct cpr_region *r)
 		pfn_folio(cpr_region_pfn(r, i))->mapping = &r->mapping;
 }
 
+/*
+ * The kernel's own handling of an error in device memory would take the first page of the
+ * frame for the one that has failed: the struct pages of a folio are partly shared, so
+ * that the kernel marks only the first.
+ */
+static int region_memory_failure(struct dev_pagemap *pgmap, unsigned long pfn,
+				 unsigned long nr_pages, int flags)
+{
+	struct cpr_region *r = container_of(pgmap, struct cpr_region, pgmap);
+
+	return r->failed(r, pfn - PHYS_PFN(r->start));
+}
+
+static const struct dev_pagemap_ops region_pgmap_ops = {
+	.memory_failure	= region_memory_failure,
+};
+
 /**
  * cpr_region_claim - claim the range and give it struct pages
- * @r: the region
+ * @r: the region; @r->failed is set
  * @start: physical address
  * @size: bytes
  *
@@ -255,6 +275,7 @@ int cpr_region_claim(struct cpr_region *r, u64 start, u64 size)
 	r->start = start;
 	r->size = size;
 	r->pgmap.type = MEMORY_DEVICE_GENERIC;
+	r->pgmap.ops = &region_pgmap_ops;
 	r->pgmap.range.start = start;
 	r->pgmap.range.end = start + size - 1;
 	r->pgmap.nr_range = 1;
@@ -327,4 +348,24 @@ void cpr_region_set_mapping(struct cpr_region *r, u32 frame,
 void cpr_region_wait_unlocked(const struct cpr_region *r, u32 frame)
 {
 	folio_wait_locked(pfn_folio(cpr_region_pfn(r, frame)));
+}
+
+/**
+ * cpr_region_unmap - remove a frame from all mappings
+ * @r: the region
+ * @frame: the frame
+ *
+ * Private copies of its pages stay. The folio lock keeps the inode of the mapping, which
+ * must change the folio's mapping before it is freed.
+ */
+void cpr_region_unmap(struct cpr_region *r, u32 frame)
+{
+	struct folio *folio = pfn_folio(cpr_region_pfn(r, frame));
+
+	folio_lock(folio);
+	/* There is none while the region is being claimed or released. */
+	if (folio->mapping && folio->mapping != &r->mapping)
+		unmap_mapping_range(folio->mapping, (loff_t)folio->index << PAGE_SHIFT,
+				    CPR_IMAGE_FRAME_SIZE, 0);
+	folio_unlock(folio);
 }

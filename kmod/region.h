@@ -16,6 +16,7 @@
  * @base: kernel address of the range
  * @pgmap: provides the struct pages, one folio a frame
  * @mapping: mapping of each folio that no file maps, see region.c
+ * @failed: called when a page, counted from @start, has a memory error; may sleep
  */
 struct cpr_region {
 	u64 start;
@@ -23,6 +24,7 @@ struct cpr_region {
 	void *base;
 	struct dev_pagemap pgmap;
 	struct address_space mapping;
+	int (*failed)(struct cpr_region *r, u64 page);
 };
 
 static inline void *cpr_region_address(const struct cpr_region *r, u32 frame)
@@ -47,5 +49,6 @@ bool cpr_region_frame_pinned(const struct cpr_region *r, u32 frame);
 void cpr_region_set_mapping(struct cpr_region *r, u32 frame,
 			    struct address_space *mapping, pgoff_t index);
 void cpr_region_wait_unlocked(const struct cpr_region *r, u32 frame);
+void cpr_region_unmap(struct cpr_region *r, u32 frame);
 
 #endif /* CPR_REGION_H */

@@ -16,11 +16,11 @@
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
-#include <linux/highmem.h>
 #include <linux/jiffies.h>
 #include <linux/module.h>
 
 #include "events.h"
+#include "poison.h"
 #include "scrub.h"
 
 /* The kernel does not report when a pin is gone. */
@@ -29,15 +29,14 @@
 /**
  * cpr_scrub_frame - zero a frame
  * @c: the region
- * @frame: a frame that nobody else uses
+ * @frame: a frame that nobody else uses; nothing is written to a frame that has failed
  */
 void cpr_scrub_frame(struct cpr *c, u32 frame)
 {
-	void *at = cpr_region_address(&c->region, frame);
-
-	for (size_t i = 0; i < CPR_IMAGE_FRAME_SIZE; i += PAGE_SIZE)
-		clear_page(at + i);
-	cpr_port_persist(at, CPR_IMAGE_FRAME_SIZE);
+	if (cpr_frames_failed(&c->frames, frame))
+		return;
+	cpr_poison_zero(c, frame, 0, CPR_IMAGE_FRAME_SIZE);
+	cpr_port_persist(cpr_region_address(&c->region, frame), CPR_IMAGE_FRAME_SIZE);
 	cond_resched();
 }
 

@@ -8,7 +8,8 @@
  *
  * Filling is all or nothing: everything that can fail happens before the first
  * frame is added. Frames that are not scrubbed yet are scrubbed without the lock,
- * because that takes long.
+ * because that takes long. If a frame gets a memory error meanwhile, another one is
+ * taken for its place; if there is none, the holes stay partly filled.
  *
  * Locking: @frames of a node change under cpr->lock. They are read under it, or with
  * the inode lock or the invalidate lock held, at least shared; a function that takes
@@ -158,6 +159,10 @@ static void space_scrub_runs(struct cpr *c, struct list_head *runs)
 			cpr_scrub_frame(c, r->run.frame + i);
 }
 
+/*
+ * Return: 0; 1 if the hole is not filled, because the frame has failed meanwhile and may not
+ * be all zeros; a negative errno.
+ */
 static int space_add_frame(struct cpr *c, struct cpr_node *node, u32 file_frame,
 			   u32 frame)
 {
@@ -168,6 +173,10 @@ static int space_add_frame(struct cpr *c, struct cpr_node *node, u32 file_frame,
 		cpr_frames_set(&c->frames, frame, 1, CPR_FRAME_CLEAN);
 		return 0;
 	}
+	if (cpr_frames_failed(&c->frames, frame)) {
+		cpr_frames_set(&c->frames, frame, 1, CPR_FRAME_DIRTY);
+		return 1;
+	}
 	/* Or a page fault ran out of memory and released our reserved entry. */
 	err = xa_err(xa_store(&node->frames, file_frame, xa_mk_value(frame), GFP_KERNEL));
 	if (err)
@@ -177,6 +186,7 @@ static int space_add_frame(struct cpr *c, struct cpr_node *node, u32 file_frame,
 	return err;
 }
 
+/* Return: as space_add_frame(). */
 static int space_add_runs(struct cpr *c, struct cpr_node *node, struct list_head *runs)
 {
 	struct space_run *r, *next;
@@ -214,12 +224,16 @@ int cpr_space_fill(struct cpr *c, struct cpr_node *node, u32 first, u32 count)
 	u64 scrubs;
 	int err;
 
-	while ((err = space_take(c, node, first, count, &runs, &scrubs)) == -EINPROGRESS)
-		wait_event(c->scrubbed, READ_ONCE(c->scrubs) != scrubs);
-	if (err || list_empty(&runs))
-		return err;
-	space_scrub_runs(c, &runs);
-	return space_add_runs(c, node, &runs);
+	do {
+		while ((err = space_take(c, node, first, count, &runs, &scrubs)) == -EINPROGRESS)
+			wait_event(c->scrubbed, READ_ONCE(c->scrubs) != scrubs);
+		if (err || list_empty(&runs))
+			return err;
+		space_scrub_runs(c, &runs);
+		err = space_add_runs(c, node, &runs);
+		INIT_LIST_HEAD(&runs);
+	} while (err > 0);
+	return err;
 }
 
 /**

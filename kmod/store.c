@@ -316,6 +316,21 @@ static int store_load_vm(struct cpr *c, struct cpr_node *dir, const struct cpr_c
 	return 0;
 }
 
+/* ---- memory errors ---- */
+
+static int store_load_bad(struct cpr *c, const struct cpr_catalog_bad *rec)
+{
+	int err = 0;
+
+	for (u32 i = 0; i < rec->runs && !err; i++) {
+		struct cpr_bad_run run = cpr_catalog_bad_run(rec, i);
+
+		scoped_guard(spinlock, &c->bad_lock)
+			err = cpr_bad_add(&c->bad, run.page, run.count);
+	}
+	return err;
+}
+
 /* ---- the whole tree ---- */
 
 static void store_save_tree(struct cpr *c, struct cpr_catalog_writer *w)
@@ -336,6 +351,7 @@ static void store_save_tree(struct cpr *c, struct cpr_catalog_writer *w)
 	cpr_for_each_child(dir, c->root)
 		if (dir->vm)
 			store_save_vm(w, dir);
+	cpr_catalog_put_bad(w, &c->bad);
 }
 
 /**
@@ -343,7 +359,8 @@ static void store_save_tree(struct cpr *c, struct cpr_catalog_writer *w)
  * @c: the region; all of its frames are free
  * @cat: the current catalog, checked
  *
- * Return: 0 or -ENOMEM; then cpr_store_forget() frees what was built.
+ * Return: 0; -ENOMEM, or -ENOSPC if there are more memory errors than can be on record;
+ * then cpr_store_forget() frees what was built.
  */
 int cpr_store_load(struct cpr *c, const struct cpr_catalog *cat)
 {
@@ -366,6 +383,8 @@ int cpr_store_load(struct cpr *c, const struct cpr_catalog *cat)
 			err = PTR_ERR_OR_ZERO(nodes[n++]);
 		} else if (entry.type == CPR_IMAGE_REC_VM) {
 			err = store_load_vm(c, nodes[entry.vm.node], cat, cursor, &entry.vm);
+		} else if (entry.type == CPR_IMAGE_REC_BAD) {
+			err = store_load_bad(c, &entry.bad);
 		}
 	}
 	return err;

@@ -24,6 +24,7 @@ layers() {
 		kmod compat port vm_state bad catalog frames dma_table
 		kmod region cpr_internal
 		kmod tree record events pci
+		kmod poison
 		kmod scrub space
 		kmod store
 		kmod image vm

@@ -26,6 +26,9 @@ layers() {
 		selftests/6.12   | @/boot.sh --kernel 6.12 --append memmap=64M!5G /lab/selftests/cpr/run.sh
 		selftests/7.3    | @/boot.sh --kernel 7.3 --append memmap=64M!5G /lab/selftests/cpr/run.sh
 		selftests/debug  | @/boot.sh --kernel debug --append memmap=64M!5G /lab/selftests/cpr/run.sh
+		selftests/poison-6.12 | @/boot.sh --kernel 6.12 /lab/selftests/cpr/poison.sh
+		selftests/poison-7.3 | @/boot.sh --kernel 7.3 /lab/selftests/cpr/poison.sh
+		selftests/poison-debug | @/boot.sh --kernel debug /lab/selftests/cpr/poison.sh
 		selftests/devices | @/boot.sh --kernel 7.3 /lab/selftests/cpr/devices.sh right changed foreign bounds
 		selftests/kdump  | @/boot.sh --kernel 7.3 --append elfcorehdr=4G /lab/selftests/cpr/kdump.sh
 		selftests/no-iommu | @/boot.sh --kernel 7.3 --iommu none /lab/selftests/cpr/devices.sh no_iommu

@@ -182,6 +182,51 @@ TEST(finding_frames_by_state)
 	cpr_frames_exit(&f);
 }
 
+/* The frames of one state, and what a failed frame becomes in each. */
+TEST(a_frame_that_has_failed_is_never_free)
+{
+	static const u8 free[] = { CPR_FRAME_DIRTY, CPR_FRAME_SCRUBBING, CPR_FRAME_CLEAN };
+	u32 taken = 0;
+
+	fresh(4ull << 30, 1ull << 30);
+	all_clean();
+	/* In use, freed, pinned: it stays what it is, until it would be free. */
+	cpr_frames_set(&f, 100, 4, CPR_FRAME_USED);
+	cpr_frames_fail(&f, 101);
+	CHECK(cpr_frames_failed(&f, 101) && !cpr_frames_failed(&f, 100));
+	CHECK_EQ(f.state[101], CPR_FRAME_USED);
+	for (int i = 0; i < 3; i++) {
+		cpr_frames_set(&f, 100, 4, CPR_FRAME_FREED);
+		CHECK_EQ(f.count[CPR_FRAME_FREED], 4);
+		cpr_frames_set(&f, 100, 4, CPR_FRAME_BUSY);
+		CHECK_EQ(f.count[CPR_FRAME_BUSY], 4);
+		cpr_frames_set(&f, 100, 4, free[i]);
+		CHECK_EQ(f.state[101], CPR_FRAME_BAD);
+		CHECK_EQ(f.state[102], free[i]);
+		CHECK_EQ(f.count[CPR_FRAME_BAD], 1);
+	}
+	/* Free: at once; but not while it is being scrubbed. */
+	cpr_frames_fail(&f, 200);
+	CHECK_EQ(f.state[200], CPR_FRAME_BAD);
+	cpr_frames_set(&f, 201, 1, CPR_FRAME_SCRUBBING);
+	cpr_frames_fail(&f, 201);
+	CHECK_EQ(f.state[201], CPR_FRAME_SCRUBBING);
+	cpr_frames_set(&f, 201, 1, CPR_FRAME_CLEAN);
+	CHECK_EQ(f.state[201], CPR_FRAME_BAD);
+	/* Tables stay tables. */
+	cpr_frames_fail(&f, 0);
+	CHECK_EQ(f.state[0], CPR_FRAME_TABLE);
+	CHECK_EQ(f.count[CPR_FRAME_BAD], 3);
+	CHECK_EQ(cpr_frames_free(&f), 507 - 3);
+	while (cpr_frames_take(&f, taken, 64, &run)) {
+		for (u32 i = run.frame; i < run.frame + run.count; i++)
+			CHECK(!cpr_frames_failed(&f, i));
+		taken += run.count;
+	}
+	CHECK_EQ(taken, 507 - 3);
+	cpr_frames_exit(&f);
+}
+
 int main(void)
 {
 	return ktap_run();

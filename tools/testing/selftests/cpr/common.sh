@@ -15,6 +15,17 @@ load() { modprobe cpr_handover region=$region "$@"; }
 unload() { rmmod cpr_handover; }
 fails() { ! "$@"; }
 
+# run_program NAME [ARGUMENT...] - prints the program's test points with NAME and the
+# last ARGUMENT in their descriptions
+run_program() {
+	local out=/run/$1.out title=$1${2+ ${*: -1}}
+	"$bin/$1" "${@:2}" >"$out" 2>&1
+	local status=$?
+	sed "s/^\(not ok\|ok\) \([0-9]*\) - /\1 \2 - $title: /" "$out"
+	grep -q '^not ok' "$out" && : >"$lab_state/failed"
+	[ $status -le 1 ] && grep -q '^1\.\.' "$out" || not_ok "$1 runs to its end, not to status $status"
+}
+
 # refuses DESC TEXT COMMAND... - COMMAND fails, and the module logs TEXT
 refuses() {
 	local desc=$1 text=$2

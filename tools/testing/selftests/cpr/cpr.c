@@ -207,6 +207,8 @@ static int read_region(struct nl_msg *msg, void *arg)
 	r->clean = U(32, FRAMES_CLEAN);
 	r->dirty = U(32, FRAMES_DIRTY);
 	r->busy = U(32, FRAMES_BUSY);
+	r->bad = U(32, FRAMES_BAD);
+	r->bad_pages = U(64, BAD_PAGES);
 	r->version = U(32, VERSION);
 	r->formatted = U(8, FORMATTED);
 	r->mounted = U(8, MOUNTED);
@@ -277,7 +279,7 @@ int nl_pin_unterminated(const char *vm, const char *file)
 }
 
 struct vm_answer {
-	int state, mapped;
+	int state, mapped, bad_pages;
 	uint64_t bytes;
 };
 
@@ -289,24 +291,38 @@ static int read_vm(struct nl_msg *msg, void *arg)
 	a->state = nla_get_u32(tb[CPR_A_VM_STATE]);
 	a->bytes = nla_get_u64(tb[CPR_A_VM_MEMORY_BYTES]);
 	a->mapped = nla_get_u8(tb[CPR_A_VM_MAPPED]);
+	a->bad_pages = tb[CPR_A_VM_BAD_PAGES] ? nla_get_u64(tb[CPR_A_VM_BAD_PAGES]) : 0;
 	return NL_OK;
 }
 
-int nl_state(const char *vm, uint64_t *bytes, int *mapped)
+static int get_vm(const char *vm, struct vm_answer *a)
 {
 	struct nl_msg *msg = message(CPR_CMD_VM_GET, 0);
-	struct vm_answer a = { 0 };
-	int err;
 
 	if (!msg)
 		return -ENOTCONN;
 	nla_put_string(msg, CPR_A_VM_NAME, vm);
-	err = transact(msg, read_vm, &a);
+	return transact(msg, read_vm, a);
+}
+
+int nl_state(const char *vm, uint64_t *bytes, int *mapped)
+{
+	struct vm_answer a = { 0 };
+	int err = get_vm(vm, &a);
+
 	if (bytes)
 		*bytes = a.bytes;
 	if (mapped)
 		*mapped = a.mapped;
 	return err ? err : a.state;
+}
+
+int nl_bad_pages(const char *vm)
+{
+	struct vm_answer a = { 0 };
+	int err = get_vm(vm, &a);
+
+	return err ? err : a.bad_pages;
 }
 
 struct digests_of {

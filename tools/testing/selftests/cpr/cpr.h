@@ -33,7 +33,8 @@ int make_memory(const char *name, off_t size);
 
 struct region {
 	uint64_t start, size, generation;
-	uint32_t frames, clean, dirty, busy, version;
+	uint32_t frames, clean, dirty, busy, bad, version;
+	uint64_t bad_pages;
 	int formatted, mounted;
 	char label[64];
 };
@@ -60,6 +61,8 @@ struct digests {
 int nl_digests(const char *vm, int dump, struct digests *d);
 /* State of a VM, or -errno; @bytes of its memory and whether @mapped if wanted. */
 int nl_state(const char *vm, uint64_t *bytes, int *mapped);
+/* Pages of a VM's files that have memory errors, or -errno. */
+int nl_bad_pages(const char *vm);
 /* How many VMs a dump names. */
 int nl_count(void);
 

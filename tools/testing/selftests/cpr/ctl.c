@@ -49,9 +49,9 @@ static int status(void)
 
 	if (err)
 		return report(err);
-	printf("formatted=%d mounted=%d label=%s frames=%u clean=%u dirty=%u busy=%u generation=%llu\n",
-	       r.formatted, r.mounted, r.label, r.frames, r.clean, r.dirty, r.busy,
-	       (unsigned long long)r.generation);
+	printf("formatted=%d mounted=%d label=%s frames=%u clean=%u dirty=%u busy=%u bad=%u bad-pages=%llu generation=%llu\n",
+	       r.formatted, r.mounted, r.label, r.frames, r.clean, r.dirty, r.busy, r.bad,
+	       (unsigned long long)r.bad_pages, (unsigned long long)r.generation);
 	return 0;
 }
 

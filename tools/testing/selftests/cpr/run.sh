@@ -11,17 +11,6 @@ set -u
 # shellcheck source-path=SCRIPTDIR source=common.sh
 . "$(dirname "$0")/common.sh"
 
-# run_program NAME [ARGUMENT...] - prints the program's test points with NAME and the
-# last ARGUMENT in their descriptions
-run_program() {
-	local out=/run/$1.out title=$1${2+ ${*: -1}}
-	"$bin/$1" "${@:2}" >"$out" 2>&1
-	local status=$?
-	sed "s/^\(not ok\|ok\) \([0-9]*\) - /\1 \2 - $title: /" "$out"
-	grep -q '^not ok' "$out" && : >"$lab_state/failed"
-	[ $status -le 1 ] && grep -q '^1\.\.' "$out" || not_ok "$1 runs to its end, not to status $status"
-}
-
 forge() {
 	attach_pmem || return
 	"$bin/forge" /dev/pmem0 "$@"
