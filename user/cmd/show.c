@@ -56,6 +56,13 @@ static const char *show_verified(struct json_object *verified)
 		   "all as they were");
 }
 
+static const char *show_bad_pages(struct json_object *pages)
+{
+	int64_t n = json_object_get_int64(pages);
+
+	return n ? fmt("%lld page%s of 4 KiB", (long long)n, n == 1 ? "" : "s") : NULL;
+}
+
 static const struct out_field lines[] = {
 	{ "name", "name", NULL },
 	{ "state", "state", NULL },
@@ -65,6 +72,7 @@ static const struct out_field lines[] = {
 	{ "qemu.status", "guest", NULL },
 	{ "memory_bytes", "pinned RAM", show_size },
 	{ "mapped", "RAM in use", show_bool },
+	{ "bad_pages", "memory errors", show_bad_pages },
 	{ "manifest.machine", "machine", NULL },
 	{ "manifest.qemu_version", "QEMU", NULL },
 	{ "manifest.binary", "binary", NULL },

@@ -334,6 +334,7 @@ static int on_vm(struct nl_msg *msg, void *data)
 		.mapped = u8_or_0(a[CPR_A_VM_MAPPED]),
 		.since = u64_or_0(a[CPR_A_VM_SINCE]),
 		.dma = read_dma(a),
+		.bad_pages = u64_or_0(a[CPR_A_VM_BAD_PAGES]),
 	};
 	nla_copy_string(vm->name, a[CPR_A_VM_NAME], sizeof(vm->name));
 	nla_copy_string(vm->kernel, a[CPR_A_VM_KERNEL], sizeof(vm->kernel));

@@ -72,6 +72,7 @@ struct vm_digests {
  * @kernel: kernel release at that time
  * @digests: digests committed when the VM was sealed
  * @dma: memory reachable according to its snapshot
+ * @bad_pages: number of pages of 4 KiB of its files with memory errors
  */
 struct cpr_vm {
 	char name[CPR_VM_NAME_MAX + 1];
@@ -83,6 +84,7 @@ struct cpr_vm {
 	char kernel[80];
 	struct vm_digests digests;
 	struct cpr_dma dma;
+	uint64_t bad_pages;
 };
 
 struct cpr_vms {

@@ -176,6 +176,7 @@ struct json_object *vm_json(const struct cpr_vm *info)
 	jset_str(obj, "module_state", cpr_state_name(info->state));
 	jset(obj, "qemu", NULL);
 	jset_int(obj, "memory_bytes", info->memory);
+	jset_int(obj, "bad_pages", info->bad_pages);
 	jset_bool(obj, "mapped", info->mapped);
 	jset_int(obj, "since", info->since);
 	jset_str(obj, "kernel", *info->kernel ? info->kernel : NULL);

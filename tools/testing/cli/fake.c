@@ -16,6 +16,7 @@
  *	$CPR_FAKE/devices.NAME	the addresses in a VM's snapshot
  *	$CPR_FAKE/digests.NAME	"MANIFEST RAM": 32 hexadecimal digits each, or "-"; absent:
  *				neither
+ *	$CPR_FAKE/bad.NAME	pages of the VM with memory errors
  *	$CPR_FAKE/hold		"HOLD REASON" of all devices
  *	$CPR_FAKE/differences	"ADDRESS KIND IOVA LENGTH EXPECTED FOUND", a line each
  *	$CPR_FAKE/root		/sys, /proc and /dev, as far as they are about devices
@@ -258,7 +259,7 @@ static int write_state(const struct cpr_vm *vm)
 
 int genl_vm(struct genl *genl, const char *name, struct cpr_vm *vm, struct err *err)
 {
-	_cleanup_free_ char *dir = vm_path(name, NULL);
+	_cleanup_free_ char *dir = vm_path(name, NULL), *bad = NULL, *text = NULL;
 
 	(void)genl;
 	*vm = (struct cpr_vm){ .since = time(NULL) };
@@ -278,6 +279,9 @@ int genl_vm(struct genl *genl, const char *name, struct cpr_vm *vm, struct err *
 	vm->mapped = is_mapped(name);
 	read_snapshot(vm);
 	read_digests(vm);
+	bad = fake_path("bad.", name);
+	text = read_text(bad, 32);
+	vm->bad_pages = text ? strtoull(text, NULL, 10) : 0;
 	return 0;
 }
 

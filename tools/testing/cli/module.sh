@@ -187,6 +187,17 @@ module_tests() {
 		o['vm']['manifest']['argv'][:2] == ['-M', 'q35,accel=tcg']" show a
 	call show a
 	holds 'show, in words' grep -q '^RAM files: *ram0 (32 MiB)$' <<<"$out"
+	holds 'show without memory errors' test -z "$(grep '^memory errors' <<<"$out")"
+	call list
+	holds 'list without memory errors' test -z "$(grep 'BAD PAGES' <<<"$out")"
+	echo 3 >"$CPR_FAKE/bad.a"
+	json 'show with memory errors' "o['vm']['bad_pages'] == 3" show a
+	call show a
+	holds 'the same, in words' grep -q '^memory errors: *3 pages of 4 KiB$' <<<"$out"
+	call list
+	holds 'list with memory errors' grep -q '^NAME .* BAD PAGES$' <<<"$out"
+	holds 'the VM that has them' grep -q '^a .* 3$' <<<"$out"
+	rm "$CPR_FAKE/bad.a"
 
 	section 'run fails'
 	call run b --ram 32M -- "${qemu[@]}" -device no-such-device
