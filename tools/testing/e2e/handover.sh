@@ -56,6 +56,7 @@ leave_kernel() {
 	check "all guests are saved" cpr-helper save --all
 	[ "$count" -lt 4 ] || check "vm4 resumes, for the update to save it" cpr-helper abort vm4
 	make_tree $mnt/files
+	check "a page of a file gets a memory error" /usr/libexec/cpr-selftests/poison file failed
 	fingerprint $mnt/files >"$before.files"
 	# shellcheck disable=SC2046
 	record_guests $(guests) >"$before"
@@ -96,6 +97,8 @@ restore_guests() {
 	ram_digests >"$before.ram.now"
 	check "every byte of the guests' RAM is what it was" cmp "$before.ram" "$before.ram.now"
 	check "other files have the bytes and attributes that they had" same_tree $mnt/files "$before.files"
+	check "the page with the memory error, and no other, is lost" /usr/libexec/cpr-selftests/poison has-error failed
+	check "the memory error is on record" grep -q ' bad-pages=1 ' <(/usr/libexec/cpr-selftests/ctl status)
 	promise_steady_tsc
 	up=$(uptime_s) took=$SECONDS
 	check "all guests are restored" cpr-helper restore --all
@@ -117,7 +120,7 @@ if [ "$(phase)" = 1 ]; then
 	leave_kernel
 else
 	restore_guests
-	rm -r $mnt/files
+	rm -r $mnt/files $mnt/failed
 	# shellcheck disable=SC2046 # they are words
 	end_guests $(guests)
 fi
