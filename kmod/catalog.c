@@ -7,7 +7,8 @@
  * left; into cpr-helper, which shows images offline; and into the unit tests, which
  * damage images.
  *
- * A reader checks everything once, in the order magic, version, checksum, bounds,
+ * A reader looks first whether the memory of a block can be read at all, because memory
+ * errors are fatal otherwise. Then it checks everything once, in the order magic, version, checksum, bounds,
  * cross-references. Afterwards it walks the records without further checks. The writer
  * marks the slot that is not current as unfinished, encodes into it, and makes it current
  * by one store. So after a crash at any instruction, the last committed catalog is
@@ -210,6 +211,9 @@ int cpr_image_check_super(const void *base, u64 avail, unsigned int copy,
 	struct cpr_geometry expect;
 	u64 unknown;
 
+	if (!cpr_port_readable(sb, sizeof(*sb)))
+		return catalog_refuse(why, -EUCLEAN, "super-unreadable",
+				      "superblock is in memory that has failed");
 	if (memcmp(sb->magic, CPR_IMAGE_SUPER_MAGIC, CPR_IMAGE_MAGIC_LEN))
 		return catalog_refuse(why, -ENODATA, "super-magic", "no superblock");
 	/* Before the version: a damaged block is not a block of another version. */
@@ -297,7 +301,8 @@ static int catalog_look_for_slots(const void *base, u64 avail, struct cpr_reason
 	if (err)
 		return err;
 	for (int i = 0; i < CPR_IMAGE_SLOTS; i++)
-		if (!memcmp((const u8 *)base + geo.slot_offset[i], CPR_IMAGE_SLOT_MAGIC,
+		if (cpr_port_readable((const u8 *)base + geo.slot_offset[i], CPR_IMAGE_MAGIC_LEN) &&
+		    !memcmp((const u8 *)base + geo.slot_offset[i], CPR_IMAGE_SLOT_MAGIC,
 			    CPR_IMAGE_MAGIC_LEN))
 			return catalog_refuse(why, -EUCLEAN, "super-magic",
 					      "no superblock, but a catalog at %#llx",
@@ -334,7 +339,8 @@ int cpr_image_load(const void *base, u64 avail, struct cpr_geometry *geo,
 	if (err == -EPROTONOSUPPORT)
 		return err;
 	if (!err) {
-		if (memcmp(base, catalog_super_at(base, 1), CPR_IMAGE_BLOCK_SIZE))
+		if (!cpr_port_readable(catalog_super_at(base, 1), CPR_IMAGE_BLOCK_SIZE) ||
+		    memcmp(base, catalog_super_at(base, 1), CPR_IMAGE_BLOCK_SIZE))
 			geo->copies_bad = 2;
 		return 0;
 	}
@@ -1081,6 +1087,9 @@ static int catalog_decode_header(const struct cpr_image_slot *h,
 				 const struct cpr_geometry *geo, struct cpr_catalog *cat,
 				 struct cpr_reason *why)
 {
+	if (!cpr_port_readable(h, sizeof(*h)))
+		return catalog_refuse(why, -EUCLEAN, "slot-unreadable",
+				      "header is in memory that has failed");
 	if (!memcmp(h->magic, CPR_IMAGE_SLOT_UNFINISHED, CPR_IMAGE_MAGIC_LEN))
 		return catalog_refuse(why, -ENODATA, "slot-unfinished",
 				      "a commit was cut off");
@@ -1114,6 +1123,9 @@ static int catalog_decode_header(const struct cpr_image_slot *h,
 static int catalog_check_records_crc(const struct cpr_image_slot *h,
 				     const struct cpr_catalog *cat, struct cpr_reason *why)
 {
+	if (!cpr_port_readable(cat->records, cat->length))
+		return catalog_refuse(why, -EUCLEAN, "slot-unreadable",
+				      "records are in memory that has failed");
 	if (le32_to_cpu(h->records_crc) == cpr_port_crc32c(cat->records, cat->length))
 		return 0;
 	return catalog_refuse(why, -EUCLEAN, "slot-records",
@@ -1188,7 +1200,28 @@ static bool catalog_has_content(const struct cpr_image_slot *bad, bool header_va
 
 	if (header_valid)
 		return length && crc && bad->next_ino == good->next_ino;
-	return (length || crc) && !memcmp(bad + 1, good + 1, le64_to_cpu(good->length));
+	return (length || crc) &&
+	       cpr_port_readable(bad + 1, le64_to_cpu(good->length)) &&
+	       !memcmp(bad + 1, good + 1, le64_to_cpu(good->length));
+}
+
+/* Does a catalog list a page of the region as bad? */
+static bool catalog_lists(const struct cpr_catalog *cat, u64 page)
+{
+	struct cpr_catalog_entry entry;
+	u64 cursor = 0;
+
+	while (cpr_catalog_next(cat, &cursor, &entry)) {
+		if (entry.type != CPR_IMAGE_REC_BAD)
+			continue;
+		for (u32 i = 0; i < entry.bad.runs; i++) {
+			struct cpr_bad_run run = cpr_catalog_bad_run(&entry.bad, i);
+
+			if (page >= run.page && page - run.page < run.count)
+				return true;
+		}
+	}
+	return false;
 }
 
 /* Is one slot current, although the other one is damaged? */
@@ -1199,9 +1232,15 @@ static bool catalog_is_current(const void *base, const struct cpr_geometry *geo,
 	const struct cpr_image_slot *bad = catalog_slot_at(base, geo, !cat->slot);
 	struct cpr_reason discard;
 	struct cpr_catalog other;
-	bool valid = !catalog_decode_header(bad, geo, &other, &discard);
-	bool known = valid || bad->generation == ~bad->inverse;
+	bool valid, known;
 
+	/* Nothing is written to a slot after its header is known to be bad. */
+	if (catalog_lists(cat, geo->slot_offset[!cat->slot] / CPR_IMAGE_BLOCK_SIZE))
+		return true;
+	if (!cpr_port_readable(bad, sizeof(*bad)))
+		return false;
+	valid = !catalog_decode_header(bad, geo, &other, &discard);
+	known = valid || bad->generation == ~bad->inverse;
 	if (known && le64_to_cpu(bad->generation) < cat->generation)
 		return true;
 	return catalog_has_content(bad, valid, good);
@@ -1330,6 +1369,33 @@ void cpr_catalog_begin(struct cpr_catalog_writer *w, void *base,
 	catalog_write_word(w->slot, CPR_IMAGE_SLOT_UNFINISHED);
 	w->capacity = geo->slot_size - CPR_IMAGE_BLOCK_SIZE;
 	w->open = U64_MAX;
+}
+
+/**
+ * cpr_catalog_abandon - make a slot invalid that is not used any more
+ * @base: the region, mapped
+ * @geo: its geometry
+ * @slot: the slot, not the current one
+ * @block: block of the slot that is written to: 0, the header, or 1, the first record
+ *
+ * What has failed may become readable again. Then the slot must not be taken for current
+ * when a commit into the other one was cut off.
+ */
+void cpr_catalog_abandon(void *base, const struct cpr_geometry *geo, unsigned int slot,
+			 unsigned int block)
+{
+	catalog_write_word((u8 *)base + geo->slot_offset[slot] + block * CPR_IMAGE_BLOCK_SIZE,
+			   CPR_IMAGE_SLOT_UNFINISHED);
+}
+
+/**
+ * cpr_catalog_limit - use the front of the slot only
+ * @w: the writer, after cpr_catalog_begin()
+ * @room: bytes of the slot, from its header on; more than the header has
+ */
+void cpr_catalog_limit(struct cpr_catalog_writer *w, u64 room)
+{
+	w->capacity = min(w->capacity, room - CPR_IMAGE_BLOCK_SIZE);
 }
 
 static void *catalog_record_at(struct cpr_catalog_writer *w, u64 at)

@@ -331,6 +331,9 @@ u64 cpr_catalog_device_size(u32 members);
 u64 cpr_catalog_capacity(const struct cpr_geometry *geo);
 void cpr_catalog_begin(struct cpr_catalog_writer *w, void *base,
 		       const struct cpr_geometry *geo, unsigned int slot);
+void cpr_catalog_abandon(void *base, const struct cpr_geometry *geo, unsigned int slot,
+			 unsigned int block);
+void cpr_catalog_limit(struct cpr_catalog_writer *w, u64 room);
 void cpr_catalog_put_node(struct cpr_catalog_writer *w,
 			  const struct cpr_catalog_node *node);
 void cpr_catalog_put_frames(struct cpr_catalog_writer *w,

@@ -87,15 +87,39 @@ static int image_load(struct cpr *c, const struct cpr_catalog *cat)
 	return 0;
 }
 
+/* Put the pages of a range on record that cannot be read. */
+static void image_probe(struct cpr *c, u64 start, u64 len)
+{
+	for (u64 at = start; at < start + len; at += PAGE_SIZE) {
+		if (cpr_port_readable(c->region.base + at, PAGE_SIZE))
+			continue;
+		pr_err("memory error at %#llx, in the tables of the region\n",
+		       c->region.start + at);
+		if (!cpr_bad_add(&c->bad, at / PAGE_SIZE, 1))
+			cpr_dirty_now(c);
+	}
+}
+
 static void image_repair(struct cpr *c, const struct cpr_catalog *cat,
 			 const struct cpr_reason *why)
 {
-	if (c->geo.copies_bad) {
+	u64 super = c->geo.copies_bad & 1 ? 0 : CPR_IMAGE_SUPER_COPY, bad;
+	u64 slot = c->geo.slot_offset[!cat->slot] / PAGE_SIZE;
+	u64 slot_pages = c->geo.slot_size / PAGE_SIZE;
+
+	if (c->geo.copies_bad)
+		image_probe(c, super, CPR_IMAGE_BLOCK_SIZE);
+	if (cat->other_damaged)
+		image_probe(c, c->geo.slot_offset[!cat->slot], c->geo.slot_size);
+	if (c->geo.copies_bad && !cpr_bad_find(&c->bad, super / PAGE_SIZE, 1, &bad)) {
 		pr_warn("superblock copy %d did not verify and was rewritten\n",
 			c->geo.copies_bad >> 1);
 		cpr_image_repair(c->region.base, &c->geo);
 	}
-	if (cat->other_damaged)
+	if (cat->other_damaged && cpr_bad_find(&c->bad, slot, slot_pages, &bad))
+		pr_warn("catalog slot %u is damaged: %s; it has memory errors, and slot %u is used\n",
+			!cat->slot, why->text, cat->slot);
+	else if (cat->other_damaged)
 		pr_warn("catalog slot %u is damaged: %s; slot %u is used, and the next commit rewrites slot %u\n",
 			!cat->slot, why->text, cat->slot, !cat->slot);
 }
@@ -156,6 +180,10 @@ void cpr_image_close(struct cpr *c)
 
 static int image_may_create(struct cpr *c, bool force, struct netlink_ext_ack *extack)
 {
+	struct cpr_geometry geo;
+	struct cpr_reason why;
+	u64 bad;
+
 	if (c->sb) {
 		NL_SET_ERR_MSG(extack, "cprfs is mounted; unmount it before formatting");
 		return -EBUSY;
@@ -163,6 +191,11 @@ static int image_may_create(struct cpr *c, bool force, struct netlink_ext_ack *e
 	if (cpr_scrub_pins_locked(c)) {
 		NL_SET_ERR_MSG(extack, "pages of the region are still pinned by a process or a device; stop it before formatting");
 		return -EBUSY;
+	}
+	if (!cpr_image_layout(&geo, c->region.start, c->region.size, &why) &&
+	    cpr_bad_find(&c->bad, 0, (u64)geo.first_frame * CPR_PAGES_PER_FRAME, &bad)) {
+		NL_SET_ERR_MSG(extack, "memory of the region's tables has failed; reserve another range with memmap=SIZE!START");
+		return -EIO;
 	}
 	if (c->formatted && !force) {
 		NL_SET_ERR_MSG_FMT(extack, "the region has an image already ('%s'); force discards it",
@@ -206,7 +239,7 @@ static int image_create(struct cpr *c, const char *label, struct netlink_ext_ack
  * @force: replace an image that is there
  * @extack: reason of a refusal
  *
- * Return: 0, -EBUSY, -EEXIST, -EUCLEAN, -ENOMEM.
+ * Return: 0, -EBUSY, -EEXIST, -EIO, -EUCLEAN, -ENOMEM.
  */
 int cpr_image_create(struct cpr *c, const char *label, bool force,
 		     struct netlink_ext_ack *extack)

@@ -23,6 +23,7 @@
 #include <linux/string.h>
 #include <linux/time64.h>
 #include <linux/types.h>
+#include <linux/uaccess.h>
 #include <asm/byteorder.h>
 #include <asm/cacheflush.h>
 
@@ -65,6 +66,17 @@ static inline void cpr_port_persist(void *dst, size_t len)
 	arch_wb_cache_pmem(dst, len);
 	/* The write-back is complete before any later store. */
 	wmb();
+}
+
+/* Can memory be read? Reading memory that has failed would be fatal otherwise. */
+static inline bool cpr_port_readable(const void *p, size_t len)
+{
+	u8 chunk[256];
+
+	for (size_t at = 0; at < len; at += sizeof(chunk))
+		if (copy_mc_to_kernel(chunk, p + at, min(sizeof(chunk), len - at)))
+			return false;
+	return true;
 }
 
 #else /* !__KERNEL__ */
@@ -165,6 +177,16 @@ static inline void cpr_port_free(void *p)
 {
 	free(p);
 }
+
+/* A unit test with memory that has failed declares and defines this itself. */
+#ifndef CPR_PORT_OWN_READ
+static inline bool cpr_port_readable(const void *p, size_t len)
+{
+	(void)p;
+	(void)len;
+	return true;
+}
+#endif
 
 /* A unit test that interrupts a commit declares and defines these three itself. */
 #ifndef CPR_PORT_OWN_WRITE

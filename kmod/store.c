@@ -17,6 +17,9 @@
  * slots have the same content and one damaged slot does no harm. A commit allocates no
  * memory: nobody could act on a failure in the reboot notifier.
  *
+ * A slot is used up to its first page that has a memory error. If the catalog does not fit
+ * there, all commits overwrite the other slot in place.
+ *
  * A frame that left its file stays FREED until a commit: before that, the current
  * catalog still gives it to the file, and a crash would bring the file back.
  *
@@ -419,24 +422,69 @@ static void store_release_freed(struct cpr *c)
 	cpr_scrub_kick(c);
 }
 
-static int store_commit(struct cpr *c)
+/* Bytes of a slot in front of the first page that has a memory error. */
+static u64 store_slot_room(const struct cpr *c, unsigned int slot)
+{
+	u64 page = c->geo.slot_offset[slot] / CPR_IMAGE_BLOCK_SIZE, first;
+
+	if (!cpr_bad_find(&c->bad, page, c->geo.slot_size / CPR_IMAGE_BLOCK_SIZE, &first))
+		return c->geo.slot_size;
+	return (first - page) * CPR_IMAGE_BLOCK_SIZE;
+}
+
+static int store_commit_to(struct cpr *c, unsigned int slot)
 {
 	const struct cpr_stamp stamp = {
 		.time = ktime_get_real_seconds(),
 		.kernel = init_utsname()->release,
 	};
-	int err;
+	u64 room = store_slot_room(c, slot);
 
-	cpr_catalog_begin(&c->writer, c->region.base, &c->geo, !c->slot);
+	if (room <= CPR_IMAGE_BLOCK_SIZE)
+		return -ENOSPC;
+	cpr_catalog_begin(&c->writer, c->region.base, &c->geo, slot);
+	cpr_catalog_limit(&c->writer, room);
 	store_save_tree(c, &c->writer);
-	err = cpr_catalog_commit(&c->writer, c->generation + 1, c->next_ino, &stamp);
+	return cpr_catalog_commit(&c->writer, c->generation + 1, c->next_ino, &stamp);
+}
+
+static void store_abandon(struct cpr *c, unsigned int slot)
+{
+	u64 page = c->geo.slot_offset[slot] / CPR_IMAGE_BLOCK_SIZE, bad;
+
+	for (unsigned int block = 0; block < 2; block++) {
+		if (cpr_bad_find(&c->bad, page + block, 1, &bad))
+			continue;
+		cpr_catalog_abandon(c->region.base, &c->geo, slot, block);
+		break;
+	}
+}
+
+/*
+ * If memory errors leave too little of the slot that is not current, the current one is
+ * overwritten; but only if nothing can fail then. The other slot is made invalid before that,
+ * so that it is never taken for current.
+ */
+static int store_commit(struct cpr *c)
+{
+	unsigned int slot = !c->slot;
+	int err = store_commit_to(c, slot);
+
+	if (err == -ENOSPC && store_slot_room(c, slot) < c->geo.slot_size &&
+	    store_slot_room(c, c->slot) == c->geo.slot_size) {
+		pr_warn_once("slot %u of the catalog has memory errors: slot %u is overwritten in place, and a crash during the commit loses the catalog; move the VMs and format another region\n",
+				    slot, c->slot);
+		store_abandon(c, slot);
+		slot = c->slot;
+		err = store_commit_to(c, slot);
+	}
 	if (err) {
 		pr_err("commit %llu failed: %pe; the catalog of commit %llu stays current\n",
 		       c->generation + 1, ERR_PTR(err), c->generation);
 		return err;
 	}
 	c->generation++;
-	c->slot = !c->slot;
+	c->slot = slot;
 	return 0;
 }
 
@@ -482,9 +530,14 @@ int cpr_commit_twice_locked(struct cpr *c)
 
 	if (err || !c->formatted)
 		return err;
-	for (int i = 0; i < STORE_REPETITIONS && !c->repeated; i++)
-		c->repeated = !store_commit(c) &&
-			      cpr_catalog_is_repeated(c->region.base, &c->geo);
+	for (int i = 0; i < STORE_REPETITIONS && !c->repeated; i++) {
+		unsigned int slot = c->slot;
+
+		/* In place, there is nothing to compare with. */
+		if (store_commit(c) || c->slot == slot || !store_slot_room(c, slot))
+			break;
+		c->repeated = cpr_catalog_is_repeated(c->region.base, &c->geo);
+	}
 	return 0;
 }
 

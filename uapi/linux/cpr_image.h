@@ -165,6 +165,8 @@ struct cpr_image_super {
  *  - if the other slot has CPR_IMAGE_SLOT_UNFINISHED;
  *  - if the other slot has a lower generation: its header verifies, or @inverse
  *    confirms @generation;
+ *  - if a record CPR_IMAGE_REC_BAD in the valid slot lists the page of the other slot's
+ *    header: nothing was written there since;
  *  - if the other slot had the same content: its header verifies, and @length,
  *    @records_crc and @next_ino are equal; or its header does not verify, but the
  *    records and at least one of @length and @records_crc are equal.

@@ -109,7 +109,7 @@ refuses 'inspect: a damaged version' 1 \
 	inspect "$img"
 again; holds 'an image of another version' python3 -B "$here/plant.py" "$img" super-version
 refuses 'inspect: a newer version' 4 \
-	"cpr-helper: image '$img': image version 2.0, this code reads 1.x" inspect "$img"
+	"cpr-helper: image '$img': image version 2.1, this code reads 1.x" inspect "$img"
 again; truncate -s 32M "$img"
 refuses 'inspect: truncated' 1 \
 	"cpr-helper: image '$img': image has 67108864 bytes, but only 33554432 are available" inspect "$img"
@@ -192,11 +192,12 @@ json 'an image with devices has no defect' "o['defects'] == [] and 'error' not i
 prints 'nor has an image with devices' "$img: no defect" inspect --check "$img"
 cp --sparse=always "$img" "$tmp/good"
 kinds=$(python3 -B "$here/plant.py" --kinds)
-# The table in the documentation, and the strings in the code.
-table=$(sed -n 's/^| `\([a-z]*-[a-z]*\|reserved\)` |.*/\1/p' "$here/../../../Documentation/image-format.md" | sort)
+# The table in the documentation, and the strings in the code, but for memory that has failed:
+# a file has none.
+table=$(sed -n 's/^| `\([a-z]*-[a-z]*\|reserved\)` |.*/\1/p' "$here/../../../Documentation/image-format.md" | grep -v unreadable | sort)
 holds 'the documentation lists the kinds that are planted' diff <(echo "$kinds") <(echo "$table")
 code=$(grep -oh '"\(super\|slot\|record\|node\|extent\|vm\|dma\|device\|bad\)-[a-z]*"\|"reserved"' \
-	"$here/../../../kmod/catalog.c" "$here/../../../user/vm/check.c" | tr -d '"' | sort -u)
+	"$here/../../../kmod/catalog.c" "$here/../../../user/vm/check.c" | tr -d '"' | grep -v unreadable | sort -u)
 holds 'the code reports the kinds that are planted' diff <(echo "$kinds") <(echo "$code")
 for kind in $kinds; do
 	again

@@ -6,6 +6,7 @@
  * is reported as damage, and never answered with an older state. Nothing that is forged is
  * believed.
  */
+#include <sanitizer/asan_interface.h>
 #include <sanitizer/lsan_interface.h>
 #include <setjmp.h>
 #include <stdbool.h>
@@ -25,6 +26,9 @@ static void *test_calloc(size_t n, size_t size)
 void cpr_port_write(void *dst, const void *src, size_t len);
 void cpr_port_write_word(void *dst, const void *src);
 void cpr_port_persist(void *dst, size_t len);
+/* Memory that has failed: AddressSanitizer reports every access. */
+#define CPR_PORT_OWN_READ
+bool cpr_port_readable(const void *p, size_t len);
 #include "../../../kmod/catalog.c"
 #undef calloc
 #include "ktap.h"
@@ -65,6 +69,21 @@ void cpr_port_persist(void *dst, size_t len)
 {
 	(void)dst;
 	(void)len;
+}
+
+bool cpr_port_readable(const void *p, size_t len)
+{
+	return !__asan_region_is_poisoned((void *)p, len);
+}
+
+static void fail_page(u64 offset)
+{
+	ASAN_POISON_MEMORY_REGION(image + offset, CPR_IMAGE_BLOCK_SIZE);
+}
+
+static void mend_page(u64 offset)
+{
+	ASAN_UNPOISON_MEMORY_REGION(image + offset, CPR_IMAGE_BLOCK_SIZE);
 }
 
 static void format(void)
@@ -1308,15 +1327,27 @@ static const struct cpr_bad some_bad = {
 	3, { { 3, 1 }, { 10 * CPR_PAGES_PER_FRAME + 7, 20 }, { 16 * CPR_PAGES_PER_FRAME - 1, 1 } },
 };
 
-static int commit_bad(unsigned int slot, u64 generation)
+static int commit_with(unsigned int slot, u64 generation, const struct cpr_bad *bad)
 {
 	struct cpr_catalog_writer w;
 
 	cpr_catalog_begin(&w, image, &geo, slot);
 	put_nodes(&w, generation);
 	put_vm(&w, 2);
-	cpr_catalog_put_bad(&w, &some_bad);
+	cpr_catalog_put_bad(&w, bad);
 	return cpr_catalog_commit(&w, generation, 10, &stamp);
+}
+
+static int commit_bad(unsigned int slot, u64 generation)
+{
+	return commit_with(slot, generation, &some_bad);
+}
+
+static int commit_listing(unsigned int slot, u64 generation, u64 page)
+{
+	struct cpr_bad bad = { 1, { { page, 1 } } };
+
+	return commit_with(slot, generation, &bad);
 }
 
 TEST(memory_errors_are_read_back)
@@ -1428,6 +1459,113 @@ TEST(memory_errors_always_fit)
 	cpr_catalog_put_bad(&w, &most);
 	CHECK_EQ(cpr_catalog_commit(&w, 3, 2 + n, &stamp), 0);
 	CHECK_EQ(cpr_catalog_check(image, &geo, 1, &cat, &why), 0);
+}
+
+TEST(a_superblock_in_memory_that_has_failed)
+{
+	struct cpr_geometry got;
+
+	for (unsigned int copy = 0; copy < 2; copy++) {
+		fresh_image();
+		fail_page(copy ? CPR_IMAGE_SUPER_COPY : 0);
+		CHECK_EQ(cpr_image_load(image, SIZE, &got, &why), 0);
+		CHECK_EQ(got.copies_bad, 1 << copy);
+		CHECK_EQ(in_force(), 2);
+	}
+	fail_page(0);
+	CHECK_EQ(cpr_image_load(image, SIZE, &got, &why), -EUCLEAN);
+	CHECK_STR(why.text, "superblock is in memory that has failed");
+	/* Both: whatever the slots are. */
+	fail_page(geo.slot_offset[0]);
+	fail_page(geo.slot_offset[1]);
+	CHECK_EQ(cpr_image_load(image, SIZE, &got, &why), -EUCLEAN);
+	mend_page(0);
+	mend_page(CPR_IMAGE_SUPER_COPY);
+	mend_page(geo.slot_offset[0]);
+	mend_page(geo.slot_offset[1]);
+}
+
+/* @page of slot 0 fails; slot 1 has the other commit. Returns the generation in force. */
+static u64 fails(u64 page)
+{
+	u64 at = geo.slot_offset[0] + page * CPR_IMAGE_BLOCK_SIZE, now;
+	struct cpr_catalog cat;
+
+	fail_page(at);
+	now = cpr_catalog_open(image, &geo, &cat, &why) ? 0 : cat.generation;
+	if (now)
+		CHECK(cat.slot == 1 && cat.other_damaged);
+	mend_page(at);
+	return now;
+}
+
+TEST(a_slot_in_memory_that_has_failed)
+{
+	/* It was the current one, or may have been. */
+	fresh_image();
+	CHECK_EQ(commit(1, 2), 0);
+	CHECK_EQ(commit(0, 3), 0);
+	CHECK_EQ(fails(0), 0);
+	CHECK_STR(why.text, "slot 0 is damaged: header is in memory that has failed; slot 1 has generation 2, which may be older");
+	CHECK_EQ(fails(1), 0);
+	CHECK(strstr(why.text, "records are in memory that has failed"));
+	/* It was not: its header says so. */
+	CHECK_EQ(commit(1, 4), 0);
+	CHECK_EQ(fails(0), 0);
+	CHECK_EQ(fails(1), 4);
+	/* The other one lists its header. */
+	CHECK_EQ(commit_listing(1, 4, geo.slot_offset[0] / CPR_IMAGE_BLOCK_SIZE), 0);
+	CHECK_EQ(fails(0), 4);
+	CHECK_EQ(fails(1), 4);
+	CHECK_EQ(commit_listing(1, 4, geo.slot_offset[0] / CPR_IMAGE_BLOCK_SIZE + 1), 0);
+	CHECK_EQ(fails(0), 0);
+	/* Both have the same: unless the header is the evidence. */
+	CHECK_EQ(repeat(1, 4), 0);
+	CHECK_EQ(repeat(0, 5), 0);
+	CHECK_EQ(fails(1), 4);
+	CHECK_EQ(fails(0), 0);
+}
+
+/* The slot that is abandoned is not taken when the other one is unfinished. */
+TEST(an_abandoned_slot_is_no_older_state)
+{
+	struct cpr_catalog_writer w;
+
+	fresh_image();
+	CHECK_EQ(commit(0, 3), 0);
+	CHECK_EQ(commit_listing(1, 4, geo.slot_offset[0] / CPR_IMAGE_BLOCK_SIZE), 0);
+	CHECK_EQ(in_force(), 4);
+	for (unsigned int block = 2; block--;) {
+		cpr_catalog_abandon(image, &geo, 0, block);
+		CHECK_EQ(in_force(), 4);
+		cpr_catalog_begin(&w, image, &geo, 1);
+		CHECK_EQ(in_force(), 0);
+		CHECK(strstr(why.text, "no catalog verifies"));
+		CHECK_EQ(commit_listing(1, 4, geo.slot_offset[0] / CPR_IMAGE_BLOCK_SIZE), 0);
+	}
+}
+
+TEST(a_limit_is_kept)
+{
+	u64 room = CPR_IMAGE_BLOCK_SIZE;
+	struct cpr_catalog_writer w;
+	struct cpr_catalog cat;
+	int err;
+
+	fresh_image();
+	CHECK_EQ(commit(1, 2), 0);
+	CHECK_EQ(cpr_catalog_check(image, &geo, 1, &cat, &why), 0);
+	do {
+		room += 8;
+		cpr_catalog_begin(&w, image, &geo, 0);
+		cpr_catalog_limit(&w, room);
+		put_nodes(&w, 3);
+		put_vm(&w, 2);
+		err = cpr_catalog_commit(&w, 3, 10, &stamp);
+		CHECK_EQ(in_force(), err ? 2 : 3);
+	} while (err == -ENOSPC);
+	CHECK_EQ(err, 0);
+	CHECK_EQ(room, CPR_IMAGE_BLOCK_SIZE + cat.length);
 }
 
 TEST(twenty_thousand_mutations_with_memory_errors)

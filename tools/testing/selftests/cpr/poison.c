@@ -7,7 +7,8 @@
  * from the region for good.
  *
  * "poison file NAME" makes a file of two frames with an error in page 5; "poison has-error
- * NAME" succeeds if that page, and no other of the file, has an error.
+ * NAME" succeeds if that page, and no other of the file, has an error. "poison page N" makes
+ * page N of the region fail.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -131,16 +132,18 @@ static unsigned long unmapped_file(const char *name, int *fd)
 	return pfn;
 }
 
-static bool is_not_dirty(void)
+static bool is_settled(void)
 {
-	return !region().dirty;
+	struct region r = region();
+
+	return !r.dirty && !r.busy;
 }
 
 /* The freed frame with the error is BAD, and no other frame is lost. */
 static void check_frame_is_bad(const struct region *before)
 {
 	sync();
-	CHECK(wait_until(20, is_not_dirty));
+	CHECK(wait_until(20, is_settled));
 	CHECK_EQ(region().bad, before->bad + 1);
 	CHECK_EQ(region().clean, before->clean + before->dirty - 1);
 }
@@ -254,7 +257,7 @@ TEST(a_frame_that_no_file_has)
 	close(fd);
 	CHECK(!unlink(MNT "/f"));
 	sync();
-	CHECK(wait_until(20, is_not_dirty));
+	CHECK(wait_until(20, is_settled));
 	before = region();
 	CHECK_EQ(write_number(HARD_OFFLINE, pfn * PAGE), 0);
 	after = region();
@@ -277,7 +280,7 @@ TEST(a_frame_that_no_file_has)
 	close(fd);
 	CHECK(!unlink(MNT "/all"));
 	sync();
-	CHECK(wait_until(20, is_not_dirty));
+	CHECK(wait_until(20, is_settled));
 	CHECK_EQ(region().bad, after.bad);
 }
 
@@ -437,12 +440,21 @@ static int check_file_with_error(const char *name)
 		 pread(fd, buf, FRAME, FRAME) == FRAME);
 }
 
+static int fail_page(unsigned long page)
+{
+	struct region r;
+
+	return nl_region(&r) || write_number(HARD_OFFLINE, r.start + page * PAGE);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc == 3 && !strcmp(argv[1], "file"))
 		return make_file_with_error(argv[2]);
 	if (argc == 3 && !strcmp(argv[1], "has-error"))
 		return check_file_with_error(argv[2]);
+	if (argc == 3 && !strcmp(argv[1], "page"))
+		return fail_page(strtoul(argv[2], NULL, 0));
 	catch_sigbus();
 	return ktap_run();
 }

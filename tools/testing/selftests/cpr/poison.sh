@@ -53,14 +53,44 @@ test_format() {
 	check "format committed the record" test "$(status | grep -o "bad-pages=.*")" = "$pages"
 }
 
+# A superblock, the end of a slot, and the beginning of one: frames 0 and 1 of the region.
+test_tables() {
+	local i
+	check "the superblock fails" "$bin/poison" page 0
+	check "reload: the copy is used" reload
+	dmesg -C
+	check "the end of a slot fails" "$bin/poison" page $((512 + 500))
+	for i in 1 2 3; do
+		mkdir $mnt/d$i
+		sync
+	done
+	check "both slots are used" fails sh -c "dmesg | grep 'overwritten in place'"
+	reload
+	check "reload: the last commit is there" test -d $mnt/d3
+	check "the header of a slot fails" "$bin/poison" page 512
+	for i in 4 5 6; do
+		mkdir $mnt/d$i
+		sync
+	done
+	check "the log says that the other slot is overwritten" sh -c "dmesg | grep -q 'slot 0 of the catalog has memory errors: slot 1 is overwritten in place'"
+	reload
+	check "reload: the last commit is there, still" test -d $mnt/d6
+	umount $mnt
+	check "a region whose tables have failed is not formatted" fails "$bin/ctl" format force
+	check "the refusal gives the reason" sh -c "'$bin/ctl' format force | grep -q \"memory of the region's tables has failed\""
+	mount_cprfs
+}
+
 modprobe -q hwpoison-inject
 mountpoint -q /sys/kernel/debug || mount -t debugfs debugfs /sys/kernel/debug
+detach_pmem
 load
 "$bin/ctl" format
 mount_cprfs
 run_program poison
 test_held_vm
 test_format
+test_tables
 umount $mnt
 check "the module is unloaded" unload
 exit 0

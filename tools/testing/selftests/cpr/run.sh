@@ -78,7 +78,7 @@ test_image_refusals() {
 	unload
 	before=$(digest_of_region)
 	forge major 2
-	refuses "load: an image of a newer major version" "image version 2.0, this code reads 1.x" load
+	refuses "load: an image of a newer major version" "image version 2.1, this code reads 1.x" load
 	forge major 1
 	forge incompat 4
 	refuses "load: an image with an unknown feature" "unknown incompatible features 0x4" load
