@@ -6,7 +6,10 @@
  * mapped, so mappings by VFIO's type 1 driver, by iommufd or by a later interface
  * look alike. The snapshot is taken before a VM is sealed and is kept in the image.
  * After the VM was restored under another kernel, the same is read again and
- * compared with the snapshot.
+ * compared with the snapshot. A VM with a snapshot runs only after it was verified, see
+ * vm.c.
+ *
+ * Devices that share a domain reach the same, so each domain is read once a request.
  *
  * Locking: probing takes long and holds none of the module's locks. The VM's memory
  * is frozen meanwhile, and the VM's state is checked again before a snapshot is kept.
@@ -24,24 +27,42 @@
 #include "vm.h"
 
 #define MAY_SNAPSHOT	(BIT(CPR_VM_STATE_RUNNING) | BIT(CPR_VM_STATE_SAVED))
-#define MAY_VERIFY	BIT(CPR_VM_STATE_RESTORING)
+#define MAY_VERIFY	(BIT(CPR_VM_STATE_SAVED) | BIT(CPR_VM_STATE_RESTORING))
+
+/**
+ * struct dma_walk - a domain that was read
+ * @domain: the domain; not referenced, only compared
+ * @table: what it translates to
+ * @gap: the first part of the VM's memory that it does not translate to
+ */
+struct dma_walk {
+	struct iommu_domain *domain;
+	struct cpr_dma_table table;
+	struct cpr_gap gap;
+};
 
 /**
  * struct dma_job - a request that is being carried out
  * @c: the region
  * @ask: the request
  * @memory: the VM's memory
+ * @changes: of the VM when the request began
+ * @walks: domains that were read so far, with room for one a device
+ * @nr_walks: entries in @walks
  * @extack: reason of a refusal
  */
 struct dma_job {
 	struct cpr *c;
 	const struct cpr_dma_request *ask;
 	struct cpr_memory memory;
+	u64 changes;
+	struct dma_walk *walks;
+	u32 nr_walks;
 	struct netlink_ext_ack *extack;
 };
 
 /* @dma, if not NULL, gets the VM's snapshot, and a VM without one is refused. */
-static int dma_begin(struct dma_job *job, u32 states, struct cpr_dma **dma)
+static int dma_find(struct dma_job *job, u32 states, struct cpr_dma **dma)
 {
 	struct cpr *c = job->c;
 	struct cpr_node *dir;
@@ -57,9 +78,48 @@ static int dma_begin(struct dma_job *job, u32 states, struct cpr_dma **dma)
 		return -ENODATA;
 	}
 	err = cpr_memory_get(c, dir, &job->memory);
-	if (!err && dma)
+	if (err)
+		return err;
+	job->changes = dir->vm->changes;
+	if (dma)
 		*dma = cpr_dma_get(dir->vm->dma);
-	return err;
+	return 0;
+}
+
+static int dma_make_room(struct dma_job *job, u32 devices)
+{
+	job->walks = kvcalloc(devices, sizeof(*job->walks), GFP_KERNEL);
+	return job->walks ? 0 : -ENOMEM;
+}
+
+static void dma_end(struct dma_job *job)
+{
+	for (u32 i = 0; i < job->nr_walks; i++)
+		cpr_dma_table_free(&job->walks[i].table);
+	kvfree(job->walks);
+	cpr_memory_free(&job->memory);
+}
+
+/* Read a domain, unless another device has shown it; @fresh tells. */
+static struct dma_walk *dma_walk(struct dma_job *job, const char *address,
+				 struct iommu_domain *domain, bool *fresh)
+{
+	struct dma_walk *walk = job->walks;
+	int err;
+
+	for (; walk < job->walks + job->nr_walks; walk++)
+		if (walk->domain == domain) {
+			*fresh = false;
+			return walk;
+		}
+	*fresh = true;
+	walk->domain = domain;
+	job->nr_walks++;
+	err = cpr_probe(domain, &job->memory, job->ask->full, &walk->table, &walk->gap);
+	if (!err)
+		return walk;
+	NL_SET_ERR_MSG_FMT(job->extack, "the mappings of %s could not be read", address);
+	return ERR_PTR(err);
 }
 
 static struct pci_dev *dma_find_pci(const char *address, struct netlink_ext_ack *extack)
@@ -139,27 +199,20 @@ static int dma_check_first(const struct cpr_dma *dma, const struct cpr_pci *at,
 	return 0;
 }
 
-static int dma_read_table(struct dma_job *job, const char *address,
-			  struct iommu_domain *domain, struct cpr_dma_table *table)
+static int dma_check_walk(struct dma_job *job, const char *address,
+			  const struct dma_walk *walk)
 {
 	const struct cpr_dma_owner *owner = &job->memory.owner;
-	const struct cpr_dma_extent *foreign;
-	struct cpr_gap gap;
-	int err = cpr_probe(domain, &job->memory, job->ask->full, table, &gap);
+	const struct cpr_dma_extent *foreign = cpr_dma_table_foreign(&walk->table, owner);
 
-	if (err) {
-		NL_SET_ERR_MSG_FMT(job->extack, "the mappings of %s could not be read", address);
-		return err;
-	}
-	foreign = cpr_dma_table_foreign(table, owner);
 	if (foreign) {
 		NL_SET_ERR_MSG_FMT(job->extack, "%s reaches memory that is not the VM's, at iova %#llx",
 				   address, foreign->iova);
 		return -EPERM;
 	}
-	if (gap.length)
-		return dma_refuse_gap(job, address, &gap);
-	if (cpr_dma_table_fits(table, owner))
+	if (walk->gap.length)
+		return dma_refuse_gap(job, address, &walk->gap);
+	if (cpr_dma_table_fits(&walk->table, owner))
 		return 0;
 	NL_SET_ERR_MSG_FMT(job->extack, "%s has more mappings than the VM's memory can need",
 			   address);
@@ -168,18 +221,18 @@ static int dma_read_table(struct dma_job *job, const char *address,
 
 /* Devices that share a domain share a table. */
 static int dma_add_table(struct dma_job *job, const char *address,
-			 struct iommu_domain *domain, struct iommu_domain **domains,
-			 struct cpr_dma *dma, u32 *table)
+			 struct iommu_domain *domain, u32 *table)
 {
-	for (*table = 0; *table < dma->nr_tables; ++*table)
-		if (domains[*table] == domain)
-			return 0;
-	domains[dma->nr_tables++] = domain;
-	return dma_read_table(job, address, domain, &dma->tables[*table]);
+	bool fresh;
+	struct dma_walk *walk = dma_walk(job, address, domain, &fresh);
+
+	if (IS_ERR(walk))
+		return PTR_ERR(walk);
+	*table = walk - job->walks;
+	return fresh ? dma_check_walk(job, address, walk) : 0;
 }
 
-static int dma_add_device(struct dma_job *job, const char *address,
-			  struct iommu_domain **domains, struct cpr_dma *dma)
+static int dma_add_device(struct dma_job *job, const char *address, struct cpr_dma *dma)
 {
 	struct pci_dev *pdev __free(pci_dev_put) = dma_find_pci(address, job->extack);
 	struct cpr_device *d = &dma->devices[dma->nr_devices];
@@ -200,26 +253,29 @@ static int dma_add_device(struct dma_job *job, const char *address,
 	err = cpr_vfio_get(&pdev->dev, job->ask->files, job->ask->nr_files, &v, job->extack);
 	if (err)
 		return err;
-	err = dma_add_table(job, address, v.domain, domains, dma, &d->id.dma);
+	err = dma_add_table(job, address, v.domain, &d->id.dma);
 	cpr_vfio_put(&v);
 	return err;
+}
+
+/* The snapshot takes the tables over. */
+static void dma_take_tables(struct dma_job *job, struct cpr_dma *dma)
+{
+	for (; dma->nr_tables < job->nr_walks; dma->nr_tables++)
+		swap(dma->tables[dma->nr_tables], job->walks[dma->nr_tables].table);
 }
 
 static struct cpr_dma *dma_read_devices(struct dma_job *job)
 {
 	const struct cpr_dma_request *ask = job->ask;
 	struct cpr_dma *dma __free(cpr_dma) = cpr_dma_new(ask->nr_devices, ask->nr_devices);
-	struct iommu_domain **domains __free(kvfree) =
-		kvcalloc(ask->nr_devices, sizeof(struct iommu_domain *), GFP_KERNEL);
+	int err = dma ? dma_make_room(job, ask->nr_devices) : -ENOMEM;
 
-	if (!dma || !domains)
-		return ERR_PTR(-ENOMEM);
-	for (u32 i = 0; i < ask->nr_devices; i++) {
-		int err = dma_add_device(job, ask->devices[i], domains, dma);
-
-		if (err)
-			return ERR_PTR(err);
-	}
+	for (u32 i = 0; i < ask->nr_devices && !err; i++)
+		err = dma_add_device(job, ask->devices[i], dma);
+	if (err)
+		return ERR_PTR(err);
+	dma_take_tables(job, dma);
 	return_ptr(dma);
 }
 
@@ -258,11 +314,11 @@ int cpr_dma_snapshot(struct cpr *c, const struct cpr_dma_request *ask,
 		NL_SET_ERR_MSG_FMT(extack, "a VM can have %u devices", CPR_IMAGE_DEVICES_MAX);
 		return -E2BIG;
 	}
-	err = dma_begin(&job, MAY_SNAPSHOT, NULL);
+	err = dma_find(&job, MAY_SNAPSHOT, NULL);
 	if (err)
 		return err;
 	dma = dma_read_devices(&job);
-	cpr_memory_free(&job.memory);
+	dma_end(&job);
 	if (IS_ERR(dma))
 		return PTR_ERR(dma);
 	cpr_dma_sum(dma, report);
@@ -312,21 +368,16 @@ static int dma_compare_table(struct dma_job *job, const char *address,
 			     struct iommu_domain *domain,
 			     const struct cpr_dma_table *before, struct dma_compare *cmp)
 {
-	struct cpr_dma_table now = { 0 };
-	struct cpr_gap gap;
-	u32 differences = 0;
-	int err = cpr_probe(domain, &job->memory, job->ask->full, &now, &gap);
+	bool fresh;
+	struct dma_walk *walk = dma_walk(job, address, domain, &fresh);
 
-	if (err)
-		NL_SET_ERR_MSG_FMT(job->extack, "the mappings of %s could not be read", address);
-	else
-		differences = cpr_dma_compare(before, &now, &job->memory.owner,
-					      dma_note_difference, cmp);
-	cpr_dma_table_free(&now);
+	if (IS_ERR(walk))
+		return PTR_ERR(walk);
 	/* A forged image may lack the mapping as well, so that no difference shows. */
-	if (!err && !differences && gap.length)
-		err = dma_refuse_gap(job, address, &gap);
-	return err;
+	if (!cpr_dma_compare(before, &walk->table, &job->memory.owner, dma_note_difference,
+			     cmp) && walk->gap.length)
+		return dma_refuse_gap(job, address, &walk->gap);
+	return 0;
 }
 
 static int dma_verify_device(struct dma_job *job, const struct cpr_dma *dma,
@@ -349,6 +400,16 @@ static int dma_verify_device(struct dma_job *job, const struct cpr_dma *dma,
 	return err;
 }
 
+static int dma_verify_devices(struct dma_job *job, const struct cpr_dma *dma,
+			      struct cpr_dma_report *report)
+{
+	int err = dma_make_room(job, dma->nr_devices);
+
+	for (u32 i = 0; i < dma->nr_devices && !err; i++)
+		err = dma_verify_device(job, dma, &dma->devices[i], report);
+	return err;
+}
+
 /**
  * cpr_dma_verify - compare what devices of a VM can reach with its snapshot
  * @c: the region
@@ -356,8 +417,10 @@ static int dma_verify_device(struct dma_job *job, const struct cpr_dma *dma,
  * @report: filled in; differences are not an error
  * @extack: reason of a refusal
  *
- * Return: 0; -ENOENT or -EBUSY if the VM does not exist or is not being restored;
- * -ENODATA if it has no snapshot; -ENODEV, -EOPNOTSUPP, -EPERM, -EINVAL for a
+ * Without differences, the VM may run.
+ *
+ * Return: 0; -ENOENT or -EBUSY if the VM does not exist or is neither saved nor being
+ * restored; -ENODATA if it has no snapshot; -ENODEV, -EOPNOTSUPP, -EPERM, -EINVAL for a
  * device; -ENXIO if a device reaches a part of the VM's memory neither now nor in
  * the snapshot; -ENOMEM, -EINTR.
  */
@@ -366,14 +429,14 @@ int cpr_dma_verify(struct cpr *c, const struct cpr_dma_request *ask,
 {
 	struct dma_job job = { .c = c, .ask = ask, .extack = extack };
 	struct cpr_dma *dma;
-	int err = dma_begin(&job, MAY_VERIFY, &dma);
+	int err = dma_find(&job, MAY_VERIFY, &dma);
 
 	if (err)
 		return err;
 	cpr_dma_sum(dma, report);
-	for (u32 i = 0; i < dma->nr_devices && !err; i++)
-		err = dma_verify_device(&job, dma, &dma->devices[i], report);
-	cpr_memory_free(&job.memory);
+	err = dma_verify_devices(&job, dma, report);
+	dma_end(&job);
+	cpr_vm_set_verified(c, ask->name, dma, job.changes, !err && !report->differences);
 	cpr_dma_put(dma);
 	return err;
 }

@@ -36,6 +36,7 @@
 #include "mapping.h"
 #include "poison.h"
 #include "store.h"
+#include "vm.h"
 
 static_assert(S_DAX, "without CONFIG_FS_DAX no file is mapped like device-dax");
 static_assert(PMD_SIZE == CPR_IMAGE_FRAME_SIZE, "an entry of a PMD must map one frame");
@@ -281,6 +282,7 @@ int cpr_mmap(struct file *file, struct vm_area_struct *vma)
 
 	if (IS_ERR(dax))
 		return PTR_ERR(dax);
+	cpr_vm_mapping(inode_cpr(file_inode(file)), inode_node(file_inode(file)));
 	file_accessed(file);
 	vma_set_file(vma, dax);
 	/* The mapping holds its own reference. */

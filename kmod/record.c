@@ -96,7 +96,12 @@ u64 cpr_dma_catalog_size(const struct cpr_dma *dma)
  */
 struct cpr_vm *cpr_vm_new(void)
 {
-	return kzalloc(sizeof(struct cpr_vm), GFP_KERNEL);
+	struct cpr_vm *vm = kzalloc(sizeof(*vm), GFP_KERNEL);
+
+	/* Not 0, which @verified is. */
+	if (vm)
+		vm->changes = 1;
+	return vm;
 }
 
 /**

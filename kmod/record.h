@@ -49,6 +49,9 @@ struct cpr_dma {
  * @kernel: release of the kernel that ran then
  * @digests: of its files when it was sealed; none in a state in which they change
  * @dma: the snapshot, or NULL
+ * @changes: counts steps, snapshots and mappings, after each of which the devices may
+ *	reach other memory than before
+ * @verified: @changes when the devices were last found to reach what @dma has; 0 if never
  */
 struct cpr_vm {
 	enum cpr_vm_state state;
@@ -57,6 +60,8 @@ struct cpr_vm {
 	char kernel[CPR_IMAGE_KERNEL_LEN];
 	struct cpr_digests digests;
 	struct cpr_dma *dma;
+	u64 changes;
+	u64 verified;
 };
 
 struct cpr_dma *cpr_dma_new(u32 tables, u32 devices);

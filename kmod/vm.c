@@ -19,6 +19,10 @@
  * digests are committed with the step and reported until the guest runs. The module
  * computes none.
  *
+ * No step takes a VM with a snapshot to RUNNING before its devices were found to reach
+ * exactly what the snapshot has, see dma.c. That result counts until the next step, the
+ * next snapshot, or the next mapping of the VM's memory: another QEMU may have made it.
+ *
  * A step that cannot be committed is not taken. A step to SEALED is committed twice,
  * because from then on the guest depends on the image alone.
  *
@@ -177,6 +181,18 @@ static int vm_check_quiet(struct cpr *c, const struct cpr_node *dir,
 	return 0;
 }
 
+/* A VM that is only defined has no snapshot. */
+static int vm_check_verified(struct cpr *c, const struct cpr_node *dir,
+			     struct netlink_ext_ack *extack)
+{
+	const struct cpr_vm *vm = dir->vm;
+
+	if (!vm || !vm->dma || vm->verified == vm->changes)
+		return 0;
+	NL_SET_ERR_MSG(extack, "its devices were not found to reach the same memory as before; verify that first");
+	return -EBUSY;
+}
+
 /**
  * struct vm_step - a step in the life of a VM
  * @verb: used in the message of a refusal
@@ -197,6 +213,7 @@ static const struct vm_step vm_steps[] = {
 		.verb = "pinned",
 		.from = IN(DEFINED) | IN(SAVED) | IN(RESTORING),
 		.to = CPR_VM_STATE_RUNNING,
+		.check = vm_check_verified,
 	},
 	[CPR_CMD_VM_SAVE] = {
 		.verb = "marked as saved",
@@ -317,6 +334,7 @@ static void vm_enter(struct cpr_vm *vm, enum cpr_vm_state state)
 		vm->dma = NULL;
 	}
 	vm->state = state;
+	vm->changes++;
 	ktime_get_real_ts64(&vm->since);
 	strscpy(vm->kernel, init_utsname()->release, sizeof(vm->kernel));
 }
@@ -487,6 +505,46 @@ int cpr_vm_set_dma(struct cpr *c, struct cpr_node *dir, struct cpr_dma *dma,
 		cpr_tree_unreserve(c, size);
 		return err;
 	}
+	dir->vm->changes++;
 	vm_drop_dma(c, before);
 	return 0;
+}
+
+/**
+ * cpr_vm_set_verified - record whether the devices of a VM reach what its snapshot has
+ * @c: the region
+ * @name: of the VM
+ * @dma: the snapshot
+ * @changes: of the VM before its devices were looked at
+ * @equal: they do
+ *
+ * Does nothing if the VM has changed meanwhile.
+ */
+void cpr_vm_set_verified(struct cpr *c, const char *name, const struct cpr_dma *dma,
+			 u64 changes, bool equal)
+{
+	struct cpr_node *dir;
+
+	guard(cpr)(c);
+
+	dir = cpr_vm_find(c, name, NULL);
+	/* Another VM of the same name has another snapshot. */
+	if (!IS_ERR(dir) && dir->vm && dir->vm->dma == dma && dir->vm->changes == changes)
+		dir->vm->verified = equal ? changes : 0;
+}
+
+/**
+ * cpr_vm_mapping - a file is being mapped
+ * @c: the region
+ * @node: the file, which has, or had, a name
+ */
+void cpr_vm_mapping(struct cpr *c, struct cpr_node *node)
+{
+	struct cpr_node *dir;
+
+	guard(cpr)(c);
+
+	dir = node->parent ? cpr_node_vm_dir(node) : NULL;
+	if (dir && dir->vm && node->flags & CPR_IMAGE_NODE_MEMORY)
+		dir->vm->changes++;
 }

@@ -47,5 +47,8 @@ int cpr_vm_step(struct cpr *c, const struct cpr_vm_step *step,
 		struct netlink_ext_ack *extack);
 int cpr_vm_set_dma(struct cpr *c, struct cpr_node *dir, struct cpr_dma *dma,
 		   struct netlink_ext_ack *extack);
+void cpr_vm_set_verified(struct cpr *c, const char *name, const struct cpr_dma *dma,
+			 u64 changes, bool equal);
+void cpr_vm_mapping(struct cpr *c, struct cpr_node *node);
 
 #endif /* CPR_VM_H */

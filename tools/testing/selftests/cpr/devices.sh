@@ -180,6 +180,7 @@ test_release() {
 	check "and it is still held" shows vm $nic held
 	check "then it is released" ctl release vm
 	check "and nobody's" shows vm $nic none
+	check "the VM cannot run unverified" ctl_refuses "verify that first" pin vm
 	check "it is held again when the VM is" ctl unclaim vm
 	check "as is shown" shows vm $nic held
 	check "vfio-pci lets go" by_vfio "" $nic drivers/vfio-pci/unbind

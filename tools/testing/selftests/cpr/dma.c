@@ -307,10 +307,13 @@ TEST(when_it_may_be_asked)
 	recorded(1, RAM);
 	step(CPR_CMD_VM_SAVE);
 	recorded(1, RAM);
-	CHECK_EQ(nl_verify("dma", iommu.fds, 0, &reach), -EBUSY);
+	verify(0, 0);
 	detach();
 	step(CPR_CMD_VM_SEAL);
 	CHECK_EQ(open_iommu(&iommu, address), 0);
+	CHECK_EQ(snapshot(0), -EBUSY);
+	CHECK_EQ(nl_verify("dma", iommu.fds, 0, &reach), -EBUSY);
+	step(CPR_CMD_VM_CLAIM);
 	CHECK_EQ(snapshot(0), -EBUSY);
 	iommu_close(&iommu);
 	clear();
@@ -452,6 +455,7 @@ TEST(a_snapshot_that_is_too_old)
 	map(0, 0, RAM);
 	step(CPR_CMD_VM_SAVE);
 	recorded(1, RAM);
+	verify(0, 0);
 	step(CPR_CMD_VM_PIN);
 	step(CPR_CMD_VM_SAVE);
 	detach();
@@ -460,6 +464,127 @@ TEST(a_snapshot_that_is_too_old)
 	attach();
 	map(0, 0, RAM);
 	CHECK_EQ(nl_verify("dma", iommu.fds, 0, &reach), -ENODATA);
+	end();
+}
+
+/* ---- a VM with a snapshot runs only after a verify without differences ---- */
+
+static void may_not_run(void)
+{
+	CHECK_EQ(nl_step(CPR_CMD_VM_PIN, "dma", NULL), -EBUSY);
+	CHECK_MSG(strstr(nl_said(), "verify that first"), "the refusal is '%s'", nl_said());
+}
+
+TEST(a_restored_vm_runs_after_a_verify)
+{
+	begin();
+	map(0, 0, RAM);
+	recorded(1, RAM);
+	hand_over();
+	may_not_run();
+	map(0, 0, RAM);
+	may_not_run();
+	verify(0, 0);
+	step(CPR_CMD_VM_PIN);
+	end();
+}
+
+TEST(a_saved_vm_runs_after_a_verify)
+{
+	begin();
+	map(0, 0, RAM);
+	recorded(1, RAM);
+	step(CPR_CMD_VM_SAVE);
+	may_not_run();
+	verify(0, 0);
+	step(CPR_CMD_VM_PIN);
+	/* Without a snapshot again. */
+	step(CPR_CMD_VM_SAVE);
+	step(CPR_CMD_VM_PIN);
+	end();
+}
+
+TEST(a_difference_keeps_a_vm_from_running)
+{
+	begin();
+	map(0, 0, RAM);
+	recorded(1, RAM);
+	hand_over();
+	map(0, 0, RAM);
+	verify(0, 0);
+	/* What was verified before does not count any more. */
+	map(HIGH, FRAME, FRAME);
+	verify(0, 1);
+	may_not_run();
+	CHECK_EQ(iommu_unmap(&iommu, HIGH, FRAME), 0);
+	may_not_run();
+	verify(0, 0);
+	step(CPR_CMD_VM_PIN);
+	end();
+}
+
+TEST(a_refused_verify_keeps_a_vm_from_running)
+{
+	const int none[] = { -1, -1 };
+
+	begin();
+	map(0, 0, RAM);
+	recorded(1, RAM);
+	hand_over();
+	map(0, 0, RAM);
+	verify(0, 0);
+	CHECK_EQ(nl_verify("dma", none, 0, &reach), -EPERM);
+	may_not_run();
+	end();
+}
+
+TEST(a_verify_counts_for_one_restore)
+{
+	begin();
+	map(0, 0, RAM);
+	recorded(1, RAM);
+	hand_over();
+	map(0, 0, RAM);
+	verify(0, 0);
+	detach();
+	step(CPR_CMD_VM_UNCLAIM);
+	step(CPR_CMD_VM_CLAIM);
+	attach();
+	map(0, 0, RAM);
+	may_not_run();
+	end();
+}
+
+TEST(a_verify_counts_for_one_snapshot)
+{
+	begin();
+	map(0, 0, RAM);
+	recorded(1, RAM);
+	step(CPR_CMD_VM_SAVE);
+	verify(0, 0);
+	recorded(1, RAM);
+	may_not_run();
+	verify(0, 0);
+	step(CPR_CMD_VM_PIN);
+	end();
+}
+
+/* As another QEMU does after the one that was verified was killed. */
+TEST(a_verify_counts_until_the_memory_is_mapped_again)
+{
+	char *again;
+
+	begin();
+	map(0, 0, RAM);
+	recorded(1, RAM);
+	hand_over();
+	map(0, 0, RAM);
+	verify(0, 0);
+	again = map_file("dma/ram0", RAM);
+	may_not_run();
+	verify(0, 0);
+	step(CPR_CMD_VM_PIN);
+	munmap(again, RAM);
 	end();
 }
 
