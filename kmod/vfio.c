@@ -18,7 +18,8 @@
  * the last reference on the child runs VFIO's release function.
  *
  * Locking: the lock of the device set is taken before cpr->lock. It does not keep
- * mappings in place: nothing may unmap memory of the domain meanwhile.
+ * mappings in place, and nothing does that a module could take: the process that asks
+ * must see that nothing unmaps memory of the domain meanwhile.
  */
 #include <linux/iommu.h>
 #include <linux/module.h>

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #define _GNU_SOURCE
+#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
+#include <linux/kcmp.h>
 #include <sys/pidfd.h>
+#include <sys/syscall.h>
 
 #include "host/pci.h"
 #include "host/vfio.h"
@@ -11,9 +14,10 @@
 
 /*
  * Targets of the links in /proc/PID/fd. A device opened through its group is an anonymous
- * inode; /dev/vfio/vfio is a container, which has devices only through groups.
+ * inode; /dev/vfio/vfio is a container, which has devices only through groups, and has the
+ * mappings, as an iommufd has.
  */
-enum vfio_link { LINK_OTHER, LINK_GROUP, LINK_DEVICE, LINK_OPENED };
+enum vfio_link { LINK_OTHER, LINK_MAPPINGS, LINK_GROUP, LINK_DEVICE, LINK_OPENED };
 
 void vfio_files_close(struct vfio_files *files)
 {
@@ -34,8 +38,11 @@ static enum vfio_link vfio_link_kind(int dir, const char *name)
 	to[len] = '\0';
 	if (streq(to, "anon_inode:[vfio-device]"))
 		return LINK_OPENED;
-	if (!startswith(to, pci_root) || !startswith(to + root, DIR_VFIO) ||
-	    streq(to + root, DIR_VFIO "vfio"))
+	if (!startswith(to, pci_root))
+		return LINK_OTHER;
+	if (streq(to + root, DIR_VFIO "vfio") || streq(to + root, "/dev/iommu"))
+		return LINK_MAPPINGS;
+	if (!startswith(to + root, DIR_VFIO))
 		return LINK_OTHER;
 	return startswith(to + root, DIR_VFIO "devices/") ? LINK_DEVICE : LINK_GROUP;
 }
@@ -85,4 +92,102 @@ int vfio_files(pid_t pid, struct vfio_files *files, struct err *err)
 	vfio_files_close(files);
 	return fail(err, r, .what = "QEMU", .value = fmt("pid %d", (int)pid),
 		    .why = fmt("its VFIO files cannot be duplicated: %s", strerror(-r)));
+}
+
+/* ---- files that another process has as well ---- */
+
+/**
+ * struct vfio_fds - descriptors of VFIO files in a process
+ * @pid: the process
+ * @v: their numbers there, owned
+ * @n: number of them
+ */
+struct vfio_fds {
+	pid_t pid;
+	int *v;
+	size_t n;
+};
+
+static void vfio_fds_free(struct vfio_fds *fds)
+{
+	free(fds->v);
+}
+
+/* Of a process that has exited, there are none. */
+static void vfio_list_fds(pid_t pid, struct vfio_fds *fds)
+{
+	_cleanup_free_ char *path = xasprintf("/proc/%d/fd", (int)pid);
+	DIR *d = opendir(path);
+	struct dirent *e;
+
+	*fds = (struct vfio_fds){ .pid = pid };
+	while (d && (e = readdir(d))) {
+		if (!isdigit(*e->d_name) || vfio_link_kind(dirfd(d), e->d_name) == LINK_OTHER)
+			continue;
+		fds->v = xrealloc(fds->v, fds->n + 1, sizeof(*fds->v));
+		fds->v[fds->n++] = atoi(e->d_name);
+	}
+	if (d)
+		closedir(d);
+}
+
+static int vfio_refuse_shared(pid_t pid, pid_t other, struct err *err)
+{
+	_cleanup_free_ char *path = xasprintf("/proc/%d/comm", (int)other);
+	_cleanup_free_ char *comm = read_text(path, 4096);
+
+	return fail(err, -EBUSY, .exit = CPR_EXIT_BUSY, .what = "QEMU",
+		    .value = fmt("pid %d", (int)pid),
+		    .why = fmt("process %d (%s) has the same VFIO file open, and could change what "
+			       "the devices reach", (int)other, comm ? comm : "?"),
+		    .remedy = "end that process");
+}
+
+/* Returns: whether both are one open file; -ESRCH or -EBADF if one is gone. */
+static int vfio_same_file(pid_t a, int a_fd, pid_t b, int b_fd)
+{
+	long r = syscall(SYS_kcmp, a, b, KCMP_FILE, a_fd, b_fd);
+
+	return r < 0 ? -errno : r == 0;
+}
+
+static int vfio_check_other(const struct vfio_fds *ours, pid_t pid, struct err *err)
+{
+	_cleanup_(vfio_fds_free) struct vfio_fds theirs;
+
+	vfio_list_fds(pid, &theirs);
+	for (size_t i = 0; i < ours->n * theirs.n; i++) {
+		int r = vfio_same_file(ours->pid, ours->v[i / theirs.n], pid,
+				       theirs.v[i % theirs.n]);
+
+		if (r == 1)
+			return vfio_refuse_shared(ours->pid, pid, err);
+		if (r < 0 && r != -ESRCH && r != -EBADF)
+			return fail(err, r, .exit = CPR_EXIT_REFUSED, .what = "QEMU",
+				    .value = fmt("pid %d", (int)ours->pid),
+				    .why = fmt("it is not known whether process %d has the same "
+					       "VFIO file open: kcmp: %s", (int)pid, strerror(-r)),
+				    .remedy = "use a kernel with CONFIG_KCMP");
+	}
+	return 0;
+}
+
+int vfio_check_shared(pid_t pid, struct err *err)
+{
+	_cleanup_(vfio_fds_free) struct vfio_fds ours;
+	DIR *d = opendir("/proc");
+	struct dirent *e;
+	int r = d ? 0 : fail(err, -errno, .what = "cannot read", .value = "/proc",
+			     .why = strerror(errno));
+
+	vfio_list_fds(pid, &ours);
+	while (r == 0 && (e = readdir(d))) {
+		pid_t other = atoi(e->d_name);
+
+		if (other && other != pid && other != getpid())
+			r = vfio_check_other(&ours, other, err);
+	}
+	if (d)
+		closedir(d);
+	return r;
 }

@@ -28,4 +28,17 @@ struct vfio_files {
 int vfio_files(pid_t pid, struct vfio_files *files, struct err *err);
 void vfio_files_close(struct vfio_files *files);
 
+/**
+ * vfio_check_shared - check that no other process has an open VFIO file of a process
+ * @pid: the process; it must not open, close or pass on any file meanwhile
+ *
+ * Such a process could change the mappings: by the container or the iommufd, or by closing
+ * or detaching a device. This process is not looked at. A file descriptor that is on its way
+ * through a socket is not found.
+ *
+ * Returns: 0; -EBUSY with exit status 5 if a process has one; -ENOSYS with exit status 4 if
+ * the kernel cannot compare files; or another negative errno.
+ */
+int vfio_check_shared(pid_t pid, struct err *err);
+
 #endif

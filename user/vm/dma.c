@@ -7,6 +7,7 @@
 #include "base/size.h"
 #include "host/kernel.h"
 #include "host/vfio.h"
+#include "qemu/freeze.h"
 #include "vm/devices.h"
 #include "vm/dma.h"
 #include "vm/manifest.h"
@@ -24,27 +25,55 @@ static int dma_check_count(const struct strv *addresses, const struct vfio_files
 		    .remedy = "undo the plugging or unplugging of devices through QEMU's monitor");
 }
 
-static int dma_open_files(struct vm *vm, struct strv *addresses, struct vfio_files *files,
-			  struct err *err)
-{
-	int r = vfio_files(vm->qemu.pid, files, err);
+/**
+ * struct dma_job - a request to the module
+ * @frozen: QEMU, if it has devices: the module must not read mappings that change
+ * @files: QEMU's VFIO files
+ * @addresses: of its devices
+ */
+struct dma_job {
+	struct frozen frozen;
+	struct vfio_files files;
+	struct strv addresses;
+};
 
-	manifest_devices(vm->manifest, addresses);
-	return r < 0 ? r : dma_check_count(addresses, files, err);
+/* QEMU runs on only when its files are closed here. */
+static void dma_end(struct dma_job *job)
+{
+	strv_free(&job->addresses);
+	vfio_files_close(&job->files);
+	freeze_end(&job->frozen);
+}
+
+#define _cleanup_dma_ _cleanup_(dma_end)
+
+static int dma_begin(struct vm *vm, struct dma_job *job, struct err *err)
+{
+	int r = 0;
+
+	manifest_devices(vm->manifest, &job->addresses);
+	if (job->addresses.n)
+		r = freeze_begin(vm->qemu.pid, &job->frozen, err);
+	if (r == 0)
+		r = vfio_files(vm->qemu.pid, &job->files, err);
+	if (r == 0)
+		r = dma_check_count(&job->addresses, &job->files, err);
+	if (r == 0 && job->addresses.n)
+		r = vfio_check_shared(vm->qemu.pid, err);
+	return r;
 }
 
 int dma_snapshot(struct vm *vm, struct err *err)
 {
-	_cleanup_vfio_ struct vfio_files files = { 0 };
-	_cleanup_strv_ struct strv addresses = { 0 };
+	_cleanup_dma_ struct dma_job job = { 0 };
 	struct cpr_dma dma = { 0 };
 	struct cpr_scan scan;
-	int r = dma_open_files(vm, &addresses, &files, err);
+	int r = dma_begin(vm, &job, err);
 
-	if (r < 0 || !addresses.n)
+	if (r < 0 || !job.addresses.n)
 		return r;
-	scan = (struct cpr_scan){ files.v, files.n, vm->full };
-	r = genl_snapshot(vm->genl, vm->name, &addresses, &scan, &dma, err);
+	scan = (struct cpr_scan){ job.files.v, job.files.n, vm->full };
+	r = genl_snapshot(vm->genl, vm->name, &job.addresses, &scan, &dma, err);
 	if (r == 0)
 		detail("%s: snapshot of %u devices, %u mappings, %s", vm->name, dma.devices,
 		       dma.extents, size_human(dma.bytes));
@@ -112,17 +141,16 @@ static int dma_check_verdict(struct vm *vm, const struct strv *addresses,
 int dma_verify(struct vm *vm, struct err *err)
 {
 	_cleanup_verdict_ struct cpr_verdict verdict = { 0 };
-	_cleanup_vfio_ struct vfio_files files = { 0 };
-	_cleanup_strv_ struct strv addresses = { 0 };
+	_cleanup_dma_ struct dma_job job = { 0 };
 	struct cpr_scan scan;
-	int r = dma_open_files(vm, &addresses, &files, err);
+	int r = dma_begin(vm, &job, err);
 
-	if (r < 0 || !addresses.n)
+	if (r < 0 || !job.addresses.n)
 		return r;
-	scan = (struct cpr_scan){ files.v, files.n, vm->full };
+	scan = (struct cpr_scan){ job.files.v, job.files.n, vm->full };
 	r = genl_verify(vm->genl, vm->name, &scan, &verdict, err);
 	if (r < 0)
 		return r;
 	dma_record(vm, &verdict);
-	return dma_check_verdict(vm, &addresses, &verdict, err);
+	return dma_check_verdict(vm, &job.addresses, &verdict, err);
 }

@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Memory that the passed-through devices of a VM can reach, before and after a kexec. */
+/*
+ * Memory that the passed-through devices of a VM can reach, before and after a kexec.
+ *
+ * QEMU is frozen while the module reads it: the kernel frees page tables of an IOMMU as soon
+ * as their mappings are removed, and nothing that a module could hold prevents that.
+ */
 #ifndef CPR_DMA_H
 #define CPR_DMA_H
 
@@ -9,9 +14,10 @@
  * dma_snapshot - have the module record the memory that the devices can reach
  * @vm: the VM, with its QEMU attached
  *
- * Also checks that QEMU has as many devices as the manifest names. Returns: 0, also for a
- * VM without devices; -EOPNOTSUPP with exit status 4 if QEMU has more or fewer devices; or
- * the error of the module.
+ * Also checks that QEMU has as many devices as the manifest names, and has them alone.
+ * Returns: 0, also for a VM without devices; -EOPNOTSUPP with exit status 4 if QEMU has more
+ * or fewer devices; an error of freeze_begin() or vfio_check_shared(); or the error of the
+ * module.
  */
 int dma_snapshot(struct vm *vm, struct err *err);
 

@@ -51,7 +51,38 @@ until_is() { soon state_is "$1" running "$2"; } # NAME GUEST-STATE
 # What the module was asked to do since the last time.
 asked() { tr '\n' ';' <"$CPR_FAKE/log"; : >"$CPR_FAKE/log"; }
 asked_for() { local got; got=$(asked); echo "asked: $got"; [ "$got" = "$1" ]; }
+asked_so_far() { grep -qx "$1" "$CPR_FAKE/log"; }
 moves() { ! stands_still "$1"; } # NAME
+thread_states() { sed 's/.*) \(.\) .*/\1/' "/proc/$(pid_of v)/task"/*/stat; }
+all_threads_are() { ! thread_states | grep -qvx "$1"; }
+no_thread_is() { ! thread_states | grep -qx "$1"; }
+# A process that has QEMU's device open, and one that traces QEMU; its PID is in $other.
+spare_fd() {
+	python3 - "$(pid_of v)" "$root/dev/vfio/devices" <<-'EOF3' >"$tmp/other" &
+		import ctypes, os, signal, sys
+		pid, devices = sys.argv[1:]
+		libc = ctypes.CDLL(None, use_errno=True)
+		fds = [fd for fd in os.listdir(f"/proc/{pid}/fd") if os.readlink(f"/proc/{pid}/fd/{fd}").startswith(devices)]
+		pidfd = libc.syscall(434, int(pid), 0)
+		spare = [libc.syscall(438, pidfd, int(fd), 0) for fd in fds]
+		assert spare and min(spare) >= 0
+		print("ready", flush=True)
+		signal.pause()
+	EOF3
+	other=$!
+	soon grep -q ready "$tmp/other"
+}
+trace_thread() {
+	python3 - "$(pid_of v)" <<-'EOF3' >"$tmp/other" &
+		import ctypes, signal, sys
+		libc = ctypes.CDLL(None, use_errno=True)
+		assert libc.ptrace(0x4206, int(sys.argv[1]), None, None) == 0	# PTRACE_SEIZE
+		print("ready", flush=True)
+		signal.pause()
+	EOF3
+	other=$!
+	soon grep -q ready "$tmp/other"
+}
 # The guest has left its firmware, which may take a while.
 awake() { soon moves "$1"; } # NAME
 # A register of the chipset, by its CONFIG_ADDRESS.
@@ -200,6 +231,35 @@ devices_tests() {
 	holds 'that one runs on, too' counts v
 	holds 'nothing is kept of it' manifest v "'suspended' not in m and 'saved' not in m"
 
+	section 'QEMU is frozen while its mappings are read'
+	agent_is willing
+	: >"$CPR_FAKE/halt-snapshot"
+	behind save v
+	soon is_halted
+	holds 'QEMU is frozen' soon asked_so_far "snapshot v $nic files 1 frozen"
+	holds 'no thread of it runs' all_threads_are t
+	kill -KILL "$(halted)"
+	wait "$pid"
+	rm "$CPR_FAKE/halt-snapshot"
+	holds 'it runs on when the helper is killed' soon no_thread_is t
+	prints 'abort of that' 'v: the guest runs on' abort v
+	holds 'wakes the guest' counts v
+	spare_fd # of QEMU, in another process
+	call save v
+	holds 'another process has the file of the device: refused' test "$status" = 5
+	holds 'which is named' grep -q "^cpr-helper: QEMU 'pid $(pid_of v)': process $other (python3) has the same VFIO file open, and could change what the devices reach$" <<<"$err"
+	holds 'the guest was woken, too' counts v
+	holds 'no thread of QEMU is left frozen' no_thread_is t
+	kill "$other"
+	wait "$other"
+	trace_thread
+	call save v
+	holds 'another process traces QEMU: refused' test "$status" = 5
+	holds 'why' grep -q "^cpr-helper: QEMU 'pid $(pid_of v)': thread .* cannot be stopped: another process traces it" <<<"$err"
+	kill "$other"
+	wait "$other"
+	holds 'that guest was woken' counts v
+
 	section 'save and abort'
 	agent_is willing
 	: >"$CPR_FAKE/log"
@@ -208,10 +268,10 @@ devices_tests() {
 	rm "$CPR_FAKE/fail-snapshot"
 	holds 'the guest was woken' counts v
 	holds 'in the same QEMU' state_is v running running
-	holds 'nothing more was asked' asked_for "snapshot v $nic files 1;"
+	holds 'nothing more was asked' asked_for "snapshot v $nic files 1 frozen;"
 	before=$(counted v) pid=$(pid_of v)
 	json 'save' "o['vms'][0]['ok'] and o['vms'][0]['runstate'] == 'running' and o['vms'][0]['rehearsal_note'].startswith('it has devices')" save v
-	holds 'in this order' asked_for "snapshot v $nic files 1;save v;"
+	holds 'in this order' asked_for "snapshot v $nic files 1 frozen;save v;"
 	holds 'the guest stands still' stands_still v
 	holds 'its state is recorded' manifest v "m['saved']['suspended'] and m['saved']['runstate'] == 'running'"
 	call abort v
@@ -222,7 +282,7 @@ devices_tests() {
 	holds 'in another QEMU' test "$(pid_of v)" != "$pid"
 	holds 'it is in its own code again' awake v
 	holds 'its chipset is as its firmware set it up' test "$(config v 0x80000060)" = 0xb0000001
-	holds 'its devices were verified' asked_for 'seal v;claim v;release v;verify v files 1;pin v;'
+	holds 'its devices were verified' asked_for 'seal v;claim v;release v;verify v files 1 frozen;pin v;'
 	holds 'the device stays with vfio-pci' drives vfio-pci $nic
 	holds 'nothing is left of the save' manifest v "'saved' not in m and 'suspended' not in m"
 
@@ -260,7 +320,7 @@ devices_tests() {
 	section 'restore'
 	: >"$CPR_FAKE/log"
 	call save v --full
-	holds 'save looks at every page, if asked to' asked_for "snapshot v $nic files 1 full;save v;"
+	holds 'save looks at every page, if asked to' asked_for "snapshot v $nic files 1 full frozen;save v;"
 	before=$(counted v)
 	leave_kernel
 	echo 'missing there is no device at 0000:00:02.0' >"$CPR_FAKE/hold"
@@ -283,11 +343,11 @@ devices_tests() {
 	holds 'the verdict' grep -q "^cpr-helper: DMA of VM 'v': its devices do not reach the same memory as before: 2 ranges differ$" <<<"$err"
 	holds 'the first range' grep -q "^  | $nic: 2M at 0x100000 led to 0x140000000, leads to 0x180000000: moved$" <<<"$err"
 	holds 'the second' grep -q "^  | $nic: 4K at 0x400000 led to 0x140400000, leads to nowhere: missing$" <<<"$err"
-	holds 'the guest did not run' asked_for 'claim v;release v;verify v files 1;unclaim v;'
+	holds 'the guest did not run' asked_for 'claim v;release v;verify v files 1 frozen;unclaim v;'
 	holds 'the VM is held, again' state_is v held
 	holds 'the verdict is kept' manifest v "m['verified']['differences'] == 2"
 	call restore v --full
-	holds 'restore looks at every page, if asked to' asked_for 'claim v;release v;verify v files 1 full;unclaim v;'
+	holds 'restore looks at every page, if asked to' asked_for 'claim v;release v;verify v files 1 full frozen;unclaim v;'
 	rm "$CPR_FAKE/differences"
 	echo 'QEMU has no device open' >"$CPR_FAKE/fail-verify"
 	refuses 'a verify that is refused' 1 "cpr-helper: VM 'v': kernel: QEMU has no device open" restore v
@@ -295,7 +355,7 @@ devices_tests() {
 	holds 'still held' state_is v held
 	: >"$CPR_FAKE/log"
 	json 'restore' "o['vms'][0]['ok'] and o['vms'][0]['clock_set'] and o['vms'][0]['runstate'] == 'running'" restore v
-	holds 'the module was asked in this order' asked_for 'claim v;release v;verify v files 1;pin v;'
+	holds 'the module was asked in this order' asked_for 'claim v;release v;verify v files 1 frozen;pin v;'
 	holds 'the guest goes on from there' counts_on v "$before"
 	holds 'vfio-pci has its device' drives vfio-pci $nic
 	json 'show --json' "o['vm']['verified']['differences'] == 0 and o['vm']['devices'][0]['model'] == '8086:10d3' and \

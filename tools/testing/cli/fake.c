@@ -24,6 +24,7 @@
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
+#include <signal.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -145,18 +146,45 @@ static bool mapped_by(const char *pid, const char *dir)
 	return found;
 }
 
-static bool is_mapped(const char *name)
+/* A process that maps a file of the VM, which is its QEMU; or 0. */
+static pid_t mapper_of(const char *name)
 {
 	_cleanup_free_ char *dir = xasprintf(CPRFS_ROOT "/%s/", name);
 	DIR *d = opendir("/proc");
 	struct dirent *e;
-	bool found = false;
+	pid_t found = 0;
 
 	while (d && !found && (e = readdir(d)))
-		found = *e->d_name >= '0' && *e->d_name <= '9' && mapped_by(e->d_name, dir);
+		if (*e->d_name >= '0' && *e->d_name <= '9' && mapped_by(e->d_name, dir))
+			found = atoi(e->d_name);
 	if (d)
 		closedir(d);
 	return found;
+}
+
+static bool is_frozen_thread(pid_t pid, const char *tid)
+{
+	_cleanup_free_ char *path = xasprintf("/proc/%d/task/%s/stat", (int)pid, tid);
+	_cleanup_free_ char *text = read_text(path, 4096);
+	const char *state = text ? strrchr(text, ')') : NULL;
+
+	return state && state[2] == 't';
+}
+
+/* Whether no thread of the VM's QEMU runs. */
+static bool is_frozen(const char *name)
+{
+	pid_t pid = mapper_of(name);
+	_cleanup_free_ char *path = xasprintf("/proc/%d/task", (int)pid);
+	DIR *d = pid ? opendir(path) : NULL;
+	struct dirent *e;
+	bool frozen = d;
+
+	while (d && (e = readdir(d)))
+		frozen &= *e->d_name == '.' || is_frozen_thread(pid, e->d_name);
+	if (d)
+		closedir(d);
+	return frozen;
 }
 
 static void read_state(struct cpr_vm *vm)
@@ -276,7 +304,7 @@ int genl_vm(struct genl *genl, const char *name, struct cpr_vm *vm, struct err *
 		if (stat(path, &st) == 0)
 			vm->memory += st.st_size;
 	}
-	vm->mapped = is_mapped(name);
+	vm->mapped = mapper_of(name);
 	read_snapshot(vm);
 	read_digests(vm);
 	bad = fake_path("bad.", name);
@@ -414,7 +442,10 @@ int genl_snapshot(struct genl *genl, const char *name, const struct strv *device
 	FILE *f;
 
 	(void)genl;
-	log_line("snapshot %s %s files %zu%s", name, list, scan->nfds, scan->full ? " full" : "");
+	log_line("snapshot %s %s files %zu%s%s", name, list, scan->nfds, scan->full ? " full" : "",
+		 is_frozen(name) ? " frozen" : "");
+	if (exists("halt-snapshot"))
+		raise(SIGSTOP);
 	if (r < 0)
 		return r;
 	f = fopen(path, "we");
@@ -449,7 +480,8 @@ int genl_verify(struct genl *genl, const char *name, const struct cpr_scan *scan
 	char *next = text, *line;
 
 	(void)genl;
-	log_line("verify %s files %zu%s", name, scan->nfds, scan->full ? " full" : "");
+	log_line("verify %s files %zu%s%s", name, scan->nfds, scan->full ? " full" : "",
+		 is_frozen(name) ? " frozen" : "");
 	*verdict = (struct cpr_verdict){ .dma = { n, n, n * FRAME_SIZE } };
 	while ((line = strsep(&next, "\n")))
 		add_difference(verdict, line);
