@@ -9,6 +9,9 @@
  * compared with the snapshot. A VM with a snapshot runs only after it was verified, see
  * vm.c.
  *
+ * A walk over every page takes long, and whoever asks lets nothing unmap meanwhile. So a
+ * snapshot can also be verified in parts, while the guest runs between them.
+ *
  * Devices that share a domain reach the same, so each domain is read once a request.
  *
  * Locking: probing takes long and holds none of the module's locks. The VM's memory
@@ -27,7 +30,7 @@
 #include "vm.h"
 
 #define MAY_SNAPSHOT	(BIT(CPR_VM_STATE_RUNNING) | BIT(CPR_VM_STATE_SAVED))
-#define MAY_VERIFY	(BIT(CPR_VM_STATE_SAVED) | BIT(CPR_VM_STATE_RESTORING))
+#define MAY_VERIFY	(MAY_SNAPSHOT | BIT(CPR_VM_STATE_RESTORING))
 
 /**
  * struct dma_walk - a domain that was read
@@ -47,6 +50,7 @@ struct dma_walk {
  * @ask: the request
  * @memory: the VM's memory
  * @changes: of the VM when the request began
+ * @window: the part to read, if only a part is verified
  * @walks: domains that were read so far, with room for one a device
  * @nr_walks: entries in @walks
  * @extack: reason of a refusal
@@ -56,6 +60,7 @@ struct dma_job {
 	const struct cpr_dma_request *ask;
 	struct cpr_memory memory;
 	u64 changes;
+	struct cpr_window window;
 	struct dma_walk *walks;
 	u32 nr_walks;
 	struct netlink_ext_ack *extack;
@@ -100,6 +105,13 @@ static void dma_end(struct dma_job *job)
 	cpr_memory_free(&job->memory);
 }
 
+static int dma_probe(struct dma_job *job, struct dma_walk *walk)
+{
+	if (job->ask->length)
+		return cpr_probe_pages(walk->domain, &job->memory, &job->window, &walk->table);
+	return cpr_probe(walk->domain, &job->memory, job->ask->full, &walk->table, &walk->gap);
+}
+
 /* Read a domain, unless another device has shown it; @fresh tells. */
 static struct dma_walk *dma_walk(struct dma_job *job, const char *address,
 				 struct iommu_domain *domain, bool *fresh)
@@ -115,7 +127,7 @@ static struct dma_walk *dma_walk(struct dma_job *job, const char *address,
 	*fresh = true;
 	walk->domain = domain;
 	job->nr_walks++;
-	err = cpr_probe(domain, &job->memory, job->ask->full, &walk->table, &walk->gap);
+	err = dma_probe(job, walk);
 	if (!err)
 		return walk;
 	NL_SET_ERR_MSG_FMT(job->extack, "the mappings of %s could not be read", address);
@@ -380,6 +392,24 @@ static int dma_compare_table(struct dma_job *job, const char *address,
 	return 0;
 }
 
+/* Only that part of the snapshot that is verified. */
+static int dma_compare_part(struct dma_job *job, const char *address,
+			    struct iommu_domain *domain,
+			    const struct cpr_dma_table *before, struct dma_compare *cmp)
+{
+	struct cpr_dma_table part;
+	int err;
+
+	if (!job->ask->length)
+		return dma_compare_table(job, address, domain, before, cmp);
+	err = cpr_dma_table_clip(before, job->window.start, job->window.end, &part);
+	if (err)
+		return err;
+	err = dma_compare_table(job, address, domain, &part, cmp);
+	cpr_dma_table_free(&part);
+	return err;
+}
+
 static int dma_verify_device(struct dma_job *job, const struct cpr_dma *dma,
 			     const struct cpr_device *d, struct cpr_dma_report *report)
 {
@@ -395,9 +425,24 @@ static int dma_verify_device(struct dma_job *job, const struct cpr_dma *dma,
 	err = cpr_vfio_get(&pdev->dev, job->ask->files, job->ask->nr_files, &v, job->extack);
 	if (err)
 		return err;
-	err = dma_compare_table(job, address, v.domain, &dma->tables[d->id.dma], &cmp);
+	err = dma_compare_part(job, address, v.domain, &dma->tables[d->id.dma], &cmp);
 	cpr_vfio_put(&v);
 	return err;
+}
+
+static void dma_choose_window(struct dma_job *job, const struct cpr_dma *dma,
+			      struct cpr_dma_report *report)
+{
+	u64 last = 0;
+
+	for (u32 i = 0; i < dma->nr_tables; i++) {
+		const struct cpr_dma_table *t = &dma->tables[i];
+
+		if (t->nr)
+			last = max(last, t->extents[t->nr - 1].iova);
+	}
+	cpr_probe_window(&job->memory, job->ask->start, job->ask->length, last, &job->window);
+	report->next = job->window.next;
 }
 
 static int dma_verify_devices(struct dma_job *job, const struct cpr_dma *dma,
@@ -405,6 +450,8 @@ static int dma_verify_devices(struct dma_job *job, const struct cpr_dma *dma,
 {
 	int err = dma_make_room(job, dma->nr_devices);
 
+	if (job->ask->length)
+		dma_choose_window(job, dma, report);
 	for (u32 i = 0; i < dma->nr_devices && !err; i++)
 		err = dma_verify_device(job, dma, &dma->devices[i], report);
 	return err;
@@ -417,11 +464,11 @@ static int dma_verify_devices(struct dma_job *job, const struct cpr_dma *dma,
  * @report: filled in; differences are not an error
  * @extack: reason of a refusal
  *
- * Without differences, the VM may run.
+ * Without differences, the VM may run, unless only a part was verified.
  *
- * Return: 0; -ENOENT or -EBUSY if the VM does not exist or is neither saved nor being
- * restored; -ENODATA if it has no snapshot; -ENODEV, -EOPNOTSUPP, -EPERM, -EINVAL for a
- * device; -ENXIO if a device reaches a part of the VM's memory neither now nor in
+ * Return: 0; -ENOENT or -EBUSY if the VM does not exist, or is not running, saved or
+ * being restored; -ENODATA if it has no snapshot; -ENODEV, -EOPNOTSUPP, -EPERM, -EINVAL
+ * for a device; -ENXIO if a device reaches a part of the VM's memory neither now nor in
  * the snapshot; -ENOMEM, -EINTR.
  */
 int cpr_dma_verify(struct cpr *c, const struct cpr_dma_request *ask,
@@ -436,7 +483,9 @@ int cpr_dma_verify(struct cpr *c, const struct cpr_dma_request *ask,
 	cpr_dma_sum(dma, report);
 	err = dma_verify_devices(&job, dma, report);
 	dma_end(&job);
-	cpr_vm_set_verified(c, ask->name, dma, job.changes, !err && !report->differences);
+	if (!ask->length || err || report->differences)
+		cpr_vm_set_verified(c, ask->name, dma, job.changes,
+				    !err && !report->differences);
 	cpr_dma_put(dma);
 	return err;
 }

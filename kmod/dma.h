@@ -16,6 +16,8 @@ struct netlink_ext_ack;
  * @files: files of VFIO, which show that the caller has the devices
  * @nr_files: entries in @files
  * @full: probe every page
+ * @start: of the part to verify, page by page
+ * @length: of the part; 0 for all
  */
 struct cpr_dma_request {
 	const char *name;
@@ -24,6 +26,8 @@ struct cpr_dma_request {
 	struct file *const *files;
 	u32 nr_files;
 	bool full;
+	u64 start;
+	u64 length;
 };
 
 /**
@@ -31,6 +35,7 @@ struct cpr_dma_request {
  * @devices: in the snapshot
  * @extents: of all tables, that lead to the VM's memory
  * @bytes: of these extents
+ * @next: where the next part to verify starts; 0 if there is none
  * @differences: ranges that differ from the snapshot
  * @first: the first ranges that differ
  */
@@ -38,6 +43,7 @@ struct cpr_dma_report {
 	u32 devices;
 	u32 extents;
 	u64 bytes;
+	u64 next;
 	u32 differences;
 	struct {
 		struct cpr_pci device;

@@ -270,6 +270,38 @@ u32 cpr_dma_compare(const struct cpr_dma_table *before, const struct cpr_dma_tab
 	return count;
 }
 
+/**
+ * cpr_dma_table_clip - copy the part of a table that is in a range of iova
+ * @t: the table
+ * @start: of the range
+ * @end: of the range, exclusive
+ * @part: filled in; the caller frees it
+ *
+ * Return: 0, -ENOMEM or -E2BIG.
+ */
+int cpr_dma_table_clip(const struct cpr_dma_table *t, u64 start, u64 end,
+		       struct cpr_dma_table *part)
+{
+	memset(part, 0, sizeof(*part));
+	for (u32 i = 0; i < t->nr && t->extents[i].iova < end; i++) {
+		struct cpr_dma_extent e = t->extents[i];
+		u64 before = e.iova < start ? min(start - e.iova, e.length) : 0;
+		int err;
+
+		e.iova += before;
+		e.phys += before;
+		e.length = min(e.length - before, end - e.iova);
+		if (!e.length)
+			continue;
+		err = cpr_dma_table_add(part, &e);
+		if (err) {
+			cpr_dma_table_free(part);
+			return err;
+		}
+	}
+	return 0;
+}
+
 /* ---- coverage ---- */
 
 static int dma_compare_phys(const void *a, const void *b)

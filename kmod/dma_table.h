@@ -67,6 +67,9 @@ bool cpr_dma_table_fits(const struct cpr_dma_table *t, const struct cpr_dma_owne
 const struct cpr_dma_extent *cpr_dma_table_foreign(const struct cpr_dma_table *t,
 						   const struct cpr_dma_owner *owner);
 
+int cpr_dma_table_clip(const struct cpr_dma_table *t, u64 start, u64 end,
+		       struct cpr_dma_table *part);
+
 u32 cpr_dma_compare(const struct cpr_dma_table *before, const struct cpr_dma_table *now,
 		    const struct cpr_dma_owner *owner,
 		    void (*report)(void *data, const struct cpr_dma_diff *diff), void *data);

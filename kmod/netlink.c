@@ -608,15 +608,24 @@ int cpr_nl_vm_snapshot_doit(struct sk_buff *skb, struct genl_info *info)
 
 static int nl_put_verified(struct sk_buff *skb, const struct cpr_dma_report *r)
 {
-	if (nl_put_report(skb, r))
+	if (nl_put_report(skb, r) ||
+	    (r->next && nla_put_u64_64bit(skb, CPR_A_VM_WINDOW_NEXT, r->next, 0)))
 		return -EMSGSIZE;
 	return nl_put_differences(skb, r);
+}
+
+static u64 nl_u64(struct genl_info *info, int attr)
+{
+	return info->attrs[attr] ? nla_get_u64(info->attrs[attr]) : 0;
 }
 
 int cpr_nl_vm_verify_doit(struct sk_buff *skb, struct genl_info *info)
 {
 	struct cpr_dma_report *report __free(kfree) = kzalloc(sizeof(*report), GFP_KERNEL);
-	struct cpr_dma_request ask = {};
+	struct cpr_dma_request ask = {
+		.start = nl_u64(info, CPR_A_VM_WINDOW_START),
+		.length = nl_u64(info, CPR_A_VM_WINDOW_LENGTH),
+	};
 	int err;
 
 	if (!report)

@@ -73,10 +73,12 @@ static const struct nla_policy cpr_vm_release_nl_policy[CPR_A_VM_NAME + 1] = {
 };
 
 /* CPR_CMD_VM_VERIFY - do */
-static const struct nla_policy cpr_vm_verify_nl_policy[CPR_A_VM_FULL + 1] = {
+static const struct nla_policy cpr_vm_verify_nl_policy[CPR_A_VM_WINDOW_LENGTH + 1] = {
 	[CPR_A_VM_NAME] = { .type = NLA_NUL_STRING, .len = CPR_VM_NAME_MAX, },
 	[CPR_A_VM_FILE] = { .type = NLA_U32, },
 	[CPR_A_VM_FULL] = { .type = NLA_FLAG, },
+	[CPR_A_VM_WINDOW_START] = { .type = NLA_U64, },
+	[CPR_A_VM_WINDOW_LENGTH] = { .type = NLA_U64, },
 };
 
 /* Ops table for cpr */
@@ -178,7 +180,7 @@ static const struct genl_split_ops cpr_nl_ops[] = {
 		.pre_doit	= cpr_nl_pre_do,
 		.doit		= cpr_nl_vm_verify_doit,
 		.policy		= cpr_vm_verify_nl_policy,
-		.maxattr	= CPR_A_VM_FULL,
+		.maxattr	= CPR_A_VM_WINDOW_LENGTH,
 		.flags		= GENL_CMD_CAP_DO,
 	},
 	{

@@ -12,6 +12,9 @@
  * the VM's memory. If that does not lead to all of the memory, a range of the same
  * size from 1 TiB on is probed too, because QEMU puts memory there on AMD hosts.
  *
+ * The same ranges can be read in parts, each of which takes a short time, with every
+ * page looked up.
+ *
  * Locking: none here. The caller makes sure that the domain stays, see vfio.c.
  */
 #include <linux/ioport.h>
@@ -157,6 +160,12 @@ static int probe_check_coverage(const struct cpr_dma_table *t,
 	return 0;
 }
 
+/* Where QEMU puts memory on most hosts: the first iova after it. */
+static u64 probe_near(const struct cpr_memory *m)
+{
+	return ABOVE_RAM + 2 * m->bytes;
+}
+
 /**
  * cpr_probe - read the translations of a domain
  * @domain: the domain
@@ -176,7 +185,7 @@ int cpr_probe(struct iommu_domain *domain, const struct cpr_memory *m, bool full
 	struct probe p = {
 		.domain = domain, .geo = m->owner.geo, .full = full, .table = table,
 	};
-	u64 near = ABOVE_RAM + 2 * m->bytes;
+	u64 near = probe_near(m);
 	int err = probe_range(&p, 0, near);
 
 	if (!err)
@@ -189,4 +198,47 @@ int cpr_probe(struct iommu_domain *domain, const struct cpr_memory *m, bool full
 	if (!err)
 		err = probe_check_coverage(table, m, gap);
 	return err;
+}
+
+/**
+ * cpr_probe_window - find out what part of a domain to read
+ * @m: the VM's memory
+ * @start: first iova that is wanted
+ * @length: bytes that are wanted
+ * @last: last iova that the VM's devices are known to use
+ * @w: filled in; it is empty if there is nothing to read any more
+ */
+void cpr_probe_window(const struct cpr_memory *m, u64 start, u64 length, u64 last,
+		      struct cpr_window *w)
+{
+	u64 near = probe_near(m), far = max(near, AMD_RAM_START), end = near;
+
+	start = round_down(start, CPR_IMAGE_FRAME_SIZE);
+	if (start >= near && last >= near) {
+		start = max(start, far);
+		end = AMD_RAM_START + near;
+	}
+	w->start = min(start, end);
+	w->end = end - w->start <= length ? end :
+		 w->start + max(round_down(length, CPR_IMAGE_FRAME_SIZE), CPR_IMAGE_FRAME_SIZE);
+	w->next = w->end < end ? w->end : end == near && last >= near ? far : 0;
+}
+
+/**
+ * cpr_probe_pages - read every page of a part of a domain
+ * @domain: the domain
+ * @m: the VM's memory
+ * @w: the part
+ * @table: empty; filled in
+ *
+ * Return: as cpr_probe().
+ */
+int cpr_probe_pages(struct iommu_domain *domain, const struct cpr_memory *m,
+		    const struct cpr_window *w, struct cpr_dma_table *table)
+{
+	struct probe p = {
+		.domain = domain, .geo = m->owner.geo, .full = true, .table = table,
+	};
+
+	return probe_range(&p, w->start, w->end);
 }

@@ -19,6 +19,22 @@ struct cpr_gap {
 	u64 length;
 };
 
+/**
+ * struct cpr_window - a part of what cpr_probe() looks at
+ * @start: first iova
+ * @end: first iova after it
+ * @next: where the next part starts; 0 if there is none
+ */
+struct cpr_window {
+	u64 start;
+	u64 end;
+	u64 next;
+};
+
+void cpr_probe_window(const struct cpr_memory *m, u64 start, u64 length, u64 last,
+		      struct cpr_window *w);
+int cpr_probe_pages(struct iommu_domain *domain, const struct cpr_memory *m,
+		    const struct cpr_window *w, struct cpr_dma_table *table);
 int cpr_probe(struct iommu_domain *domain, const struct cpr_memory *m, bool full,
 	      struct cpr_dma_table *table, struct cpr_gap *gap);
 

@@ -2,7 +2,9 @@
 /*
  * dma ADDRESS SIZE-MIB - how long the module takes to read what a device can
  * reach. One line a case: what is mapped, in how many extents, milliseconds, and
- * what that is for a TiB of guest memory. Needs a device that vfio-pci has.
+ * what that is for a TiB of guest memory. Then what a guest notices of a proof that
+ * looks at every page: all of it while the guest stands still, or before that and in
+ * parts. Needs a device that vfio-pci has.
  */
 #define _GNU_SOURCE
 #include <err.h>
@@ -21,6 +23,7 @@
 /* As in kmod/probe.c: what is read is this, and twice the memory. */
 #define ABOVE	(8ull << 30)
 #define TIB	(1ull << 40)
+#define PART	(64ull << 20)
 
 static double now_ms(void)
 {
@@ -36,7 +39,7 @@ static void do_or_die(int err, const char *what)
 		errx(1, "%s: %d %s", what, err, nl_said());
 }
 
-static void measure(const struct iommu *m, const char *what, uint64_t size, int full)
+static double measure(const struct iommu *m, const char *what, uint64_t size, int full)
 {
 	double best = 1e9, per_byte;
 	const char *devices[] = { m->address, NULL };
@@ -52,6 +55,43 @@ static void measure(const struct iommu *m, const char *what, uint64_t size, int 
 	per_byte = best / (ABOVE + 2 * size);
 	printf("# %-24s %8u extents %10.1f ms %10.1f s per TiB\n", what, reach.extents, best,
 	       per_byte * 2 * TIB / 1e3);
+	return best;
+}
+
+static double verify_all(const struct iommu *m)
+{
+	double best = 1e9;
+	struct reach reach;
+
+	for (int i = 0; i < ROUNDS; i++) {
+		double begin = now_ms();
+
+		do_or_die(nl_verify("bench", m->fds, 0, &reach), "verify");
+		if (now_ms() - begin < best)
+			best = now_ms() - begin;
+	}
+	return best;
+}
+
+static void measure_parts(const struct iommu *m, double full)
+{
+	double longest = 0, sum = 0, pause;
+	struct reach reach = { 0 };
+	int parts = 0;
+
+	do {
+		double begin = now_ms(), took;
+
+		do_or_die(nl_verify_part("bench", m->fds, reach.next, PART, &reach), "part");
+		took = now_ms() - begin;
+		sum += took;
+		longest = took > longest ? took : longest;
+		parts++;
+	} while (reach.next);
+	pause = verify_all(m);
+	printf("# every page before the pause: %d parts, %.2f of the full snapshot in all, %.4f the longest\n",
+	       parts, sum / full, longest / full);
+	printf("# left in the pause: %.4f of the full snapshot\n", pause / full);
 }
 
 static void map_pieces(struct iommu *m, char *ram, uint64_t size, uint64_t piece)
@@ -65,10 +105,13 @@ static void run_case(const char *address, char *ram, uint64_t size, uint64_t pie
 		     int full)
 {
 	struct iommu m;
+	double took;
 
 	do_or_die(iommu_open_type1(&m, address), "VFIO");
 	map_pieces(&m, ram, size, piece ? piece : size);
-	measure(&m, what, size, full);
+	took = measure(&m, what, size, full);
+	if (full)
+		measure_parts(&m, took);
 	iommu_close(&m);
 }
 

@@ -73,6 +73,21 @@ static int add(struct cpr_dma_table *t, u64 iova, u64 phys, u64 length, u32 clas
 
 #define ADD(_t, ...) CHECK_EQ(add(&(_t), __VA_ARGS__), 0)
 
+static void clip_is(u64 start, u64 end, u32 nr, u64 iova, u64 phys, u64 length)
+{
+	struct cpr_dma_table part;
+
+	CHECK_EQ(cpr_dma_table_clip(&before, start, end, &part), 0);
+	CHECK_EQ(part.nr, nr);
+	if (nr) {
+		CHECK_EQ(part.extents[0].iova, iova);
+		CHECK_EQ(part.extents[0].phys, phys);
+		CHECK_EQ(part.extents[0].length, length);
+		CHECK_EQ(part.extents[0].class, REGION);
+	}
+	cpr_dma_table_free(&part);
+}
+
 /* ---- building ---- */
 
 TEST(extents_that_continue_are_one)
@@ -132,6 +147,26 @@ TEST(a_table_that_cannot_grow)
 	now.nr = now.room = 1u << 31;
 	CHECK_EQ(dma_table_grow(&now), -E2BIG);
 	now.nr = now.room = 16;
+}
+
+TEST(a_part_of_a_table)
+{
+	fresh();
+	clip_is(0, ~0ull, 0, 0, 0, 0);
+	ADD(before, FRAME, frame(4), 2 * FRAME, REGION);
+	ADD(before, 8 * FRAME, frame(7), FRAME, REGION);
+	clip_is(0, ~0ull, 2, FRAME, frame(4), 2 * FRAME);
+	clip_is(0, FRAME, 0, 0, 0, 0);
+	clip_is(0, FRAME + PAGE, 1, FRAME, frame(4), PAGE);
+	clip_is(2 * FRAME, 2 * FRAME + PAGE, 1, 2 * FRAME, frame(5), PAGE);
+	clip_is(2 * FRAME, 9 * FRAME, 2, 2 * FRAME, frame(5), FRAME);
+	clip_is(3 * FRAME, 8 * FRAME, 0, 0, 0, 0);
+	clip_is(9 * FRAME - PAGE, ~0ull, 1, 9 * FRAME - PAGE, frame(8) - PAGE, PAGE);
+	clip_is(9 * FRAME, ~0ull, 0, 0, 0, 0);
+	allocations_left = 0;
+	CHECK_EQ(cpr_dma_table_clip(&before, 0, ~0ull, &now), -ENOMEM);
+	allocations_left = -1;
+	fresh();
 }
 
 TEST(a_sum)

@@ -398,6 +398,8 @@ static int read_reach(struct nl_msg *msg, void *arg)
 	r->devices = nla_get_u32(tb[CPR_A_VM_DEVICES]);
 	r->extents = nla_get_u32(tb[CPR_A_VM_DMA_EXTENTS]);
 	r->bytes = nla_get_u64(tb[CPR_A_VM_DMA_BYTES]);
+	if (tb[CPR_A_VM_WINDOW_NEXT])
+		r->next = nla_get_u64(tb[CPR_A_VM_WINDOW_NEXT]);
 	if (tb[CPR_A_VM_DIFFERENCES])
 		r->differences = nla_get_u32(tb[CPR_A_VM_DIFFERENCES]);
 	nla_for_each_attr(a, genlmsg_attrdata(h, 0), genlmsg_attrlen(h, 0), rem)
@@ -406,34 +408,52 @@ static int read_reach(struct nl_msg *msg, void *arg)
 	return NL_OK;
 }
 
-static int look(int cmd, const char *vm, const char *const *devices, const int *files, int full,
-		struct reach *r)
+static struct nl_msg *look(int cmd, const char *vm, const int *files, int full)
 {
 	struct nl_msg *msg = message(cmd, 0);
 
-	memset(r, 0, sizeof(*r));
 	if (!msg)
-		return -ENOTCONN;
+		return NULL;
 	nla_put_string(msg, CPR_A_VM_NAME, vm);
-	for (; devices && *devices; devices++)
-		nla_put_string(msg, CPR_A_VM_DEVICE, *devices);
 	for (int i = 0; i < 2; i++)
 		if (files[i] >= 0)
 			nla_put_u32(msg, CPR_A_VM_FILE, files[i]);
 	if (full)
 		nla_put_flag(msg, CPR_A_VM_FULL);
-	return transact(msg, read_reach, r);
+	return msg;
+}
+
+static int see(struct nl_msg *msg, struct reach *r)
+{
+	memset(r, 0, sizeof(*r));
+	return msg ? transact(msg, read_reach, r) : -ENOTCONN;
 }
 
 int nl_snapshot(const char *vm, const char *const *devices, const int *files, int full,
 		struct reach *r)
 {
-	return look(CPR_CMD_VM_SNAPSHOT, vm, devices, files, full, r);
+	struct nl_msg *msg = look(CPR_CMD_VM_SNAPSHOT, vm, files, full);
+
+	for (; msg && devices && *devices; devices++)
+		nla_put_string(msg, CPR_A_VM_DEVICE, *devices);
+	return see(msg, r);
 }
 
 int nl_verify(const char *vm, const int *files, int full, struct reach *r)
 {
-	return look(CPR_CMD_VM_VERIFY, vm, NULL, files, full, r);
+	return see(look(CPR_CMD_VM_VERIFY, vm, files, full), r);
+}
+
+int nl_verify_part(const char *vm, const int *files, uint64_t start, uint64_t length,
+		   struct reach *r)
+{
+	struct nl_msg *msg = look(CPR_CMD_VM_VERIFY, vm, files, 0);
+
+	if (msg) {
+		nla_put_u64(msg, CPR_A_VM_WINDOW_START, start);
+		nla_put_u64(msg, CPR_A_VM_WINDOW_LENGTH, length);
+	}
+	return see(msg, r);
 }
 
 struct device_walk {

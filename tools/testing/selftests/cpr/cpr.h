@@ -69,7 +69,7 @@ int nl_count(void);
 /* What a snapshot or a check of what devices reach came to. */
 struct reach {
 	uint32_t devices, extents, differences, shown;
-	uint64_t bytes;
+	uint64_t bytes, next;
 	struct difference {
 		uint32_t kind;
 		uint64_t iova, length;
@@ -80,6 +80,9 @@ struct reach {
 int nl_snapshot(const char *vm, const char *const *devices, const int *files, int full,
 		struct reach *r);
 int nl_verify(const char *vm, const int *files, int full, struct reach *r);
+/* Every page of @length bytes from @start; @r->next is where the next part starts, or 0. */
+int nl_verify_part(const char *vm, const int *files, uint64_t start, uint64_t length,
+		   struct reach *r);
 
 struct device {
 	const char *vm, *address, *reason;

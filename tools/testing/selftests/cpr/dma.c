@@ -303,8 +303,9 @@ TEST(when_it_may_be_asked)
 {
 	begin();
 	map(0, 0, RAM);
-	CHECK_EQ(nl_verify("dma", iommu.fds, 0, &reach), -EBUSY);
+	CHECK_EQ(nl_verify("dma", iommu.fds, 0, &reach), -ENODATA);
 	recorded(1, RAM);
+	verify(0, 0);
 	step(CPR_CMD_VM_SAVE);
 	recorded(1, RAM);
 	verify(0, 0);
@@ -467,6 +468,72 @@ TEST(a_snapshot_that_is_too_old)
 	end();
 }
 
+/* ---- verify in parts ---- */
+
+/* Verify everything, @length by @length; returns the differences. */
+static uint32_t verify_parts(uint64_t length)
+{
+	uint32_t differences = 0;
+	uint64_t start = 0;
+
+	do {
+		CHECK_MSG(nl_verify_part("dma", iommu.fds, start, length, &reach) == 0,
+			  "refused: %s", nl_said());
+		CHECK(!reach.next || reach.next > start);
+		differences += reach.differences;
+		start = reach.next;
+	} while (start);
+	return differences;
+}
+
+TEST(all_parts_are_as_they_were)
+{
+	begin();
+	map(0, 0, 2 * FRAME);
+	map(HIGH, 2 * FRAME, RAM - 2 * FRAME);
+	recorded(2, RAM);
+	CHECK_EQ(verify_parts(1ul << 30), 0);
+	CHECK_EQ(verify_parts(~0ul), 0);
+	/* A part is made of whole frames. */
+	CHECK_EQ(nl_verify_part("dma", iommu.fds, HIGH + PAGE, PAGE, &reach), 0);
+	CHECK_EQ(reach.next, HIGH + FRAME);
+	CHECK_EQ(nl_verify_part("dma", iommu.fds, ~0ul, PAGE, &reach), 0);
+	CHECK_EQ(reach.next, 0);
+	end();
+}
+
+TEST(parts_above_a_tebibyte)
+{
+	begin();
+	map(0, 0, FRAME);
+	map(1ul << 40, FRAME, RAM - FRAME);
+	recorded(2, RAM);
+	CHECK_EQ(verify_parts(1ul << 30), 0);
+	CHECK_EQ(iommu_unmap(&iommu, 1ul << 40, RAM - FRAME), 0);
+	CHECK_EQ(verify_parts(1ul << 30), 1);
+	end();
+}
+
+/* What the ends of 2 MiB do not show. */
+TEST(a_page_that_is_missing_in_a_part)
+{
+	begin();
+	map(0, 0, 3 * FRAME);
+	map(3 * FRAME, 3 * FRAME, 4 * PAGE);
+	map(3 * FRAME + 5 * PAGE, 3 * FRAME + 5 * PAGE, RAM - 3 * FRAME - 5 * PAGE);
+	recorded(1, RAM);
+	verify(0, 0);
+	CHECK_EQ(nl_verify_part("dma", iommu.fds, 0, 3 * FRAME, &reach), 0);
+	CHECK_EQ(reach.differences, 0);
+	CHECK_EQ(reach.next, 3 * FRAME);
+	CHECK_EQ(nl_verify_part("dma", iommu.fds, 3 * FRAME, FRAME, &reach), 0);
+	CHECK_EQ(reach.differences, 1);
+	differs(0, CPR_DIFFERENCE_KIND_MISSING, 3 * FRAME + 4 * PAGE, PAGE);
+	CHECK_EQ(nl_verify_part("dma", iommu.fds, 4 * FRAME, FRAME, &reach), 0);
+	CHECK_EQ(reach.differences, 0);
+	end();
+}
+
 /* ---- a VM with a snapshot runs only after a verify without differences ---- */
 
 static void may_not_run(void)
@@ -535,6 +602,21 @@ TEST(a_refused_verify_keeps_a_vm_from_running)
 	verify(0, 0);
 	CHECK_EQ(nl_verify("dma", none, 0, &reach), -EPERM);
 	may_not_run();
+	end();
+}
+
+TEST(a_part_is_not_enough)
+{
+	begin();
+	map(0, 0, RAM);
+	recorded(1, RAM);
+	hand_over();
+	map(0, 0, RAM);
+	CHECK_EQ(verify_parts(~0ul), 0);
+	may_not_run();
+	verify(0, 0);
+	CHECK_EQ(verify_parts(~0ul), 0);
+	step(CPR_CMD_VM_PIN);
 	end();
 }
 
