@@ -158,6 +158,9 @@ static int save_now(struct vm *vm, const struct save_opts *opts, struct savable 
 	_cleanup_free_ char *part = NULL;
 	int r = save_check_interrupt(vm, err);
 
+	/* Until the guest stops, there is nothing to roll back. */
+	if (r == 0)
+		r = dma_prove(vm, err);
 	if (r < 0)
 		return r;
 	copymode_remove(vm, s->copy.stale);

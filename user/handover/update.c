@@ -10,6 +10,8 @@
 #include "base/paths.h"
 #include "base/size.h"
 #include "host/kexec.h"
+#include "vm/devices.h"
+#include "vm/dma.h"
 #include "handover/abort.h"
 #include "handover/pause.h"
 #include "handover/restore.h"
@@ -18,6 +20,8 @@
 #include "handover/update.h"
 
 #define COPY_BYTES "copy_bytes"		/* in a VM's result: space it needs in the region */
+
+#define PROVEN "proven"			/* in a VM's result: see dma_prove() */
 
 /**
  * struct update - an update under way
@@ -86,6 +90,28 @@ static int update_abort(struct update *u, struct vm *vm, struct json_object *res
 
 	if (r == 0)
 		update_progressed(u, UPDATE_ABORTED, vm, result);
+	return r;
+}
+
+/*
+ * This may take long, and a guest that is saved already would wait for the others. So it is
+ * done for all before the first guest stops.
+ */
+static int update_prove_task(size_t i, void *arg, struct json_object *result, struct err *err)
+{
+	struct update *u = arg;
+	struct vm *vm = &u->plan->vms[i];
+	int r = update_connect(vm, err);
+
+	if (r < 0 || vm->info.state != CPR_VM_STATE_RUNNING || abort_wanted(&vm->info))
+		return r;
+	vm->full = u->plan->opts->save.full;
+	r = vm_manifest(vm, err);
+	if (r == 0 && vm_has_devices(vm))
+		r = vm_attach(vm, err);
+	if (r == 0)
+		r = dma_prove(vm, err);
+	jset_bool(result, PROVEN, vm->proven);
 	return r;
 }
 
@@ -199,6 +225,7 @@ struct update_phase {
 
 static const struct update_phase
 update_checking = { { .work = update_check_task }, "ready to be saved" },
+update_proving = { { .work = update_prove_task, .together = true }, "ready to be saved" },
 update_saving = { { .work = update_save_task, .together = true }, "saved" },
 /* In these QEMUs quit: an error that hits every VM must hit one only. */
 update_sealing = { { .work = update_seal_task, .together = true, .first_alone = true }, "sealed" },
@@ -328,6 +355,18 @@ static int update_check(struct update *u, struct err *err)
 	return plan_refusal(r < 0 ? r : update_check_space(u, err), err);
 }
 
+/* The processes that have done it are gone. */
+static int update_prove_all(struct update *u, struct err *err)
+{
+	int r = update_run_phase(u, &update_proving, err);
+
+	for (size_t i = 0; i < u->plan->names.n; i++) {
+		u->plan->vms[i].proven = jbool(u->results[i], PROVEN, false);
+		json_object_object_del(u->results[i], PROVEN);
+	}
+	return plan_refusal(r, err);
+}
+
 /* The state that each VM has now. */
 static struct json_object *update_report_vms(struct update *u)
 {
@@ -356,6 +395,8 @@ int update_vms(struct plan *plan, update_progress progress, struct json_object *
 	r = update_check(&u, err);
 	if (r == 0 && plan->opts->dry_run)
 		return 0;
+	if (r == 0)
+		r = update_prove_all(&u, err);
 	if (r == 0)
 		r = update_carry_out(&u, err);
 	jumps &= r == 0;

@@ -52,3 +52,15 @@ const char *pciargs_shared_iommufd(const struct qemuopts *opts)
 	}
 	return NULL;
 }
+
+bool pciargs_has_viommu(const struct qemuopts *opts)
+{
+	qemuopts_for_each(opt, opts) {
+		const char *driver = opt->kind->id == QEMUOPT_DEVICE ?
+				     keyval(opt->kv, "driver") : NULL;
+
+		if (driver && strstr(driver, "-iommu"))
+			return true;
+	}
+	return false;
+}

@@ -25,4 +25,7 @@ int pciargs_devices(const struct qemuopts *opts, struct strv *addresses, struct 
  */
 const char *pciargs_shared_iommufd(const struct qemuopts *opts);
 
+/* Whether the guest has an IOMMU, and so decides itself what its devices reach. */
+bool pciargs_has_viommu(const struct qemuopts *opts);
+
 #endif

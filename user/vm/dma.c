@@ -3,14 +3,22 @@
 #include <errno.h>
 #include <time.h>
 
+#include "base/deadline.h"
+#include "base/interrupt.h"
 #include "base/out.h"
 #include "base/size.h"
 #include "host/kernel.h"
 #include "host/vfio.h"
 #include "qemu/freeze.h"
+#include "qemu/pciargs.h"
 #include "vm/devices.h"
 #include "vm/dma.h"
 #include "vm/manifest.h"
+
+/* QEMU is frozen for about PART_MS at a time, which a guest hardly notices. */
+#define PART_MS 10
+#define PART_MIN (64 * MIB)
+#define PART_MAX (UINT64_C(1) << 40)
 
 /* The operator may have plugged or unplugged devices through QEMU's monitor. */
 static int dma_check_count(const struct strv *addresses, const struct vfio_files *files,
@@ -63,22 +71,123 @@ static int dma_begin(struct vm *vm, struct dma_job *job, struct err *err)
 	return r;
 }
 
-int dma_snapshot(struct vm *vm, struct err *err)
+static int dma_take(struct vm *vm, const struct dma_job *job, bool full, struct err *err)
 {
-	_cleanup_dma_ struct dma_job job = { 0 };
+	struct cpr_scan scan = { .fds = job->files.v, .nfds = job->files.n, .full = full };
 	struct cpr_dma dma = { 0 };
-	struct cpr_scan scan;
-	int r = dma_begin(vm, &job, err);
+	int r = genl_snapshot(vm->genl, vm->name, &job->addresses, &scan, &dma, err);
 
-	if (r < 0 || !job.addresses.n)
-		return r;
-	scan = (struct cpr_scan){ job.files.v, job.files.n, vm->full };
-	r = genl_snapshot(vm->genl, vm->name, &job.addresses, &scan, &dma, err);
 	if (r == 0)
 		detail("%s: snapshot of %u devices, %u mappings, %s", vm->name, dma.devices,
 		       dma.extents, size_human(dma.bytes));
 	return r;
 }
+
+/* Whether the devices still reach what dma_prove() has recorded. */
+static bool dma_unchanged(struct vm *vm, const struct dma_job *job)
+{
+	struct cpr_scan scan = { .fds = job->files.v, .nfds = job->files.n };
+	_cleanup_verdict_ struct cpr_verdict verdict = { 0 };
+
+	return vm->proven && genl_verify(vm->genl, vm->name, &scan, &verdict, NULL) == 0 &&
+	       !verdict.differences;
+}
+
+int dma_snapshot(struct vm *vm, struct err *err)
+{
+	_cleanup_dma_ struct dma_job job = { 0 };
+	int r = dma_begin(vm, &job, err);
+
+	if (r < 0 || !job.addresses.n || dma_unchanged(vm, &job))
+		return r;
+	return dma_take(vm, &job, vm->full || vm->proven, err);
+}
+
+/* ---- before the guest stops ---- */
+
+static int dma_take_early(struct vm *vm, struct err *err)
+{
+	_cleanup_dma_ struct dma_job job = { 0 };
+	int r = dma_begin(vm, &job, err);
+
+	return r < 0 ? r : dma_take(vm, &job, false, err);
+}
+
+/* Returns: 0, also if there are @differences. Sets @start for the next part; 0: none. */
+static int dma_prove_part(struct vm *vm, uint64_t *start, uint64_t length,
+			  uint32_t *differences, struct err *err)
+{
+	_cleanup_verdict_ struct cpr_verdict verdict = { 0 };
+	_cleanup_dma_ struct dma_job job = { 0 };
+	struct cpr_scan scan;
+	int r = dma_begin(vm, &job, err);
+
+	if (r < 0)
+		return r;
+	scan = (struct cpr_scan){ .fds = job.files.v, .nfds = job.files.n, .start = *start,
+				  .length = length };
+	r = genl_verify(vm->genl, vm->name, &scan, &verdict, err);
+	*start = verdict.next;
+	*differences = verdict.differences;
+	return r;
+}
+
+static uint64_t dma_next_length(uint64_t length, int64_t ms)
+{
+	if (ms < PART_MS && length < PART_MAX)
+		return length * 2;
+	return ms > 2 * PART_MS && length > PART_MIN ? length / 2 : length;
+}
+
+static int dma_prove_parts(struct vm *vm, uint32_t *differences, struct err *err)
+{
+	uint64_t start = 0, length = PART_MIN;
+	int r = 0;
+
+	do {
+		int64_t begin = now_ms(), ms;
+
+		r = dma_prove_part(vm, &start, length, differences, err);
+		ms = now_ms() - begin;
+		length = dma_next_length(length, ms);
+		nanosleep(&(struct timespec){ .tv_sec = ms / 1000,
+					      .tv_nsec = ms % 1000 * 1000000 }, NULL);
+		if (r == 0 && interrupt_arrived())
+			r = fail(err, -EINTR, .what = "VM", .value = vm->name,
+				 .why = "interrupted");
+	} while (r == 0 && start && !*differences);
+	return r;
+}
+
+static bool dma_may_change(struct vm *vm)
+{
+	_cleanup_(qemuopts_free) struct qemuopts options = { 0 };
+	_cleanup_strv_ struct strv argv = { 0 };
+
+	manifest_argv(vm->manifest, &argv);
+	return qemuopts_parse(&argv, &options, NULL) < 0 || pciargs_has_viommu(&options);
+}
+
+int dma_prove(struct vm *vm, struct err *err)
+{
+	_cleanup_strv_ struct strv addresses = { 0 };
+	uint32_t differences = 0;
+	int r;
+
+	manifest_devices(vm->manifest, &addresses);
+	if (!addresses.n || vm->full || vm->proven || dma_may_change(vm))
+		return 0;
+	r = dma_take_early(vm, err);
+	if (r == 0)
+		r = dma_prove_parts(vm, &differences, err);
+	if (r < 0)
+		return r;
+	vm->proven = !differences;
+	vm->full = differences;
+	return 0;
+}
+
+/* ---- after the kexec ---- */
 
 static void dma_record(struct vm *vm, const struct cpr_verdict *verdict)
 {
@@ -147,7 +256,7 @@ int dma_verify(struct vm *vm, struct err *err)
 
 	if (r < 0 || !job.addresses.n)
 		return r;
-	scan = (struct cpr_scan){ job.files.v, job.files.n, vm->full };
+	scan = (struct cpr_scan){ .fds = job.files.v, .nfds = job.files.n, .full = vm->full };
 	r = genl_verify(vm->genl, vm->name, &scan, &verdict, err);
 	if (r < 0)
 		return r;

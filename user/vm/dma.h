@@ -11,8 +11,24 @@
 #include "vm/vm.h"
 
 /**
+ * dma_prove - have the module record the memory, and look at every page of it
+ * @vm: the VM, with its QEMU attached
+ *
+ * For a guest that still runs: without an IOMMU of its own, it does not change what its
+ * devices reach. QEMU is frozen for some ms at a time, and runs for as long in between.
+ * Sets @vm->proven, or, if the module finds a page that differs, @vm->full. Does nothing
+ * for a guest with an IOMMU, or if @vm->full or @vm->proven is set.
+ *
+ * Returns: 0, or as dma_snapshot(); -EINTR.
+ */
+int dma_prove(struct vm *vm, struct err *err);
+
+/**
  * dma_snapshot - have the module record the memory that the devices can reach
  * @vm: the VM, with its QEMU attached
+ *
+ * After dma_prove(), that record is kept if both ends of every 2 MiB are still what they
+ * were. If not, every page is looked at.
  *
  * Also checks that QEMU has as many devices as the manifest names, and has them alone.
  * Returns: 0, also for a VM without devices; -EOPNOTSUPP with exit status 4 if QEMU has more

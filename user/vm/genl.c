@@ -501,6 +501,7 @@ static int on_verify(struct nl_msg *msg, void *data)
 		return -EPROTO;
 	reply->counted = a[CPR_A_VM_DIFFERENCES] && nla_len(a[CPR_A_VM_DIFFERENCES]) >= 4;
 	reply->verdict->dma = read_dma(a);
+	reply->verdict->next = u64_or_0(a[CPR_A_VM_WINDOW_NEXT]);
 	reply->verdict->differences = u32_or_0(a[CPR_A_VM_DIFFERENCES]);
 	read_differences(msg, reply->verdict);
 	return 0;
@@ -518,6 +519,10 @@ int genl_verify(struct genl *genl, const char *name, const struct cpr_scan *scan
 	if (msg) {
 		nla_put_string(msg, CPR_A_VM_NAME, name);
 		genl_put_scan(msg, scan);
+		if (scan->length) {
+			nla_put_u64(msg, CPR_A_VM_WINDOW_START, scan->start);
+			nla_put_u64(msg, CPR_A_VM_WINDOW_LENGTH, scan->length);
+		}
 	}
 	r = genl_run(genl, msg, &t, "check of the devices of VM", name, err);
 	if (r == 0 && !reply.counted)

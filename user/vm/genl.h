@@ -145,12 +145,14 @@ struct cpr_difference {
 /**
  * struct cpr_verdict - result of a verification
  * @dma: memory that the devices can reach now
+ * @next: where the next part starts, if only a part was verified; 0 if it was the last
  * @differences: number of differences
  * @v: the first differences, owned
  * @n: number of differences in @v
  */
 struct cpr_verdict {
 	struct cpr_dma dma;
+	uint64_t next;
 	uint32_t differences;
 	struct cpr_difference *v;
 	size_t n;
@@ -222,11 +224,14 @@ int genl_vm_seal(struct genl *genl, int cmd, const char *name, const struct vm_d
  * struct cpr_scan - how the module scans the memory that devices can reach
  * @fds, @nfds: VFIO files of the VM's QEMU, open in this process
  * @full: scan every page, instead of both ends of every 2 MiB
+ * @start, @length: verify only so many bytes of I/O virtual addresses, but every page of
+ *	them; @length is 0 to verify all
  */
 struct cpr_scan {
 	const int *fds;
 	size_t nfds;
 	bool full;
+	uint64_t start, length;
 };
 
 /**

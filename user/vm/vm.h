@@ -15,6 +15,7 @@
  * @info: the VM as known to the module
  * @manifest: manifest, owned; NULL until vm_manifest() has read it
  * @full: scan every page of the memory that its devices can reach
+ * @proven: every page was scanned before the guest stops, see dma_prove()
  * @qemu: its QEMU; QEMU_NONE until vm_attach() or qemu_start() has set it
  */
 struct vm {
@@ -25,6 +26,7 @@ struct vm {
 	struct cpr_vm info;
 	struct json_object *manifest;
 	bool full;
+	bool proven;
 	struct qemu qemu;
 };
 

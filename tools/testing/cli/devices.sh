@@ -134,7 +134,9 @@ initrd_tests() {
 }
 
 devices_tests() {
-	local before pid major minor
+	local before pid major minor early
+	# Of a save, while the guest runs.
+	early="snapshot v $nic files 1 frozen;verify-part v files 1 frozen;verify-part v files 1 frozen;"
 
 	section 'run: devices that a guest cannot have'
 	refuses 'run: no such device' 3 "cpr-helper: device '0000:09:00.0': there is no such PCI device" \
@@ -203,7 +205,7 @@ devices_tests() {
 	holds 'no agent: refused' test "$status" = 4
 	holds 'why' grep -q "^cpr-helper: VM 'v': its guest must suspend to RAM, for its devices, and does not: guest agent: does not answer$" <<<"$err"
 	holds 'the guest runs on' counts v
-	holds 'the module was not asked' asked_for ''
+	holds 'the module was asked before the guest was' asked_for "$early"
 	refuses 'a device of another VM' 5 "cpr-helper: device '$nic': VM 'v' has it" \
 		run w --ram 32M -- "${qemu[@]}" -device "vfio-pci,host=$nic"
 	qmp v '{"execute": "stop"}' >/dev/null
@@ -242,13 +244,23 @@ devices_tests() {
 	wait "$pid"
 	rm "$CPR_FAKE/halt-snapshot"
 	holds 'it runs on when the helper is killed' soon no_thread_is t
+	holds 'so does the guest' counts v
+	: >"$CPR_FAKE/log"
+	: >"$CPR_FAKE/halt-verify"
+	behind save v
+	soon is_halted
+	holds 'QEMU is frozen after the guest has suspended, too' soon asked_so_far "verify v files 1 frozen"
+	kill -KILL "$(halted)"
+	wait "$pid"
+	rm "$CPR_FAKE/halt-verify"
+	holds 'it runs on when that helper is killed' soon no_thread_is t
 	prints 'abort of that' 'v: the guest runs on' abort v
 	holds 'wakes the guest' counts v
 	spare_fd # of QEMU, in another process
 	call save v
 	holds 'another process has the file of the device: refused' test "$status" = 5
 	holds 'which is named' grep -q "^cpr-helper: QEMU 'pid $(pid_of v)': process $other (python3) has the same VFIO file open, and could change what the devices reach$" <<<"$err"
-	holds 'the guest was woken, too' counts v
+	holds 'the guest runs on' counts v
 	holds 'no thread of QEMU is left frozen' no_thread_is t
 	kill "$other"
 	wait "$other"
@@ -258,7 +270,7 @@ devices_tests() {
 	holds 'why' grep -q "^cpr-helper: QEMU 'pid $(pid_of v)': thread .* cannot be stopped: another process traces it" <<<"$err"
 	kill "$other"
 	wait "$other"
-	holds 'that guest was woken' counts v
+	holds 'that guest runs on' counts v
 
 	section 'save and abort'
 	agent_is willing
@@ -266,12 +278,12 @@ devices_tests() {
 	echo '2 MiB of ram0 cannot be reached by 0000:00:02.0' >"$CPR_FAKE/fail-snapshot"
 	refuses 'a snapshot that is refused' 1 "cpr-helper: VM 'v': kernel: 2 MiB of ram0 cannot be reached by 0000:00:02.0" save v
 	rm "$CPR_FAKE/fail-snapshot"
-	holds 'the guest was woken' counts v
+	holds 'the guest runs on' counts v
 	holds 'in the same QEMU' state_is v running running
 	holds 'nothing more was asked' asked_for "snapshot v $nic files 1 frozen;"
 	before=$(counted v) pid=$(pid_of v)
 	json 'save' "o['vms'][0]['ok'] and o['vms'][0]['runstate'] == 'running' and o['vms'][0]['rehearsal_note'].startswith('it has devices')" save v
-	holds 'in this order' asked_for "snapshot v $nic files 1 frozen;save v;"
+	holds 'in this order' asked_for "${early}verify v files 1 frozen;save v;"
 	holds 'the guest stands still' stands_still v
 	holds 'its state is recorded' manifest v "m['saved']['suspended'] and m['saved']['runstate'] == 'running'"
 	call abort v
@@ -285,6 +297,25 @@ devices_tests() {
 	holds 'its devices were verified' asked_for 'seal v;claim v;release v;verify v files 1 frozen;pin v;'
 	holds 'the device stays with vfio-pci' drives vfio-pci $nic
 	holds 'nothing is left of the save' manifest v "'saved' not in m and 'suspended' not in m"
+
+	section 'every page is looked at'
+	: >"$CPR_FAKE/differing-part"
+	call save v
+	rm "$CPR_FAKE/differing-part"
+	holds 'not all pages are as recorded: save' test "$status" = 0
+	holds 'looks at every page when the guest stands still' asked_for \
+		"snapshot v $nic files 1 frozen;verify-part v files 1 frozen;snapshot v $nic files 1 full frozen;save v;"
+	call abort v
+	holds 'abort of that' counts v
+	: >"$CPR_FAKE/log"
+	echo "$nic 1 0x100000 0x200000 0x140000000 0x180000000" >"$CPR_FAKE/differences"
+	call save v
+	rm "$CPR_FAKE/differences"
+	holds 'other memory is reached when the guest stands still: save' test "$status" = 0
+	holds 'looks at every page again' asked_for \
+		"${early}verify v files 1 frozen;snapshot v $nic files 1 full frozen;save v;"
+	call abort v
+	holds 'abort of that, too' counts v
 
 	section 'update: module in the initrd'
 	if [ -e /lib/modules/9.9.9-cpr ]; then

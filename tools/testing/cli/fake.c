@@ -480,8 +480,16 @@ int genl_verify(struct genl *genl, const char *name, const struct cpr_scan *scan
 	char *next = text, *line;
 
 	(void)genl;
-	log_line("verify %s files %zu%s%s", name, scan->nfds, scan->full ? " full" : "",
-		 is_frozen(name) ? " frozen" : "");
+	log_line("verify%s %s files %zu%s%s", scan->length ? "-part" : "", name, scan->nfds,
+		 scan->full ? " full" : "", is_frozen(name) ? " frozen" : "");
+	/* Two parts; the second one begins where it is asked to. */
+	if (scan->length) {
+		*verdict = (struct cpr_verdict){ .next = scan->start ? 0 : scan->length };
+		verdict->differences = exists("differing-part");
+		return refused("verify-part", name, err);
+	}
+	if (exists("halt-verify"))
+		raise(SIGSTOP);
 	*verdict = (struct cpr_verdict){ .dma = { n, n, n * FRAME_SIZE } };
 	while ((line = strsep(&next, "\n")))
 		add_difference(verdict, line);

@@ -141,6 +141,26 @@ TEST(iommufd_objects)
 	}
 }
 
+TEST(an_iommu_of_the_guest)
+{
+	static const struct { const char *line; bool has; } cases[] = {
+		{ "-device vfio-pci,host=01:00.0", false },
+		{ "-device intel-iommu,intremap=on -device vfio-pci,host=01:00.0", true },
+		{ "-device {\"driver\":\"virtio-iommu-pci\"}", true },
+		{ "-device amd-iommu", true },
+		{ "-object iommufd,id=i -device vfio-pci,host=01:00.0,iommufd=i", false },
+		{ "-drive file=intel-iommu,if=none", false },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_qemuopts_ struct qemuopts opts = { 0 };
+		_cleanup_strv_ struct strv argv = { 0 };
+
+		parse(cases[i].line, &argv, &opts);
+		CHECK_MSG(pciargs_has_viommu(&opts) == cases[i].has, "%s", cases[i].line);
+	}
+}
+
 /* ---- a machine of files ---- */
 
 static void make_parents(const char *path)
