@@ -84,6 +84,8 @@ cmdline+=" nohz=off highres=off"
 # Guests have no SVM of their own: KVM would keep a guest's global interrupt flag in the
 # VMCB then, where emulation has lost it; see testing.md.
 cmdline+=" kvm_amd.nested=0 kvm_amd.vgif=0"
+# While booting, L1 counts ticks in a loop, and panics if a busy host has delivered too few.
+cmdline+=" no_timer_check"
 # On an NMI, which comes when the time is over, L1 prints what it is doing, even if its
 # timers have stopped: tasks, blocked tasks, timers and the stacks of all CPUs.
 cmdline+=" unknown_nmi_panic panic_print=0xc5"
