@@ -37,9 +37,9 @@ layers() {
 		e2e/adversity    | @/boot.sh --kernel 6.12 /lab/e2e/adversity.sh
 		e2e/faults       | @/boot.sh --kernel 6.12 --timeout 400 /lab/e2e/faults.sh save-written restore-loaded
 		e2e/vfio-6.12-7.3 | @/boot.sh --kernel 6.12 --timeout 400 --with nvme --with igb --with nvme /lab/e2e/vfio.sh 7.3 split=0000:00:02.0+slot1 vf=vf2 asleep=slot3
-		long/fs-6.12     | @/boot.sh --kernel 6.12 --timeout 900 /lab/fs/run.sh whole
-		long/fs-7.3      | @/boot.sh --kernel 7.3 --timeout 900 /lab/fs/run.sh whole
-		long/fs-debug    | @/boot.sh --kernel debug --timeout 900 /lab/fs/run.sh whole
+		long/fs-6.12     | @/boot.sh --kernel 6.12 --timeout 1800 /lab/fs/run.sh whole
+		long/fs-7.3      | @/boot.sh --kernel 7.3 --timeout 1800 /lab/fs/run.sh whole
+		long/fs-debug    | @/boot.sh --kernel debug --timeout 1800 /lab/fs/run.sh whole
 		long/suites-6.12 | @/boot.sh --kernel 6.12 --disk suites --timeout 900 /lab/fs/suites.sh
 		long/suites-7.3  | @/boot.sh --kernel 7.3 --disk suites --timeout 900 /lab/fs/suites.sh
 		long/suites-debug | @/boot.sh --kernel debug --disk suites --timeout 900 /lab/fs/suites.sh
