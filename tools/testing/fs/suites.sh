@@ -64,9 +64,10 @@ test_fio() {
 # ---- stress-ng ----
 
 # Those of the classes filesystem and vm that use files of their own, and need neither
-# links nor special files. Not fpunch: it fails on tmpfs, too, when its processes race.
+# links nor special files. Not fpunch: it fails on tmpfs, too, when its processes race. Not
+# access: it expects that files can be executed, which cprfs never allows.
 stressors=(
-	access acl chattr chdir chmod chown copy-file dentry dir dirdeep dirmany dup fallocate
+	acl chattr chdir chmod chown copy-file dentry dir dirdeep dirmany dup fallocate
 	fault fcntl fd-fork fiemap file-ioctl filename flock fsize fstat getdent hdd io iomix
 	lease locka lockf lockofd madvise metamix mmap mmaphuge msync open readahead rename
 	revio seek sendfile splice sync-file touch umask unlink utime
