@@ -9,6 +9,11 @@
  *
  * A write that finds too few frames fails as a whole, before its first byte.
  *
+ * The caller's memory is accessed with page faults disabled as long as the inode is
+ * locked. Between, the pages that were missing are faulted in. So no user can keep a file
+ * locked by memory whose page faults it serves itself, and a write that needs a page fault
+ * is not atomic.
+ *
  * The size changes, and frames leave the file, in a section under cpr->lock that also
  * asks the VM. So no step of the VM and no commit comes in between: a memory file that
  * is pinned keeps its size, and a commit has the size and the frames that belong to it.
@@ -22,6 +27,7 @@
 #include <linux/module.h>
 #include <linux/pagemap.h>
 #include <linux/splice.h>
+#include <linux/uaccess.h>
 #include <linux/uio.h>
 
 #include "file.h"
@@ -156,23 +162,50 @@ static ssize_t file_read_frame(struct inode *inode, loff_t pos, loff_t end, stru
 	return iov_iter_zero(len, to) ?: -EFAULT;
 }
 
+/* Return: 0; -EFAULT if the caller's memory needs a page fault; -EIO. */
+static int file_read_locked(struct kiocb *iocb, struct iov_iter *to)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+	loff_t end = min(iocb->ki_pos + (loff_t)iov_iter_count(to), i_size_read(inode));
+
+	while (iocb->ki_pos < end) {
+		ssize_t done = file_read_frame(inode, iocb->ki_pos, end, to);
+
+		if (done < 0)
+			return done;
+		iocb->ki_pos += done;
+	}
+	return 0;
+}
+
+/* Fault in some of the caller's memory that a read or write needs next. */
+static int file_fault_in(struct iov_iter *iter, size_t len,
+			 size_t (*fault_in)(const struct iov_iter *iter, size_t len))
+{
+	len = min(len, iov_iter_count(iter));
+	if (fatal_signal_pending(current))
+		return -EINTR;
+	return len && fault_in(iter, len) == len ? -EFAULT : 0;
+}
+
 static ssize_t file_read_iter(struct kiocb *iocb, struct iov_iter *to)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
-	loff_t begin = iocb->ki_pos, end;
-	ssize_t done = 0;
+	loff_t begin = iocb->ki_pos;
+	int err;
 
-	inode_lock_shared(inode);
-	end = min(begin + (loff_t)iov_iter_count(to), i_size_read(inode));
-	while (iocb->ki_pos < end) {
-		done = file_read_frame(inode, iocb->ki_pos, end, to);
-		if (done < 0)
+	do {
+		inode_lock_shared(inode);
+		pagefault_disable();
+		err = file_read_locked(iocb, to);
+		pagefault_enable();
+		inode_unlock_shared(inode);
+		if (err != -EFAULT)
 			break;
-		iocb->ki_pos += done;
-	}
-	inode_unlock_shared(inode);
+		err = file_fault_in(to, CPR_IMAGE_FRAME_SIZE, fault_in_iov_iter_writeable);
+	} while (!err);
 	file_accessed(iocb->ki_filp);
-	return iocb->ki_pos == begin && done < 0 ? done : iocb->ki_pos - begin;
+	return iocb->ki_pos - begin ?: err;
 }
 
 static ssize_t file_write_locked(struct kiocb *iocb, struct iov_iter *from)
@@ -200,6 +233,7 @@ static ssize_t file_write_locked(struct kiocb *iocb, struct iov_iter *from)
 		err = file_grow(inode, end);
 	if (err)
 		return err;
+	pagefault_disable();
 	while (iocb->ki_pos < end) {
 		u32 frame;
 
@@ -210,6 +244,7 @@ static ssize_t file_write_locked(struct kiocb *iocb, struct iov_iter *from)
 			break;
 		iocb->ki_pos += done;
 	}
+	pagefault_enable();
 	n = iocb->ki_pos - begin;
 	/* A part of the data was not copied. A VM that is pinned by now keeps the size. */
 	if (iocb->ki_pos < end && end > old)
@@ -220,12 +255,19 @@ static ssize_t file_write_locked(struct kiocb *iocb, struct iov_iter *from)
 static ssize_t file_write_iter(struct kiocb *iocb, struct iov_iter *from)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
-	ssize_t n;
+	ssize_t n, done = 0;
 
-	inode_lock(inode);
-	n = file_write_locked(iocb, from);
-	inode_unlock(inode);
-	return n > 0 ? generic_write_sync(iocb, n) : n;
+	do {
+		/* All of it: as a rule, the write is done in one pass. */
+		n = file_fault_in(from, SIZE_MAX, fault_in_iov_iter_readable);
+		if (n)
+			break;
+		inode_lock(inode);
+		n = file_write_locked(iocb, from);
+		inode_unlock(inode);
+		done += max(n, 0);
+	} while ((n > 0 || n == -EFAULT) && iov_iter_count(from));
+	return done ? generic_write_sync(iocb, done) : n;
 }
 
 /* Every frame of the file counts as data, whatever is in it. */
