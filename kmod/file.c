@@ -18,6 +18,8 @@
  * asks the VM. So no step of the VM and no commit comes in between: a memory file that
  * is pinned keeps its size, and a commit has the size and the frames that belong to it.
  *
+ * A file that was taken from its users, see opens.c, gives EIO.
+ *
  * Locking: the inode lock, shared for reading; the invalidate lock exclusively where
  * frames leave the file, against page faults. The order is that of space.c. A range is
  * unmapped under cpr->lock, so the order is cpr->lock -> i_mmap_rwsem of the second inode.
@@ -32,6 +34,7 @@
 
 #include "file.h"
 #include "mapping.h"
+#include "opens.h"
 #include "poison.h"
 #include "space.h"
 #include "store.h"
@@ -168,6 +171,8 @@ static int file_read_locked(struct kiocb *iocb, struct iov_iter *to)
 	struct inode *inode = file_inode(iocb->ki_filp);
 	loff_t end = min(iocb->ki_pos + (loff_t)iov_iter_count(to), i_size_read(inode));
 
+	if (cpr_opens_revoked(iocb->ki_filp))
+		return -EIO;
 	while (iocb->ki_pos < end) {
 		ssize_t done = file_read_frame(inode, iocb->ki_pos, end, to);
 
@@ -215,6 +220,8 @@ static ssize_t file_write_locked(struct kiocb *iocb, struct iov_iter *from)
 	ssize_t n, done = 0;
 	int err;
 
+	if (cpr_opens_revoked(iocb->ki_filp))
+		return -EIO;
 	n = generic_write_checks(iocb, from);
 	if (n <= 0)
 		return n;
@@ -356,7 +363,9 @@ static long file_fallocate(struct file *file, int mode, loff_t start, loff_t len
 	if (mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE))
 		return -EOPNOTSUPP;
 	inode_lock(inode);
-	if (mode & FALLOC_FL_PUNCH_HOLE) {
+	if (cpr_opens_revoked(file)) {
+		err = -EIO;
+	} else if (mode & FALLOC_FL_PUNCH_HOLE) {
 		filemap_invalidate_lock(inode->i_mapping);
 		err = file_punch(inode, start, start + len);
 		filemap_invalidate_unlock(inode->i_mapping);
@@ -375,17 +384,23 @@ static int file_open(struct inode *inode, struct file *file)
 {
 	int err = generic_file_open(inode, file);
 
-	/* The write count is raised already, see vm.c. */
-	if (!err && file->f_mode & FMODE_WRITE)
-		err = file_may(inode, CPR_ACT_WRITE);
+	if (!err)
+		err = cpr_opens_add(file);
 	if (!err)
 		file->f_mode |= FMODE_CAN_ODIRECT;
 	return err;
 }
 
+static int file_release(struct inode *inode, struct file *file)
+{
+	cpr_opens_remove(file);
+	return 0;
+}
+
 const struct file_operations cpr_file_fops = {
 	.owner			= THIS_MODULE,
 	.open			= file_open,
+	.release		= file_release,
 	.llseek			= file_llseek,
 	.read_iter		= file_read_iter,
 	.write_iter		= file_write_iter,

@@ -17,6 +17,7 @@
 #include "dir.h"
 #include "file.h"
 #include "inode.h"
+#include "opens.h"
 #include "tree.h"
 #include "vm.h"
 
@@ -249,6 +250,8 @@ static int inode_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
 	int err;
 
 	err = setattr_prepare(idmap, dentry, attr);
+	if (!err && attr->ia_valid & ATTR_FILE && cpr_opens_revoked(attr->ia_file))
+		err = -EIO;
 	if (err)
 		return err;
 	if (resize) {

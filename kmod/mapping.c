@@ -15,8 +15,12 @@
  * Shared mappings show the frames themselves. Private mappings show them until the
  * first write; then the core of mm copies the page, and the file does not change.
  *
+ * When the file is taken from its users, see revoke.c, it loses its second inode, and the
+ * next mapping gets it another. A page fault of a mapping whose second inode is not the
+ * file's any more gives SIGBUS.
+ *
  * The mapping of a folio points to the second inode from the first page fault until
- * the first inode is evicted or the frame leaves the file, see region.c.
+ * the file loses that inode or the frame leaves the file, see region.c.
  *
  * A page fault inserts an entry of its own only where there is none. Where there is a
  * marker of userfaultfd, and where a page is copied, the fault hands the page to the
@@ -26,7 +30,8 @@
  * Locking: mmap_lock -> invalidate lock of the first inode, shared in a page fault,
  * against truncation -> cpr->lock -> cpr->touching, cpr->inode_lock. A page that is handed
  * to the core of mm is locked until it is mapped, because the invalidate lock is released
- * earlier; see cpr_mapping_unmap().
+ * earlier; see cpr_mapping_unmap(). A file gets a second inode under cpr->lock. It loses
+ * that with the invalidate lock held exclusively, or by eviction.
  */
 #include <linux/file.h>
 #include <linux/mm.h>
@@ -34,6 +39,7 @@
 #include <linux/pagemap.h>
 
 #include "mapping.h"
+#include "opens.h"
 #include "poison.h"
 #include "store.h"
 #include "vm.h"
@@ -48,6 +54,12 @@ static_assert(PMD_SIZE == CPR_IMAGE_FRAME_SIZE, "an entry of a PMD must map one 
 static struct inode *mapping_vma_inode(const struct vm_area_struct *vma)
 {
 	return file_inode(vma->vm_file->private_data);
+}
+
+/* Was the file taken from its users since it was mapped? */
+static bool mapping_revoked(const struct vm_area_struct *vma, const struct inode *inode)
+{
+	return file_inode(vma->vm_file) != READ_ONCE(inode_node(inode)->dax);
 }
 
 static vm_fault_t mapping_fault_error(int err)
@@ -165,7 +177,9 @@ static vm_fault_t mapping_huge_fault(struct vm_fault *vmf, unsigned int order)
 	vm_fault_t ret = VM_FAULT_FALLBACK;
 
 	filemap_invalidate_lock_shared(inode->i_mapping);
-	if (order == 0)
+	if (mapping_revoked(vmf->vma, inode))
+		ret = VM_FAULT_SIGBUS;
+	else if (order == 0)
 		ret = mapping_map_page(vmf);
 	else if (order == PMD_ORDER)
 		ret = mapping_map_frame(vmf);
@@ -224,35 +238,41 @@ static struct inode *mapping_new_dax(const struct inode *inode)
 	return dax;
 }
 
-/* Get the second inode of a file; the first mapping of the file makes it. */
-static struct inode *mapping_get_dax(struct inode *inode)
+/*
+ * Get the second inode of a file; the first mapping of the file makes it. A file that is
+ * taken from its users after this loses the inode after this, too.
+ */
+static struct inode *mapping_get_dax(const struct file *file)
 {
+	struct inode *inode = file_inode(file), *dax;
 	struct cpr_node *node = inode_node(inode);
 	struct cpr *c = inode_cpr(inode);
-	struct inode *fresh = NULL;
+	int err;
 
-	if (!READ_ONCE(node->dax)) {
-		fresh = mapping_new_dax(inode);
-		if (!fresh)
-			return NULL;
+	guard(cpr)(c);
+
+	err = cpr_opens_revoked(file) ? -EIO : cpr_vm_may(node, CPR_ACT_MAP);
+	if (err)
+		return ERR_PTR(err);
+	dax = node->dax;
+	if (!dax) {
+		dax = mapping_new_dax(inode);
+		if (!dax)
+			return ERR_PTR(-ENOMEM);
+		cpr_node_set_dax(c, node, dax);
 	}
-	spin_lock(&c->inode_lock);
-	if (!node->dax)
-		swap(node->dax, fresh);
-	ihold(node->dax);
-	spin_unlock(&c->inode_lock);
-	iput(fresh);
-	return node->dax;
+	ihold(dax);
+	return dax;
 }
 
 static struct file *mapping_open_dax(struct file *file)
 {
-	struct inode *dax = mapping_get_dax(file_inode(file));
+	struct inode *dax = mapping_get_dax(file);
 	struct dentry *dentry;
 	struct file *to;
 
-	if (!dax)
-		return ERR_PTR(-ENOMEM);
+	if (IS_ERR(dax))
+		return ERR_CAST(dax);
 	to = alloc_file_pseudo(dax, file->f_path.mnt, "", O_RDWR, &mapping_dax_fops);
 	if (IS_ERR(to)) {
 		iput(dax);
@@ -275,6 +295,9 @@ static struct file *mapping_open_dax(struct file *file)
  * cpr_mmap - map a file
  * @file: the file
  * @vma: where
+ *
+ * Return: 0; -EIO if the file was taken from its users, -EBUSY while it is being taken
+ * from them; -ENOMEM.
  */
 int cpr_mmap(struct file *file, struct vm_area_struct *vma)
 {
@@ -292,6 +315,19 @@ int cpr_mmap(struct file *file, struct vm_area_struct *vma)
 	return 0;
 }
 
+/* The frames of the file cannot change meanwhile. */
+static void mapping_drop_dax(struct cpr *c, struct cpr_node *node, struct inode *dax)
+{
+	unsigned long i;
+	void *entry;
+
+	if (!dax)
+		return;
+	xa_for_each(&node->frames, i, entry)
+		cpr_region_set_mapping(&c->region, xa_to_value(entry), NULL, 0);
+	iput(dax);
+}
+
 /**
  * cpr_mapping_evict - an inode is being evicted
  * @c: the region
@@ -302,15 +338,7 @@ int cpr_mmap(struct file *file, struct vm_area_struct *vma)
  */
 void cpr_mapping_evict(struct cpr *c, struct cpr_node *node)
 {
-	struct inode *dax = cpr_node_clear_inode(c, node);
-	unsigned long i;
-	void *entry;
-
-	if (!dax)
-		return;
-	xa_for_each(&node->frames, i, entry)
-		cpr_region_set_mapping(&c->region, xa_to_value(entry), NULL, 0);
-	iput(dax);
+	mapping_drop_dax(c, node, cpr_node_clear_inode(c, node));
 }
 
 /**
@@ -336,4 +364,21 @@ void cpr_mapping_unmap(struct inode *inode, loff_t start, loff_t len, bool even_
 	xa_for_each_range(&node->frames, i, entry, start >> CPR_IMAGE_FRAME_SHIFT, last)
 		cpr_region_wait_unlocked(&inode_cpr(inode)->region, xa_to_value(entry));
 	unmap_mapping_range(dax->i_mapping, start, len, even_private);
+}
+
+/**
+ * cpr_mapping_revoke - take a file from all mappings, for ever
+ * @inode: the file; no open file can make a mapping of it meanwhile
+ *
+ * Every access to the mappings gives SIGBUS from now on, private copies included.
+ */
+void cpr_mapping_revoke(struct inode *inode)
+{
+	struct cpr_node *node = inode_node(inode);
+	struct cpr *c = inode_cpr(inode);
+
+	filemap_invalidate_lock(inode->i_mapping);
+	cpr_mapping_unmap(inode, 0, 0, true);
+	mapping_drop_dax(c, node, cpr_node_take_dax(c, node));
+	filemap_invalidate_unlock(inode->i_mapping);
 }

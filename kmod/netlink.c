@@ -27,6 +27,7 @@
 #include "netlink_gen.h"
 #include "pci.h"
 #include "poison.h"
+#include "revoke.h"
 #include "vm.h"
 
 static_assert(CPR_DIGEST_LEN == CPR_IMAGE_DIGEST_LEN);
@@ -360,7 +361,8 @@ static int nl_step(struct genl_info *info, struct cpr_vm_step *ask)
 	ask->name = nl_vm_name(info);
 	if (!ask->name)
 		return -EINVAL;
-	err = cpr_vm_step(nl_region, ask, info->extack);
+	err = ask->revoke ? cpr_revoke_step(nl_region, ask, info->extack) :
+			    cpr_vm_step(nl_region, ask, info->extack);
 	if (!err)
 		cpr_hold_update();
 	return err;
@@ -384,7 +386,7 @@ static int nl_get_digest(struct genl_info *info, int type, u16 flag, u8 *digest,
 
 static int nl_step_with_digests(struct genl_info *info)
 {
-	struct cpr_vm_step ask = {};
+	struct cpr_vm_step ask = { .revoke = info->attrs[CPR_A_VM_REVOKE] };
 	struct cpr_digests *d = &ask.digests;
 	int err;
 
@@ -474,7 +476,9 @@ int cpr_nl_vm_unclaim_doit(struct sk_buff *skb, struct genl_info *info)
 
 int cpr_nl_vm_unpin_doit(struct sk_buff *skb, struct genl_info *info)
 {
-	return nl_step(info, &(struct cpr_vm_step){});
+	return nl_step(info, &(struct cpr_vm_step){
+		.revoke = info->attrs[CPR_A_VM_REVOKE],
+	});
 }
 
 /* ---- operations: snapshots ---- */

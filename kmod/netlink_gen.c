@@ -36,10 +36,11 @@ static const struct nla_policy cpr_vm_save_nl_policy[CPR_A_VM_NAME + 1] = {
 };
 
 /* CPR_CMD_VM_SEAL - do */
-static const struct nla_policy cpr_vm_seal_nl_policy[CPR_A_VM_RAM_DIGEST + 1] = {
+static const struct nla_policy cpr_vm_seal_nl_policy[CPR_A_VM_REVOKE + 1] = {
 	[CPR_A_VM_NAME] = { .type = NLA_NUL_STRING, .len = CPR_VM_NAME_MAX, },
 	[CPR_A_VM_MANIFEST_DIGEST] = NLA_POLICY_EXACT_LEN(CPR_DIGEST_LEN),
 	[CPR_A_VM_RAM_DIGEST] = NLA_POLICY_EXACT_LEN(CPR_DIGEST_LEN),
+	[CPR_A_VM_REVOKE] = { .type = NLA_FLAG, },
 };
 
 /* CPR_CMD_VM_CLAIM - do */
@@ -48,15 +49,17 @@ static const struct nla_policy cpr_vm_claim_nl_policy[CPR_A_VM_NAME + 1] = {
 };
 
 /* CPR_CMD_VM_UNCLAIM - do */
-static const struct nla_policy cpr_vm_unclaim_nl_policy[CPR_A_VM_RAM_DIGEST + 1] = {
+static const struct nla_policy cpr_vm_unclaim_nl_policy[CPR_A_VM_REVOKE + 1] = {
 	[CPR_A_VM_NAME] = { .type = NLA_NUL_STRING, .len = CPR_VM_NAME_MAX, },
 	[CPR_A_VM_MANIFEST_DIGEST] = NLA_POLICY_EXACT_LEN(CPR_DIGEST_LEN),
 	[CPR_A_VM_RAM_DIGEST] = NLA_POLICY_EXACT_LEN(CPR_DIGEST_LEN),
+	[CPR_A_VM_REVOKE] = { .type = NLA_FLAG, },
 };
 
 /* CPR_CMD_VM_UNPIN - do */
-static const struct nla_policy cpr_vm_unpin_nl_policy[CPR_A_VM_NAME + 1] = {
+static const struct nla_policy cpr_vm_unpin_nl_policy[CPR_A_VM_REVOKE + 1] = {
 	[CPR_A_VM_NAME] = { .type = NLA_NUL_STRING, .len = CPR_VM_NAME_MAX, },
+	[CPR_A_VM_REVOKE] = { .type = NLA_FLAG, },
 };
 
 /* CPR_CMD_VM_SNAPSHOT - do */
@@ -132,7 +135,7 @@ static const struct genl_split_ops cpr_nl_ops[] = {
 		.pre_doit	= cpr_nl_pre_do,
 		.doit		= cpr_nl_vm_seal_doit,
 		.policy		= cpr_vm_seal_nl_policy,
-		.maxattr	= CPR_A_VM_RAM_DIGEST,
+		.maxattr	= CPR_A_VM_REVOKE,
 		.flags		= GENL_CMD_CAP_DO,
 	},
 	{
@@ -148,7 +151,7 @@ static const struct genl_split_ops cpr_nl_ops[] = {
 		.pre_doit	= cpr_nl_pre_do,
 		.doit		= cpr_nl_vm_unclaim_doit,
 		.policy		= cpr_vm_unclaim_nl_policy,
-		.maxattr	= CPR_A_VM_RAM_DIGEST,
+		.maxattr	= CPR_A_VM_REVOKE,
 		.flags		= GENL_CMD_CAP_DO,
 	},
 	{
@@ -156,7 +159,7 @@ static const struct genl_split_ops cpr_nl_ops[] = {
 		.pre_doit	= cpr_nl_pre_do,
 		.doit		= cpr_nl_vm_unpin_doit,
 		.policy		= cpr_vm_unpin_nl_policy,
-		.maxattr	= CPR_A_VM_NAME,
+		.maxattr	= CPR_A_VM_REVOKE,
 		.flags		= GENL_CMD_CAP_DO,
 	},
 	{

@@ -16,7 +16,7 @@
  * Locking: cpr->lock, but for @attr, @inode and @dax of a node: cpr->inode_lock
  * protects these, because direct reclaim evicts inodes and must not take cpr->lock.
  * The order is cpr->lock -> cpr->inode_lock. A caller that holds a reference on the
- * inode may read @dax without either: it is set once and cleared by eviction.
+ * inode may read @dax without either: mapping.c says when it changes.
  */
 #include <linux/slab.h>
 
@@ -358,12 +358,57 @@ void cpr_node_set_inode(struct cpr *c, struct cpr_node *node, struct inode *inod
 struct inode *cpr_node_clear_inode(struct cpr *c, struct cpr_node *node)
 {
 	struct cpr_attr attr;
-	struct inode *dax;
 
 	spin_lock(&c->inode_lock);
 	tree_read_attr(node, &attr);
 	node->attr = attr;
 	node->inode = NULL;
+	spin_unlock(&c->inode_lock);
+	return cpr_node_take_dax(c, node);
+}
+
+/**
+ * cpr_node_grab_inode - get a reference on the inode of a node
+ * @c: the region
+ * @node: the node
+ *
+ * Return: the inode, or NULL if it is not in memory, or is being evicted.
+ */
+struct inode *cpr_node_grab_inode(struct cpr *c, struct cpr_node *node)
+{
+	struct inode *inode;
+
+	spin_lock(&c->inode_lock);
+	inode = node->inode ? igrab(node->inode) : NULL;
+	spin_unlock(&c->inode_lock);
+	return inode;
+}
+
+/**
+ * cpr_node_set_dax - set the inode behind a file's mappings
+ * @c: the region
+ * @node: of the file, which has none yet
+ * @dax: the inode; its reference is the node's now
+ */
+void cpr_node_set_dax(struct cpr *c, struct cpr_node *node, struct inode *dax)
+{
+	spin_lock(&c->inode_lock);
+	node->dax = dax;
+	spin_unlock(&c->inode_lock);
+}
+
+/**
+ * cpr_node_take_dax - take the inode behind its mappings from a file
+ * @c: the region
+ * @node: of the file
+ *
+ * Return: the inode, which is the caller's now, or NULL.
+ */
+struct inode *cpr_node_take_dax(struct cpr *c, struct cpr_node *node)
+{
+	struct inode *dax;
+
+	spin_lock(&c->inode_lock);
 	dax = node->dax;
 	node->dax = NULL;
 	spin_unlock(&c->inode_lock);
@@ -427,12 +472,9 @@ bool cpr_node_mapped(struct cpr *c, struct cpr_node *node)
  */
 bool cpr_node_open_for_write(struct cpr *c, struct cpr_node *node)
 {
-	bool open;
+	lockdep_assert_held(&c->lock);
 
-	spin_lock(&c->inode_lock);
-	open = node->inode && inode_is_open_for_write(node->inode);
-	spin_unlock(&c->inode_lock);
-	return open;
+	return node->writers;
 }
 
 /**

@@ -45,6 +45,10 @@ struct cpr_attr {
  * @attr: attributes while no inode is in memory, see cpr_node_attr()
  * @inode: the inode in memory, or NULL
  * @dax: the inode behind the file's mappings, see mapping.c; NULL before the first
+ * @epoch: number of times that the file was taken from its users, see opens.c
+ * @writers: number of open files that can write, see opens.c
+ * @closing: number of requests that are taking the files of this VM's directory from their
+ *	users, see revoke.c
  * @frames: frame of each frame of the file, as xarray values
  * @nr_frames: entries in @frames
  * @vm: record of the VM, if the node is the directory of a handover unit
@@ -65,6 +69,9 @@ struct cpr_node {
 	struct cpr_attr attr;
 	struct inode *inode;
 	struct inode *dax;
+	unsigned long epoch;
+	unsigned int writers;
+	unsigned int closing;
 	struct xarray frames;
 	u32 nr_frames;
 	struct cpr_vm *vm;
@@ -111,6 +118,9 @@ int cpr_node_rename(struct cpr *c, struct cpr_node *node, struct cpr_node *dir,
 
 void cpr_node_set_inode(struct cpr *c, struct cpr_node *node, struct inode *inode);
 struct inode *cpr_node_clear_inode(struct cpr *c, struct cpr_node *node);
+struct inode *cpr_node_grab_inode(struct cpr *c, struct cpr_node *node);
+void cpr_node_set_dax(struct cpr *c, struct cpr_node *node, struct inode *dax);
+struct inode *cpr_node_take_dax(struct cpr *c, struct cpr_node *node);
 void cpr_node_attr(struct cpr *c, const struct cpr_node *node, struct cpr_attr *attr);
 u64 cpr_node_memory_bytes(struct cpr *c, const struct cpr_node *dir);
 bool cpr_node_mapped(struct cpr *c, struct cpr_node *node);

@@ -26,9 +26,9 @@
  * A step that cannot be committed is not taken. A step to SEALED is committed twice,
  * because from then on the guest depends on the image alone.
  *
- * Locking: cpr->lock. Opening a file for writing raises the write count first and
- * asks cpr_vm_may() then; sealing looks at the write count under the same lock. So
- * one of the two sees the other.
+ * Locking: cpr->lock. A file is opened for writing, and counted, in the section that
+ * asks cpr_vm_may(); sealing looks at that count in the section that changes the state.
+ * So one of the two sees the other.
  */
 #include <linux/netlink.h>
 #include <linux/timekeeping.h>
@@ -62,9 +62,13 @@ int cpr_vm_may(struct cpr_node *node, enum cpr_act act)
 {
 	struct cpr_node *dir = node->parent ? cpr_node_vm_dir(node) : NULL;
 	u32 in = dir ? BIT(cpr_vm_state(dir)) : IN(DEFINED);
+	bool closing = dir && dir->closing;
 
-	if (in & vm_all_frozen)
+	/* Files of a frozen VM may be mapped: nobody has them open for writing. */
+	if (closing || (in & vm_all_frozen && act != CPR_ACT_MAP))
 		return -EBUSY;
+	if (act == CPR_ACT_MAP)
+		return 0;
 	if (!(in & vm_memory_frozen) || act == CPR_ACT_WRITE)
 		return 0;
 	/* The directory of the VM must keep its name as well. */
@@ -426,6 +430,32 @@ static int vm_end(struct cpr *c, struct cpr_node *dir, struct netlink_ext_ack *e
 }
 
 /**
+ * cpr_vm_for_step - find the VM of a step
+ * @c: the region
+ * @ask: the step and the VM
+ * @extack: reason of a refusal
+ *
+ * Return: the directory; or ERR_PTR of -ENOENT if there is no such VM, of -EBUSY if its
+ * state forbids the step.
+ */
+struct cpr_node *cpr_vm_for_step(struct cpr *c, const struct cpr_vm_step *ask,
+				 struct netlink_ext_ack *extack)
+{
+	struct cpr_node *dir = cpr_vm_find(c, ask->name, extack);
+	const struct vm_step *step = &vm_steps[ask->cmd];
+	enum cpr_vm_state state;
+
+	if (IS_ERR(dir))
+		return dir;
+	state = cpr_vm_state(dir);
+	if (step->from & BIT(state))
+		return dir;
+	NL_SET_ERR_MSG_FMT(extack, "the VM is %s, so it cannot be %s",
+			   cpr_vm_state_names[state], step->verb);
+	return ERR_PTR(-EBUSY);
+}
+
+/**
  * cpr_vm_step - take a step in the life of a VM
  * @c: the region
  * @ask: the step and the VM
@@ -441,21 +471,14 @@ int cpr_vm_step(struct cpr *c, const struct cpr_vm_step *ask,
 		struct netlink_ext_ack *extack)
 {
 	const struct vm_step *step = &vm_steps[ask->cmd];
-	enum cpr_vm_state state;
 	struct cpr_node *dir;
 	int err = 0;
 
 	guard(cpr)(c);
 
-	dir = cpr_vm_find(c, ask->name, extack);
+	dir = cpr_vm_for_step(c, ask, extack);
 	if (IS_ERR(dir))
 		return PTR_ERR(dir);
-	state = cpr_vm_state(dir);
-	if (!(step->from & BIT(state))) {
-		NL_SET_ERR_MSG_FMT(extack, "the VM is %s, so it cannot be %s",
-				   cpr_vm_state_names[state], step->verb);
-		return -EBUSY;
-	}
 	if (step->check)
 		err = step->check(c, dir, extack);
 	if (err)

@@ -13,11 +13,13 @@ struct netlink_ext_ack;
  * @CPR_ACT_WRITE: open for writing, change attributes, add a name
  * @CPR_ACT_REMOVE: remove or change the name
  * @CPR_ACT_RESIZE: change the size
+ * @CPR_ACT_MAP: map the file
  */
 enum cpr_act {
 	CPR_ACT_WRITE,
 	CPR_ACT_REMOVE,
 	CPR_ACT_RESIZE,
+	CPR_ACT_MAP,
 };
 
 /**
@@ -27,6 +29,7 @@ enum cpr_act {
  * @files: names of its memory files
  * @nr_files: entries in @files
  * @digests: digests to record from now on
+ * @revoke: take the files of the VM from their users first, see revoke.c
  */
 struct cpr_vm_step {
 	u8 cmd;
@@ -34,6 +37,7 @@ struct cpr_vm_step {
 	const char *const *files;
 	unsigned int nr_files;
 	struct cpr_digests digests;
+	bool revoke;
 };
 
 int cpr_vm_may(struct cpr_node *node, enum cpr_act act);
@@ -43,6 +47,8 @@ struct cpr_node *cpr_vm_find(struct cpr *c, const char *name,
 			     struct netlink_ext_ack *extack);
 struct cpr_node *cpr_vm_in(struct cpr *c, const char *name, u32 states,
 			   struct netlink_ext_ack *extack);
+struct cpr_node *cpr_vm_for_step(struct cpr *c, const struct cpr_vm_step *ask,
+				 struct netlink_ext_ack *extack);
 int cpr_vm_step(struct cpr *c, const struct cpr_vm_step *step,
 		struct netlink_ext_ack *extack);
 int cpr_vm_set_dma(struct cpr *c, struct cpr_node *dir, struct cpr_dma *dma,

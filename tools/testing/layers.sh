@@ -27,9 +27,9 @@ layers() {
 		kmod poison
 		kmod scrub space
 		kmod store
-		kmod image vm
+		kmod image vm opens
 		kmod memory probe vfio dma hold
-		kmod mapping dir file inode fs netlink main
+		kmod mapping revoke dir file inode fs netlink main
 		user base stream|host|qemu vm handover cmd cpr-helper
 	EOF
 }

@@ -253,6 +253,17 @@ int nl_step(int cmd, const char *vm, const char *const *files)
 	return transact(msg, NULL, NULL);
 }
 
+int nl_revoke(int cmd, const char *vm)
+{
+	struct nl_msg *msg = message(cmd, 0);
+
+	if (!msg)
+		return -ENOTCONN;
+	nla_put_string(msg, CPR_A_VM_NAME, vm);
+	nla_put_flag(msg, CPR_A_VM_REVOKE);
+	return transact(msg, NULL, NULL);
+}
+
 int nl_step_with(int cmd, const char *vm, const void *manifest, const void *ram, int len)
 {
 	struct nl_msg *msg = message(cmd, 0);

@@ -49,6 +49,9 @@ int nl_format(uint64_t start, uint64_t size, const char *label, int force);
 int nl_step(int cmd, const char *vm, const char *const *files);
 int nl_pin_unterminated(const char *vm, const char *file);
 
+/* CPR_CMD_VM_SEAL, _UNCLAIM or _UNPIN that takes the files from their users. */
+int nl_revoke(int cmd, const char *vm);
+
 /* CPR_CMD_VM_SEAL or _UNCLAIM with digests of @len bytes each; NULL for none. */
 int nl_step_with(int cmd, const char *vm, const void *manifest, const void *ram, int len);
 

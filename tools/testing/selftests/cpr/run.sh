@@ -273,7 +273,7 @@ test_unloading() {
 modprobe -q kvm_amd
 test_refusals
 test_format
-for program in files mappings life privilege; do
+for program in files mappings life revoke privilege; do
 	run_program $program
 done
 test_dma
