@@ -10,7 +10,7 @@
 static int abort_one(struct vm *vm, const struct args *args, struct json_object *result,
 		     struct err *err)
 {
-	(void)args;
+	vm->revoke = arg(args, "revoke");
 	return abort_vm(vm, result, err);
 }
 
@@ -61,10 +61,11 @@ static int run_abort(const struct args *args, struct err *err)
 
 const struct cmd cmd_abort = {
 	.name = "abort",
-	.synopsis = "NAME|--all [--jobs N]",
+	.synopsis = "NAME|--all [--revoke] [--jobs N]",
 	.summary = "roll back a save, also an interrupted one: the guest runs on",
 	.opts = {
 		{ "all", NULL, "every VM with something to roll back, and the loaded kernel" },
+		REVOKE_OPTION,
 		JOBS_OPTION,
 	},
 	.max_args = 1,

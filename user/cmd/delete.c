@@ -30,6 +30,7 @@ static int run_delete(const struct args *args, struct err *err)
 	if (!genl)
 		return -ENOENT;
 	r = vm_open(genl, args->argv[0], &vm, err);
+	vm.revoke = arg(args, "revoke");
 	if (r == 0)
 		r = args->dry_run ? delete_check(&vm, force, err) : delete_vm(&vm, force, err);
 	if (r < 0)
@@ -43,10 +44,11 @@ static int run_delete(const struct args *args, struct err *err)
 
 const struct cmd cmd_delete = {
 	.name = "delete",
-	.synopsis = "NAME [--force]",
+	.synopsis = "NAME [--force] [--revoke]",
 	.summary = "delete a VM and its memory",
 	.opts = {
 		{ "force", NULL, "also if a saved guest is lost" },
+		REVOKE_OPTION,
 	},
 	.min_args = 1,
 	.max_args = 1,

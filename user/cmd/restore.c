@@ -22,6 +22,7 @@ static int restore_one(struct vm *vm, const struct args *args, struct json_objec
 {
 	struct restore_opts opts = restore_options(args);
 
+	vm->revoke = arg(args, "revoke");
 	return restore_vm(vm, &opts, result, err);
 }
 
@@ -52,13 +53,15 @@ static int run_restore(const struct args *args, struct err *err)
 
 const struct cmd cmd_restore = {
 	.name = "restore",
-	.synopsis = "NAME|--all [--timeout SECONDS] [--full] [--force DISK,...] [--jobs N]",
+	.synopsis = "NAME|--all [--timeout SECONDS] [--full] [--force DISK,...] [--revoke] "
+		    "[--jobs N]",
 	.summary = "resume a saved guest, under this kernel",
 	.opts = {
 		{ "all", NULL, "every VM that is sealed or held" },
 		{ "timeout", "SECONDS", "for QEMU to load the state (120)" },
 		{ "full", NULL, "verify every page that the devices can reach" },
 		{ "force", "DISK,...", "these disks may have changed since the save" },
+		REVOKE_OPTION,
 		JOBS_OPTION,
 	},
 	.max_args = 1,

@@ -101,7 +101,7 @@ static int update_options(const struct args *args, struct plan_opts *opts, struc
 		.kernel = arg(args, "kernel"), .image = arg(args, "image"),
 		.initrd = arg(args, "initrd"), .append = arg(args, "append"),
 		.command_line = arg(args, "command-line"), .force = arg(args, "force"),
-		.jobs = jobs, .dry_run = args->dry_run,
+		.revoke = arg(args, "revoke"), .jobs = jobs, .dry_run = args->dry_run,
 	};
 	return jobs < 0 ? jobs : save_options(args, &opts->save, err);
 }
@@ -153,6 +153,7 @@ const struct cmd cmd_update = {
 		{ "digest-ram", NULL, "make digests of the guests' memory, for restore to compare" },
 		{ "no-rehearse", NULL, "do not rehearse the loads" },
 		{ "force", NULL, "also if VMs have devices and the initrd lacks the module" },
+		REVOKE_OPTION,
 	},
 	.max_args = 0,
 	.dry_run = true,

@@ -30,11 +30,11 @@ _cpr_helper() {
 	show) words=$(_cpr_helper_vms) ;;
 	save) words="--all --qemu --rehearse --no-rehearse --timeout --full --digest-ram --to --uri --restore-uri
 		--jobs --dry-run $(_cpr_helper_vms)" ;;
-	restore) words="--all --timeout --full --force --jobs --dry-run $(_cpr_helper_vms)" ;;
-	abort) words="--all --jobs --dry-run $(_cpr_helper_vms)" ;;
-	delete) words="--force --dry-run $(_cpr_helper_vms)" ;;
+	restore) words="--all --timeout --full --force --revoke --jobs --dry-run $(_cpr_helper_vms)" ;;
+	abort) words="--all --revoke --jobs --dry-run $(_cpr_helper_vms)" ;;
+	delete) words="--force --revoke --dry-run $(_cpr_helper_vms)" ;;
 	update) words='--kernel --qemu --image --initrd --append --command-line --timeout --jobs --digest-ram
-		--no-rehearse --force --dry-run' ;;
+		--no-rehearse --force --revoke --dry-run' ;;
 	esac
 	[ -z "$cmd" ] || words+=' --json --verbose --help'
 	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")

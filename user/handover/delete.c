@@ -7,6 +7,7 @@
 #include "base/paths.h"
 #include "vm/cprfs.h"
 #include "vm/devices.h"
+#include "vm/users.h"
 #include "handover/copymode.h"
 #include "handover/delete.h"
 
@@ -21,14 +22,26 @@ static int delete_check_unused(struct vm *vm, struct err *err)
 {
 	int r = qemu_attach(vm->name, QEMU_ATTACH_S, &vm->qemu, err);
 
-	if (r == -ESRCH && !vm->info.mapped)
+	if (r == -ESRCH && (!vm->info.mapped || vm->revoke))
 		return 0;
 	if (r < 0 && r != -ESRCH)
 		return r;
-	return fail(err, -EBUSY, .exit = CPR_EXIT_BUSY, .what = "VM", .value = vm->name,
-		    .why = r == 0 ? fmt("its QEMU runs (pid %d)", (int)vm->qemu.pid) :
-		    "some process maps its memory",
-		    .remedy = "shut the guest down, or end that process, first");
+	if (r == 0)
+		return fail(err, -EBUSY, .exit = CPR_EXIT_BUSY, .what = "VM", .value = vm->name,
+			    .why = fmt("its QEMU runs (pid %d)", (int)vm->qemu.pid),
+			    .remedy = "shut the guest down first");
+	fail(err, -EBUSY, .exit = CPR_EXIT_BUSY, .what = "VM", .value = vm->name,
+	     .why = "its memory is mapped");
+	users_blame(vm->dir, false, err);
+	return -EBUSY;
+}
+
+/* Who has the file open would keep its memory. */
+static void delete_content(int dir, const char *name)
+{
+	_cleanup_close_ int fd = openat(dir, name, O_WRONLY | O_TRUNC | O_NOFOLLOW | O_CLOEXEC);
+
+	(void)fd;
 }
 
 static int delete_directory(const char *dir, struct err *err)
@@ -44,6 +57,7 @@ static int delete_directory(const char *dir, struct err *err)
 	while (r == 0 && (e = readdir(d))) {
 		if (streq(e->d_name, ".") || streq(e->d_name, ".."))
 			continue;
+		delete_content(fd, e->d_name);
 		if (unlinkat(fd, e->d_name, 0) < 0)
 			r = fail(err, -errno, .exit = CPR_EXIT_PARTLY, .what = "cannot remove",
 				 .value = fmt("%s/%s", dir, e->d_name), .why = strerror(errno));
@@ -90,7 +104,7 @@ int delete_vm(struct vm *vm, bool force, struct err *err)
 	if (r == 0)
 		vm_manifest(vm, NULL);		/* for the devices; it may be damaged */
 	if (r == 0 && vm->info.state != CPR_VM_STATE_DEFINED)
-		r = vm_do(vm, CPR_CMD_VM_UNPIN, err);
+		r = genl_vm_unpin(vm->genl, vm->name, vm->revoke, err);
 	if (r == 0)
 		r = delete_directory(vm->dir, err);
 	if (r < 0)

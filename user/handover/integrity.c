@@ -6,10 +6,12 @@
 #include "base/out.h"
 #include "base/paths.h"
 #include "vm/manifest.h"
+#include "vm/users.h"
 #include "handover/integrity.h"
 #include "handover/ramdigest.h"
 
 #define LET_GO_S 10	/* for the kernel to unmap the memory of a QEMU that has ended */
+#define REVOKE_S 1	/* the same, if users that remain are revoked then */
 #define AGAIN_US 20000
 
 _Static_assert(DIGEST_BYTES == CPR_DIGEST_LEN, "");
@@ -37,10 +39,15 @@ static int integrity_memory_digest(struct vm *vm, bool interruptible, uint8_t *b
 	return ramdigest_compute(vm->dir, &files, interruptible, bytes, err);
 }
 
+static deadline_t integrity_patience(const struct vm *vm)
+{
+	return deadline_in(vm->revoke ? REVOKE_S : LET_GO_S);
+}
+
 /* Mapped memory may still change. If it stays mapped the module refuses the step. */
 static void integrity_await_unmapped(struct vm *vm)
 {
-	deadline_t deadline = deadline_in(LET_GO_S);
+	deadline_t deadline = integrity_patience(vm);
 
 	while (vm->info.mapped && deadline_left(deadline)) {
 		usleep(AGAIN_US);
@@ -81,12 +88,14 @@ int integrity_commit(struct vm *vm, int cmd, struct err *err)
 		r = integrity_take_digests(vm, &digests, err);
 	if (r < 0)
 		return r;
-	deadline = deadline_in(LET_GO_S);
-	while ((r = genl_vm_seal(vm->genl, cmd, vm->name, &digests, NULL)) == -EBUSY &&
+	deadline = integrity_patience(vm);
+	while ((r = genl_vm_seal(vm->genl, cmd, vm->name, &digests, false, NULL)) == -EBUSY &&
 	       deadline_left(deadline))
 		usleep(AGAIN_US);
 	if (r < 0)
-		r = genl_vm_seal(vm->genl, cmd, vm->name, &digests, err);
+		r = genl_vm_seal(vm->genl, cmd, vm->name, &digests, vm->revoke, err);
+	if (r == -EBUSY)
+		users_blame(vm->dir, vm->revoke, err);
 	return r < 0 ? r : vm_refresh(vm, err);
 }
 

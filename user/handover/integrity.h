@@ -18,8 +18,10 @@
  *	may have been written, and KVM writes the wall clock into the guest's memory when
  *	QEMU loads a vCPU
  *
- * Waits for the kernel to unmap the memory of that QEMU. Cannot be interrupted. Returns: 0;
- * or -errno, and the state of the VM has not changed.
+ * Waits for the kernel to unmap the memory of that QEMU. Other users of the VM's files, which
+ * that QEMU may have passed to them, are revoked if vm->revoke is set. Cannot be interrupted.
+ * Returns: 0; -EBUSY with exit status 5 if there are users, which are named; or another
+ * negative errno. After an error the state of the VM has not changed.
  */
 int integrity_commit(struct vm *vm, int cmd, struct err *err);
 

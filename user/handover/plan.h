@@ -13,6 +13,7 @@
  * @append: words to add to the kernel's command line; NULL for none
  * @command_line: replaces the command line of the running kernel; NULL: keep that
  * @force: also if VMs have devices and the initrd lacks the module
+ * @revoke: take the files of the VMs from users that would prevent their VMs from being sealed
  * @jobs: number of VMs that are worked on at the same time, at least 1
  * @save: how to save the VMs; its QEMU is the one that restores them
  * @dry_run: the update ends after its checks, and other VMs may start meanwhile
@@ -24,6 +25,7 @@ struct plan_opts {
 	const char *append;
 	const char *command_line;
 	bool force;
+	bool revoke;
 	unsigned int jobs;
 	struct save_opts save;
 	bool dry_run;

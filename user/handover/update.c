@@ -43,8 +43,10 @@ static void update_init(struct update *u)
 
 	u->results = xcalloc(n, sizeof(*u->results));
 	u->keep = xcalloc(n, sizeof(*u->keep));
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
 		u->results[i] = json_object_new_object();
+		u->plan->vms[i].revoke = u->plan->opts->revoke;
+	}
 }
 
 static void update_free(struct update *u)

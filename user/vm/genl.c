@@ -401,7 +401,7 @@ int genl_vm_do(struct genl *genl, int cmd, const char *name, const struct strv *
 }
 
 int genl_vm_seal(struct genl *genl, int cmd, const char *name, const struct vm_digests *digests,
-		 struct err *err)
+		 bool revoke, struct err *err)
 {
 	struct nl_msg *msg = genl_request(genl, cmd, 0);
 	struct genl_transaction t = { 0 };
@@ -412,9 +412,16 @@ int genl_vm_seal(struct genl *genl, int cmd, const char *name, const struct vm_d
 			nla_put(msg, CPR_A_VM_MANIFEST_DIGEST, CPR_DIGEST_LEN, digests->manifest);
 		if (digests->has_ram)
 			nla_put(msg, CPR_A_VM_RAM_DIGEST, CPR_DIGEST_LEN, digests->ram);
+		if (revoke)
+			nla_put_flag(msg, CPR_A_VM_REVOKE);
 	}
-	detail("module: VM command %d for '%s'", cmd, name);
+	detail("module: VM command %d for '%s'%s", cmd, name, revoke ? ", revoking" : "");
 	return genl_run(genl, msg, &t, "VM", name, err);
+}
+
+int genl_vm_unpin(struct genl *genl, const char *name, bool revoke, struct err *err)
+{
+	return genl_vm_seal(genl, CPR_CMD_VM_UNPIN, name, &(struct vm_digests){ 0 }, revoke, err);
 }
 
 static void genl_put_scan(struct nl_msg *msg, const struct cpr_scan *scan)

@@ -214,11 +214,16 @@ int genl_vm_do(struct genl *genl, int cmd, const char *name, const struct strv *
  * @name: name of the VM
  * @digests: digests to commit with the new state; the module keeps a recorded digest
  *	that is not set here
+ * @revoke: take the VM's files from their users first
  *
- * Returns: as genl_vm_do().
+ * Returns: as genl_vm_do(). -EBUSY with @revoke: pages stay pinned; the files were taken
+ * from their users all the same.
  */
 int genl_vm_seal(struct genl *genl, int cmd, const char *name, const struct vm_digests *digests,
-		 struct err *err);
+		 bool revoke, struct err *err);
+
+/* Unpin a VM; with @revoke as genl_vm_seal(). Returns: as genl_vm_do(). */
+int genl_vm_unpin(struct genl *genl, const char *name, bool revoke, struct err *err);
 
 /**
  * struct cpr_scan - how the module scans the memory that devices can reach

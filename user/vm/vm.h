@@ -16,6 +16,7 @@
  * @manifest: manifest, owned; NULL until vm_manifest() has read it
  * @full: scan every page of the memory that its devices can reach
  * @proven: every page was scanned before the guest stops, see dma_prove()
+ * @revoke: take its files from other users where they prevent a step
  * @qemu: its QEMU; QEMU_NONE until vm_attach() or qemu_start() has set it
  */
 struct vm {
@@ -27,6 +28,7 @@ struct vm {
 	struct json_object *manifest;
 	bool full;
 	bool proven;
+	bool revoke;
 	struct qemu qemu;
 };
 

@@ -367,7 +367,7 @@ static enum cpr_vm_state origin(const char *name)
 }
 
 /* The VM after the step, which is not yet written down. */
-static int take_step(struct genl *genl, int cmd, const char *name, struct cpr_vm *vm,
+static int take_step(struct genl *genl, int cmd, const char *name, bool revoke, struct cpr_vm *vm,
 		     struct err *err)
 {
 	int r = refused(moves[cmd].name, name, err);
@@ -380,7 +380,7 @@ static int take_step(struct genl *genl, int cmd, const char *name, struct cpr_vm
 		return fail(err, -EINVAL, .what = "VM", .value = name,
 			    .why = fmt("kernel: cannot %s a VM that is %s", moves[cmd].name,
 				       cpr_state_name(vm->state)));
-	if (moves[cmd].unmapped && vm->mapped)
+	if (moves[cmd].unmapped && vm->mapped && !revoke)
 		return fail(err, -EBUSY, .exit = CPR_EXIT_BUSY, .what = "VM", .value = name,
 			    .why = "kernel: its memory is mapped");
 	if (cmd == CPR_CMD_VM_CLAIM)
@@ -388,7 +388,7 @@ static int take_step(struct genl *genl, int cmd, const char *name, struct cpr_vm
 	vm->state = cmd == CPR_CMD_VM_UNCLAIM ? origin(name) : moves[cmd].to;
 	if (vm->state == CPR_VM_STATE_DEFINED || vm->state == CPR_VM_STATE_RUNNING)
 		vm->digests = (struct vm_digests){ 0 };
-	log_line("%s %s", moves[cmd].name, name);
+	log_line("%s %s%s", moves[cmd].name, name, revoke ? " revoke" : "");
 	return 0;
 }
 
@@ -403,7 +403,7 @@ int genl_vm_do(struct genl *genl, int cmd, const char *name, const struct strv *
 	       struct err *err)
 {
 	_cleanup_vm_info_ struct cpr_vm vm = { 0 };
-	int r = take_step(genl, cmd, name, &vm, err);
+	int r = take_step(genl, cmd, name, false, &vm, err);
 
 	if (r < 0)
 		return r;
@@ -415,11 +415,22 @@ int genl_vm_do(struct genl *genl, int cmd, const char *name, const struct strv *
 	return write_vm(&vm);
 }
 
-int genl_vm_seal(struct genl *genl, int cmd, const char *name, const struct vm_digests *digests,
-		 struct err *err)
+int genl_vm_unpin(struct genl *genl, const char *name, bool revoke, struct err *err)
 {
 	_cleanup_vm_info_ struct cpr_vm vm = { 0 };
-	int r = take_step(genl, cmd, name, &vm, err);
+	int r = take_step(genl, CPR_CMD_VM_UNPIN, name, revoke, &vm, err);
+
+	if (r < 0)
+		return r;
+	forget_devices(name);
+	return write_vm(&vm);
+}
+
+int genl_vm_seal(struct genl *genl, int cmd, const char *name, const struct vm_digests *digests,
+		 bool revoke, struct err *err)
+{
+	_cleanup_vm_info_ struct cpr_vm vm = { 0 };
+	int r = take_step(genl, cmd, name, revoke, &vm, err);
 
 	if (r < 0)
 		return r;

@@ -129,6 +129,17 @@ next_host() { # NAME
 	reseal "$1"
 }
 gone() { ! [ -e "/run/cpr/$1" ]; }
+# Have another process map the memory of a VM; $hidden is its PID.
+hide() { # NAME
+	python3 -c "
+import mmap, signal
+file = open('/run/cpr/$1/ram0', 'r+b')
+memory = mmap.mmap(file.fileno(), 4096)
+file.close()
+signal.pause()" &
+	hidden=$!
+	soon grep -q "/run/cpr/$1/ram0" "/proc/$hidden/maps"
+}
 manifest() { # NAME EXPRESSION of m
 	python3 -c "
 import json
@@ -394,6 +405,7 @@ module_tests() {
 	holds 'a killed QEMU' state_is b dead
 	refuses 'save of it' 1 "cpr-helper: VM 'b': its QEMU has exited" save b
 	prints 'delete of it' 'b: deleted' delete b
+	users_tests
 	exec 9>/run/cpr-helper/a.lock
 	flock 9
 	refuses 'a VM that another helper works on' 5 "cpr-helper: VM 'a': another cpr-helper is working on it" save a
@@ -403,6 +415,35 @@ module_tests() {
 	prints 'an empty list' '' list
 	json 'in JSON, too' "o['vms'] == []" list
 	refuses 'restore --all with nothing to do' 3 'cpr-helper: --all: no VM is sealed or held' restore --all
+}
+
+# Without the module, only the command line and the messages are tested.
+users_tests() {
+	local users hidden
+	section 'users of a VM'
+	start b
+	counts b
+	call save b
+	kill_qemu b
+	holds 'another process maps its memory' hide b
+	users="cpr-helper: VM 'b': kernel: its memory is mapped: pid $hidden (python3) maps ram0"
+	refuses 'it is not sealed' 5 "$users" restore b
+	holds 'the remedies are named' grep -q 'end these processes, or repeat the command with --revoke' <<<"$err"
+	holds 'it stays saved' state_is b saved
+	refuses 'nor by abort' 5 "$users" abort b
+	call restore b --revoke
+	holds 'restore --revoke' test "$status" = 0
+	holds 'revokes as it seals' grep -qx 'seal b revoke' "$CPR_FAKE/log"
+	holds 'and the guest goes on' counts b
+	kill_qemu b
+	refuses 'delete of its memory' 5 \
+		"cpr-helper: VM 'b': its memory is mapped: pid $hidden (python3) maps ram0" delete b
+	refuses 'also with --force' 5 \
+		"cpr-helper: VM 'b': its memory is mapped: pid $hidden (python3) maps ram0" delete b --force
+	prints 'delete --revoke' 'b: deleted' delete b --revoke
+	holds 'revokes as well' grep -qx 'unpin b revoke' "$CPR_FAKE/log"
+	kill "$hidden"
+	wait "$hidden" 2>/dev/null
 }
 
 # A kernel to boot: files in the usual places, a module with the right vermagic,
