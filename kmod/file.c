@@ -5,7 +5,10 @@
  * read, write, seek, truncate, fallocate. Data is copied directly to and from the
  * frames: there is no page cache, so fsync only commits the catalog. Holes read as
  * zeros. The bytes of a frame beyond the end of the file are zero, except in the last
- * page, which a mapping can write to; those bytes are zeroed when the file grows.
+ * page, which a mapping can write to; those bytes are zeroed when the file grows. After a
+ * crash, data may be there that was written beyond the end of the file that the catalog
+ * has. So all bytes beyond the end are zeroed when a file grows for the first time after
+ * the image was opened, see @tail_unknown of struct cpr_node.
  *
  * A write that finds too few frames fails as a whole, before its first byte.
  *
@@ -89,6 +92,24 @@ static int file_may(struct inode *inode, enum cpr_act act)
 	return cpr_vm_may(inode_node(inode), act);
 }
 
+/* Zero all bytes beyond the end of the file. */
+static void file_zero_tail(struct inode *inode)
+{
+	loff_t end = round_up(i_size_read(inode), (loff_t)CPR_IMAGE_FRAME_SIZE);
+	struct cpr_node *node = inode_node(inode);
+	unsigned long i;
+	void *entry;
+
+	file_zero_range(inode, i_size_read(inode), end);
+	xa_for_each_start(&node->frames, i, entry, file_frame_of(end)) {
+		loff_t at = (loff_t)i << CPR_IMAGE_FRAME_SHIFT;
+
+		file_zero_range(inode, at, at + CPR_IMAGE_FRAME_SIZE);
+		cond_resched();
+	}
+	node->tail_unknown = false;
+}
+
 static int file_grow(struct inode *inode, loff_t size)
 {
 	loff_t old = i_size_read(inode);
@@ -100,7 +121,10 @@ static int file_grow(struct inode *inode, loff_t size)
 	err = cpr_vm_may(inode_node(inode), CPR_ACT_RESIZE);
 	if (err)
 		return err;
-	file_zero_range(inode, old, min(round_up(old, PAGE_SIZE), size));
+	if (inode_node(inode)->tail_unknown)
+		file_zero_tail(inode);
+	else
+		file_zero_range(inode, old, min(round_up(old, PAGE_SIZE), size));
 	i_size_write(inode, size);
 	cpr_dirty(c);
 	return 0;

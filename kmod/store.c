@@ -97,6 +97,7 @@ static int store_load_frames(struct cpr *c, struct cpr_node *node,
 		cpr_frames_set(&c->frames, e.frame, e.count, CPR_FRAME_USED);
 		node->nr_frames += e.count;
 	}
+	node->tail_unknown = rec->extents;
 	return 0;
 }
 

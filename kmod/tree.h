@@ -51,6 +51,8 @@ struct cpr_attr {
  *	users, see revoke.c
  * @frames: frame of each frame of the file, as xarray values
  * @nr_frames: entries in @frames
+ * @tail_unknown: a crash may have left data beyond the end of the file, see file.c;
+ *	changes with the inode locked
  * @vm: record of the VM, if the node is the directory of a handover unit
  * @name_len: bytes of @name
  * @name: not NUL-terminated
@@ -74,6 +76,7 @@ struct cpr_node {
 	unsigned int closing;
 	struct xarray frames;
 	u32 nr_frames;
+	bool tail_unknown;
 	struct cpr_vm *vm;
 	u16 name_len;
 	char *name;

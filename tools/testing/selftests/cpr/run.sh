@@ -232,6 +232,31 @@ test_states_over_reload() {
 	done
 }
 
+# A crash between a write beyond the end of a file and the next commit leaves the data, but
+# not the size. Here it is in the first frame of a file, and in a second one that the file
+# has beyond its end.
+test_crash_beyond_end() {
+	local frame
+	: >/run/frames
+	head -c 100 /dev/zero >$mnt/short
+	fallocate -n -l 4M $mnt/short
+	umount $mnt
+	unload
+	head -c 1M /dev/zero | tr '\0' x >/run/xs
+	attach_pmem
+	for frame in $(cpr-helper inspect --json /dev/pmem0 | jq '.files[] | select(.path == "/short") | .extents[] | range(.frame; .frame + .count)'); do
+		dd if=/run/xs of=/dev/pmem0 bs=4K seek=$((frame * 512 + 1)) oflag=direct status=none
+		echo "$frame" >>/run/frames
+	done
+	detach_pmem
+	load
+	mount_cprfs
+	truncate -s 6M $mnt/short
+	check "the crash has left data in two frames" test "$(wc -l </run/frames)" = 2
+	check "data beyond the end of a file before a crash does not come back when the file grows" cmp -n 6M $mnt/short /dev/zero
+	rm $mnt/short
+}
+
 # Pinned pages outlive file, mapping and mount; the module must, too.
 test_pinned_unload() {
 	truncate -s 2M $mnt/pinned
@@ -282,6 +307,7 @@ test_states_over_reload
 test_sleep
 test_image_refusals
 test_bit_rot
+test_crash_beyond_end
 test_pinned_unload
 test_unloading
 exit 0
