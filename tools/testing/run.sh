@@ -35,6 +35,7 @@ layers() {
 		fs/7.3           | @/boot.sh --kernel 7.3 /lab/fs/run.sh short
 		e2e/7.3-6.12     | @/boot.sh --kernel 7.3 --timeout 400 /lab/e2e/handover.sh 6.12 4
 		e2e/adversity    | @/boot.sh --kernel 6.12 /lab/e2e/adversity.sh
+		e2e/cuts         | @/boot.sh --kernel 7.3 /lab/e2e/cuts.sh 15
 		e2e/faults       | @/boot.sh --kernel 6.12 --timeout 400 /lab/e2e/faults.sh save-written restore-loaded
 		e2e/vfio-6.12-7.3 | @/boot.sh --kernel 6.12 --timeout 400 --with nvme --with igb --with nvme /lab/e2e/vfio.sh 7.3 split=0000:00:02.0+slot1 vf=vf2 asleep=slot3
 		long/fs-6.12     | @/boot.sh --kernel 6.12 --timeout 1800 /lab/fs/run.sh whole
@@ -49,6 +50,8 @@ layers() {
 		long/6.12-7.3    | @/boot.sh --kernel 6.12 /lab/e2e/handover.sh 7.3 1
 		long/7.3-7.3     | @/boot.sh --kernel 7.3 /lab/e2e/handover.sh 7.3 1
 		long/adversity-73 | @/boot.sh --kernel 7.3 /lab/e2e/adversity.sh
+		long/cuts-7.3    | @/boot.sh --kernel 7.3 --timeout 2400 /lab/e2e/cuts.sh 300
+		long/cuts-6.12   | @/boot.sh --kernel 6.12 --timeout 2400 /lab/e2e/cuts.sh 300
 		long/copy        | @/boot.sh --kernel 6.12 --timeout 400 /lab/e2e/copy.sh 7.3
 		long/ring        | @/boot.sh --kernel 6.12 --timeout 2400 /lab/e2e/ring.sh 7.3 50
 		long/faults-update | @/boot.sh --kernel 6.12 --timeout 600 /lab/e2e/faults.sh update abort
