@@ -67,6 +67,8 @@
 #   guest_is_gone NAME - succeed if the guest's QEMU has exited
 #   guest_ticks_or_is_gone NAME N - succeed if the guest has reached tick N, or is gone
 #   guest_reset_itself NAME - succeed if QEMU has exited because the guest reset itself
+#   guest_is_stuck NAME - succeed if the guest runs, but its CPUs execute nothing
+#   guest_registers NAME - print the registers of all CPUs of the guest
 #   end_guests NAME... - two test points: end all guests, and unload the module
 #
 # Guests: what QEMU reports:
@@ -455,14 +457,15 @@ start_guest() {
 
 # guest_boots NAME COMMAND... - wait until a new guest ticks
 # Emulation loses a new guest now and then, see testing.md: it resets itself, and QEMU
-# exits. COMMAND then starts the guest a second time.
+# exits, or its CPU stands still. COMMAND then starts the guest a second time.
 guest_boots() {
 	local name=$1
 	shift
 	wait_until 100 guest_ticks_or_is_gone "$name" 2
-	if guest_is_gone "$name" && [ "$CPR_SCALE" -ge 3 ]; then
-		say "$name has reset itself before its second tick; it is started once more"
-		cpr-helper delete "$name" >&2
+	if [ "$CPR_SCALE" -ge 3 ] && { guest_is_gone "$name" || guest_is_stuck "$name"; }; then
+		say "$name was lost before its second tick; it is started once more"
+		qmp "$name" quit >/dev/null 2>&1
+		wait_until 30 cpr-helper delete "$name"
 		rm -f "$(guest_console "$name")"
 		"$@" || return
 	fi
@@ -486,6 +489,20 @@ guest_reset_itself() {
 		END { exit asked }
 	' "$mnt/$1/qemu.log"
 }
+
+# guest_is_stuck NAME - succeed if the guest runs, but its CPUs execute nothing
+# An idle CPU is halted, and wakes up within seconds.
+guest_is_stuck() {
+	local before after
+	guest_status_is "$1" running || return
+	before=$(guest_registers "$1")
+	sleep 5
+	after=$(guest_registers "$1")
+	[[ $before == *HLT=0* && $before == "$after" ]]
+}
+
+# guest_registers NAME - print the registers of all CPUs of the guest
+guest_registers() { qmp "$1" human-monitor-command '{"command-line":"info registers -a"}'; }
 
 # end_guests NAME... - two test points: end all guests, and unload the module
 # Remove other files from cprfs before.
