@@ -181,11 +181,14 @@ u64 cpr_poison_pages(const struct cpr *c, const struct cpr_node *dir)
 size_t cpr_poison_sound(struct cpr *c, u32 frame, size_t at, size_t len)
 {
 	u64 page = poison_page(frame, at), first;
+	bool bad;
 
 	if (!cpr_frames_failed(&c->frames, frame))
 		return len;
-	guard(spinlock)(&c->bad_lock);
-	if (!cpr_bad_find(&c->bad, page, poison_page(frame, at + len - 1) + 1 - page, &first))
+	spin_lock(&c->bad_lock);
+	bad = cpr_bad_find(&c->bad, page, poison_page(frame, at + len - 1) + 1 - page, &first);
+	spin_unlock(&c->bad_lock);
+	if (!bad)
 		return len;
 	return first == page ? 0 : (first - page) * PAGE_SIZE - at % PAGE_SIZE;
 }
