@@ -28,7 +28,6 @@ layers() {
 		selftests/debug  | @/boot.sh --kernel debug --append memmap=64M!5G /lab/selftests/cpr/run.sh
 		selftests/poison-6.12 | @/boot.sh --kernel 6.12 /lab/selftests/cpr/poison.sh
 		selftests/poison-7.3 | @/boot.sh --kernel 7.3 /lab/selftests/cpr/poison.sh
-		selftests/poison-debug | @/boot.sh --kernel debug /lab/selftests/cpr/poison.sh
 		selftests/devices | @/boot.sh --kernel 7.3 /lab/selftests/cpr/devices.sh right changed foreign bounds
 		selftests/kdump  | @/boot.sh --kernel 7.3 --append elfcorehdr=4G /lab/selftests/cpr/kdump.sh
 		selftests/no-iommu | @/boot.sh --kernel 7.3 --iommu none /lab/selftests/cpr/devices.sh no_iommu
@@ -38,6 +37,7 @@ layers() {
 		e2e/cuts         | @/boot.sh --kernel 7.3 /lab/e2e/cuts.sh 15
 		e2e/faults       | @/boot.sh --kernel 6.12 --timeout 400 /lab/e2e/faults.sh save-written restore-loaded
 		e2e/vfio-6.12-7.3 | @/boot.sh --kernel 6.12 --timeout 400 --with nvme --with igb --with nvme /lab/e2e/vfio.sh 7.3 split=0000:00:02.0+slot1 vf=vf2 asleep=slot3
+		long/poison-debug | @/boot.sh --kernel debug /lab/selftests/cpr/poison.sh
 		long/fs-6.12     | @/boot.sh --kernel 6.12 --timeout 1800 /lab/fs/run.sh whole
 		long/fs-7.3      | @/boot.sh --kernel 7.3 --timeout 1800 /lab/fs/run.sh whole
 		long/fs-debug    | @/boot.sh --kernel debug --timeout 1800 /lab/fs/run.sh whole
