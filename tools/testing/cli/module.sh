@@ -429,7 +429,7 @@ users_tests() {
 	users="cpr-helper: VM 'b': kernel: its memory is mapped: pid $hidden (python3) maps ram0"
 	refuses 'it is not sealed' 5 "$users" restore b
 	holds 'the remedies are named' grep -q 'end these processes, or repeat the command with --revoke' <<<"$err"
-	holds 'it stays saved' state_is b saved
+	holds 'it stays as it was: saved, and without a QEMU' state_is b dead
 	refuses 'nor by abort' 5 "$users" abort b
 	call restore b --revoke
 	holds 'restore --revoke' test "$status" = 0
