@@ -22,7 +22,7 @@ start() {
 	case $1 in
 	agent) start_guest "$1" 96M --agent ;;
 	plain) start_guest "$1" 96M ;;
-	nic) start_guest "$1" 96M -- -device "vfio-pci,host=$device" ;;
+	nic) start_guest "$1" 128M -- -device "vfio-pci,host=$device" ;;
 	esac
 }
 
