@@ -8,11 +8,12 @@
  * damage images.
  *
  * A reader looks first whether the memory of a block can be read at all, because memory
- * errors are fatal otherwise. Then it checks everything once, in the order magic, version, checksum, bounds,
- * cross-references. Afterwards it walks the records without further checks. The writer
- * marks the slot that is not current as unfinished, encodes into it, and makes it current
- * by one store. So after a crash at any instruction, the last committed catalog is
- * current, and damage is not taken for a commit that was cut off.
+ * errors are fatal otherwise. Then it checks everything once, in the order magic,
+ * version, checksum, bounds, cross-references. Afterwards it walks the records without
+ * further checks. The writer marks the slot that is not current as unfinished, encodes
+ * into it, and makes it current by one store. So after a crash at any instruction, the
+ * last committed catalog is current, and damage is not taken for a commit that was cut
+ * off.
  *
  * Locking: none here. Nobody else may write to the region during a commit; the module
  * serialises commits with cpr->lock.

@@ -172,10 +172,8 @@ int cpr_file_resize(struct inode *inode, loff_t size)
 	if (err)
 		return err;
 	if (size > i_size_read(inode))
-		err = file_grow(inode, size);
-	else
-		err = file_shrink(inode, size);
-	return err;
+		return file_grow(inode, size);
+	return file_shrink(inode, size);
 }
 
 /* Read up to the end of a frame, or up to @end. */
