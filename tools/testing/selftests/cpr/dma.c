@@ -218,13 +218,19 @@ TEST(a_hole_that_is_not_the_pcs)
 	end();
 }
 
+/* The ends of each 2 MiB do not show that the page is missing. */
+static void map_all_but_a_page(void)
+{
+	map(0, 0, 3 * FRAME);
+	map(3 * FRAME, 3 * FRAME, 4 * PAGE);
+	map(3 * FRAME + 5 * PAGE, 3 * FRAME + 5 * PAGE, RAM - 3 * FRAME - 5 * PAGE);
+}
+
 /* What is seen only by looking at every page. */
 TEST(a_page_that_is_missed)
 {
 	begin();
-	map(0, 0, 3 * FRAME);
-	map(3 * FRAME, 3 * FRAME, 4 * PAGE);
-	map(3 * FRAME + 5 * PAGE, 3 * FRAME + 5 * PAGE, RAM - 3 * FRAME - 5 * PAGE);
+	map_all_but_a_page();
 	CHECK_EQ(snapshot(0), 0);
 	refused(1, -ENXIO, "does not reach 4 KiB at 0x604000 of ram0");
 	end();
@@ -518,9 +524,7 @@ TEST(parts_above_a_tebibyte)
 TEST(a_page_that_is_missing_in_a_part)
 {
 	begin();
-	map(0, 0, 3 * FRAME);
-	map(3 * FRAME, 3 * FRAME, 4 * PAGE);
-	map(3 * FRAME + 5 * PAGE, 3 * FRAME + 5 * PAGE, RAM - 3 * FRAME - 5 * PAGE);
+	map_all_but_a_page();
 	recorded(1, RAM);
 	verify(0, 0);
 	CHECK_EQ(nl_verify_part("dma", iommu.fds, 0, 3 * FRAME, &reach), 0);
