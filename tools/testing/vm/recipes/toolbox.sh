@@ -6,7 +6,7 @@
 
 toolbox_packages=(
 	# the module
-	gcc-14 make sparse pahole libelf1t64 kmod
+	gcc-14 ccache make sparse pahole libelf1t64 kmod
 	# the helper
 	pkg-config libc6-dev libnl-3-dev libnl-genl-3-dev libkmod-dev libjson-c-dev libxxhash-dev scdoc
 	# the lab
@@ -18,7 +18,8 @@ toolbox_packages=(
 	bc flex bison libelf-dev libssl-dev bzip2
 )
 
-# Distribution makefiles ask for gcc-14 by name, the helper's for cc.
+# Distribution makefiles ask for gcc-14 by name, the helper's for cc. toolbox.sh has the
+# links to ccache first in its PATH.
 toolbox_compiler() {
 	local tool
 	for tool in gcc gcov gcc-ar gcc-nm gcc-ranlib; do
@@ -26,6 +27,10 @@ toolbox_compiler() {
 		ln -sf "$tool-14" "$1/usr/bin/x86_64-linux-gnu-$tool"
 	done
 	ln -sf gcc-14 "$1/usr/bin/cc"
+	mkdir -p "$1/usr/lib/ccache"
+	for tool in cc gcc gcc-14 x86_64-linux-gnu-gcc-14; do
+		ln -sf ../../bin/ccache "$1/usr/lib/ccache/$tool"
+	done
 }
 
 build_toolbox() {
