@@ -35,7 +35,7 @@ static int run_save(const struct args *args, struct err *err)
 const struct cmd cmd_save = {
 	.name = "save",
 	.synopsis = "NAME|--all [--qemu BINARY] [--rehearse|--no-rehearse] [--timeout SECONDS] "
-		    "[--full] [--digest-ram] [--to PATH | --uri exec:CMD --restore-uri exec:CMD] "
+		    "[--full] [--digest-ram] [--no-kexec] [--to PATH | --uri exec:CMD --restore-uri exec:CMD] "
 		    "[--jobs N]",
 	.summary = "stop a guest and save its state; abort rolls it back",
 	.opts = {
@@ -43,6 +43,7 @@ const struct cmd cmd_save = {
 		{ "timeout", "SECONDS", "for the save; then the guest runs on (120)" },
 		{ "full", NULL, "record every page that the devices can reach" },
 		{ "digest-ram", NULL, "make a digest of the guest's memory, for restore to compare" },
+		{ "no-kexec", NULL, "files that a kexec loses are no reason not to save" },
 		{ "qemu", "BINARY", "the QEMU that will load the state (the one it runs in)" },
 		{ "rehearse", NULL, "refuse a guest whose load cannot be rehearsed" },
 		{ "no-rehearse", NULL, "do not rehearse the load" },

@@ -30,6 +30,7 @@ int save_options(const struct args *args, struct save_opts *opts, struct err *er
 		.timeout = arg_timeout(args, SAVE_TIMEOUT_S, err),
 		.no_rehearse = arg(args, "no-rehearse"), .rehearse = arg(args, "rehearse"),
 		.digest_ram = arg(args, "digest-ram"), .full = arg(args, "full"),
+		.no_kexec = arg(args, "no-kexec"),
 		.copy = { arg(args, "to"), arg(args, "uri"), arg(args, "restore-uri") },
 	};
 	if (r < 0 || opts->timeout < 0)

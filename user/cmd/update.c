@@ -95,7 +95,7 @@ static int update_check_args(const struct args *args, struct err *err)
 
 static int update_options(const struct args *args, struct plan_opts *opts, struct err *err)
 {
-	int jobs = arg_jobs(args, err);
+	int jobs = arg_jobs(args, err), r;
 
 	*opts = (struct plan_opts){
 		.kernel = arg(args, "kernel"), .image = arg(args, "image"),
@@ -103,7 +103,11 @@ static int update_options(const struct args *args, struct plan_opts *opts, struc
 		.command_line = arg(args, "command-line"), .force = arg(args, "force"),
 		.revoke = arg(args, "revoke"), .jobs = jobs, .dry_run = args->dry_run,
 	};
-	return jobs < 0 ? jobs : save_options(args, &opts->save, err);
+	if (jobs < 0)
+		return jobs;
+	r = save_options(args, &opts->save, err);
+	opts->save.no_kexec = !opts->kernel || opts->force;
+	return r;
 }
 
 static int update_run(const struct plan_opts *opts, struct err *err)
@@ -152,7 +156,7 @@ const struct cmd cmd_update = {
 		JOBS_OPTION,
 		{ "digest-ram", NULL, "make digests of the guests' memory, for restore to compare" },
 		{ "no-rehearse", NULL, "do not rehearse the loads" },
-		{ "force", NULL, "also if VMs have devices and the initrd lacks the module" },
+		{ "force", NULL, "also if the initrd lacks the module, or files of VMs may be lost" },
 		REVOKE_OPTION,
 	},
 	.max_args = 0,

@@ -28,7 +28,7 @@ _cpr_helper() {
 	run) words='--ram --ram-mode --agent --dry-run --' ;;
 	adopt) words='--qmp --dry-run' ;;
 	show) words=$(_cpr_helper_vms) ;;
-	save) words="--all --qemu --rehearse --no-rehearse --timeout --full --digest-ram --to --uri --restore-uri
+	save) words="--all --qemu --rehearse --no-rehearse --timeout --full --digest-ram --no-kexec --to --uri --restore-uri
 		--jobs --dry-run $(_cpr_helper_vms)" ;;
 	restore) words="--all --timeout --full --force --revoke --jobs --dry-run $(_cpr_helper_vms)" ;;
 	abort) words="--all --revoke --jobs --dry-run $(_cpr_helper_vms)" ;;

@@ -9,6 +9,7 @@
 #include "base/size.h"
 #include "qemu/foreign.h"
 #include "qemu/inquire.h"
+#include "qemu/inventory.h"
 #include "qemu/launch.h"
 #include "qemu/process.h"
 #include "vm/lock.h"
@@ -109,28 +110,6 @@ static int adopt_check_listener(struct adopt *a, struct err *err)
 			    "sockets to QEMU");
 }
 
-/* A device that was plugged by the monitor is not in the arguments, and would be missing. */
-static int adopt_check_plugged(struct adopt *a, struct err *err)
-{
-	_cleanup_json_ struct json_object *args = json_object_new_object(), *list = NULL;
-	_cleanup_strv_ struct strv ids = { 0 };
-	int r;
-
-	foreign_devices(&a->options, &ids);
-	jset_str(args, "path", "/machine/peripheral");
-	r = qmp_run(a->vm.qemu.qmp, "qom-list", json_object_get(args), &list, err);
-	for (size_t i = 0; r == 0 && i < json_object_array_length(list); i++) {
-		struct json_object *device = json_object_array_get_idx(list, i);
-		const char *id = jstr(device, "name"), *type = jstr(device, "type");
-
-		if (id && type && startswith(type, "child<") && !strv_has(&ids, id))
-			r = adopt_refuse(err, "device", id, "it was plugged by QEMU's monitor, and "
-					 "is not in the command line that QEMU would be started "
-					 "with again", "unplug it, or start QEMU with it");
-	}
-	return r;
-}
-
 static int adopt_plan_ram(struct adopt *a, struct err *err)
 {
 	struct launch_request req = {
@@ -165,7 +144,7 @@ static int adopt_examine(struct adopt *a, struct err *err)
 	if (r == 0)
 		r = adopt_check_options(a, err);
 	if (r == 0)
-		r = adopt_check_plugged(a, err);
+		r = inventory_check_options(a->vm.qemu.qmp, &a->options, err);
 	if (r == 0)
 		r = adopt_plan_ram(a, err);
 	if (r < 0)
@@ -192,6 +171,8 @@ static int adopt_ask(struct adopt *a, struct err *err)
 	if (r == 0)
 		r = a->in_place ? inquire_memory(qmp, a->vm.dir, &a->plan, err) :
 		    inquire_size(qmp, &a->plan.base, err);
+	if (r == 0)
+		r = inquire_inventory(qmp, m, err);
 	jset_str(m, "cwd", a->process.cwd);
 	jset(m, "argv", manifest_strings(&a->plan.argv));
 	jset(m, "memory", manifest_memory(a->plan.files, a->plan.nfiles));

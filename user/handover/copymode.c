@@ -2,16 +2,13 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <linux/magic.h>
 #include <stdio.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
-#include <sys/vfs.h>
 
 #include "base/out.h"
 #include "base/paths.h"
 #include "base/size.h"
+#include "host/volatile.h"
 #include "qemu/migration.h"
 #include "vm/manifest.h"
 #include "handover/copycommand.h"
@@ -39,46 +36,7 @@ static int copymode_refuse(struct err *err, const char *what, const char *value,
 
 /* ---- the target: a file ---- */
 
-static const struct { long magic; const char *why; } lost[] = {
-	{ TMPFS_MAGIC, "this is a tmpfs: it is memory, and lost at the kexec" },
-	{ RAMFS_MAGIC, "this is a ramfs: it is memory, and lost at the kexec" },
-	{ HUGETLBFS_MAGIC, "this is a hugetlbfs: it is memory, and lost at the kexec" },
-	{ OVERLAYFS_SUPER_MAGIC, "this is an overlay: it may be memory, and lost at the kexec" },
-};
-
 #define A_DISK "name a file on a disk"
-
-/* A disk that is memory: brd or zram. */
-static bool copymode_is_memory_disk(const struct stat *st)
-{
-	_cleanup_free_ char *path = xasprintf("/sys/dev/block/%u:%u", major(st->st_dev),
-					      minor(st->st_dev));
-	char link[PATH_MAX];
-	ssize_t n = readlink(path, link, sizeof(link) - 1);
-	const char *name;
-
-	if (n < 0)
-		return false;
-	link[n] = '\0';
-	name = strrchr(link, '/');
-	return name && (startswith(name, "/ram") || startswith(name, "/zram"));
-}
-
-static int copymode_check_survives(const char *dir, const char *to, struct err *err)
-{
-	struct statfs fs;
-	struct stat st;
-
-	if (statfs(dir, &fs) < 0 || stat(dir, &st) < 0)
-		return copymode_refuse(err, "--to", to, strerror(errno), A_DISK);
-	for (size_t i = 0; i < ARRAY_SIZE(lost); i++)
-		if ((long)fs.f_type == lost[i].magic)
-			return copymode_refuse(err, "--to", to, lost[i].why, A_DISK);
-	if (!copymode_is_memory_disk(&st))
-		return 0;
-	return copymode_refuse(err, "--to", to, "its disk is memory, and lost at the kexec",
-			       A_DISK);
-}
 
 static bool copymode_is_directory(const char *path)
 {
@@ -95,6 +53,7 @@ static int copymode_resolve(const char *vm, const char *to, char **path, struct 
 	_cleanup_free_ char *full = xasprintf("%s%s%s", base, to, name ? name : "");
 	char *slash = strrchr(full, '/');
 	_cleanup_free_ char *dir = NULL;
+	const char *why;
 
 	*slash = '\0';
 	dir = realpath(*full ? full : "/", NULL);
@@ -111,7 +70,8 @@ static int copymode_resolve(const char *vm, const char *to, char **path, struct 
 		return copymode_refuse(err, "--to", to,
 				       "QEMU takes ,offset= for the end of the name",
 				       "choose a name without");
-	return copymode_check_survives(dir, to, err);
+	why = volatile_why(dir);
+	return why ? copymode_refuse(err, "--to", to, why, A_DISK) : 0;
 }
 
 static bool copymode_is_own(struct vm *vm, const char *path)

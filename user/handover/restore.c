@@ -6,6 +6,7 @@
 #include "base/interrupt.h"
 #include "base/out.h"
 #include "base/paths.h"
+#include "qemu/inquire.h"
 #include "qemu/migration.h"
 #include "qemu/qga.h"
 #include "qemu/resume.h"
@@ -190,6 +191,7 @@ static void restore_record(struct vm *vm, const struct restore_opts *opts)
 	_cleanup_err_ struct err why = { 0 };
 	_cleanup_free_ char *version = NULL, *binary = xstrdup(restorable_binary(vm, opts));
 
+	inquire_inventory(vm->qemu.qmp, vm->manifest, NULL);
 	if (qemu_version(vm->qemu.qmp, &version, NULL) == 0) {
 		jset_str(vm->manifest, "binary", binary);
 		jset_str(vm->manifest, "qemu_version", version);

@@ -2,10 +2,13 @@
 #define _GNU_SOURCE
 #include <errno.h>
 
+#include "qemu/blockers.h"
+#include "qemu/inventory.h"
 #include "qemu/migration.h"
 #include "vm/devices.h"
 #include "vm/disks.h"
 #include "vm/manifest.h"
+#include "vm/outlives.h"
 #include "handover/copycommand.h"
 #include "handover/savable.h"
 
@@ -58,6 +61,32 @@ static int savable_check_again(struct vm *vm, const struct save_opts *opts, stru
 		    fmt("'cpr-helper abort %s' first", vm->name));
 }
 
+/* The manifest of an older cpr-helper has no list. */
+static int savable_check_inventory(struct vm *vm, struct err *err)
+{
+	struct json_object *was = jget(vm->manifest, "inventory");
+	_cleanup_json_ struct json_object *is = NULL;
+	_cleanup_qemuopts_ struct qemuopts opts = { 0 };
+	_cleanup_strv_ struct strv argv = { 0 };
+	int r;
+
+	if (was) {
+		r = inventory_read(vm->qemu.qmp, &is, err);
+		return r < 0 ? r : inventory_compare(was, is, err);
+	}
+	manifest_argv(vm->manifest, &argv);
+	r = qemuopts_parse(&argv, &opts, err);
+	return r < 0 ? r : inventory_check_options(vm->qemu.qmp, &opts, err);
+}
+
+static int savable_check_files(struct vm *vm, const struct save_opts *opts,
+			       struct json_object *disks, struct err *err)
+{
+	const char *binary = opts->qemu ? opts->qemu : jstr(vm->manifest, "binary");
+
+	return opts->no_kexec ? 0 : outlives_check(vm->manifest, binary, disks, err);
+}
+
 static int savable_inspect(struct vm *vm, const struct save_opts *opts, struct savable *s,
 			   struct err *err)
 {
@@ -77,7 +106,13 @@ static int savable_inspect(struct vm *vm, const struct save_opts *opts, struct s
 	migration_reset(vm->qemu.qmp, jget(vm->manifest, "previous"), NULL);
 	way = copymode_way(vm);
 	r = migration_inspect(vm->qemu.qmp, &way, &s->previous, err);
-	return r < 0 ? r : disks_inspect(vm, &s->disks, err);
+	if (r == 0)
+		r = blockers_check(vm->qemu.qmp, err);
+	if (r == 0)
+		r = savable_check_inventory(vm, err);
+	if (r == 0)
+		r = disks_inspect(vm, &s->disks, err);
+	return r < 0 ? r : savable_check_files(vm, opts, s->disks, err);
 }
 
 int savable_check(struct vm *vm, const struct save_opts *opts, struct savable *s,

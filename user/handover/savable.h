@@ -18,6 +18,7 @@
  * @rehearse: refuse a VM whose load cannot be rehearsed
  * @digest_ram: seal the VM with a digest of its memory
  * @full: record every page that the VM's devices can reach
+ * @no_kexec: the VM is restored under this kernel, so its files may be memory
  * @copy: in copy mode: where the RAM goes
  */
 struct save_opts {
@@ -27,6 +28,7 @@ struct save_opts {
 	bool rehearse;
 	bool digest_ram;
 	bool full;
+	bool no_kexec;
 	struct copymode_request copy;
 };
 

@@ -20,6 +20,7 @@
 #include "vm/lock.h"
 #include "vm/manifest.h"
 #include "vm/oom.h"
+#include "vm/outlives.h"
 #include "handover/start.h"
 
 /**
@@ -209,6 +210,16 @@ static struct json_object *start_manifest(const struct start *st, const char *cw
 	return m;
 }
 
+/* The VM can run, and even change its QEMU, but not its host's kernel. */
+static void start_note_volatile(const struct start *st)
+{
+	_cleanup_err_ struct err why = { 0 };
+
+	if (outlives_check(st->vm.manifest, st->binary, NULL, &why) < 0)
+		note("VM '%s' cannot be saved for another kernel: %s '%s': %s", st->vm.name, why.what,
+		     why.value, why.why);
+}
+
 static int start_pin(struct start *st, struct err *err)
 {
 	_cleanup_strv_ struct strv files = { 0 };
@@ -242,6 +253,8 @@ static int start_qemu(struct start *st, struct err *err)
 		r = start_ask_memory(st, qmp, err);
 	if (r == 0)
 		r = inquire_machine(qmp, m, err);
+	if (r == 0)
+		r = inquire_inventory(qmp, m, err);
 	if (r == 0)
 		r = disks_record_opened(&st->vm, err);
 	if (r == 0)
@@ -322,7 +335,9 @@ int start_vm(const struct start_opts *opts, struct json_object *result, struct e
 	if (r < 0 || opts->dry_run)
 		return r;
 	r = start_under_locks(&st, err);
-	if (r == 0)
+	if (r == 0) {
+		start_note_volatile(&st);
 		start_report(&st, result);
+	}
 	return r;
 }

@@ -83,13 +83,3 @@ bool foreign_in_place(const struct qemuopts *opts, const char *dir)
 	}
 	return false;
 }
-
-void foreign_devices(const struct qemuopts *opts, struct strv *ids)
-{
-	qemuopts_for_each(opt, opts) {
-		const char *id = opt->kind->id == QEMUOPT_DEVICE ? keyval(opt->kv, "id") : NULL;
-
-		if (id)
-			strv_push(ids, id);
-	}
-}

@@ -18,9 +18,6 @@ int foreign_check(const struct qemuopts *opts, const char *dir, struct err *err)
 /* Whether QEMU has memory in a file in @dir. */
 bool foreign_in_place(const struct qemuopts *opts, const char *dir);
 
-/* Collect the ids of the devices. */
-void foreign_devices(const struct qemuopts *opts, struct strv *ids);
-
 /* For the table of options. */
 qemuopt_check_fn foreign_chardev, foreign_device;
 

@@ -4,6 +4,7 @@
 
 #include "base/size.h"
 #include "qemu/inquire.h"
+#include "qemu/inventory.h"
 #include "qemu/qemu.h"
 
 int inquire_version(struct qmp *qmp, struct json_object *manifest, struct err *err)
@@ -32,6 +33,16 @@ int inquire_machine(struct qmp *qmp, struct json_object *manifest, struct err *e
 		name[len - strlen(suffix)] = '\0';
 	jset_str(manifest, "machine", name);
 	return 0;
+}
+
+int inquire_inventory(struct qmp *qmp, struct json_object *manifest, struct err *err)
+{
+	struct json_object *list;
+	int r = inventory_read(qmp, &list, err);
+
+	if (r == 0)
+		jset(manifest, "inventory", list);
+	return r;
 }
 
 static int inquire_refuse_memory(const char *id, const char *why, struct err *err)

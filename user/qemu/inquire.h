@@ -15,6 +15,9 @@ int inquire_version(struct qmp *qmp, struct json_object *manifest, struct err *e
 /* Set "machine" in @manifest to the resolved machine type. Returns: 0 or -errno. */
 int inquire_machine(struct qmp *qmp, struct json_object *manifest, struct err *err);
 
+/* Set "inventory" in @manifest, see inventory.h. Returns: 0 or -errno. */
+int inquire_inventory(struct qmp *qmp, struct json_object *manifest, struct err *err);
+
 /**
  * inquire_memory - check that the guest's memory is where it was planned
  * @dir: the VM's directory, in which all memory files must be

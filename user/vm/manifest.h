@@ -23,6 +23,8 @@
  *			no devices
  *	disks		paths of the disk files that QEMU opened when it was started
  *			with argv; absent if unknown
+ *	inventory	the devices and CPUs that QEMU had when it was started, see
+ *			inventory.h; absent in older manifests
  *	runstate	run state of the guest before the last save ("running",
  *			"paused"); absent before the first save
  *	suspended	true: the last save suspended the guest

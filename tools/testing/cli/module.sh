@@ -365,9 +365,9 @@ module_tests() {
 	section 'a QEMU that cannot be saved'
 	start b -- -drive driver=null-co,read-zeroes=on,if=none,id=n -device nvme,serial=x,drive=n
 	call save b
-	holds 'a device that cannot be saved' grep -q "^cpr-helper: QEMU refuses 'migrate': .*nvme" <<<"$err"
+	holds 'a device that cannot be saved' grep -q "^cpr-helper: QEMU 'query-migrate': .*nvme" <<<"$err"
 	holds 'its guest runs on' counts b
-	holds 'it can be tried again' test "$status" = 1
+	holds 'it is refused' test "$status" = 4
 	call save --all
 	holds 'save --all where one fails' test "$status" = 6
 	holds 'names it' grep -q "^cpr-helper: VMs 'b': not saved$" <<<"$err"

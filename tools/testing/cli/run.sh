@@ -136,7 +136,7 @@ assert ($expression), o"
 
 echo 'TAP version 13'
 # shellcheck source-path=SCRIPTDIR
-for part in ${CPR_CLI_PARTS:-usage image validate module update integrity disks pause rehearsal copy devices}; do
+for part in ${CPR_CLI_PARTS:-usage image validate module update integrity disks obstacles pause rehearsal copy devices}; do
 	section=
 	echo "# $part: $("$here/../promise.sh" "$here/$part.sh")"
 	# shellcheck source=/dev/null

@@ -109,19 +109,6 @@ TEST(where_the_memory_is)
 	}
 }
 
-TEST(ids_of_devices)
-{
-	_cleanup_qemuopts_ struct qemuopts opts = { 0 };
-	_cleanup_strv_ struct strv argv = { 0 }, ids = { 0 };
-	_cleanup_free_ char *line = NULL;
-
-	parse("-device e1000,id=a -netdev user,id=b -device e1000 -device "
-	      "{\"driver\":\"e1000\",\"id\":\"c\"}", &argv, &opts);
-	foreign_devices(&opts, &ids);
-	line = strv_join(&ids, " ");
-	CHECK_STR(line, "a c");
-}
-
 int main(void)
 {
 	return ktap_run();

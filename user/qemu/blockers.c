@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#define _GNU_SOURCE
+#include <errno.h>
+
+#include "qemu/blockers.h"
+
+/* Present while there is a reason: a device without vmstate, -only-migratable's opposite, ... */
+static int blockers_check_reasons(struct qmp *qmp, struct err *err)
+{
+	_cleanup_json_ struct json_object *ret = NULL;
+	int r = qmp_run(qmp, "query-migrate", NULL, &ret, err);
+	struct json_object *reasons = jget(ret, "blocked-reasons");
+
+	if (r < 0 || !json_object_is_type(reasons, json_type_array) ||
+	    !json_object_array_length(reasons))
+		return r;
+	return fail(err, -EOPNOTSUPP, .exit = CPR_EXIT_REFUSED, .what = "QEMU",
+		    .value = "query-migrate",
+		    .why = json_object_get_string(json_object_array_get_idx(reasons, 0)),
+		    .remedy = "remove what QEMU names, and start the VM without it");
+}
+
+/* A job that has ended can wait for job-dismiss; it does nothing any more. */
+static bool blockers_job_is_over(const char *status)
+{
+	static const char *const over[] = { "concluded", "null" };
+
+	return str_in(over, status);
+}
+
+static int blockers_check_jobs(struct qmp *qmp, struct err *err)
+{
+	_cleanup_json_ struct json_object *jobs = NULL;
+	int r = qmp_run(qmp, "query-jobs", NULL, &jobs, err);
+
+	for (size_t i = 0; r == 0 && i < json_object_array_length(jobs); i++) {
+		struct json_object *job = json_object_array_get_idx(jobs, i);
+		const char *type = jstr(job, "type"), *status = jstr(job, "status");
+
+		if (!blockers_job_is_over(status))
+			r = fail(err, -EBUSY, .exit = CPR_EXIT_BUSY, .what = "job",
+				 .value = jstr(job, "id"),
+				 .why = fmt("QEMU is working on it (%s, %s), and the next QEMU would "
+					    "not go on with it", type ? type : "of unknown type",
+					    status ? status : "of unknown status"),
+				 .remedy = "wait for its end, or end it ('job-complete' or "
+					   "'job-cancel' in QEMU's monitor)");
+	}
+	return r;
+}
+
+static int blockers_check_exports(struct qmp *qmp, struct err *err)
+{
+	_cleanup_json_ struct json_object *exports = NULL;
+	int r = qmp_run(qmp, "query-block-exports", NULL, &exports, err);
+	struct json_object *first = r < 0 ? NULL : json_object_array_get_idx(exports, 0);
+
+	if (!first)
+		return r;
+	return fail(err, -EBUSY, .exit = CPR_EXIT_BUSY, .what = "export", .value = jstr(first, "id"),
+		    .why = fmt("QEMU exports '%s' to other programs (%s), and the next QEMU would not",
+			       jstr(first, "node-name") ?: "a disk", jstr(first, "type") ?: "?"),
+		    .remedy = "end it ('block-export-del' in QEMU's monitor)");
+}
+
+int blockers_check(struct qmp *qmp, struct err *err)
+{
+	int r = blockers_check_reasons(qmp, err);
+
+	if (r == 0)
+		r = blockers_check_jobs(qmp, err);
+	return r < 0 ? r : blockers_check_exports(qmp, err);
+}
