@@ -414,28 +414,57 @@ static int migration_await_end(struct qmp *qmp, double patience, struct err *err
 	return r;
 }
 
+/* What query-yank lists last of a migration is gone when QEMU has cleaned up after it. */
+static bool migration_in_yank(struct json_object *instances)
+{
+	for (size_t i = 0; i < json_object_array_length(instances); i++) {
+		const char *type = jstr(json_object_array_get_idx(instances, i), "type");
+
+		if (type && streq(type, "migration"))
+			return true;
+	}
+	return false;
+}
+
+/* Returns: 1 once QEMU is done with the migration, 0 before, or the error of QMP. */
+static int migration_is_clean(struct qmp *qmp, char **status, struct err *err)
+{
+	_cleanup_json_ struct json_object *instances = NULL;
+	int r;
+
+	free(*status);
+	*status = NULL;
+	r = qmp_status(qmp, status, err);
+	if (r < 0 || streq(*status, "finish-migrate"))
+		return r;
+	r = qmp_run(qmp, "query-yank", NULL, &instances, err);
+	return r < 0 ? r : !migration_in_yank(instances);
+}
+
 /*
  * After "completed" or "failed" QEMU resumes the guest or sets postmigrate, and only then
- * cleans up: wait until the guest has left finish-migrate.
+ * ends its channels and frees what they use, by the settings that it finds then. So no
+ * setting may be changed before it has done that.
  */
 static int migration_await_cleanup(struct qmp *qmp, char **status, struct err *err)
 {
 	deadline_t deadline = deadline_in(CANCEL_S);
 
 	for (;;) {
-		int r = qmp_status(qmp, status, err);
+		int r = migration_is_clean(qmp, status, err);
 
-		if (r < 0 || !streq(*status, "finish-migrate"))
-			return r;
+		if (r > 0)
+			return 0;
+		if (r == 0 && !deadline_left(deadline))
+			r = fail(err, -ETIMEDOUT, .what = "QEMU's migration", .value = *status,
+				 .why = "QEMU does not finish it");
+		if (r == 0)
+			r = migration_next_event(qmp, deadline, STATUS_POLL_MS, "under way", err);
+		if (r == 0)
+			continue;
 		free(*status);
 		*status = NULL;
-		if (!deadline_left(deadline))
-			return fail(err, -ETIMEDOUT, .what = "QEMU's migration",
-				    .value = "finish-migrate",
-				    .why = "QEMU does not finish it");
-		r = migration_next_event(qmp, deadline, STATUS_POLL_MS, "under way", err);
-		if (r < 0)
-			return r;
+		return r;
 	}
 }
 

@@ -828,6 +828,9 @@ TEST(a_migration_that_has_failed)
 		{ "query-status", "{\"status\": \"finish-migrate\"}" },
 		{ "query-status", "{\"status\": \"finish-migrate\"}" },
 		{ "query-status", "{\"status\": \"running\"}" },
+		{ "query-yank", "[{\"type\": \"chardev\", \"id\": \"a\"}, {\"type\": \"migration\"}]" },
+		{ "query-status", "{\"status\": \"running\"}" },
+		{ "query-yank", "[{\"type\": \"chardev\", \"id\": \"a\"}]" },
 	};
 	struct script s = { .steps = { HELLO }, .n = 3, .id = 1 };
 	_cleanup_free_ char *status = NULL;
