@@ -7,6 +7,7 @@
 
 #include "base/paths.h"
 #include "base/size.h"
+#include "qemu/attributes.h"
 #include "qemu/foreign.h"
 #include "qemu/inquire.h"
 #include "qemu/inventory.h"
@@ -159,6 +160,7 @@ static int adopt_ask(struct adopt *a, struct err *err)
 {
 	struct json_object *m = a->vm.manifest = json_object_new_object();
 	struct qmp *qmp = a->vm.qemu.qmp;
+	struct json_object *process = NULL;
 	int r;
 
 	jset_int(m, "version", MANIFEST_VERSION);
@@ -173,6 +175,9 @@ static int adopt_ask(struct adopt *a, struct err *err)
 		    inquire_size(qmp, &a->plan.base, err);
 	if (r == 0)
 		r = inquire_inventory(qmp, m, err);
+	if (r == 0)
+		r = attributes_read(&a->vm.qemu, &process, err);
+	jset(m, "process", process);
 	jset_str(m, "cwd", a->process.cwd);
 	jset(m, "argv", manifest_strings(&a->plan.argv));
 	jset(m, "memory", manifest_memory(a->plan.files, a->plan.nfiles));

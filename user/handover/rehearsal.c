@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/out.h"
+#include "qemu/guestcpu.h"
 #include "qemu/migration.h"
 #include "qemu/rehearsalargs.h"
 #include "vm/devices.h"
@@ -89,7 +90,7 @@ static int rehearsal_start_qemu(struct vm *vm, const char *binary,
 	const char *extra[] = { "-machine", machine, "-incoming", "defer", NULL };
 	struct qemu_command cmd = {
 		.vm = vm->name, .binary = binary, .cwd = jstr(vm->manifest, "cwd"),
-		.argv = &plan->argv, .extra = extra, .trial = true, .netless = plan->netless,
+		.argv = &plan->argv, .attributes = jget(vm->manifest, "process"), .extra = extra, .trial = true, .netless = plan->netless,
 		.until = rehearsal_deadline(deadline, QEMU_START_S),
 	};
 
@@ -169,8 +170,11 @@ static int rehearsal_run(struct vm *vm, const char *binary, const struct rehears
 	struct qemu q;
 	int r = rehearsal_start_qemu(vm, binary, plan, deadline, &q, &why);
 
-	if (r == 0) {
+	if (r == 0)
+		r = guestcpu_check(jget(vm->manifest, "cpu"), q.qmp, vm->name, &why);
+	if (r == 0)
 		r = rehearsal_load(q.qmp, state, runstate, deadline, &why);
+	if (q.qmp) {
 		bytes = rehearsal_memory(q.pid);
 		qemu_trial_log_tail(&q, &why);
 	}

@@ -8,6 +8,7 @@
 #include "base/out.h"
 #include "base/paths.h"
 #include "stream/statefile.h"
+#include "qemu/attributes.h"
 #include "vm/disks.h"
 #include "vm/manifest.h"
 #include "handover/copycommand.h"
@@ -101,7 +102,9 @@ int restorable_check(struct vm *vm, const struct restore_opts *opts, struct err 
 		return fail(err, -errno, .exit = CPR_EXIT_NOTFOUND, .what = "QEMU binary",
 			    .value = binary, .why = strerror(errno),
 			    .remedy = "install it again: the VM was saved for it");
-	r = restorable_check_memory(vm, err);
+	r = attributes_check(jget(vm->manifest, "process"), err);
+	if (r == 0)
+		r = restorable_check_memory(vm, err);
 	if (r == 0)
 		r = restorable_check_state(vm, err);
 	if (r == 0)

@@ -6,6 +6,8 @@
 #include "base/interrupt.h"
 #include "base/out.h"
 #include "base/paths.h"
+#include "qemu/attributes.h"
+#include "qemu/guestcpu.h"
 #include "qemu/inquire.h"
 #include "qemu/migration.h"
 #include "qemu/qga.h"
@@ -14,6 +16,7 @@
 #include "vm/cprfs.h"
 #include "vm/devices.h"
 #include "vm/disks.h"
+#include "vm/drives.h"
 #include "vm/dma.h"
 #include "vm/manifest.h"
 #include "vm/oom.h"
@@ -82,7 +85,8 @@ static int restore_start_qemu(struct vm *vm, const struct restore_opts *opts, st
 	const char *extra[] = { "-machine", machine, "-incoming", "defer", NULL };
 	struct qemu_command cmd = {
 		.vm = vm->name, .binary = restorable_binary(vm, opts),
-		.cwd = jstr(vm->manifest, "cwd"), .argv = &argv, .extra = extra,
+		.cwd = jstr(vm->manifest, "cwd"), .argv = &argv,
+		.attributes = jget(vm->manifest, "process"), .extra = extra,
 	};
 	int r;
 
@@ -209,6 +213,7 @@ static int restore_resume(struct vm *vm, bool live, struct err *err)
 		return r;
 	}
 	restore_keep_verdict(vm);
+	attributes_apply(jget(vm->manifest, "process"), &vm->qemu, vm->name);
 	r = faultpoint("restore-pinned", vm->name, err);
 	if (r == 0 && live)
 		r = guest_resume(vm->qemu.qmp, err);
@@ -237,6 +242,10 @@ static int restore_claim_and_load(struct vm *vm, const struct restore_opts *opts
 	if (r == 0)
 		r = restore_start_qemu(vm, opts, err);
 	pause_mark(vm, "start");
+	if (r == 0)
+		r = guestcpu_check(jget(vm->manifest, "cpu"), vm->qemu.qmp, vm->name, err);
+	if (r == 0)
+		r = drives_put_back(jget(vm->manifest, "drives"), vm->qemu.qmp, err);
 	if (r == 0)
 		r = disks_check_opened(vm, restorable_disks(vm), opts->force_disks, err);
 	if (r == 0)

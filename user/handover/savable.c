@@ -2,11 +2,14 @@
 #define _GNU_SOURCE
 #include <errno.h>
 
+#include "qemu/attributes.h"
 #include "qemu/blockers.h"
+#include "qemu/guestcpu.h"
 #include "qemu/inventory.h"
 #include "qemu/migration.h"
 #include "vm/devices.h"
 #include "vm/disks.h"
+#include "vm/drives.h"
 #include "vm/manifest.h"
 #include "vm/outlives.h"
 #include "handover/copycommand.h"
@@ -111,6 +114,12 @@ static int savable_inspect(struct vm *vm, const struct save_opts *opts, struct s
 	if (r == 0)
 		r = savable_check_inventory(vm, err);
 	if (r == 0)
+		r = attributes_read(&vm->qemu, &s->process, err);
+	if (r == 0)
+		r = guestcpu_read(vm->qemu.qmp, &s->cpu, err);
+	if (r == 0)
+		r = drives_read(vm->qemu.qmp, &s->drives, err);
+	if (r == 0)
 		r = disks_inspect(vm, &s->disks, err);
 	return r < 0 ? r : savable_check_files(vm, opts, s->disks, err);
 }
@@ -138,6 +147,9 @@ void savable_free(struct savable *s)
 {
 	free(s->runstate);
 	json_object_put(s->previous);
+	json_object_put(s->drives);
+	json_object_put(s->cpu);
+	json_object_put(s->process);
 	json_object_put(s->disks);
 	json_object_put(s->copy.stale);
 	fit_free(&s->proof.fit);

@@ -36,6 +36,9 @@ struct save_opts {
  * struct savable - what a save has to know before it begins
  * @runstate: of the guest; "postmigrate" if the guest was paused, saved and aborted
  * @previous: those settings of QEMU that the save will change, as its owner made them
+ * @drives: as drives_read() returns them
+ * @cpu: as guestcpu_read() returns it
+ * @process: as attributes_read() returns it
  * @disks: as disks_inspect() returns them
  * @copy: where the RAM goes in copy mode
  * @proof: what the state has to pass; the caller sets the deadline
@@ -43,6 +46,9 @@ struct save_opts {
 struct savable {
 	char *runstate;
 	struct json_object *previous;
+	struct json_object *drives;
+	struct json_object *cpu;
+	struct json_object *process;
 	struct json_object *disks;
 	struct copymode_plan copy;
 	struct proof proof;

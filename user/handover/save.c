@@ -109,6 +109,9 @@ static int save_record(struct vm *vm, const struct save_opts *opts, const struct
 	json_object_object_del(vm->manifest, "saved");
 	jset(vm->manifest, "saving", saving);
 	jset(vm->manifest, "previous", json_object_get(s->previous));
+	jset(vm->manifest, "drives", json_object_get(s->drives));
+	jset(vm->manifest, "cpu", json_object_get(s->cpu));
+	jset(vm->manifest, "process", json_object_get(s->process));
 	jset_str(vm->manifest, "runstate", s->runstate);
 	if (vm_has_devices(vm) && streq(s->runstate, "running"))
 		jset_bool(vm->manifest, "suspended", true);

@@ -11,6 +11,7 @@
 #include "base/paths.h"
 #include "base/size.h"
 #include "host/pci.h"
+#include "qemu/attributes.h"
 #include "qemu/inquire.h"
 #include "qemu/launch.h"
 #include "qemu/pciargs.h"
@@ -239,6 +240,7 @@ static int start_qemu(struct start *st, struct err *err)
 		.argv = &st->plan.argv,
 	};
 	struct json_object *m = st->vm.manifest = start_manifest(st, cmd.cwd);
+	struct json_object *process = NULL;
 	struct qmp *qmp;
 	int r = qemu_start(&cmd, &st->vm.qemu, err);
 
@@ -255,6 +257,9 @@ static int start_qemu(struct start *st, struct err *err)
 		r = inquire_machine(qmp, m, err);
 	if (r == 0)
 		r = inquire_inventory(qmp, m, err);
+	if (r == 0)
+		r = attributes_read(&st->vm.qemu, &process, err);
+	jset(m, "process", process);
 	if (r == 0)
 		r = disks_record_opened(&st->vm, err);
 	if (r == 0)

@@ -27,10 +27,13 @@ static int process_refuse(struct err *err, const char *pid, const char *why, con
 		    .why = why, .remedy = remedy);
 }
 
-/* A path must name the same file for the process and for cpr-helper. */
+/*
+ * A path, a pid and a user must be the same for the process and for cpr-helper. A network
+ * namespace may be another one: see attributes.h.
+ */
 static int process_check_view(const char *pid, struct err *err)
 {
-	static const char *const same[] = { "ns/mnt", "root" };
+	static const char *const same[] = { "ns/mnt", "root", "ns/user", "ns/pid", "ns/ipc" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(same); i++) {
 		_cleanup_free_ char *theirs = proc_link(pid, same[i]);
@@ -38,11 +41,49 @@ static int process_check_view(const char *pid, struct err *err)
 
 		if (!theirs || !ours || !streq(theirs, ours))
 			return process_refuse(err, pid,
-					      "it runs in a container or a chroot, with other "
-					      "files than cpr-helper",
+					      fmt("it runs in a container or a chroot: /proc/%s/%s "
+						  "differs from cpr-helper's", pid, same[i]),
 					      "run cpr-helper there, or start that QEMU outside");
 	}
 	return 0;
+}
+
+/* The last unit in the path of its cgroup; NULL if that is no service. Caller frees. */
+static char *process_service(const char *pid)
+{
+	static const char suffix[] = ".service", root[] = "\n0::";
+	_cleanup_free_ char *path = xasprintf("/proc/%s/cgroup", pid);
+	_cleanup_free_ char *text = read_text(path, 65536), *lines = NULL;
+	char *service = NULL, *next, *part;
+
+	lines = text ? xasprintf("\n%s", text) : NULL;
+	next = lines ? strstr(lines, root) : NULL;
+	if (!next)
+		return NULL;
+	next += strlen(root);
+	next[strcspn(next, "\n")] = '\0';
+	while ((part = strsep(&next, "/"))) {
+		size_t len = strlen(part);
+		bool scope = len > 6 && streq(part + len - 6, ".scope");
+
+		if (scope || (len > strlen(suffix) && streq(part + len - strlen(suffix), suffix))) {
+			free(service);
+			service = scope ? NULL : xstrdup(part);
+		}
+	}
+	return service;
+}
+
+/* A service would start another QEMU, or end this one: when it quits, or at the next boot. */
+static int process_check_service(const char *pid, struct err *err)
+{
+	_cleanup_free_ char *service = process_service(pid);
+
+	return !service ? 0 :
+	       process_refuse(err, pid, fmt("systemd's unit '%s' supervises it, and would start or end "
+					    "the guest by itself", service),
+			      "start that QEMU in a scope of its own ('systemd-run --scope'), not in a "
+			      "service");
 }
 
 static int process_check_user(const char *pid, struct err *err)
@@ -90,6 +131,8 @@ int process_read(pid_t pid, struct process *p, struct err *err)
 	*p = (struct process){ 0 };
 	if (r == 0)
 		r = process_check_view(name, err);
+	if (r == 0)
+		r = process_check_service(name, err);
 	if (r == 0)
 		r = process_read_argv(name, &p->argv, err);
 	if (r < 0)

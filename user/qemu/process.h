@@ -23,8 +23,9 @@ struct process {
  * process_read - get binary, working directory and arguments of a process
  * @p: free with process_free()
  *
- * Returns: 0; -EOPNOTSUPP with exit status 4 if the process has another root or mount
- * namespace, or another user, so that cpr-helper could not start it again unchanged;
+ * Returns: 0; -EOPNOTSUPP with exit status 4 if the process has another root, namespace or
+ * user, so that cpr-helper could not start it again unchanged, or if a service of systemd
+ * supervises it;
  * -ESRCH if it has exited; or another negative errno.
  */
 int process_read(pid_t pid, struct process *p, struct err *err);

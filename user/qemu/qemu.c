@@ -18,6 +18,7 @@
 #include "base/out.h"
 #include "base/paths.h"
 #include "base/program.h"
+#include "qemu/attributes.h"
 #include "qemu/process.h"
 #include "qemu/qemu.h"
 
@@ -158,10 +159,15 @@ static void qemu_complete_argv(const struct qemu_command *cmd, struct strv *argv
 static int qemu_exec(const struct qemu_command *cmd, char *const *argv, int monitor, int log,
 		     int report, pid_t parent)
 {
-	int null = open("/dev/null", O_RDONLY);
+	char **env = attributes_environment(cmd->attributes);
+	int null = open("/dev/null", O_RDONLY), r = 0;
 
 	if (cmd->trial)
 		die_with_parent(parent);
+	else
+		r = attributes_enter(cmd->attributes, log);
+	if (r < 0)
+		return r;
 	setsid();
 	if (cmd->netless && unshare(CLONE_NEWNET) < 0)
 		return -errno;
@@ -174,7 +180,7 @@ static int qemu_exec(const struct qemu_command *cmd, char *const *argv, int moni
 	close_range(report + 1, ~0u, 0);
 	signal(SIGPIPE, SIG_DFL);
 	sigprocmask(SIG_SETMASK, interrupt_original_mask(), NULL);
-	execv(cmd->binary, argv);
+	execve(cmd->binary, argv, env ? env : environ);
 	return -errno;
 }
 

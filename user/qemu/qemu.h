@@ -41,6 +41,7 @@ struct qemu {
  * @binary: path of the executable
  * @cwd: working directory
  * @argv: arguments without the program's name
+ * @attributes: see attributes.h; a trial gets the environment alone; NULL: the caller's
  * @extra: further arguments, added after @argv; NULL-terminated; may be NULL
  * @trial: a trial run beside the VM's own QEMU: it has a monitor socket of its own, its
  *	output does not go to the VM's log, and the kernel kills it when its parent dies
@@ -55,6 +56,7 @@ struct qemu_command {
 	const char *binary;
 	const char *cwd;
 	const struct strv *argv;
+	struct json_object *attributes;
 	const char *const *extra;
 	bool trial;
 	bool netless;

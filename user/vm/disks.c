@@ -50,6 +50,12 @@ static size_t jarray_length(struct json_object *array)
 	return json_object_is_type(array, json_type_array) ? json_object_array_length(array) : 0;
 }
 
+static void strv_push_json(struct strv *sv, struct json_object *array)
+{
+	for (size_t i = 0; i < jarray_length(array); i++)
+		strv_push(sv, json_object_get_string(jarray_at(array, i)));
+}
+
 /* Whether @file is a "filename" in @obj or in an object nested in it. */
 static bool json_has_filename(struct json_object *obj, const char *file)
 {
@@ -328,27 +334,42 @@ static int block_info_all(struct block_info *info, struct err *err)
 	return r < 0 ? r : block_query(qmp, "query-blockstats", "query-nodes", &info->stats, err);
 }
 
+/* Whether a removable drive has this file as its medium. */
+static bool disk_is_medium(const struct block_info *info, const char *path)
+{
+	for (size_t i = 0; i < jarray_length(info->devices); i++) {
+		struct json_object *device = jarray_at(info->devices, i);
+		const char *file = jstr(jget(device, "inserted"), "file");
+		_cleanup_free_ char *full = file ? disk_full_path(info->vm, file) : NULL;
+
+		if (full && jbool(device, "removable", false) && streq(full, path))
+			return true;
+	}
+	return false;
+}
+
 /*
  * The next QEMU gets the same arguments as this one. They do not include disks that were
- * plugged or exchanged since, nor files made by mirrors and snapshots.
+ * plugged or exchanged since, nor files made by mirrors and snapshots. The media of removable
+ * drives may differ, see drives.h.
  */
 static int disks_check_same_files(const struct block_info *info, struct err *err)
 {
 	static const char remedy[] = "undo the change, or shut the guest down and start it with "
 				     "the disks that it has now";
 	struct json_object *list = jget(info->vm->manifest, "disks");
-	_cleanup_strv_ struct strv now = { 0 }, then = { 0 };
+	_cleanup_strv_ struct strv now = { 0 }, then = { 0 }, media = { 0 };
 
-	for (size_t i = 0; i < jarray_length(list); i++)
-		strv_push(&then, json_object_get_string(jarray_at(list, i)));
+	strv_push_json(&then, list);
+	strv_push_json(&media, jget(info->vm->manifest, "media"));
 	node_paths(info, &now);
 	for (size_t i = 0; list && i < now.n; i++)
-		if (!strv_has(&then, now.v[i]))
+		if (!strv_has(&then, now.v[i]) && !disk_is_medium(info, now.v[i]))
 			return disk_refuse(now.v[i],
 					   "QEMU was not started with it, and the next QEMU "
 					   "would not open it", remedy, err);
 	for (size_t i = 0; i < then.n; i++)
-		if (!strv_has(&now, then.v[i]))
+		if (!strv_has(&now, then.v[i]) && !strv_has(&media, then.v[i]))
 			return disk_refuse(then.v[i],
 					   "QEMU was started with it, and does not have it "
 					   "open any more", remedy, err);
@@ -358,13 +379,17 @@ static int disks_check_same_files(const struct block_info *info, struct err *err
 int disks_record_opened(struct vm *vm, struct err *err)
 {
 	_cleanup_(block_info_free) struct block_info info = { .vm = vm };
-	_cleanup_strv_ struct strv paths = { 0 };
-	int r = block_info_nodes(&info, err);
+	_cleanup_strv_ struct strv paths = { 0 }, media = { 0 };
+	int r = block_info_all(&info, err);
 
 	if (r < 0)
 		return r;
 	node_paths(&info, &paths);
+	for (size_t i = 0; i < paths.n; i++)
+		if (disk_is_medium(&info, paths.v[i]))
+			strv_push(&media, paths.v[i]);
 	jset(vm->manifest, "disks", manifest_strings(&paths));
+	jset(vm->manifest, "media", manifest_strings(&media));
 	return 0;
 }
 

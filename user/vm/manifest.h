@@ -23,11 +23,19 @@
  *			no devices
  *	disks		paths of the disk files that QEMU opened when it was started
  *			with argv; absent if unknown
+ *	media		those of "disks" that are media of removable drives; absent in older
+ *			manifests
+ *	drives		the guest's drives at the last save, see drives.h; absent before the
+ *			first save
  *	inventory	the devices and CPUs that QEMU had when it was started, see
  *			inventory.h; absent in older manifests
  *	runstate	run state of the guest before the last save ("running",
  *			"paused"); absent before the first save
  *	suspended	true: the last save suspended the guest
+ *	cpu		the CPU that the guest saw at the last save, see guestcpu.h; absent
+ *			before the first save
+ *	process		what QEMU's process had beside its arguments, at its start or at
+ *			the last save, see attributes.h; absent in older manifests
  *	saving		{"digest_ram", "seconds", "disks"}, as in "saved": a save is
  *			under way or was interrupted; absent otherwise
  *	previous	{"capabilities": [...], "parameters": {...}}: migration

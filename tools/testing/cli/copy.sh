@@ -330,7 +330,7 @@ adopt_tests() {
 	holds 'something is plugged' grep -q return \
 		<(qmp_at "$sock" '{"execute": "device_add", "arguments": {"driver": "virtio-net-pci", "bus": "rp", "id": "late"}}')
 	refuses 'a device that was plugged' 4 \
-		"cpr-helper: device 'late': it was plugged by QEMU's monitor, and is not in the command line that QEMU would be started with again" adopt h --qmp "$sock"
+		"cpr-helper: QEMU has changed 'device late': it was plugged after QEMU's start, and the next QEMU would not have it" adopt h --qmp "$sock"
 	holds 'nothing is left of all that' gone h
 	end_hand
 

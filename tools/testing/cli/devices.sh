@@ -58,6 +58,7 @@ all_threads_are() { ! thread_states | grep -qvx "$1"; }
 no_thread_is() { ! thread_states | grep -qx "$1"; }
 # A process that has QEMU's device open, and one that traces QEMU; its PID is in $other.
 spare_fd() {
+	rm -f "$tmp/other"
 	python3 - "$(pid_of v)" "$root/dev/vfio/devices" <<-'EOF3' >"$tmp/other" &
 		import ctypes, os, signal, sys
 		pid, devices = sys.argv[1:]
@@ -73,6 +74,7 @@ spare_fd() {
 	soon grep -q ready "$tmp/other"
 }
 trace_thread() {
+	rm -f "$tmp/other"
 	python3 - "$(pid_of v)" <<-'EOF3' >"$tmp/other" &
 		import ctypes, signal, sys
 		libc = ctypes.CDLL(None, use_errno=True)

@@ -26,7 +26,7 @@ saves() { # WHAT [SAVE-OPTION...]
 	call abort o
 	holds "$1: and runs on" test "$status" = 0
 }
-gone() { ! command qom-list '{"path": "/machine/peripheral"}' | grep -q "\"$1\""; } # ID
+unplugged() { ! command qom-list '{"path": "/machine/peripheral"}' | grep -q "\"$1\""; } # ID
 
 plugging_tests() {
 	section 'devices and CPUs'
@@ -44,7 +44,7 @@ plugging_tests() {
 	end o
 	start o -- -device usb-ehci,id=ehci -device usb-tablet,id=tablet
 	holds 'a device is unplugged' answers device_del '{"id": "tablet"}'
-	soon gone tablet
+	soon unplugged tablet
 	obstacle 'a device that was unplugged' 4 "QEMU has changed 'device tablet (usb-tablet)': QEMU was started with it, and has it no more; the next QEMU would have it"
 	python3 -c "
 import json
@@ -109,12 +109,134 @@ volatile_tests() {
 	umount "$memory"
 }
 
+# As after a kexec, with what its threads and its process had.
+thread_of() { command query-cpus-fast | python3 -c '
+import json, sys
+print(json.load(sys.stdin)["return"][0]["thread-id"])'; }
+allowed() { sed -n 's/^Cpus_allowed_list:\t//p' "/proc/$1/status"; } # TID
+comes_back() { # [HELPER-OPTION...]
+	call save o
+	holds 'it is saved' test "$status" = 0
+	next_host o
+	call restore o "$@"
+	holds 'it is restored' test "$status" = 0
+	[ "$status" = 0 ] || complain "$err"
+}
+process_tests() {
+	local pid cpu nice
+	nice=$(nice)
+	section 'what an operator has set'
+	cpu=$(taskset -pc $$ | sed 's/.*: //; s/[-,].*//')
+	pid=$(exec 3>&-; CPR_TEST=1; export CPR_TEST; umask 077; ulimit -S -s 4096; nice -n 3 "$helper" run o --ram 32M -- "${qemu[@]}" >/dev/null 2>&1; pid_of o)
+	holds 'a vCPU is bound to a CPU' taskset -pc "$cpu" "$(thread_of)"
+	holds 'and gets a policy' chrt -b -p 0 "$(thread_of)"
+	comes_back
+	holds 'another QEMU' test "$(pid_of o)" != "$pid"
+	pid=$(pid_of o)
+	holds 'the vCPU is bound again' test "$(allowed "$(thread_of)")" = "$cpu"
+	holds 'with its policy' grep -q SCHED_BATCH <(chrt -p "$(thread_of)")
+	holds 'the process is not' test "$(allowed "$pid")" = "$(allowed $$)"
+	holds 'its environment' grep -qz '^CPR_TEST=1$' "/proc/$pid/environ"
+	holds 'its umask' grep -q '^Umask:.*0077' "/proc/$pid/status"
+	holds 'its limits' test "$(prlimit -p "$pid" --stack -o SOFT --noheadings | tr -d ' ')" = 4194304
+	holds 'its niceness' test "$(sed 's/.*) //' "/proc/$pid/stat" | cut -d ' ' -f 17)" = $((nice + 3))
+	end o
+
+	section 'a network namespace'
+	mkdir -p /run/netns
+	touch /run/netns/cpr-test
+	unshare --net=/run/netns/cpr-test true
+	holds 'it is started there' nsenter --net=/run/netns/cpr-test "$helper" run o --ram 32M -- "${qemu[@]}"
+	comes_back
+	holds 'it is back in it' test "/proc/$(pid_of o)/ns/net" -ef /run/netns/cpr-test
+	call save o
+	next_host o
+	umount /run/netns/cpr-test
+	rm /run/netns/cpr-test
+	refuses 'one that is missing' 4 "cpr-helper: network namespace 'cpr-test': the guest's QEMU ran in it, and it does not exist" restore o
+	holds 'leaves the VM as it was' state_is o held
+	end o
+	unshare --net "$helper" run o --ram 32M -- "${qemu[@]}" >/dev/null 2>"$tmp/err"
+	holds 'one without a name is refused' grep -q "^cpr-helper: network namespace 'of process [0-9]*': it has no name, and the next QEMU could not be started in it" "$tmp/err"
+	holds 'by run' gone o
+}
+
+inserted() { # FILE|nothing LIMIT
+	command query-block | python3 -c "
+import json, sys
+drives = {d.get('qdev'): d for d in json.load(sys.stdin)['return']}
+cd, disk = drives['cd'], drives['/machine/peripheral/disk/virtio-backend']
+assert cd.get('inserted', {}).get('file', 'nothing') == '$1', cd
+assert disk['inserted']['iops'] == $2, disk"
+}
+drive_tests() {
+	section 'drives that the monitor has changed'
+	truncate -s 1M "$tmp/one.iso" "$tmp/two.iso"
+	start o -- -drive "file=$tmp/one.iso,format=raw,media=cdrom,readonly=on,if=none,id=c" -device ide-cd,id=cd,drive=c \
+		-drive "file=$tmp/data,format=raw,if=none,id=data" -device virtio-blk-pci,id=disk,drive=data
+	holds 'the medium is ejected' answers eject '{"id": "cd", "force": true}'
+	holds 'the throughput is limited' answers block_set_io_throttle '{"id": "/machine/peripheral/disk/virtio-backend", "bps": 0, "bps_rd": 0, "bps_wr": 0, "iops": 300, "iops_rd": 0, "iops_wr": 0}'
+	comes_back
+	holds 'both are as they were' inserted nothing 300
+	holds 'another medium is inserted' answers blockdev-change-medium "{\"id\": \"cd\", \"filename\": \"$tmp/two.iso\", \"format\": \"raw\"}"
+	comes_back
+	holds 'it is in the drive' inserted "$tmp/two.iso" 300
+	call save o
+	next_host o
+	mv "$tmp/two.iso" "$tmp/two"
+	call restore o
+	holds 'a medium that is gone is named' grep -q "^cpr-helper: disk '.*': '$tmp/two.iso': No such file or directory" <<<"$err"
+	mv "$tmp/two" "$tmp/two.iso"
+	call restore o
+	holds 'and found again' test "$status" = 0
+	[ "$status" = 0 ] || complain "$err"
+	end o
+}
+cpu_tests() {
+	section "the guest's CPU"
+	printf '#!/bin/sh\nexec qemu-system-x86_64 "$@" -cpu qemu64,-sse3\n' >"$tmp/less"
+	chmod 755 "$tmp/less"
+	start o
+	call save o --qemu "$tmp/less"
+	holds 'a QEMU that lacks a feature is refused' test "$status" = 4
+	holds 'by its place' grep -q "the guest's CPU: the guest has, and would lose, CPUID leaf 0x1, ECX, bits 0x1" <<<"$err"
+	holds 'the guest counts on' counts o
+	call save o
+	next_host o
+	cp /run/cpr/o/manifest.json "$tmp/manifest"
+	cpu_was 'm["cpu"]["features"][0]["bits"] |= 1 << 30'
+	call restore o
+	holds 'a host that lacks a feature is refused' test "$status" = 4
+	holds 'by its place, too' grep -q "^cpr-helper: the guest's CPU 'o': the guest has, and would lose, CPUID leaf 0x[0-9a-f]*\( subleaf [0-9]*\)\?, E[A-D]X, bits 0x40000000$" <<<"$err"
+	holds 'the VM stays as it was' state_is o held
+	cpu_was 'm["cpu"]["stepping"] = 77'
+	refuses 'another CPU' 4 "cpr-helper: the guest's CPU 'o': its stepping was 77, and is $(python3 -c "
+import json
+print(json.load(open('$tmp/manifest'))['cpu']['stepping'])") here" restore o
+	cpu_was 'm["cpu"]["features"] = [w for w in m["cpu"]["features"] if w["leaf"] != 1]'
+	call restore o
+	holds 'a host that has more is noted' grep -q "^cpr-helper: note: VM 'o': its CPU has more features than it had: CPUID leaf 0x1, E[CD]X, bits 0x" <<<"$err"
+	holds 'and taken' test "$status" = 0
+	end o
+}
+cpu_was() { # STATEMENT about m, the manifest as it was kept
+	python3 -c "
+import json
+m = json.load(open('$tmp/manifest'))
+$1
+json.dump(m, open('/run/cpr/o/manifest.json', 'w'))"
+	reseal o
+}
+
 obstacles_tests() {
 	yes data | head -c 8M >"$tmp/data"
 	cd / || return
 	plugging_tests
 	blocker_tests
 	volatile_tests
+	process_tests
+	drive_tests
+	cpu_tests
 }
 
 if [ "$(id -u)" != 0 ]; then
