@@ -66,7 +66,7 @@ static int abort_resume(struct vm *vm, struct err *err)
 	int r;
 
 	pause_abort(vm);
-	r = guest_resume(vm->qemu.qmp, err);
+	r = guest_resume(vm->qemu.qmp, NULL, err);
 	pause_mark(vm, "resume");
 	if (r == 0)
 		r = faultpoint("abort-resumed", vm->name, err);

@@ -204,8 +204,34 @@ static void restore_record(struct vm *vm, const struct restore_opts *opts)
 		note("VM '%s': %s: %s", vm->name, why.what, why.why);
 }
 
+/*
+ * The guest may have run, so that its memory is newer than the saved state. The VM stays
+ * running, and a running VM is never sealed with a state that is there already.
+ */
+static void restore_spent(struct vm *vm, int code, struct err *err)
+{
+	_cleanup_err_ struct err why = *err;
+
+	*err = (struct err){ 0 };
+	if (code != -ECONNRESET && !qemu_has_exited(&vm->qemu)) {
+		fail(err, code, .what = "QEMU", .value = why.value,
+		     .why = fmt("%s: it is not known whether the guest runs", why.why),
+		     .remedy = fmt("once QEMU answers, 'cpr-helper restore %s' completes the "
+				   "restore", vm->name));
+		return;
+	}
+	fail(err, code, .what = "VM", .value = vm->name,
+	     .why = "its QEMU ended after it was told to let the guest run; the guest may have "
+		    "run, and its saved state is not loaded a second time",
+	     .remedy = fmt("the guest is lost, its memory is kept: copy what you need from "
+			   CPRFS_ROOT "/%s, then 'cpr-helper delete --force %s'",
+			   vm->name, vm->name));
+	qemu_log_tail(vm->name, vm->qemu.log_from, err);
+}
+
 static int restore_resume(struct vm *vm, bool live, struct err *err)
 {
+	bool ran = false;
 	int r = vm_do(vm, CPR_CMD_VM_PIN, err);
 
 	if (r < 0) {
@@ -216,11 +242,9 @@ static int restore_resume(struct vm *vm, bool live, struct err *err)
 	attributes_apply(jget(vm->manifest, "process"), &vm->qemu, vm->name);
 	r = faultpoint("restore-pinned", vm->name, err);
 	if (r == 0 && live)
-		r = guest_resume(vm->qemu.qmp, err);
-	if (r == -ETIMEDOUT)
-		note("VM '%s': QEMU does not answer, so it is not known whether the guest runs; "
-		     "once QEMU answers, 'cpr-helper restore %s' completes the restore",
-		     vm->name, vm->name);
+		r = guest_resume(vm->qemu.qmp, &ran, err);
+	if (r < 0 && ran)
+		restore_spent(vm, r, err);
 	else if (r < 0)
 		restore_seal_again(vm, err);
 	return r < 0 ? r : faultpoint("restore-resumed", vm->name, err);
@@ -326,7 +350,7 @@ int restore_finish(struct vm *vm, struct json_object *result, struct err *err)
 			    .remedy = fmt("'cpr-helper abort %s'", vm->name));
 	opts.old_qemu = !proven || !running || !streq(running, proven);
 	if (r == 0 && streq(status, "paused"))
-		r = guest_resume(vm->qemu.qmp, err);
+		r = guest_resume(vm->qemu.qmp, NULL, err);
 	return r < 0 ? r : restore_complete(vm, true, &opts, result, err);
 }
 

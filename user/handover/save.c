@@ -5,6 +5,7 @@
 #include "base/digest.h"
 #include "base/faultpoint.h"
 #include "base/interrupt.h"
+#include "base/paths.h"
 #include "qemu/migration.h"
 #include "qemu/suspend.h"
 #include "vm/devices.h"
@@ -102,7 +103,9 @@ static int save_quiesce(struct vm *vm, deadline_t deadline, struct err *err)
 static int save_record(struct vm *vm, const struct save_opts *opts, const struct savable *s,
 		       struct err *err)
 {
+	_cleanup_free_ char *state = vm_path(vm->name, STATE_FILE);
 	struct json_object *saving = json_object_new_object();
+	int r;
 
 	jset_bool(saving, "digest_ram", opts->digest_ram);
 	jset(saving, "disks", json_object_get(s->disks));
@@ -118,7 +121,11 @@ static int save_record(struct vm *vm, const struct save_opts *opts, const struct
 	else
 		json_object_object_del(vm->manifest, "suspended");
 	pause_begin(vm);
-	return vm_manifest_save(vm, err);
+	r = vm_manifest_save(vm, err);
+	/* That of a guest that was paused, and has run since: nothing may take it for the new one. */
+	if (r == 0)
+		unlink(state);
+	return r;
 }
 
 /* Print how long a copy will take before the guest stops, and wait longer for it. */

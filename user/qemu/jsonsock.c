@@ -196,6 +196,7 @@ int jsonsock_write(struct jsonsock *js, struct json_object *msg, struct err *err
 	const char *p = line;
 	size_t len = strlen(line);
 
+	js->sent = false;
 	while (len) {
 		ssize_t n = send(js->fd, p, len, MSG_NOSIGNAL);
 
@@ -207,6 +208,7 @@ int jsonsock_write(struct jsonsock *js, struct json_object *msg, struct err *err
 					     strerror(errno), err);
 		p += n;
 		len -= n;
+		js->sent = len <= 1;	/* a peer may act on a message without its newline */
 	}
 	return 0;
 }

@@ -13,6 +13,7 @@
  * @fd: the socket, owned
  * @peer: name of the peer for errors, owned
  * @interruptible: a signal ends a wait with -EINTR
+ * @sent: the peer may have got the last message that was to be sent
  * @tok: parser for the current message
  * @message: number of bytes of the current message so far
  * @pos, @len: the part of @buf that is not yet parsed
@@ -22,6 +23,7 @@ struct jsonsock {
 	int fd;
 	char *peer;
 	bool interruptible;
+	bool sent;
 	struct json_tokener *tok;
 	size_t message;
 	size_t pos, len;

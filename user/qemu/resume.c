@@ -11,9 +11,13 @@ static const struct { const char *status, *why; } error_states[] = {
 	{ "guest-panicked", "its kernel panicked" },
 };
 
-int guest_resume(struct qmp *qmp, struct err *err)
+int guest_resume(struct qmp *qmp, bool *ran, struct err *err)
 {
-	return qmp_run(qmp, "cont", NULL, NULL, err);
+	int r = qmp_run(qmp, "cont", NULL, NULL, err);
+
+	if (ran)
+		*ran = qmp->js->sent && r != -EREMOTEIO;
+	return r;
 }
 
 static int resume_check_status(const char *status, struct err *err)

@@ -8,11 +8,15 @@
 /* Seconds to watch a guest: long enough for it to use its devices again. */
 #define GUEST_WATCH_S 0.2
 
-/*
- * Resume the guest ("cont"). Returns: 0; -ETIMEDOUT if the guest may or may not run; another
- * negative errno if it does not run.
+/**
+ * guest_resume - resume the guest ("cont")
+ * @ran: false only if it is certain that the guest has not run: the command was not sent, or
+ *	QEMU has refused it. NULL if the caller does not need it
+ *
+ * A QEMU that does not answer, or ends after the command was sent, may have let the guest run:
+ * the memory is then newer than any state that was saved. Returns: 0 or -errno.
  */
-int guest_resume(struct qmp *qmp, struct err *err);
+int guest_resume(struct qmp *qmp, bool *ran, struct err *err);
 
 /**
  * guest_watch - watch a resumed guest for a short time

@@ -159,6 +159,12 @@ hang_b() {
 	finished
 }
 
+# Asleep in poll(2), and it will not be woken by a QEMU that is stopped.
+waits_for_reply() { # PID
+	grep -q '^[0-9]* (cpr-helper) S' "/proc/$1/stat" && sleep 0.2 &&
+		grep -q '^[0-9]* (cpr-helper) S' "/proc/$1/stat"
+}
+
 hang_tests() {
 	local qemu
 	section 'QEMU hangs while it saves'
@@ -203,7 +209,7 @@ hang_tests() {
 	holds 'a guest is about to be let run' soon is_halted
 	hang_b
 	holds 'when its QEMU hangs' test "$status" = 1
-	holds 'and it may run already' grep -q "^cpr-helper: note: VM 'b': QEMU does not answer, so it is not known whether the guest runs" "$tmp/err"
+	holds 'and it may run already' grep -q "^cpr-helper: QEMU '/run/cpr-helper/b.qmp': timed out: it is not known whether the guest runs$" "$tmp/err"
 	kill -CONT "$qemu"
 	# QEMU may have read the "cont" of a helper that is gone, or not.
 	holds 'what it was saved as is not tried again' soon runs_or_waits b
@@ -212,6 +218,30 @@ hang_tests() {
 	holds 'restore carries that on' test "$status" = 0
 	holds 'all go on after it' all_go_on
 	holds 'nothing is left of it either' nothing_left
+
+	section 'QEMU dies as it resumes'
+	start y
+	counts y
+	call save y
+	kill_qemu y
+	CPR_FAULT=restore-pinned:hang behind restore y
+	soon is_halted
+	qemu=$(grep -l /run/cpr/y/ram0 /proc/[0-9]*/maps 2>/dev/null | head -n 1 | cut -d/ -f3)
+	kill -STOP "$qemu"
+	kill -CONT "$pid"
+	# It has sent the command, and waits for the answer.
+	soon waits_for_reply "$pid"
+	kill -KILL "$qemu"
+	finished
+	holds 'a QEMU that has got the command, and ends' test "$status" = 1
+	holds 'is no QEMU whose guest has not run' grep -q "^cpr-helper: VM 'y': its QEMU ended after it was told to let the guest run" "$tmp/err"
+	holds 'its state is not sealed again' state_is y dead
+	holds 'nor loaded' grep -q '^running' "$CPR_FAKE/vm.y"
+	call restore y
+	holds 'not by another restore' test "$status" = 1
+	call abort y
+	holds 'nor by an abort' test "$status" = 1
+	prints 'the remedy can be followed' 'y: deleted' delete --force y
 }
 
 # The guest was in that QEMU, and is in its state by then.

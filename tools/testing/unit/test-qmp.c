@@ -635,9 +635,44 @@ TEST(a_guest_that_is_let_run)
 		int r;
 		struct qmp *qmp = open_session(&s, cases[i].steps, &r, NULL);
 
-		CHECK_EQ(guest_resume(qmp, NULL), 0);
+		CHECK_EQ(guest_resume(qmp, NULL, NULL), 0);
 		CHECK_EQ(guest_watch(qmp, cases[i].seconds, &status, &err), cases[i].r);
 		CHECK(strstr(cases[i].r ? err.why : status, cases[i].word));
+		finish(&s, qmp);
+	}
+}
+
+/* Only a refusal, or a command that was not sent, proves that a guest has not run. */
+TEST(whether_a_guest_may_have_run)
+{
+	static const struct step runs[] = { HELLO, CONT, { END, NULL } };
+	static const struct step refused[] = {
+		HELLO, { READ, "cont" }, { SEND, "{\"error\": {\"desc\": \"no\"}, \"id\": 2}" },
+		{ END, NULL },
+	};
+	static const struct step dies[] = { HELLO, { READ, "cont" }, { END, NULL } };
+	static const struct step babbles[] = {
+		HELLO, { READ, "cont" }, { SEND, "Segmentation fault\n" }, { END, NULL },
+	};
+	static const struct step hangs[] = { HELLO, { HANG, NULL }, { END, NULL } };
+	static const struct step gone[] = { HELLO, { END, NULL } };
+	static const struct { const struct step *steps; int r; bool ran; } cases[] = {
+		{ runs, 0, true }, { refused, -EREMOTEIO, false }, { dies, -ECONNRESET, true },
+		{ babbles, -EPROTO, true }, { hangs, -ETIMEDOUT, true }, { gone, -EPIPE, false },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		bool ran = !cases[i].ran;
+		struct session s;
+		int r;
+		struct qmp *qmp = open_session(&s, cases[i].steps, &r, NULL);
+
+		if (cases[i].steps == gone)
+			shutdown(s.js->fd, SHUT_WR);
+		if (cases[i].steps == hangs)
+			qmp->patience = 0.05;
+		CHECK_EQ(guest_resume(qmp, &ran, NULL), cases[i].r);
+		CHECK_EQ(ran, cases[i].ran);
 		finish(&s, qmp);
 	}
 }
@@ -656,7 +691,7 @@ TEST(a_guest_that_is_let_run_after_a_save)
 	int r;
 	struct qmp *qmp = open_session(&s, steps, &r, NULL);
 
-	CHECK_EQ(guest_resume(qmp, NULL), 0);
+	CHECK_EQ(guest_resume(qmp, NULL, NULL), 0);
 	CHECK_EQ(guest_watch(qmp, PATIENCE_S, &status, NULL), -EIO);
 	finish(&s, qmp);
 }
