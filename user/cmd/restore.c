@@ -7,20 +7,74 @@
 #include "cmd/cmd.h"
 #include "cmd/print.h"
 
+/*
+ * The disks that --force lists for this VM, or NULL. QEMU gives disks the same names in all
+ * VMs, so --all takes VM:DISK. Caller frees.
+ */
+static char *restore_forced(const struct args *args, const char *vm)
+{
+	const char *force = arg(args, "force"), *prefix = fmt("%s:", vm);
+	_cleanup_strv_ struct strv mine = { 0 };
+	_cleanup_free_ char *copy = NULL;
+	char *next, *word;
+
+	if (!force || !arg(args, "all"))
+		return force ? xstrdup(force) : NULL;
+	next = copy = xstrdup(force);
+	while ((word = strsep(&next, ",")))
+		if (startswith(word, prefix))
+			strv_push(&mine, word + strlen(prefix));
+	return mine.n ? strv_join(&mine, ",") : NULL;
+}
+
+static int restore_check_force_word(const struct args *args, const struct strv *names,
+				    char *word, struct err *err)
+{
+	char *colon = strchr(word, ':');
+
+	if (!colon || colon == word || *word == '/' || !colon[1])
+		return usage(args, err, "with --all, --force lists disks as VM:DISK, because VMs have "
+			     "disks of the same name", word);
+	*colon = '\0';
+	if (strv_has(names, word))
+		return 0;
+	return fail(err, -ENOENT, .exit = CPR_EXIT_NOTFOUND, .what = "--force", .value = word,
+		    .why = "no VM of this name is sealed or held", .remedy = "'cpr-helper list'");
+}
+
+/* A disk that a VM does not have is found by restorable_check(). */
+static int restore_check_force(const struct args *args, struct err *err)
+{
+	_cleanup_strv_ struct strv names = { 0 };
+	_cleanup_genl_ struct genl *genl = NULL;
+	_cleanup_free_ char *copy = NULL;
+	char *next, *word;
+	int r;
+
+	if (!arg(args, "force") || !arg(args, "all"))
+		return 0;
+	genl = genl_open(err);
+	r = genl ? vm_names(genl, restore_wanted, &names, err) : -ENOENT;
+	next = copy = xstrdup(arg(args, "force"));
+	while (r == 0 && (word = strsep(&next, ",")))
+		r = restore_check_force_word(args, &names, word, err);
+	return r;
+}
+
 /* run_restore() has checked that --timeout is a number. */
-static struct restore_opts restore_options(const struct args *args)
+static struct restore_opts restore_options(const struct args *args, const char *forced)
 {
 	return (struct restore_opts){
 		.timeout = arg_timeout(args, RESTORE_TIMEOUT_S, NULL),
-		.force_disks = arg(args, "force"), .of_several = arg(args, "all"),
-		.full = arg(args, "full"),
+		.force_disks = forced, .full = arg(args, "full"),
 	};
 }
 
 static int restore_one(struct vm *vm, const struct args *args, struct json_object *result,
 		       struct err *err)
 {
-	struct restore_opts opts = restore_options(args);
+	_cleanup_free_ char *forced = restore_forced(args, vm->name);
+	struct restore_opts opts = restore_options(args, forced);
 
 	vm->revoke = arg(args, "revoke");
 	return restore_vm(vm, &opts, result, err);
@@ -28,7 +82,8 @@ static int restore_one(struct vm *vm, const struct args *args, struct json_objec
 
 static int restore_dry_run(struct vm *vm, const struct args *args, struct err *err)
 {
-	struct restore_opts opts = restore_options(args);
+	_cleanup_free_ char *forced = restore_forced(args, vm->name);
+	struct restore_opts opts = restore_options(args, forced);
 
 	return restore_check(vm, &opts, err);
 }
@@ -40,9 +95,11 @@ static int run_restore(const struct args *args, struct err *err)
 		.check = restore_dry_run, .nothing = "no VM is sealed or held",
 		.verb = "restored", .mount = true,
 	};
+	int host, r = restore_check_force(args, err);
 
-	int r, host = args->dry_run ? -1 : host_lock(false, err);
-
+	if (r < 0)
+		return r;
+	host = args->dry_run ? -1 : host_lock(false, err);
 	if (host < 0 && !args->dry_run)
 		return host;
 	r = for_each_vm(&each, args, err);
@@ -53,14 +110,14 @@ static int run_restore(const struct args *args, struct err *err)
 
 const struct cmd cmd_restore = {
 	.name = "restore",
-	.synopsis = "NAME|--all [--timeout SECONDS] [--full] [--force DISK,...] [--revoke] "
+	.synopsis = "NAME|--all [--timeout SECONDS] [--full] [--force [VM:]DISK,...] [--revoke] "
 		    "[--jobs N]",
 	.summary = "resume a saved guest, under this kernel",
 	.opts = {
 		{ "all", NULL, "every VM that is sealed or held" },
 		{ "timeout", "SECONDS", "for QEMU to load the state (120)" },
 		{ "full", NULL, "verify every page that the devices can reach" },
-		{ "force", "DISK,...", "these disks may have changed since the save" },
+		{ "force", "DISK,...", "these may have changed since the save; with --all: VM:DISK" },
 		REVOKE_OPTION,
 		JOBS_OPTION,
 	},

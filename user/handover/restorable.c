@@ -82,7 +82,7 @@ struct json_object *restorable_disks(const struct vm *vm)
 
 static int restorable_check_disks(struct vm *vm, const struct restore_opts *opts, struct err *err)
 {
-	int r = opts->of_several ? 0 : disks_check_forced(restorable_disks(vm), opts->force_disks, err);
+	int r = disks_check_forced(restorable_disks(vm), opts->force_disks, err);
 
 	return r < 0 ? r : disks_compare(restorable_disks(vm), vm->name, opts->force_disks, err);
 }

@@ -12,14 +12,12 @@
  * @timeout: seconds for QEMU to load the state
  * @force_disks: names or paths of disks that may have changed, separated by commas; NULL
  *	for none
- * @of_several: @force_disks may also name disks of other VMs
  * @old_qemu: start the QEMU that the guest ran in, not the one that it was saved for
  * @full: verify every page that the VM's devices can reach
  */
 struct restore_opts {
 	double timeout;
 	const char *force_disks;
-	bool of_several;
 	bool old_qemu;
 	bool full;
 };

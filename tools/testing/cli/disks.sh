@@ -227,6 +227,19 @@ disks_tests() {
 	holds 'both are noted' test "$(grep -c "^cpr-helper: note: VM 'd': disk '.*has changed, and --force accepts it: its modification time was" <<<"$err")" = 2
 	holds 'the guest goes on' counts_on d "$before"
 
+	section '--all --force'
+	call save d
+	next_host d
+	touch "$dir/plain"
+	refuses 'a disk without its VM' 2 "cpr-helper: restore 'second': with --all, --force lists disks as VM:DISK, because VMs have disks of the same name" \
+		restore --all --force second
+	refuses 'a VM that does not wait' 3 "cpr-helper: --force 'e': no VM of this name is sealed or held" \
+		restore --all --force d:second,e:second
+	call restore --all --dry-run --force d:cond
+	holds 'a disk that the VM does not have' grep -q "^cpr-helper: d: --force 'cond': the guest has no such disk$" <<<"$err"
+	holds 'nothing was restored by any of these' state_is d held
+	works 'the disk of that VM' restore --all --force d:second
+
 	section 'unchanged disks'
 	before=$(counted d)
 	call save d
