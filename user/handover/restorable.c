@@ -68,6 +68,23 @@ static int restorable_check_memory(struct vm *vm, struct err *err)
 	return 0;
 }
 
+/* Relative paths on the command line lead from it, so that no other can take its place. */
+static int restorable_check_cwd(struct vm *vm, struct err *err)
+{
+	const char *cwd = jstr(vm->manifest, "cwd");
+	struct stat st;
+	int r = stat(cwd, &st) < 0 ? -errno : S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
+
+	if (r == 0 && access(cwd, X_OK) < 0)
+		r = -errno;
+	if (r == 0)
+		return 0;
+	return fail(err, r, .exit = CPR_EXIT_NOTFOUND, .what = "working directory", .value = cwd,
+		    .why = strerror(-r),
+		    .remedy = "make it again, or mount what it was on: the VM was started there, "
+			      "and its QEMU starts there again");
+}
+
 const char *restorable_binary(const struct vm *vm, const struct restore_opts *opts)
 {
 	const char *proven = jstr(jget(jget(vm->manifest, "saved"), "qemu"), "binary");
@@ -102,7 +119,9 @@ int restorable_check(struct vm *vm, const struct restore_opts *opts, struct err 
 		return fail(err, -errno, .exit = CPR_EXIT_NOTFOUND, .what = "QEMU binary",
 			    .value = binary, .why = strerror(errno),
 			    .remedy = "install it again: the VM was saved for it");
-	r = attributes_check(jget(vm->manifest, "process"), err);
+	r = restorable_check_cwd(vm, err);
+	if (r == 0)
+		r = attributes_check(jget(vm->manifest, "process"), err);
 	if (r == 0)
 		r = restorable_check_memory(vm, err);
 	if (r == 0)

@@ -227,6 +227,19 @@ disks_tests() {
 	holds 'both are noted' test "$(grep -c "^cpr-helper: note: VM 'd': disk '.*has changed, and --force accepts it: its modification time was" <<<"$err")" = 2
 	holds 'the guest goes on' counts_on d "$before"
 
+	section 'working directory'
+	call save d
+	next_host d
+	mv "$dir" "$dir.away"
+	refuses 'one that is gone' 3 "cpr-helper: working directory '$dir': No such file or directory" restore d
+	refuses 'in a dry run, too' 3 "cpr-helper: working directory '$dir': No such file or directory" restore d --dry-run
+	: >"$dir"
+	refuses 'one that is a file' 3 "cpr-helper: working directory '$dir': Not a directory" restore d
+	rm "$dir"
+	holds 'nothing was claimed' state_is d held
+	mv "$dir.away" "$dir"
+	works 'the remedy can be followed' restore d
+
 	section '--all --force'
 	call save d
 	next_host d
