@@ -11,6 +11,7 @@
 #include "vm/manifest.h"
 
 #define JSON_PREFIX "json:"
+#define FLASH "/machine/system.flash"
 
 /* Block drivers that open a local file or device. Others are filters, formats, or remote. */
 static const char *const local[] = { "file", "host_device", "host_cdrom" };
@@ -108,6 +109,28 @@ static const char *device_name(struct json_object *device)
 		return jstr(jget(device, "inserted"), "node-name");
 	qdev += strlen(peripheral);
 	return fmt("%.*s", (int)strcspn(qdev, "/"), qdev);
+}
+
+/*
+ * Whether @file is only a firmware image that the guest cannot write to. QEMU has copied it
+ * into memory, which is part of the saved state, so that the file is not read again: its
+ * content may change, but not its size.
+ */
+static bool is_firmware(const struct block_info *info, const char *file)
+{
+	bool flash = false;
+
+	for (size_t i = 0; i < jarray_length(info->devices); i++) {
+		struct json_object *device = jarray_at(info->devices, i);
+		const char *qdev = jstr(device, "qdev");
+
+		if (!has_layer(device, file))
+			continue;
+		flash = qdev && startswith(qdev, FLASH) && jbool(jget(device, "inserted"), "ro", false);
+		if (!flash)
+			return false;
+	}
+	return flash;
 }
 
 static const char *disk_name(const struct block_info *info, struct json_object *node,
@@ -226,6 +249,16 @@ static int disk_sync(const char *path)
 	return fsync(fd) == 0 || errno == EINVAL || errno == EROFS ? 0 : -errno;
 }
 
+/* Whether a file has taken the place of a firmware image, as when its package is upgraded. */
+static bool firmware_replaced(const struct block_info *info, struct json_object *node,
+			      const char *file, const char *path)
+{
+	struct stat st;
+
+	return is_firmware(info, file) && stat(path, &st) == 0 && S_ISREG(st.st_mode) &&
+	       st.st_size == jint(jget(node, "image"), "virtual-size", -1);
+}
+
 static bool disks_have_path(struct json_object *disks, const char *path)
 {
 	for (size_t i = 0; i < jarray_length(disks); i++)
@@ -249,9 +282,15 @@ static int disks_add_node(struct block_info *info, struct json_object *node, str
 	name = disk_name(info, node, file);
 	if (disks_have_path(info->disks, path))
 		return 0;
-	if (!qemu_has_open(info->vm, path))
-		return disk_check_lost(info, node, name, path, err);
+	if (!qemu_has_open(info->vm, path)) {
+		if (!firmware_replaced(info, node, file, path))
+			return disk_check_lost(info, node, name, path, err);
+		note("VM '%s': firmware '%s' was replaced; the guest keeps what it has loaded "
+		     "until its QEMU is started anew", info->vm->name, path);
+	}
 	disk = json_object_new_object();
+	if (is_firmware(info, file))
+		jset_bool(disk, "firmware", true);
 	json_object_array_add(info->disks, disk);
 	jset_str(disk, "name", name);
 	jset_str(disk, "path", path);
@@ -471,6 +510,12 @@ static int disk_missing(struct json_object *disk, int r, struct err *err)
 		    .remedy = "bring the file back unchanged, then restore again");
 }
 
+static bool firmware_fits(struct json_object *disk, struct json_object *now)
+{
+	return jbool(disk, "firmware", false) && jstr(now, "kind") &&
+	       streq(jstr(now, "kind"), "file") && jint(now, "size", -1) == jint(disk, "size", -2);
+}
+
 /* If a disk has changed, add its name to @changed; set @why for the first one. */
 static int disk_compare(struct json_object *disk, const char *vm, const char *forced,
 			struct strv *changed, char **why, struct err *err)
@@ -485,7 +530,10 @@ static int disk_compare(struct json_object *disk, const char *vm, const char *fo
 	if (r < 0)
 		return disk_missing(disk, r, err);
 	what = diskfile_difference(disk, now);
-	if (what && is_forced(forced, name, path)) {
+	if (what && firmware_fits(disk, now)) {
+		note("VM '%s': firmware '%s' ('%s') has changed; the guest keeps what it has loaded "
+		     "until its QEMU is started anew", vm, name, path);
+	} else if (what && is_forced(forced, name, path)) {
 		note("VM '%s': disk '%s' ('%s') has changed, and --force accepts it: %s", vm,
 		     name, path, what);
 	} else if (what) {

@@ -43,6 +43,8 @@ int disks_check_forced(struct json_object *disks, const char *forced, struct err
  * @vm: name of the VM, for messages
  * @forced: names or paths of disks that may differ, separated by commas; NULL for none
  *
+ * A read-only firmware image may differ in all but its size: it is noted.
+ *
  * Returns: 0; -ESTALE with exit status 4 if a disk differs, with both values in @err;
  * -ENOENT with exit status 4 if a file is missing or unreadable, whatever @forced says.
  */

@@ -68,7 +68,8 @@
  *				local disks, with an entry for each file of a disk.
  *				Files have "inode" and "mtime" (ns); devices have
  *				"identity" if they have one; both have "head", the
- *				digest of the first 64 KiB. Other disks are {"name",
+ *				digest of the first 64 KiB. "firmware" is true for a
+ *				read-only image that QEMU has in memory. Other disks are {"name",
  *				"unchecked": driver}. Absent in older manifests
  *	  qemu			{"binary", "version"}: the QEMU that was checked to
  *				fit, which restore starts; absent: "binary" above

@@ -290,6 +290,33 @@ disks_tests() {
 	works 'then it can be saved' save d
 	call abort d
 
+	section 'firmware'
+	word=$(ls /usr/share/seabios/bios-256k.bin /usr/share/qemu/bios-256k.bin 2>/dev/null | head -n 1)
+	if [ -z "$word" ]; then
+		skip 'firmware in a flash' 'there is no bios-256k.bin'
+	else
+		cp "$word" "$dir/code.fd"
+		start f -- -drive "if=pflash,format=raw,readonly=on,file=$dir/code.fd"
+		holds 'a guest with its firmware in a flash' counts f
+		cp "$word" "$dir/new.fd"
+		printf X | dd of="$dir/new.fd" conv=notrunc status=none
+		mv "$dir/new.fd" "$dir/code.fd"
+		works 'a save after an upgrade of the firmware' save f
+		holds 'notes it' grep -q "^cpr-helper: note: VM 'f': firmware '$dir/code.fd' was replaced" <<<"$err"
+		next_host f
+		printf Y | dd of="$dir/code.fd" conv=notrunc status=none
+		before=$(counted f)
+		works 'a restore after another' restore f
+		holds 'notes it as well' grep -q "^cpr-helper: note: VM 'f': firmware '.*' has changed" <<<"$err"
+		holds 'and the guest goes on' counts_on f "$before"
+		truncate -s 128K "$dir/code.fd"
+		mv "$dir/code.fd" "$dir/new.fd"
+		cp "$dir/new.fd" "$dir/code.fd"
+		call save f
+		holds 'firmware of another size is refused' test "$status" = 4
+		end f
+	fi
+
 	section 'disks that would be lost'
 	write_to d ide0-hd0
 	refuses 'a snapshot=on disk that was written to' 4 "cpr-helper: disk 'ide0-hd0': the guest has written to it, and with snapshot=on the data is in a temporary file of QEMU" save d

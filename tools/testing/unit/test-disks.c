@@ -116,6 +116,24 @@ TEST(names_that_are_forced)
 			  "'%s'", cases[i].list);
 }
 
+/* A package's upgrade replaces it under the guest, which has it in memory. */
+TEST(firmware_may_change_but_not_its_size)
+{
+	static const struct { const char *key; int r; } cases[] = {
+		{ "inode", 0 }, { "mtime", 0 }, { "head", 0 }, { "size", -ESTALE },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_json_ struct json_object *disks =
+			record(cases[i].key, json_object_new_int64(7));
+		struct json_object *disk = json_object_array_get_idx(disks, 0);
+
+		CHECK_EQ(disks_compare(disks, "a", NULL, NULL), -ESTALE);
+		jset_bool(disk, "firmware", true);
+		CHECK_EQ(disks_compare(disks, "a", NULL, NULL), cases[i].r);
+	}
+}
+
 /* Two layers of one disk, and a disk that is not looked at. */
 TEST(several)
 {
