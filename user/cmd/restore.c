@@ -62,9 +62,11 @@ static int restore_check_force(const struct args *args, struct err *err)
 }
 
 /* run_restore() has checked that --timeout is a number. */
-static struct restore_opts restore_options(const struct args *args, const char *forced)
+static struct restore_opts restore_options(const struct args *args, const char *forced,
+					   struct replace *replace)
 {
 	return (struct restore_opts){
+		.replace = replace,
 		.timeout = arg_timeout(args, RESTORE_TIMEOUT_S, NULL),
 		.force_disks = forced, .full = arg(args, "full"),
 	};
@@ -74,7 +76,9 @@ static int restore_one(struct vm *vm, const struct args *args, struct json_objec
 		       struct err *err)
 {
 	_cleanup_free_ char *forced = restore_forced(args, vm->name);
-	struct restore_opts opts = restore_options(args, forced);
+	_cleanup_free_ char *qemu = arg(args, "qemu") ? qemu_find_binary(arg(args, "qemu")) : NULL;
+	_cleanup_(replace_free) struct replace replace = { .qemu = qemu, .paths = arg(args, "replace") };
+	struct restore_opts opts = restore_options(args, forced, &replace);
 
 	vm->revoke = arg(args, "revoke");
 	return restore_vm(vm, &opts, result, err);
@@ -83,9 +87,25 @@ static int restore_one(struct vm *vm, const struct args *args, struct json_objec
 static int restore_dry_run(struct vm *vm, const struct args *args, struct err *err)
 {
 	_cleanup_free_ char *forced = restore_forced(args, vm->name);
-	struct restore_opts opts = restore_options(args, forced);
+	_cleanup_free_ char *qemu = arg(args, "qemu") ? qemu_find_binary(arg(args, "qemu")) : NULL;
+	_cleanup_(replace_free) struct replace replace = { .qemu = qemu, .paths = arg(args, "replace") };
+	struct restore_opts opts = restore_options(args, forced, &replace);
 
 	return restore_check(vm, &opts, err);
+}
+
+static int restore_check_replace(const struct args *args, struct err *err)
+{
+	const char *qemu = arg(args, "qemu"), *paths = arg(args, "replace");
+	_cleanup_free_ char *found = qemu ? qemu_find_binary(qemu) : NULL;
+
+	if (qemu && !found)
+		return fail(err, -ENOENT, .exit = CPR_EXIT_NOTFOUND, .what = "QEMU binary",
+			    .value = qemu, .why = "there is no such program",
+			    .remedy = "give the path of one that is installed");
+	if (paths && arg(args, "all"))
+		return usage(args, err, "--replace is for one VM, not for --all", NULL);
+	return paths ? replace_check(paths, err) : 0;
 }
 
 static int run_restore(const struct args *args, struct err *err)
@@ -95,8 +115,10 @@ static int run_restore(const struct args *args, struct err *err)
 		.check = restore_dry_run, .nothing = "no VM is sealed or held",
 		.verb = "restored", .mount = true,
 	};
-	int host, r = restore_check_force(args, err);
+	int host, r = restore_check_replace(args, err);
 
+	if (r == 0)
+		r = restore_check_force(args, err);
 	if (r < 0)
 		return r;
 	host = args->dry_run ? -1 : host_lock(false, err);
@@ -110,14 +132,16 @@ static int run_restore(const struct args *args, struct err *err)
 
 const struct cmd cmd_restore = {
 	.name = "restore",
-	.synopsis = "NAME|--all [--timeout SECONDS] [--full] [--force [VM:]DISK,...] [--revoke] "
-		    "[--jobs N]",
+	.synopsis = "NAME|--all [--timeout SECONDS] [--full] [--force [VM:]DISK,...] "
+		    "[--qemu BINARY] [--replace OLD=NEW,...] [--revoke] [--jobs N]",
 	.summary = "resume a saved guest, under this kernel",
 	.opts = {
 		{ "all", NULL, "every VM that is sealed or held" },
 		{ "timeout", "SECONDS", "for QEMU to load the state (120)" },
 		{ "full", NULL, "verify every page that the devices can reach" },
 		{ "force", "DISK,...", "these may have changed since the save; with --all: VM:DISK" },
+		{ "qemu", "BINARY", "start this QEMU, not the one that the VM was saved for" },
+		{ "replace", "OLD=NEW,...", "a file or directory of the VM is elsewhere" },
 		REVOKE_OPTION,
 		JOBS_OPTION,
 	},

@@ -30,7 +30,7 @@ _cpr_helper() {
 	show) words=$(_cpr_helper_vms) ;;
 	save) words="--all --qemu --rehearse --no-rehearse --timeout --full --digest-ram --no-kexec --to --uri --restore-uri
 		--jobs --dry-run $(_cpr_helper_vms)" ;;
-	restore) words="--all --timeout --full --force --revoke --jobs --dry-run $(_cpr_helper_vms)" ;;
+	restore) words="--all --timeout --full --force --qemu --replace --revoke --jobs --dry-run $(_cpr_helper_vms)" ;;
 	abort) words="--all --revoke --jobs --dry-run $(_cpr_helper_vms)" ;;
 	delete) words="--force --revoke --dry-run $(_cpr_helper_vms)" ;;
 	update) words='--kernel --qemu --image --initrd --append --command-line --timeout --jobs --digest-ram

@@ -82,7 +82,8 @@ static int restorable_check_cwd(struct vm *vm, struct err *err)
 	return fail(err, r, .exit = CPR_EXIT_NOTFOUND, .what = "working directory", .value = cwd,
 		    .why = strerror(-r),
 		    .remedy = "make it again, or mount what it was on: the VM was started there, "
-			      "and its QEMU starts there again");
+			      "and its QEMU starts there again; or name another one with "
+			      "'cpr-helper restore --replace OLD=NEW'");
 }
 
 const char *restorable_binary(const struct vm *vm, const struct restore_opts *opts)
@@ -111,6 +112,8 @@ int restorable_check(struct vm *vm, const struct restore_opts *opts, struct err 
 
 	if (r == 0)
 		r = vm_manifest(vm, err);
+	if (r == 0)
+		r = replace_apply(vm, opts->replace, err);
 	if (r < 0)
 		return r;
 	pause_mark_jump(vm);
@@ -118,7 +121,9 @@ int restorable_check(struct vm *vm, const struct restore_opts *opts, struct err 
 	if (access(binary, X_OK) < 0)
 		return fail(err, -errno, .exit = CPR_EXIT_NOTFOUND, .what = "QEMU binary",
 			    .value = binary, .why = strerror(errno),
-			    .remedy = "install it again: the VM was saved for it");
+			    .remedy = fmt("install it again: the VM was saved for it; or "
+					  "'cpr-helper restore %s --qemu BINARY' starts another one",
+					  vm->name));
 	r = restorable_check_cwd(vm, err);
 	if (r == 0)
 		r = attributes_check(jget(vm->manifest, "process"), err);

@@ -4,6 +4,7 @@
 #define CPR_RESTORABLE_H
 
 #include "vm/vm.h"
+#include "handover/replace.h"
 
 #define RESTORE_TIMEOUT_S 120
 
@@ -14,12 +15,14 @@
  *	for none
  * @old_qemu: start the QEMU that the guest ran in, not the one that it was saved for
  * @full: verify every page that the VM's devices can reach
+ * @replace: what differs from the manifest; NULL: nothing
  */
 struct restore_opts {
 	double timeout;
 	const char *force_disks;
 	bool old_qemu;
 	bool full;
+	struct replace *replace;
 };
 
 #define RESTORE_DEFAULT ((struct restore_opts){ .timeout = RESTORE_TIMEOUT_S })

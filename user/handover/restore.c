@@ -137,22 +137,24 @@ static int restore_load(struct vm *vm, const struct restore_opts *opts, struct e
 	return r < 0 ? r : migration_reset(qmp, previous, err);
 }
 
-/* dma_verify() has put its verdict into the manifest. */
-static void restore_keep_verdict(struct vm *vm)
+/* dma_verify() has put its verdict into the manifest, and @changed says that more has changed. */
+static void restore_keep_verdict(struct vm *vm, bool changed)
 {
 	_cleanup_err_ struct err why = { 0 };
 
-	if (vm_has_devices(vm) && vm_manifest_save(vm, &why) < 0)
+	if ((changed || vm_has_devices(vm)) && vm_manifest_save(vm, &why) < 0)
 		note("VM '%s': %s: %s", vm->name, why.what, why.why);
 }
 
-static void restore_undo(struct vm *vm, struct err *err)
+static void restore_undo(struct vm *vm, const struct restore_opts *opts, struct err *err)
 {
 	_cleanup_err_ struct err why = { 0 };
+	bool changed = replace_changed(opts->replace);
 
 	qemu_log_tail(vm->name, vm->qemu.log_from, err);
 	qemu_kill(&vm->qemu);
-	restore_keep_verdict(vm);
+	replace_undo(vm, opts->replace);
+	restore_keep_verdict(vm, changed);
 	if (integrity_commit(vm, CPR_CMD_VM_UNCLAIM, &why) < 0)
 		note("VM '%s': it stays '%s': %s", vm->name, cpr_state_name(vm->info.state),
 		     why.why);
@@ -229,16 +231,20 @@ static void restore_spent(struct vm *vm, int code, struct err *err)
 	qemu_log_tail(vm->name, vm->qemu.log_from, err);
 }
 
-static int restore_resume(struct vm *vm, bool live, struct err *err)
+static int restore_resume(struct vm *vm, const struct restore_opts *opts, bool live,
+			  struct err *err)
 {
 	bool ran = false;
-	int r = vm_do(vm, CPR_CMD_VM_PIN, err);
+	/* The state is loaded: what was replaced is on record before the guest may run. */
+	int r = replace_changed(opts->replace) ? vm_manifest_save(vm, err) : 0;
 
+	if (r == 0)
+		r = vm_do(vm, CPR_CMD_VM_PIN, err);
 	if (r < 0) {
-		restore_undo(vm, err);
+		restore_undo(vm, opts, err);
 		return r;
 	}
-	restore_keep_verdict(vm);
+	restore_keep_verdict(vm, false);
 	attributes_apply(jget(vm->manifest, "process"), &vm->qemu, vm->name);
 	r = faultpoint("restore-pinned", vm->name, err);
 	if (r == 0 && live)
@@ -283,7 +289,7 @@ static int restore_claim_and_load(struct vm *vm, const struct restore_opts *opts
 	if (r == 0)
 		r = faultpoint("restore-loaded", vm->name, err);
 	if (r < 0)
-		restore_undo(vm, err);
+		restore_undo(vm, opts, err);
 	return r;
 }
 
@@ -329,7 +335,7 @@ static int restore_saved(struct vm *vm, const struct restore_opts *opts,
 	if (r < 0)
 		return r;
 	live = vm_runstate_live(jstr(jget(vm->manifest, "saved"), "runstate"));
-	r = restore_resume(vm, live, err);
+	r = restore_resume(vm, opts, live, err);
 	if (r < 0)
 		return r;
 	jset_int(result, "ms", now_ms() - begin);

@@ -507,7 +507,8 @@ static int disk_missing(struct json_object *disk, int r, struct err *err)
 	return fail(err, -ENOENT, .exit = CPR_EXIT_REFUSED, .what = "disk",
 		    .value = jstr(disk, "name"),
 		    .why = fmt("'%s': %s", jstr(disk, "path"), strerror(-r)),
-		    .remedy = "bring the file back unchanged, then restore again");
+		    .remedy = "bring the file back unchanged, then restore again; if it is elsewhere "
+			      "now: 'cpr-helper restore NAME --replace OLD=NEW'");
 }
 
 static bool firmware_fits(struct json_object *disk, struct json_object *now)

@@ -290,6 +290,39 @@ disks_tests() {
 	works 'then it can be saved' save d
 	call abort d
 
+	section 'the way out'
+	mkdir "$tmp/way"
+	guest_image "$tmp/way/disk"
+	printf '#!/bin/sh\nexec qemu-system-x86_64 "$@"\n' >"$tmp/other-qemu"
+	printf '#!/bin/sh\necho not today >&2\nexit 1\n' >"$tmp/broken-qemu"
+	chmod 755 "$tmp/other-qemu" "$tmp/broken-qemu"
+	cd "$tmp/way" || return
+	start g -- -drive "file=$tmp/way/disk,format=raw,if=none,id=w" -device virtio-blk-pci,drive=w
+	cd / || return
+	counts g
+	call save g
+	next_host g
+	before=$(counted g)
+	mv "$tmp/way" "$tmp/moved"
+	refuses 'files that were moved' 3 "cpr-helper: working directory '$tmp/way': No such file or directory" restore g
+	refuses 'what is no path' 2 "cpr-helper: --replace 'way=moved': it is not the absolute path of a file or directory" restore g --replace way=moved
+	refuses "the guest's memory" 2 "cpr-helper: --replace '/run=/tmp': what is in the region is not replaced: it is the guest's memory" restore g --replace /run=/tmp
+	refuses 'what the VM does not name' 3 "cpr-helper: --replace '$tmp/wa': the VM was not started with this path" restore g --replace "$tmp/wa=$tmp/moved"
+	refuses 'of all VMs' 2 'cpr-helper: restore: --replace is for one VM, not for --all' restore --all --replace "$tmp/way=$tmp/moved"
+	prints 'a dry run' 'g: held, would be restored' restore g --dry-run --replace "$tmp/way=$tmp/moved"
+	call restore g --replace "$tmp/way=$tmp/moved" --qemu "$tmp/broken-qemu"
+	holds 'with a QEMU that does not start' grep -q '^  | not today$' <<<"$err"
+	holds 'leaves it as it was' state_is g held
+	holds 'with the manifest that it had' manifest g "m['cwd'] == '$tmp/way' and 'other' not in m['saved'].get('qemu', {}).get('binary', '')"
+	works 'with one that does' restore g --replace "$tmp/way=$tmp/moved" --qemu "$tmp/other-qemu"
+	holds 'the guest goes on' counts_on g "$before"
+	holds 'all of it is on record' manifest g "m['cwd'] == '$tmp/moved' and m['binary'] == '$tmp/other-qemu' and
+		any('$tmp/moved/disk' in a for a in m['argv']) and not any('$tmp/way' in a for a in m['argv'])"
+	call save g
+	next_host g
+	works 'for the next time' restore g
+	end g
+
 	section 'firmware'
 	word=$(ls /usr/share/seabios/bios-256k.bin /usr/share/qemu/bios-256k.bin 2>/dev/null | head -n 1)
 	if [ -z "$word" ]; then
