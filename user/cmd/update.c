@@ -101,7 +101,8 @@ static int update_options(const struct args *args, struct plan_opts *opts, struc
 		.kernel = arg(args, "kernel"), .image = arg(args, "image"),
 		.initrd = arg(args, "initrd"), .append = arg(args, "append"),
 		.command_line = arg(args, "command-line"), .force = arg(args, "force"),
-		.revoke = arg(args, "revoke"), .jobs = jobs, .dry_run = args->dry_run,
+		.revoke = arg(args, "revoke"), .exclude = arg(args, "exclude"),
+		.jobs = jobs, .dry_run = args->dry_run,
 	};
 	if (jobs < 0)
 		return jobs;
@@ -157,6 +158,7 @@ const struct cmd cmd_update = {
 		{ "digest-ram", NULL, "make digests of the guests' memory, for restore to compare" },
 		{ "no-rehearse", NULL, "do not rehearse the loads" },
 		{ "force", NULL, "also if the initrd lacks the module, or files of VMs may be lost" },
+		{ "exclude", "NAME,...", "leave these VMs in the QEMU that they have" },
 		REVOKE_OPTION,
 	},
 	.max_args = 0,

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/out.h"
+#include "base/paths.h"
 #include "host/initrd.h"
 #include "host/kcmdline.h"
 #include "host/kernel.h"
@@ -61,18 +62,83 @@ static int plan_refuse_vm(const struct cpr_vm *info, const char *why, struct err
 					      "('cpr-helper show %s')", info->name));
 }
 
+/*
+ * Its guest is gone, whatever becomes of the others; and its memory stays in the region, also
+ * under the next kernel. A monitor that somebody has removed does not make a QEMU dead: that
+ * would map the memory; and in copy mode, where there is none, the monitor must be there.
+ */
+static bool plan_is_dead(const struct cpr_vm *info)
+{
+	_cleanup_free_ char *monitor = runtime_path(info->name, "qmp");
+	struct qemu q;
+	bool dead;
+
+	if (info->state != CPR_VM_STATE_RUNNING || info->mapped ||
+	    (!info->memory && access(monitor, F_OK) < 0))
+		return false;
+	dead = qemu_attach(info->name, QEMU_ATTACH_S, &q, NULL) == -ESRCH;
+	qemu_release(&q);
+	return dead;
+}
+
+static bool plan_excludes(const struct plan *plan, const char *name)
+{
+	const char *list = plan->opts->exclude;
+
+	for (; list; list = strchr(list, ',') ? strchr(list, ',') + 1 : NULL)
+		if (strcspn(list, ",") == strlen(name) && startswith(list, name))
+			return true;
+	return false;
+}
+
+/* What runs does not survive the kernel: only an exchange of QEMU can leave it as it is. */
+static int plan_exclude_vm(const struct plan *plan, const struct cpr_vm *info, struct err *err)
+{
+	if (!plan->kernel.version)
+		return 0;
+	return fail(err, -EBUSY, .exit = CPR_EXIT_REFUSED, .what = "--exclude", .value = info->name,
+		    .why = fmt("it is %s, and a VM that takes no part in the change of the kernel "
+			       "is lost", cpr_state_name(info->state)),
+		    .remedy = "shut its guest down first: a VM whose QEMU has ended is left out by "
+			      "itself");
+}
+
+/* Each name must be that of a VM. */
+static int plan_check_exclude(const struct plan *plan, const struct cpr_vms *all, struct err *err)
+{
+	_cleanup_free_ char *copy = xstrdup(plan->opts->exclude ? plan->opts->exclude : "");
+	char *next = plan->opts->exclude ? copy : NULL, *word;
+
+	while ((word = strsep(&next, ","))) {
+		bool found = false;
+
+		for (size_t i = 0; i < all->n; i++)
+			found |= streq(all->v[i].name, word);
+		if (!found)
+			return fail(err, -ENOENT, .exit = CPR_EXIT_NOTFOUND, .what = "--exclude",
+				    .value = word, .why = "there is no such VM",
+				    .remedy = "'cpr-helper list'");
+	}
+	return 0;
+}
+
 /* Returns: 1 if the VM takes part, 0 if it can be left alone, or a refusal. */
 static int plan_wants_vm(const struct plan *plan, const struct cpr_vm *info, struct err *err)
 {
 	struct qemu q;
 
+	if (plan_is_dead(info)) {
+		note("VM '%s': its QEMU has ended, so that it takes no part; its memory stays until "
+		     "it is deleted", info->name);
+		return 0;
+	}
 	switch (info->state) {
 	case CPR_VM_STATE_RUNNING:
 	case CPR_VM_STATE_SAVED:
 	case CPR_VM_STATE_RESTORING:
-		return 1;
+		return plan_excludes(plan, info->name) ? plan_exclude_vm(plan, info, err) : 1;
 	case CPR_VM_STATE_SEALED:
-		return !plan->kernel.version;
+		return !plan->kernel.version && !plan_excludes(plan, info->name);
 	case CPR_VM_STATE_DEFINED:
 		if (qemu_attach(info->name, QEMU_ATTACH_S, &q, NULL) < 0 && !info->mapped)
 			return 0;
@@ -104,6 +170,8 @@ static int plan_add_vms(struct plan *plan, struct err *err)
 	_cleanup_vms_ struct cpr_vms all = { 0 };
 	int r = genl_vms(plan->genl, &all, err);
 
+	if (r == 0)
+		r = plan_check_exclude(plan, &all, err);
 	for (size_t i = 0; r == 0 && i < all.n; i++)
 		r = plan_add_vm(plan, &all.v[i], err);
 	if (r < 0 || plan->names.n || plan->kernel.version)

@@ -14,6 +14,7 @@
  * @command_line: replaces the command line of the running kernel; NULL: keep that
  * @force: also if VMs have devices and the initrd lacks the module
  * @revoke: take the files of the VMs from users that would prevent their VMs from being sealed
+ * @exclude: names of VMs that are left as they are, separated by commas; NULL for none
  * @jobs: number of VMs that are worked on at the same time, at least 1
  * @save: how to save the VMs; its QEMU is the one that restores them
  * @dry_run: the update ends after its checks, and other VMs may start meanwhile
@@ -26,6 +27,7 @@ struct plan_opts {
 	const char *command_line;
 	bool force;
 	bool revoke;
+	const char *exclude;
 	unsigned int jobs;
 	struct save_opts save;
 	bool dry_run;
@@ -60,7 +62,8 @@ struct plan {
  * @plan: PLAN_NONE before; free it with plan_free() in any case
  * @opts: must exist as long as the plan
  *
- * Changes nothing, and does not ask the VMs' QEMUs; update_vms() checks the VMs.
+ * Changes nothing, and asks the VMs' QEMUs only whether they are there; update_vms() checks
+ * the VMs. A VM whose QEMU has ended is left out, with a note: it has nothing to lose.
  *
  * Returns: 0; -ENOENT with exit status 3 if no VM runs or is saved, or the kernel has no
  * files; -EBUSY with exit status 5 if another update runs; or a refusal with exit status 4.

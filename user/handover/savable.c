@@ -28,10 +28,29 @@ static int savable_check_state(struct vm *vm, struct err *err)
 			vm->name) : NULL);
 }
 
+/* States that a guest gets into by itself, and leaves only by a command of its operator. */
+static const struct { const char *runstate, *why, *remedy; } stuck_runstates[] = {
+	{ "shutdown", "its guest has powered off, and its QEMU waits (-no-shutdown)",
+	  "end QEMU ('quit' in its monitor), or start the guest again ('system_reset', 'cont')" },
+	{ "io-error", "its guest is stopped by an I/O error of a disk",
+	  "repair the disk ('query-block' in QEMU's monitor names it), then let the guest run "
+	  "('cont')" },
+	{ "guest-panicked", "the guest's kernel has panicked",
+	  "end QEMU ('quit' in its monitor), or reset the guest ('system_reset', 'cont')" },
+	{ "internal-error", "KVM has failed to run its guest",
+	  "see QEMU's log; end QEMU ('quit' in its monitor), or reset the guest ('system_reset', "
+	  "'cont')" },
+};
+
 static int savable_check_runstate(struct vm *vm, const char *runstate, struct err *err)
 {
 	if (str_in(savable_runstates, runstate))
 		return 0;
+	for (size_t i = 0; i < ARRAY_SIZE(stuck_runstates); i++)
+		if (streq(stuck_runstates[i].runstate, runstate))
+			return fail(err, -EBUSY, .exit = CPR_EXIT_BUSY, .what = "VM",
+				    .value = vm->name, .why = stuck_runstates[i].why,
+				    .remedy = stuck_runstates[i].remedy);
 	return fail(err, -EBUSY, .exit = CPR_EXIT_BUSY, .what = "VM", .value = vm->name,
 		    .why = fmt("its guest is '%s', neither running nor paused", runstate));
 }

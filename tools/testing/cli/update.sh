@@ -73,6 +73,53 @@ cpr-helper: VMs 'b c': not ready to be saved"
 	switch c postcopy-ram false
 }
 
+# One guest does not stop the others.
+left_out_tests() {
+	local old
+	section 'one that is left out'
+	remember_all
+	start w
+	counts w
+	old=$(pid_of w)
+	refuses 'no such VM' 3 "cpr-helper: --exclude 'v': there is no such VM" update --qemu "$tmp/new" --exclude w,v
+	refuses 'of another kernel' 4 "cpr-helper: --exclude 'w': it is running, and a VM that takes no part in the change of the kernel is lost" \
+		update --kernel 9.9.9-cpr "${initrd[@]}" --exclude w
+	json 'update --qemu --exclude' "[v['name'] for v in o['vms']] == ['a', 'b', 'c']" update --qemu "$tmp/new" --exclude w
+	holds 'it has the QEMU that it had' test "$(pid_of w)" = "$old"
+	holds 'and runs' counts w
+	holds 'the others were updated' manifest b "m['binary'] == '$tmp/new'"
+
+	section 'one whose monitor was removed'
+	mv /run/cpr-helper/w.qmp "$tmp/w.qmp"
+	call update --kernel 9.9.9-cpr "${initrd[@]}" --dry-run
+	holds 'is not taken for dead' test "$status" = 4
+	holds 'but stops the update' grep -q "^cpr-helper: VMs 'w': not ready to be saved$" <<<"$err"
+	mv "$tmp/w.qmp" /run/cpr-helper/w.qmp
+
+	section 'one that is dead'
+	kill_qemu w
+	prints 'update --qemu --dry-run' "a: save for $tmp/new, quit QEMU, seal, restore in the new QEMU
+b: save for $tmp/new, quit QEMU, seal, restore in the new QEMU
+c: save for $tmp/new, quit QEMU, seal, restore in the new QEMU" update --qemu "$tmp/new" --dry-run
+	holds 'is noted' grep -q "^cpr-helper: note: VM 'w': its QEMU has ended, so that it takes no part" <<<"$err"
+	json 'by an update of the kernel, too' "o['vms'] == ['a', 'b', 'c']" update --kernel 9.9.9-cpr "${initrd[@]}" --dry-run
+	end w
+
+	section 'one that has powered off'
+	start w -- -no-shutdown
+	counts w
+	qmp w '{"execute": "human-monitor-command", "arguments": {"command-line": "o /w 0x604 0x2000"}}' >/dev/null
+	if soon state_is w running shutdown; then
+		refuses 'and whose QEMU waits' 5 "cpr-helper: VM 'w': its guest has powered off, and its QEMU waits (-no-shutdown)" save w
+		qmp w '{"execute": "quit"}' >/dev/null
+		holds 'the remedy can be followed' soon state_is w dead
+	else
+		skip 'and whose QEMU waits' 'it does not power off here'
+	fi
+	end w
+	holds 'all go on' all_go_on
+}
+
 crew_tests() {
 	section 'VMs in parallel'
 	remember_all
@@ -404,6 +451,7 @@ update_tests() {
 	# None of these is to come so far.
 	echo 'this was not to be' >"$CPR_FAKE/fail-jump"
 	preflight_tests
+	left_out_tests
 	crew_tests
 	hang_tests
 	death_tests
