@@ -2,12 +2,12 @@
 /* cpr-helper: VMs survive a host kernel update. Options, commands, exit status. */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 
 #include "base/faultpoint.h"
 #include "base/interrupt.h"
 #include "cmd/cmd.h"
+#include "cmd/options.h"
 
 #ifndef VERSION
 #define VERSION "unknown"
@@ -18,28 +18,49 @@ static const struct cmd *const commands[] = {
 	&cmd_update, &cmd_restore, &cmd_delete, &cmd_validate,
 };
 
-/* Values above all letters. */
-enum { OPT_JSON = 256, OPT_DRY_RUN, OPT_HELP, OPT_VERSION, OPT_VERBOSE, OPT_FAULTS, OPT_OWN };
+/* Options that all commands have. */
+enum { JSON, VERBOSE, HELP };
 
-static const struct option globals[] = {
-	{ "json", no_argument, NULL, OPT_JSON },
-	{ "help", no_argument, NULL, OPT_HELP },
-	{ "version", no_argument, NULL, OPT_VERSION },
-	{ "verbose", no_argument, NULL, OPT_VERBOSE },
-	{ "dry-run", no_argument, NULL, OPT_DRY_RUN },
+static const struct opt common_opts[] = {
+	[JSON] = { "json", NULL, "print the result as JSON, in version 1 of its form" },
+	[VERBOSE] = { "verbose", NULL, "print more details", 'v' },
+	[HELP] = { "help", NULL, "print this help", 'h' },
+	{ 0 },
+};
+
+/* Options before the command. */
+enum { SHOW_VERSION, FAULT_POINTS };
+
+static const struct opt main_opts[] = {
+	[SHOW_VERSION] = { "version", NULL, "print the version" },
 #ifdef CPR_FAULTS
-	{ "fault-points", no_argument, NULL, OPT_FAULTS },
+	[FAULT_POINTS] = { "fault-points", NULL, "print the names of the fault points" },
 #endif
+	{ 0 },
+};
+
+static const struct opt dry_run_opts[] = {
+	{ .name = "dry-run", .help = "only print what would be done" },
 	{ 0 },
 };
 
 #define HELP_COLUMNS 79
 #define HELP_LEFT 18	/* width of the column with the options */
 
-static const char global_help[] =
-	"  --json             print JSON, of version 1\n"
-	"  -v, --verbose      print more details\n"
-	"  -h, --help         print this help\n";
+/* An option that does not fit into its column has its help on the next line. */
+static void print_opts(const struct opt *opts)
+{
+	for (const struct opt *o = opts; o->name; o++) {
+		const char *letter = o->letter ? fmt("-%c, ", o->letter) : "";
+		const char *left = fmt("%s--%s%s%s", letter, o->name, o->arg ? " " : "",
+				       o->arg ? o->arg : "");
+
+		if (strlen(left) > HELP_LEFT)
+			printf("  %s\n  %*s %s\n", left, HELP_LEFT, "", o->help);
+		else
+			printf("  %-*s %s\n", HELP_LEFT, left, o->help);
+	}
+}
 
 static void print_help(void)
 {
@@ -48,10 +69,12 @@ static void print_help(void)
 	       "Commands:\n");
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
 		printf("  %-9s %s\n", commands[i]->name, commands[i]->summary);
-	printf("\nOptions:\n%s  --version          print the version\n\n"
-	       "'cpr-helper COMMAND --help' shows more. Exit status: 0 done, 1 failed, 2 wrong\n"
+	printf("\nOptions:\n");
+	print_opts(common_opts);
+	print_opts(main_opts);
+	printf("\n'cpr-helper COMMAND --help' shows more. Exit status: 0 done, 1 failed, 2 wrong\n"
 	       "usage, 3 not found or nothing to do, 4 refused before anything was changed,\n"
-	       "5 busy or in another state, 6 partly done.\n", global_help);
+	       "5 busy or in another state, 6 partly done.\n");
 }
 
 /* Wrapped at the width of a terminal, before a "[". */
@@ -69,159 +92,114 @@ static void print_synopsis(const struct cmd *cmd)
 	putchar('\n');
 }
 
-/* An option that does not fit into its column has its help on the next line. */
-static void print_opt(const struct opt *o)
-{
-	const char *letter = o->letter ? fmt("-%c, ", o->letter) : "";
-	const char *left = fmt("%s--%s%s%s", letter, o->name, o->arg ? " " : "",
-			       o->arg ? o->arg : "");
-
-	if (strlen(left) > HELP_LEFT)
-		printf("  %s\n  %*s %s\n", left, HELP_LEFT, "", o->help);
-	else
-		printf("  %-*s %s\n", HELP_LEFT, left, o->help);
-}
-
 static void print_cmd_help(const struct cmd *cmd)
 {
 	print_synopsis(cmd);
 	printf("\n%c%s.\n\nOptions:\n", cmd->summary[0] - 'a' + 'A', cmd->summary + 1);
-	for (const struct opt *o = cmd->opts; o->name; o++)
-		print_opt(o);
+	print_opts(cmd->opts);
 	if (cmd->dry_run)
-		printf("  --dry-run          only print what would be done\n");
-	fputs(global_help, stdout);
-}
-
-/* @letters: the short options, with room for two bytes each. */
-static void make_options(const struct cmd *cmd, struct option *out, char *letters)
-{
-	size_t n = 0;
-
-	letters = stpcpy(letters, ":vh");
-	for (size_t i = 0; globals[i].name; i++)
-		if (globals[i].val != OPT_VERSION && globals[i].val != OPT_FAULTS &&
-		    (globals[i].val != OPT_DRY_RUN || cmd->dry_run))
-			out[n++] = globals[i];
-	for (size_t i = 0; cmd->opts[i].name; i++) {
-		const struct opt *o = &cmd->opts[i];
-
-		out[n++] = (struct option){ o->name, o->arg ? required_argument : no_argument, NULL,
-					    OPT_OWN + i };
-		if (o->letter)
-			letters = stpcpy(letters, (char[]){ o->letter, o->arg ? ':' : '\0', '\0' });
-	}
-}
-
-/* Index of the command's option that getopt has found, or -1. */
-static int own_option(const struct cmd *cmd, int c)
-{
-	if (c >= OPT_OWN && c < OPT_OWN + CMD_MAX_OPTS)
-		return c - OPT_OWN;
-	for (int i = 0; cmd->opts[i].name; i++)
-		if (cmd->opts[i].letter && cmd->opts[i].letter == c)
-			return i;
-	return -1;
+		print_opts(dry_run_opts);
+	print_opts(common_opts);
 }
 
 /* Cut the words after "--" off the command line. */
 static int split_rest(struct args *args, int *argc, char **argv, struct err *err)
 {
-	for (int i = 1; i < *argc; i++)
+	for (int i = 0; i < *argc; i++)
 		if (streq(argv[i], "--")) {
 			args->rest = argv + i + 1;
 			args->nrest = *argc - i - 1;
 			*argc = i;
-			return args->nrest ? 0 : usage(args, err, "nothing follows the --", NULL);
+			return args->nrest ? 0 : usage(args, err, "nothing follows the --");
 		}
-	return usage(args, err, "the -- before QEMU's command line is missing", NULL);
+	return usage(args, err, "the -- before QEMU's command line is missing");
 }
 
-static int wrong_option(const struct args *args, char **argv, int opt, struct err *err)
-{
-	const char *word = argv[optind - 1];
-
-	if (opt == ':')
-		return usage(args, err, "the option needs a value", word);
-	return usage(args, err, "there is no such option",
-		     optopt > ' ' && optopt < OPT_JSON ? fmt("-%c", optopt) : word);
-}
-
+/* The first word of the synopsis is the one that the command cannot do without. */
 static int count_words(const struct args *args, struct err *err)
 {
-	if (args->argc < args->cmd->min_args)
-		return usage(args, err, fmt("%.*s is missing", (int)strcspn(args->cmd->synopsis, " |"),
-					    args->cmd->synopsis), NULL);
-	if (args->cmd->max_args >= 0 && args->argc > args->cmd->max_args)
-		return usage(args, err, "too many words", args->argv[args->cmd->max_args]);
-	return 0;
+	const struct cmd *cmd = args->cmd;
+	const char *word = fmt("%.*s", (int)strcspn(cmd->synopsis, " |["), cmd->synopsis);
+
+	if (args->argc < cmd->min_args)
+		return usage(args, err, fmt("%s is missing", word));
+	if (cmd->max_args < 0 || args->argc <= cmd->max_args)
+		return 0;
+	return fail(err, -EINVAL, .exit = CPR_EXIT_USAGE, .what = fmt("%s: word", cmd->name),
+		    .value = args->argv[cmd->max_args], .why = cmd->max_args ?
+		    "the command takes one word beside its options" :
+		    "the command takes nothing but options",
+		    .remedy = fmt("'cpr-helper %s --help'", cmd->name));
 }
 
-/* Returns: 0, 1 if the user wants the help, or an error. */
+static void use_common(const char *const *values)
+{
+	out_json |= values[JSON] != NULL;
+	out_verbose |= values[VERBOSE] != NULL;
+}
+
+static bool wants_help(int argc, char **argv)
+{
+	for (int i = 0; i < argc && !streq(argv[i], "--"); i++)
+		if (streq(argv[i], "--help") || streq(argv[i], "-h"))
+			return true;
+	return false;
+}
+
+/* @argv: the words after the command. Returns: 0, 1 if the user wants the help, or an error. */
 static int parse_command(struct args *args, int argc, char **argv, struct err *err)
 {
-	struct option options[ARRAY_SIZE(globals) + CMD_MAX_OPTS] = { 0 };
-	char letters[4 + 2 * CMD_MAX_OPTS];
-	bool help = false;
-	int c, r;
+	const char *common[ARRAY_SIZE(common_opts)] = { 0 }, *dry[ARRAY_SIZE(dry_run_opts)] = { 0 };
+	struct words words = {
+		.command = args->cmd->name, .argv = argv, .sets = {
+			{ args->cmd->opts, args->values }, { common_opts, common },
+			{ args->cmd->dry_run ? dry_run_opts : NULL, dry },
+		},
+	};
+	int r;
 
-	make_options(args->cmd, options, letters);
-	for (int i = 1; i < argc && !streq(argv[i], "--"); i++)
-		help |= streq(argv[i], "--help") || streq(argv[i], "-h");
-	if (help)
+	if (wants_help(argc, argv))
 		return 1;
 	r = args->cmd->rest ? split_rest(args, &argc, argv, err) : 0;
+	words.argc = argc;
+	if (r == 0)
+		r = options_parse(&words, err);
 	if (r < 0)
 		return r;
-	optind = 0;
-	while ((c = getopt_long(argc, argv, letters, options, NULL)) != -1) {
-		if (c == OPT_JSON)
-			out_json = true;
-		else if (c == OPT_DRY_RUN)
-			args->dry_run = true;
-		else if (c == OPT_VERBOSE || c == 'v')
-			out_verbose = true;
-		else if (own_option(args->cmd, c) >= 0)
-			args->values[own_option(args->cmd, c)] = optarg ? optarg : "";
-		else
-			return wrong_option(args, argv, c, err);
-	}
-	args->argv = argv + optind;
-	args->argc = argc - optind;
+	use_common(common);
+	args->dry_run = dry[0];
+	args->argv = words.argv;
+	args->argc = words.argc;
 	return count_words(args, err);
 }
 
 /*
- * The options before the command. Returns: the index of the command, 0 if there is nothing
- * left to do, or an error.
+ * The options before the command. Returns: 1, with @words->argv at the command, 0 if there is
+ * nothing left to do, or an error.
  */
-static int parse_globals(int argc, char **argv, struct err *err)
+static int parse_globals(struct words *words, struct err *err)
 {
-	int c;
+	const char *common[ARRAY_SIZE(common_opts)] = { 0 }, *own[FAULT_POINTS + 1] = { 0 };
+	int r;
 
-	while ((c = getopt_long(argc, argv, "+:vh", globals, NULL)) != -1) {
-		if (c == OPT_JSON)
-			out_json = true;
-		else if (c == OPT_VERBOSE || c == 'v')
-			out_verbose = true;
-		else if (c == OPT_VERSION)
-			puts("cpr-helper " VERSION);
-		else if (c == OPT_HELP || c == 'h')
-			print_help();
+	words->sets[0] = (struct option_set){ common_opts, common };
+	words->sets[1] = (struct option_set){ main_opts, own };
+	r = options_parse(words, err);
+	if (r < 0)
+		return r;
+	use_common(common);
+	if (common[HELP])
+		print_help();
+	else if (own[SHOW_VERSION])
+		puts("cpr-helper " VERSION);
 #ifdef CPR_FAULTS
-		else if (c == OPT_FAULTS)
-			faultpoint_list();
+	else if (own[FAULT_POINTS])
+		faultpoint_list();
 #endif
-		else
-			return fail(err, -EINVAL, .exit = CPR_EXIT_USAGE, .what = "option",
-				    .value = argv[optind - 1],
-				    .why = "there is no such option before the command",
-				    .remedy = "'cpr-helper --help'");
-		if (c == OPT_VERSION || c == OPT_HELP || c == 'h' || c == OPT_FAULTS)
-			return 0;
-	}
-	if (optind < argc)
-		return optind;
+	if (common[HELP] || own[SHOW_VERSION] || own[FAULT_POINTS])
+		return 0;
+	if (words->argc)
+		return 1;
 	return fail(err, -EINVAL, .exit = CPR_EXIT_USAGE, .what = "command", .why = "none given",
 		    .remedy = "'cpr-helper --help'");
 }
@@ -238,15 +216,16 @@ static const struct cmd *find_command(const char *name, struct err *err)
 
 static int run_command(int argc, char **argv, struct err *err)
 {
+	struct words words = { .argv = argv + 1, .argc = argc - 1, .first = true };
 	struct args args = { 0 };
-	int r = parse_globals(argc, argv, err);
+	int r = parse_globals(&words, err);
 
 	if (r <= 0)
 		return r;
-	args.cmd = find_command(argv[r], err);
+	args.cmd = find_command(words.argv[0], err);
 	if (!args.cmd)
 		return -EINVAL;
-	r = parse_command(&args, argc - r, argv + r, err);
+	r = parse_command(&args, words.argc - 1, words.argv + 1, err);
 	if (r > 0) {
 		print_cmd_help(args.cmd);
 		return 0;
@@ -279,7 +258,6 @@ int main(int argc, char **argv)
 {
 	_cleanup_err_ struct err err = { 0 };
 
-	opterr = 0;
 	out_json = wants_json(argc, argv);
 	interrupt_init();
 	if (faultpoint_init(&err) == 0 && run_command(argc, argv, &err) >= 0 && fflush(stdout) == 0)

@@ -29,7 +29,7 @@ static int run_adopt(const struct args *args, struct err *err)
 	int r;
 
 	if (!opts.monitor)
-		return usage(args, err, "--qmp is missing", NULL);
+		return usage(args, err, "--qmp SOCKET is missing");
 	r = adopt_vm(&opts, result, err);
 	if (r < 0)
 		return r;

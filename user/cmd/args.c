@@ -6,10 +6,17 @@
 #include "base/crew.h"
 #include "cmd/cmd.h"
 
-int usage(const struct args *args, struct err *err, const char *why, const char *value)
+int usage(const struct args *args, struct err *err, const char *why)
 {
-	return fail(err, -EINVAL, .exit = CPR_EXIT_USAGE, .what = args->cmd->name, .value = value,
-		    .why = why, .remedy = fmt("'cpr-helper %s --help'", args->cmd->name));
+	return fail(err, -EINVAL, .exit = CPR_EXIT_USAGE, .what = args->cmd->name, .why = why,
+		    .remedy = fmt("'cpr-helper %s --help'", args->cmd->name));
+}
+
+int usage_value(const struct args *args, struct err *err, const char *name, const char *why)
+{
+	return fail(err, -EINVAL, .exit = CPR_EXIT_USAGE, .value = arg(args, name),
+		    .what = fmt("%s --%s", args->cmd->name, name), .why = why,
+		    .remedy = fmt("'cpr-helper %s --help'", args->cmd->name));
 }
 
 const char *arg(const struct args *args, const char *name)
@@ -31,7 +38,7 @@ double arg_timeout(const struct args *args, double otherwise, struct err *err)
 	v = strtod(s, &end);
 	if (end != s && !*end && v > 0 && v <= 86400)
 		return v;
-	return usage(args, err, "--timeout is not a number of seconds above 0, up to 86400", s);
+	return usage_value(args, err, "timeout", "no number of seconds above 0, up to 86400");
 }
 
 int arg_jobs(const struct args *args, struct err *err)
@@ -45,5 +52,5 @@ int arg_jobs(const struct args *args, struct err *err)
 	n = strtol(s, &end, 10);
 	if (end != s && !*end && n >= 1 && n <= CREW_JOBS_MAX)
 		return n;
-	return usage(args, err, fmt("--jobs is not a number from 1 to %d", CREW_JOBS_MAX), s);
+	return usage_value(args, err, "jobs", fmt("no number from 1 to %d", CREW_JOBS_MAX));
 }

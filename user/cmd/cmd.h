@@ -75,7 +75,10 @@ extern const struct cmd cmd_abort, cmd_adopt, cmd_delete, cmd_format, cmd_inspec
 	cmd_restore, cmd_run, cmd_save, cmd_show, cmd_update, cmd_validate;
 
 /* Fail for a wrong command line: -EINVAL, exit status 2. */
-int usage(const struct args *args, struct err *err, const char *why, const char *value);
+int usage(const struct args *args, struct err *err, const char *why);
+
+/* The same for the value that an option was given; @name is the option's, without dashes. */
+int usage_value(const struct args *args, struct err *err, const char *name, const char *why);
 
 /**
  * struct each - a command that takes NAME or --all
@@ -116,7 +119,7 @@ double arg_timeout(const struct args *args, double otherwise, struct err *err);
 #define REVOKE_OPTION { "revoke", NULL, "take the VM's files from users that prevent this" }
 
 /* --jobs, or the default; negative, with @err filled in, if invalid. */
-#define JOBS_OPTION { "jobs", "N", "how many VMs at the same time (one for each CPU)", 'j' }
+#define JOBS_OPTION { "jobs", "N", "how many VMs at the same time (one for each CPU, up to 16)", 'j' }
 int arg_jobs(const struct args *args, struct err *err);
 
 #endif

@@ -127,8 +127,7 @@ int for_each_vm(const struct each *each, const struct args *args, struct err *er
 	_cleanup_genl_ struct genl *genl = NULL;
 
 	if (all == (args->argc > 0))
-		return usage(args, err, all ? "both a name and --all" : "neither a name nor --all",
-			     NULL);
+		return usage(args, err, all ? "both NAME and --all" : "NAME or --all is missing");
 	if (!all && vm_name_check(args->argv[0], err) < 0)
 		return -EINVAL;
 	if (arg_timeout(args, 1, err) < 0 || arg_jobs(args, err) < 0)

@@ -67,12 +67,14 @@ static int format_find_start(const struct args *args, uint64_t *start, struct er
 
 	if (text) {
 		*start = memparse(text, &end);
-		return *end || end == text ? usage(args, err, "--start is no address", text) : 0;
+		if (!*end && end != text)
+			return 0;
+		return usage_value(args, err, "start", "no address like 8G or 0x200000000");
 	}
 	if (image_device_start(args->argv[0], start))
 		return 0;
-	return usage(args, err, "--start ADDRESS is needed: an image is bound to where its region "
-		     "lies in memory", args->argv[0]);
+	return usage(args, err, "--start ADDRESS is missing: an image is bound to where its region "
+		     "lies in memory");
 }
 
 /* The module refuses every region of a kernel that encrypts memory. */
@@ -158,9 +160,9 @@ static int run_format(const struct args *args, struct err *err)
 	const char *label = arg(args, "label");
 
 	if (label && strlen(label) >= CPR_IMAGE_LABEL_LEN)
-		return usage(args, err, "a label has at most 31 bytes", label);
+		return usage_value(args, err, "label", "longer than 31 bytes");
 	if (!args->argc && arg(args, "start"))
-		return usage(args, err, "--start is for a FILE; the module knows its region", NULL);
+		return usage(args, err, "--start is for a FILE; the module knows its region");
 	return args->argc ? format_file(args, err) : format_region(args, err);
 }
 

@@ -18,8 +18,8 @@ static int run_parse_sizes(const struct args *args, uint64_t *sizes, size_t *n, 
 
 	for (*n = 0; next && (item = strsep(&next, ",")); (*n)++)
 		if (*n == MAX_SIZES || size_parse(item, MIB, &sizes[*n]) < 0 || !sizes[*n])
-			return usage(args, err, "--ram takes a size like 512M or 4G, or a list "
-				     "of them", text);
+			return usage_value(args, err, "ram", "no size like 512M or 4G, nor a list "
+					   "of them");
 	return 0;
 }
 
@@ -30,7 +30,7 @@ static int run_parse_mode(const struct args *args, bool *copy, struct err *err)
 	*copy = mode && streq(mode, RAM_MODE_COPY);
 	if (!mode || *copy || streq(mode, "region"))
 		return 0;
-	return usage(args, err, "--ram-mode is region or copy", mode);
+	return usage_value(args, err, "ram-mode", "neither region nor copy");
 }
 
 static void run_print(struct json_object *result)

@@ -15,9 +15,9 @@ static int save_options_check(const struct args *args, struct err *err)
 
 	for (size_t i = 0; i < ARRAY_SIZE(not_both); i++)
 		if (arg(args, not_both[i].one) && arg(args, not_both[i].other))
-			return usage(args, err, not_both[i].why, NULL);
+			return usage(args, err, not_both[i].why);
 	if (!arg(args, "uri") != !arg(args, "restore-uri"))
-		return usage(args, err, "--uri and --restore-uri belong together", NULL);
+		return usage(args, err, "--uri and --restore-uri belong together");
 	return 0;
 }
 

@@ -86,10 +86,10 @@ static int update_check_args(const struct args *args, struct err *err)
 	};
 
 	if (!arg(args, "kernel") && !arg(args, "qemu"))
-		return usage(args, err, "neither --kernel VERSION nor --qemu BINARY", NULL);
+		return usage(args, err, "--kernel VERSION or --qemu BINARY is missing");
 	for (size_t i = 0; !arg(args, "kernel") && i < ARRAY_SIZE(of_kernel); i++)
 		if (arg(args, of_kernel[i]))
-			return usage(args, err, "it needs --kernel", fmt("--%s", of_kernel[i]));
+			return usage(args, err, fmt("--%s needs --kernel VERSION", of_kernel[i]));
 	return 0;
 }
 

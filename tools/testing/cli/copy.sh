@@ -42,7 +42,7 @@ copy_tests() {
 	mkdir "$disk"
 
 	section 'run'
-	refuses 'a mode that is none' 2 "cpr-helper: run 'both': --ram-mode is region or copy" \
+	refuses 'a mode that is none' 2 "cpr-helper: run --ram-mode 'both': neither region nor copy" \
 		run c --ram-mode both -- "${qemu[@]}" -m 32M
 	refuses 'copy mode with memory in the region' 4 \
 		"cpr-helper: QEMU option '-object memory-backend-file,id=m,size=32M,mem-path=/run/cpr/c/m,share=on': this memory is in the handover region, and copy mode would copy it" \
@@ -269,7 +269,7 @@ adopt_tests() {
 	section adopt
 	refuses 'adopt: no socket' 3 "cpr-helper: --qmp '$tmp/none': No such file or directory" adopt h --qmp "$tmp/none"
 	by_hand "$sock" -m 32M -S
-	refuses 'adopt without a monitor' 2 "cpr-helper: adopt: --qmp is missing" adopt h
+	refuses 'adopt without a monitor' 2 "cpr-helper: adopt: --qmp SOCKET is missing" adopt h
 	call adopt h --qmp "$sock" --dry-run
 	holds 'adopt --dry-run' grep -q '^h: would be adopted, pid' <<<"$out"
 	holds 'changes nothing' gone h

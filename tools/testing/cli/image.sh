@@ -21,14 +21,14 @@ head -c 16M /dev/urandom >"$img"
 refuses 'inspect: garbage' 3 "cpr-helper: image '$img': no superblock" inspect "$img"
 
 refuses 'format: no --start' 2 \
-	"cpr-helper: format '$img': --start ADDRESS is needed: an image is bound to where its region lies in memory" \
+	"cpr-helper: format: --start ADDRESS is missing: an image is bound to where its region lies in memory" \
 	format "$img"
 refuses 'format: --start without a file' 2 \
 	'cpr-helper: format: --start is for a FILE; the module knows its region' format --start 4G
-refuses 'format: an address that is none' 2 "cpr-helper: format '4Q': --start is no address" \
+refuses 'format: an address that is none' 2 "cpr-helper: format --start '4Q': no address like 8G or 0x200000000" \
 	format "$img" --start 4Q
 label=$(printf 'x%.0s' {1..32})
-refuses 'format: a long label' 2 "cpr-helper: format '$label': a label has at most 31 bytes" \
+refuses 'format: a long label' 2 "cpr-helper: format --label '$label': longer than 31 bytes" \
 	format "$img" --start 4G --label "$label"
 refuses 'format: not aligned' 1 \
 	"cpr-helper: image '$img': region 0x1000000 bytes at 0x100001000 is not aligned to 2 MiB" \

@@ -9,30 +9,46 @@ refuses 'no command' 2 'cpr-helper: command: none given'
 refuses 'unknown command' 2 "cpr-helper: command 'rum': there is no such command" rum
 refuses 'unknown global option' 2 \
 	"cpr-helper: option '--jsn': there is no such option before the command" --jsn list
-refuses 'unknown option' 2 "cpr-helper: save '--everything': there is no such option" save --everything
-refuses 'unknown short option' 2 "cpr-helper: list '-x': there is no such option" list -x
-refuses 'option without its value' 2 "cpr-helper: save '--timeout': the option needs a value" \
+refuses 'unknown option' 2 "cpr-helper: save --everything: there is no such option" save --everything
+refuses 'unknown short option' 2 "cpr-helper: list -x: there is no such option" list -x
+refuses 'option without its value' 2 "cpr-helper: save --timeout: the option needs a value" \
 	save a --timeout
 refuses 'value for an option that takes none' 2 \
-	"cpr-helper: save '--all=yes': there is no such option" save --all=yes
+	"cpr-helper: save --all 'yes': the option takes no value" save --all=yes
+# An abbreviation that is unique today is another option tomorrow.
+for words in 'delete web1 --fo' 'delete web1 --forc' 'save a --al' 'list --js' 'restore a --forc=x' \
+	'update --kern x' 'run a --ra 64M -- true' 'save a --dry'; do
+	option=$(grep -o -- '--[a-z-]*' <<<"$words" | head -1)
+	# shellcheck disable=SC2086
+	refuses "an abbreviated option: $words" 2 "cpr-helper: ${words%% *} $option: there is no such option" $words
+done
+refuses 'an abbreviated one before the command' 2 \
+	"cpr-helper: option '--vers': there is no such option before the command" --vers
+refuses 'a value in the next word, whatever it looks like' 2 \
+	"cpr-helper: save --timeout '--all': no number of seconds above 0, up to 86400" save a --timeout --all
+refuses 'a value behind its letter' 2 "cpr-helper: save --jobs '99': no number from 1 to 16" save --all -vj99
+refuses 'no option behind --' 2 "cpr-helper: show: word '--all': the command takes one word beside its options" \
+	show a -- --all
 refuses 'name missing' 2 'cpr-helper: show: NAME is missing' show
 refuses 'file missing' 2 'cpr-helper: inspect: FILE is missing' inspect
-refuses 'too many words' 2 "cpr-helper: show 'b': too many words" show a b
-refuses 'neither name nor --all' 2 'cpr-helper: save: neither a name nor --all' save
-refuses 'both name and --all' 2 'cpr-helper: restore: both a name and --all' restore a --all
+refuses 'too many words' 2 "cpr-helper: show: word 'b': the command takes one word beside its options" show a b
+refuses 'a word that the command does not take' 2 \
+	"cpr-helper: list: word 'extra': the command takes nothing but options" list extra
+refuses 'neither name nor --all' 2 'cpr-helper: save: NAME or --all is missing' save
+refuses 'both name and --all' 2 'cpr-helper: restore: both NAME and --all' restore a --all
 for bad in 0 -1 x 1e9; do
 	refuses "--timeout $bad" 2 \
-		"cpr-helper: save '$bad': --timeout is not a number of seconds above 0, up to 86400" \
+		"cpr-helper: save --timeout '$bad': no number of seconds above 0, up to 86400" \
 		save a --timeout=$bad
 done
-refuses 'update of nothing' 2 'cpr-helper: update: neither --kernel VERSION nor --qemu BINARY' update
+refuses 'update of nothing' 2 'cpr-helper: update: --kernel VERSION or --qemu BINARY is missing' update
 for option in image initrd append command-line; do
-	refuses "update --$option without a kernel" 2 "cpr-helper: update '--$option': it needs --kernel" \
+	refuses "update --$option without a kernel" 2 "cpr-helper: update: --$option needs --kernel VERSION" \
 		update --qemu /bin/true --$option x
 done
 for bad in 0 17 x -1; do
-	refuses "--jobs $bad" 2 "cpr-helper: save '$bad': --jobs is not a number from 1 to 16" save --all --jobs=$bad
-	refuses "-j$bad" 2 "cpr-helper: restore '$bad': --jobs is not a number from 1 to 16" restore --all -j$bad
+	refuses "--jobs $bad" 2 "cpr-helper: save --jobs '$bad': no number from 1 to 16" save --all --jobs=$bad
+	refuses "-j$bad" 2 "cpr-helper: restore --jobs '$bad': no number from 1 to 16" restore --all -j$bad
 done
 refuses 'kexec is called update now' 2 "cpr-helper: command 'kexec': there is no such command" kexec
 CPR_FAULT=save-done:kill refuses 'a fault point in a build that has none' 2 \
@@ -64,10 +80,10 @@ refuses 'a directory as QEMU binary' 3 "cpr-helper: QEMU binary '/bin': there is
 	update --qemu /bin
 refuses 'no RAM size' 2 "cpr-helper: --ram: the size of the guest's RAM is not given" run a -- true
 refuses 'a RAM size that is none' 2 \
-	"cpr-helper: run 'much': --ram takes a size like 512M or 4G, or a list of them" \
+	"cpr-helper: run --ram 'much': no size like 512M or 4G, nor a list of them" \
 	run a --ram much -- true
 refuses 'an empty part of a list of sizes' 2 \
-	"cpr-helper: run '64M,': --ram takes a size like 512M or 4G, or a list of them" \
+	"cpr-helper: run --ram '64M,': no size like 512M or 4G, nor a list of them" \
 	run a --ram 64M, -- true
 refuses 'RAM that is lost at the kexec' 4 \
 	"cpr-helper: QEMU option '-object memory-backend-ram,id=x,size=64M': this memory is anonymous and is lost at the kexec" \
