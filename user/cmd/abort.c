@@ -68,6 +68,10 @@ const struct cmd cmd_abort = {
 		REVOKE_OPTION,
 		JOBS_OPTION,
 	},
+	.examples = {
+		"abort web1",
+		"abort --all",
+	},
 	.max_args = 1,
 	.dry_run = true,
 	.run = run_abort,

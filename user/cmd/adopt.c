@@ -46,6 +46,7 @@ const struct cmd cmd_adopt = {
 	.opts = {
 		{ "qmp", "SOCKET", "a QMP socket that this QEMU listens on" },
 	},
+	.examples = { "adopt web1 --qmp /run/web1.qmp --dry-run" },
 	.min_args = 1,
 	.max_args = 1,
 	.dry_run = true,

@@ -8,6 +8,7 @@
 #include "vm/vm.h"
 
 #define CMD_MAX_OPTS 16
+#define CMD_MAX_EXAMPLES 5
 
 /**
  * struct opt - an option of a command
@@ -32,6 +33,7 @@ struct args;
  *	user gives too few
  * @summary: one line for the list of commands
  * @opts: the last one has no name
+ * @examples: what can follow "cpr-helper", up to NULL
  * @min_args, @max_args: number of words beside the options; -1: no limit
  * @rest: the words after "--" belong to another program, and are required
  * @dry_run: the command has --dry-run
@@ -42,6 +44,7 @@ struct cmd {
 	const char *synopsis;
 	const char *summary;
 	struct opt opts[CMD_MAX_OPTS];
+	const char *examples[CMD_MAX_EXAMPLES];
 	int min_args;
 	int max_args;
 	bool rest;
@@ -71,8 +74,8 @@ struct args {
 /* The value of an option, as in struct args; NULL if the command has no such option. */
 const char *arg(const struct args *args, const char *name);
 
-extern const struct cmd cmd_abort, cmd_adopt, cmd_delete, cmd_format, cmd_inspect, cmd_list,
-	cmd_restore, cmd_run, cmd_save, cmd_show, cmd_update, cmd_validate;
+extern const struct cmd cmd_abort, cmd_adopt, cmd_delete, cmd_format, cmd_help, cmd_inspect,
+	cmd_list, cmd_restore, cmd_run, cmd_save, cmd_show, cmd_update, cmd_validate;
 
 /* Fail for a wrong command line: -EINVAL, exit status 2. */
 int usage(const struct args *args, struct err *err, const char *why);

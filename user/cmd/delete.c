@@ -50,6 +50,10 @@ const struct cmd cmd_delete = {
 		{ "force", NULL, "also if a saved guest is lost" },
 		REVOKE_OPTION,
 	},
+	.examples = {
+		"delete web1",
+		"delete web1 --force",
+	},
 	.min_args = 1,
 	.max_args = 1,
 	.dry_run = true,

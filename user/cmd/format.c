@@ -175,6 +175,10 @@ const struct cmd cmd_format = {
 		{ "label", "LABEL", "a name for the region" },
 		{ "force", NULL, "even if there is an image: all VMs in it are lost" },
 	},
+	.examples = {
+		"format --label vms",
+		"format region.img --start 8G",
+	},
 	.max_args = 1,
 	.dry_run = true,
 	.run = run_format,

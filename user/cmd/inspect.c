@@ -579,6 +579,10 @@ const struct cmd cmd_inspect = {
 	.opts = {
 		{ "check", NULL, "report everything that is wrong with it", 0 },
 	},
+	.examples = {
+		"inspect /dev/pmem0",
+		"inspect region.img --check",
+	},
 	.min_args = 1,
 	.max_args = 1,
 	.run = run_inspect,

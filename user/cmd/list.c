@@ -50,5 +50,9 @@ const struct cmd cmd_list = {
 	.name = "list",
 	.synopsis = "",
 	.summary = "list the VMs and their states",
+	.examples = {
+		"list",
+		"list --json",
+	},
 	.run = run_list,
 };

@@ -145,6 +145,11 @@ const struct cmd cmd_restore = {
 		REVOKE_OPTION,
 		JOBS_OPTION,
 	},
+	.examples = {
+		"restore --all",
+		"restore web1 --full",
+		"restore web1 --force virtio0",
+	},
 	.max_args = 1,
 	.dry_run = true,
 	.run = run_restore,

@@ -97,6 +97,10 @@ const struct cmd cmd_run = {
 		{ "ram-mode", "MODE", "region (the default), or copy: each save copies the RAM" },
 		{ "agent", NULL, "add a channel for the guest agent" },
 	},
+	.examples = {
+		"run web1 --ram 4G --agent -- qemu-system-x86_64 -M q35,accel=kvm",
+		"run big --ram-mode copy -- qemu-system-x86_64 -m 64G",
+	},
 	.min_args = 1,
 	.max_args = 1,
 	.rest = true,

@@ -52,6 +52,12 @@ const struct cmd cmd_save = {
 		{ "restore-uri", "exec:CMD", "with --uri: the command that returns the state" },
 		JOBS_OPTION,
 	},
+	.examples = {
+		"save web1 --dry-run",
+		"save --all --jobs 4",
+		"save web1 --qemu /usr/bin/qemu-system-x86_64",
+		"save big --to /var/tmp",
+	},
 	.max_args = 1,
 	.dry_run = true,
 	.run = run_save,

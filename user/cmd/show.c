@@ -153,6 +153,7 @@ const struct cmd cmd_show = {
 	.name = "show",
 	.synopsis = "NAME",
 	.summary = "show the details of a VM",
+	.examples = { "show web1" },
 	.min_args = 1,
 	.max_args = 1,
 	.run = run_show,

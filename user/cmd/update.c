@@ -161,6 +161,11 @@ const struct cmd cmd_update = {
 		{ "exclude", "NAME,...", "leave these VMs in the QEMU that they have" },
 		REVOKE_OPTION,
 	},
+	.examples = {
+		"update --kernel 7.3.4+deb13-amd64 --dry-run",
+		"update --kernel 7.3.4+deb13-amd64 --append quiet",
+		"update --qemu /usr/bin/qemu-system-x86_64",
+	},
 	.max_args = 0,
 	.dry_run = true,
 	.run = run_update,

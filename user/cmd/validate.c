@@ -118,6 +118,7 @@ const struct cmd cmd_validate = {
 	.name = "validate",
 	.synopsis = "FILE",
 	.summary = "check a state file of QEMU to the last byte",
+	.examples = { "validate /run/cpr/web1/state" },
 	.min_args = 1,
 	.max_args = 1,
 	.run = run_validate,

@@ -10,7 +10,7 @@ _cpr_helper_vms() {
 
 _cpr_helper() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} cmd='' i words
-	local commands='format inspect run adopt list show save abort update restore delete validate'
+	local commands='format inspect run adopt list show save abort update restore delete validate help'
 
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		[[ ${COMP_WORDS[i]} == -* ]] || { cmd=${COMP_WORDS[i]}; break; }
@@ -25,6 +25,7 @@ _cpr_helper() {
 	format) words='--start --label --force --dry-run' ;;
 	inspect) words='--check' ;;
 	validate) words='' ;;
+	help) words=$commands ;;
 	run) words='--ram --ram-mode --agent --dry-run --' ;;
 	adopt) words='--qmp --dry-run' ;;
 	show) words=$(_cpr_helper_vms) ;;

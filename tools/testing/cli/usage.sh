@@ -133,14 +133,47 @@ json 'run --dry-run --json' \
 	"o['argv'][:2] == ['-M', 'q35'] and o['memory'] == [{'file': 'ram0', 'id': 'cpr-ram0', 'size': 64 << 20}]" \
 	run a --ram 64M --dry-run -- true -M q35
 
-for command in format inspect run adopt list show save abort update restore delete validate; do
+# WORDS REMEDY ARGUMENT...: a wrong command line is answered with what was probably meant.
+meant() {
+	local words=$1 remedy=$2
+	call "${@:3}"
+	holds "did you mean: $words" test "$status" = 2 -a "$(sed -n 's/^  remedy: //p' <<<"$err")" = "$remedy"
+}
+meant 'a letter wrong' 'did you mean run?' rum
+meant 'two letters swapped' 'did you mean restore?' restroe --all
+meant 'the beginning of a command' 'did you mean validate?' val x
+meant 'the word of another program' 'did you mean list?' ls
+meant 'a former command' 'did you mean update?' kexec
+meant 'a word like no other' "'cpr-helper help' lists them" xyzzy
+meant 'an abbreviated option' 'did you mean --force?' delete a --fo
+meant 'a mistyped option' 'did you mean --no-rehearse?' save a --no-reherse
+meant 'an option before the command' 'did you mean --json?' --jsn list
+meant 'an option like no other' "'cpr-helper save --help'" save a --everything
+meant 'help of what is no command' 'did you mean abort?' help abrot
+call help
+holds 'help is --help' test "$status$out" = "0$("$helper" --help)"
+
+for command in format inspect run adopt list show save abort update restore delete validate help; do
+	call help $command
+	holds "help $command is $command --help" test "$status$out" = "0$("$helper" $command --help)"
+	text=$out
+	# What an example says is a command line that makes sense; nothing is changed by --dry-run.
+	while read -r example; do
+		dry=
+		! grep -q -- '^  --dry-run' <<<"$text" || dry=--dry-run
+		# shellcheck disable=SC2086
+		set -- ${example#cpr-helper }
+		call "$1" $dry "${@:2}"
+		holds "example: $example" test "$status" != 2 -a "${example%% *}" = cpr-helper
+	done < <(sed -n '/^Examples\?:/,$s/^  //p' <<<"$text")
+	holds "$command has examples" grep -q '^Examples\?:$' <<<"$text"
 	call $command --help
 	holds "$command --help" test "$status$err" = 0 -a "${out%%:*}" = Usage
 	holds "$command --help fits on a terminal" test "$(wc -L <<<"$out")" -le 80
 	holds "$command is in the help" grep -q "^  $command " <("$helper" --help)
 	holds "$command is in the man page" grep -q "^\*$command\*" "$here/../../../user/man/cpr-helper.8.scd"
 	# Each of its options, too, and in the completion.
-	for option in $(sed -n '/^Options:/,$s/^  \(-[a-uw-z], \)\?--\([a-z-]*\).*/\2/p' <<<"$out"); do
+	for option in $(sed -n '/^Options:/,/^$/s/^  \(-[a-uw-z], \)\?--\([a-z-]*\).*/\2/p' <<<"$out"); do
 		holds "$command --$option is documented" \
 			grep -q -- "--$option" "$here/../../../user/man/cpr-helper.8.scd"
 		holds "$command --$option is completed" \
