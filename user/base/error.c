@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/error.h"
+#include "base/terminal.h"
 
 static char *dup_or_null(const char *s)
 {
@@ -40,28 +41,34 @@ void err_clear(struct err *err)
 	*err = (struct err){ 0 };
 }
 
+/* Each line is marked, so that none passes for a line of cpr-helper. */
 static void print_words(const char *words)
 {
 	while (*words) {
 		size_t len = strcspn(words, "\n");
 
-		fprintf(stderr, "  | %.*s\n", (int)len, words);
+		terminal_print(stderr, "  | %.*s\n", (int)len, words);
 		words += len + (words[len] == '\n');
 	}
 }
 
 void err_print(const struct err *err, const char *prefix)
 {
+	const char *rest;
+
 	if (!err->set)
 		return;
-	fprintf(stderr, "cpr-helper: %s%s%s", prefix ? prefix : "", prefix ? ": " : "", err->what);
+	rest = strchr(err->why, '\n');
+	terminal_print(stderr, "cpr-helper: %s%s%s", prefix ? prefix : "", prefix ? ": " : "", err->what);
 	if (err->value)
-		fprintf(stderr, " '%s'", err->value);
-	fprintf(stderr, ": %s\n", err->why);
+		terminal_print(stderr, " '%s'", err->value);
+	terminal_print(stderr, ": %.*s\n", (int)strcspn(err->why, "\n"), err->why);
+	if (rest)
+		print_words(rest + 1);
 	if (err->words)
 		print_words(err->words);
 	if (err->remedy)
-		fprintf(stderr, "  remedy: %s\n", err->remedy);
+		terminal_print(stderr, "  remedy: %s\n", err->remedy);
 }
 
 struct json_object *err_json(const struct err *err)

@@ -5,6 +5,7 @@
 
 #include "base/out.h"
 #include "base/size.h"
+#include "base/terminal.h"
 
 bool out_json;
 bool out_verbose;
@@ -64,13 +65,24 @@ static struct json_object *find_member(struct json_object *obj, const char *key)
 	return find_member(jget(obj, head), dot + 1);
 }
 
-static const char *field_text(struct json_object *obj, const struct out_field *field)
+/* For a terminal; caller frees. NULL if there is no value. */
+static char *field_text(struct json_object *obj, const struct out_field *field)
 {
 	struct json_object *value = find_member(obj, field->key);
+	const char *text;
 
 	if (!value)
 		return NULL;
-	return field->show ? field->show(value) : json_object_get_string(value);
+	text = field->show ? field->show(value) : json_object_get_string(value);
+	return text ? terminal_safe(text) : NULL;
+}
+
+/* A cell of a table is one line. */
+static char *cell_text(struct json_object *obj, const struct out_field *field)
+{
+	_cleanup_free_ char *text = field_text(obj, field);
+
+	return terminal_safe_line(text ? text : "-");
 }
 
 static const struct { const char *word, *code; } colours[] = {
@@ -105,20 +117,19 @@ void out_table(struct json_object *array, const struct out_field *fields, size_t
 	for (size_t f = 0; f < n; f++) {
 		width[f] = strlen(fields[f].label);
 		for (size_t r = 0; r < rows; r++) {
-			const char *t = field_text(json_object_array_get_idx(array, r), &fields[f]);
-			int len = t ? (int)strlen(t) : 1;
+			_cleanup_free_ char *t = cell_text(json_object_array_get_idx(array, r), &fields[f]);
 
-			if (len > width[f])
-				width[f] = len;
+			if ((int)strlen(t) > width[f])
+				width[f] = strlen(t);
 		}
 	}
 	for (size_t f = 0; f < n; f++)
 		print_cell(fields[f].label, width[f], f == n - 1);
 	for (size_t r = 0; r < rows; r++)
 		for (size_t f = 0; f < n; f++) {
-			const char *t = field_text(json_object_array_get_idx(array, r), &fields[f]);
+			_cleanup_free_ char *t = cell_text(json_object_array_get_idx(array, r), &fields[f]);
 
-			print_cell(t ? t : "-", width[f], f == n - 1);
+			print_cell(t, width[f], f == n - 1);
 		}
 }
 
@@ -140,7 +151,7 @@ void out_fields(struct json_object *obj, const struct out_field *fields, size_t 
 		if ((int)strlen(fields[f].label) > width)
 			width = strlen(fields[f].label);
 	for (size_t f = 0; f < n; f++) {
-		const char *t = field_text(obj, &fields[f]);
+		_cleanup_free_ char *t = field_text(obj, &fields[f]);
 
 		if (!t)
 			continue;
@@ -152,13 +163,15 @@ void out_fields(struct json_object *obj, const struct out_field *fields, size_t 
 void out_object(struct json_object *obj)
 {
 	_cleanup_json_ struct json_object *all = json_object_new_object();
+	_cleanup_free_ char *text = NULL;
 
 	jset_int(all, "version", OUT_VERSION);
 	json_object_object_foreach(obj, key, value)
 		jset(all, key, json_object_get(value));
 	json_object_put(obj);
-	puts(json_object_to_json_string_ext(all, JSON_C_TO_STRING_PLAIN |
-						 JSON_C_TO_STRING_NOSLASHESCAPE));
+	text = terminal_safe_json(json_object_to_json_string_ext(all, JSON_C_TO_STRING_PLAIN |
+								 JSON_C_TO_STRING_NOSLASHESCAPE));
+	puts(text);
 	fflush(stdout);
 	out_printed = true;
 }
@@ -166,7 +179,7 @@ void out_object(struct json_object *obj)
 static void print_line(FILE *to, const char *prefix, const char *format, va_list ap)
 {
 	fputs(prefix, to);
-	vfprintf(to, format, ap);
+	terminal_vprint(to, format, ap);
 	fputc('\n', to);
 	fflush(to);
 }

@@ -453,8 +453,7 @@ static void inspect_print(struct json_object *out)
 	inspect_print_of_vms(jget(out, "vms"), "dma", dma_columns, ARRAY_SIZE(dma_columns));
 	inspect_print_section(out, "bad_pages", bad_columns, ARRAY_SIZE(bad_columns));
 	for (size_t i = 0; i < json_object_array_length(problems); i++)
-		printf("\nproblem: %s\n",
-		       json_object_get_string(json_object_array_get_idx(problems, i)));
+		say("\nproblem: %s", json_object_get_string(json_object_array_get_idx(problems, i)));
 }
 
 /* All that can be decoded; @problems gets what does not verify. */
@@ -492,7 +491,9 @@ static int inspect_no_image(const char *path, int code, const char *why, struct 
 		    code == -EPROTONOSUPPORT ? CPR_EXIT_REFUSED : CPR_EXIT_FAILED,
 		    .what = "image", .value = path, .why = why,
 		    .remedy = code == -EPROTONOSUPPORT ? "use the cpr-helper that came with the "
-		    "module that wrote it" : NULL);
+		    "module that wrote it" : code == -ENODATA ?
+		    "name a copy of a region, or /dev/pmemN; 'cpr-helper format' makes an image" :
+		    NULL);
 }
 
 static int inspect_image(const struct image *img, struct err *err)
