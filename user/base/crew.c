@@ -109,7 +109,7 @@ static void crew_close(struct crew_run *s)
 
 static void worker_read_report(const struct crew_worker *w, int status, struct crew_outcome *o)
 {
-	struct json_object *out = w->text ? json_tokener_parse(w->text) : NULL;
+	struct json_object *out = w->text ? json_parse(w->text, NULL) : NULL;
 
 	if (out) {
 		json_object_put(o->result);

@@ -235,6 +235,20 @@ char *printable(const void *bytes, size_t len)
 	return out;
 }
 
+struct json_object *json_parse(const char *text, enum json_tokener_error *why)
+{
+	struct json_tokener *tok = json_tokener_new_ex(JSON_DEPTH);
+	struct json_object *value;
+
+	if (!tok)
+		return or_die(NULL);
+	value = json_tokener_parse_ex(tok, text, -1);
+	if (why)
+		*why = json_tokener_get_error(tok);
+	json_tokener_free(tok);
+	return value;
+}
+
 struct json_object *jget(struct json_object *obj, const char *key)
 {
 	struct json_object *member = NULL;

@@ -128,6 +128,17 @@ char *shell_quote(const char *s);
 /* @len bytes as printable ASCII: other bytes and the backslash become \xNN. Caller frees. */
 char *printable(const void *bytes, size_t len);
 
+/* Of JSON that others make: QEMU nests the images of a backing chain, several hundred. */
+#define JSON_DEPTH 1024
+
+/**
+ * json_parse - parse one JSON value, nested up to JSON_DEPTH
+ * @why: the reason of a failure; may be NULL
+ *
+ * Returns: the value, owned by the caller; NULL if it is invalid or null.
+ */
+struct json_object *json_parse(const char *text, enum json_tokener_error *why);
+
 /*
  * Members of a JSON object. For a missing member or one of another type they return
  * @otherwise or NULL. The results belong to @obj.

@@ -88,7 +88,7 @@ static int adopt_connect(struct adopt *a, const char *path, struct err *err)
 			    "it does not answer: a monitor serves one client at a time" : why.why,
 			    .remedy = r == -ETIMEDOUT ? "disconnect the other client, or give that "
 			    "QEMU another -qmp socket" : "name a socket that QEMU listens on with -qmp");
-	q->pid = jsonsock_pid(q->qmp->js);
+	q->pid = jsonsock_peer(q->qmp->js, &q->pidfd);
 	return adopt_check_other(a, path, err);
 }
 

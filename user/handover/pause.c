@@ -229,7 +229,7 @@ static struct json_object *pause_read_report(const char *dir)
 {
 	_cleanup_free_ char *path = xasprintf("%s/" REPORT_FILE, dir);
 	_cleanup_free_ char *text = read_text(path, MAX_REPORT);
-	struct json_object *report = text ? json_tokener_parse(text) : NULL;
+	struct json_object *report = text ? json_parse(text, NULL) : NULL;
 
 	if (jint(report, "version", 0) == REPORT_VERSION &&
 	    json_object_is_type(jget(report, "pauses"), json_type_array))

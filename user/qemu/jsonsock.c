@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <poll.h>
+#include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
@@ -9,13 +10,17 @@
 #include "base/interrupt.h"
 #include "qemu/jsonsock.h"
 
+#ifndef SO_PEERPIDFD		/* Debian 12's headers are older than the kernels */
+#define SO_PEERPIDFD 77
+#endif
+
 struct jsonsock *jsonsock_new(int fd, const char *peer)
 {
 	struct jsonsock *js = xcalloc(1, sizeof(*js));
 
 	js->fd = fd;
 	js->peer = xstrdup(peer);
-	js->tok = json_tokener_new();
+	js->tok = json_tokener_new_ex(JSON_DEPTH);
 	if (!js->tok) {
 		jsonsock_free(js);
 		return NULL;
@@ -71,13 +76,18 @@ struct jsonsock *jsonsock_connect(const char *path, int *code, struct err *err)
 	return js;
 }
 
-pid_t jsonsock_pid(const struct jsonsock *js)
+pid_t jsonsock_peer(const struct jsonsock *js, int *pidfd)
 {
 	struct ucred cred;
-	socklen_t len = sizeof(cred);
+	socklen_t len = sizeof(cred), fdlen = sizeof(*pidfd);
+	int r = getsockopt(js->fd, SOL_SOCKET, SO_PEERPIDFD, pidfd, &fdlen) < 0 ? errno : 0;
 
-	if (getsockopt(js->fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0)
+	if (r)
+		*pidfd = -1;
+	if (getsockopt(js->fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0 || cred.pid <= 0)
 		return -1;
+	if (r == ENOPROTOOPT)
+		*pidfd = pidfd_open(cred.pid, 0);
 	return cred.pid;
 }
 
@@ -121,6 +131,9 @@ static int jsonsock_parse(struct jsonsock *js, struct json_object **out, struct 
 		if (js->message <= JSONSOCK_MAX_MESSAGE)
 			return -EAGAIN;
 		return jsonsock_fail(js, -EMSGSIZE, "its message is too long", err);
+	case json_tokener_error_depth:
+		return jsonsock_fail(js, -EPROTO, fmt("its message is nested too deep: more than "
+						      "%d levels", JSON_DEPTH), err);
 	default:
 		break;
 	}

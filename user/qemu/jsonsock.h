@@ -49,8 +49,8 @@ void jsonsock_free(struct jsonsock *js);
  * @out: the message, owned by the caller
  *
  * Returns: 0; -ETIMEDOUT; -ECONNRESET if the peer closed the connection; -EPROTO if the
- * message is not JSON; -EMSGSIZE if it is longer than JSONSOCK_MAX_MESSAGE; -EINTR; or
- * another negative errno.
+ * message is not JSON, or nested deeper than JSON_DEPTH; -EMSGSIZE if it is longer than
+ * JSONSOCK_MAX_MESSAGE; -EINTR; or another negative errno.
  */
 int jsonsock_read(struct jsonsock *js, deadline_t deadline, struct json_object **out,
 		  struct err *err);
@@ -69,7 +69,15 @@ int jsonsock_write(struct jsonsock *js, struct json_object *msg, struct err *err
 /* After -EPROTO: skip the rest of the line, so that the next line can be parsed. */
 void jsonsock_resync(struct jsonsock *js);
 
-/* The pid of the process that called listen(2) on the socket; -1 if unknown. */
-pid_t jsonsock_pid(const struct jsonsock *js);
+/**
+ * jsonsock_peer - the process that called listen(2) on the socket
+ * @pidfd: a descriptor of it, owned by the caller; -1 if the process is gone
+ *
+ * A pid of a process that has exited may be that of another one by now, so the kernel is asked
+ * for the descriptor, not pidfd_open(2), where it can say: from 6.5 on.
+ *
+ * Returns: its pid; -1 if unknown.
+ */
+pid_t jsonsock_peer(const struct jsonsock *js, int *pidfd);
 
 #endif

@@ -407,13 +407,12 @@ static int qemu_connect(const char *vm, struct qemu *q, struct jsonsock **js, st
 	*js = jsonsock_connect(path, &r, err);
 	if (!*js)
 		return r;
-	q->pid = jsonsock_pid(*js);
+	q->pid = jsonsock_peer(*js, &q->pidfd);
 	if (qemu_is_another(vm, path, q->pid)) {
 		jsonsock_free(*js);
-		*q = QEMU_NONE;
+		qemu_release(q);
 		return -ENOENT;
 	}
-	q->pidfd = q->pid > 0 ? pidfd_open(q->pid, 0) : -1;
 	q->log_from = qemu_log_size(vm);
 	return 0;
 }

@@ -46,7 +46,7 @@ static struct json_object *keyval_parse(const char *s, const char *implied)
 
 static struct json_object *keyval_parse_json(const char *s)
 {
-	struct json_object *kv = json_tokener_parse(s);
+	struct json_object *kv = json_parse(s, NULL);
 
 	if (json_object_is_type(kv, json_type_object))
 		return kv;

@@ -82,7 +82,7 @@ static bool image_is_named(const char *image, const char *file)
 		return false;
 	if (!startswith(image, JSON_PREFIX))
 		return streq(image, file);
-	obj = json_tokener_parse(image + strlen(JSON_PREFIX));
+	obj = json_parse(image + strlen(JSON_PREFIX), NULL);
 	return json_has_filename(obj, file);
 }
 
@@ -155,7 +155,7 @@ static char *node_file(struct json_object *node)
 
 	if (!file || !startswith(file, JSON_PREFIX))
 		return file ? xstrdup(file) : NULL;
-	obj = json_tokener_parse(file + strlen(JSON_PREFIX));
+	obj = json_parse(file + strlen(JSON_PREFIX), NULL);
 	return jstr(obj, "filename") ? xstrdup(jstr(obj, "filename")) : NULL;
 }
 

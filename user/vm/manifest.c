@@ -150,7 +150,7 @@ int manifest_read(const char *dir, struct json_object **out, struct err *err)
 	if (!text)
 		return fail(err, -errno, .what = "cannot read", .value = path,
 			    .why = strerror(errno));
-	*out = json_tokener_parse_verbose(text, &why);
+	*out = json_parse(text, &why);
 	r = *out ? manifest_check(*out, err) : manifest_damaged(err, json_tokener_error_desc(why));
 	if (r < 0) {
 		json_object_put(*out);

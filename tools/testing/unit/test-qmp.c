@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
 
 #include "ktap.h"
 #include "base/interrupt.h"
@@ -254,15 +256,92 @@ TEST(a_peer_that_talks_nonsense)
 	static const struct step text[] = { { SEND, "hello?\n" }, { HANG, NULL }, { END, NULL } };
 	static const struct step null[] = { { SEND, "null " }, { HANG, NULL }, { END, NULL } };
 	static const struct step other[] = { { SEND, "{\"a\": 1}" }, { HANG, NULL }, { END, NULL } };
-	static const struct step deep[] = {
-		{ SEND, "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[" },
-		{ HANG, NULL }, { END, NULL },
-	};
 
 	expect_failure(text, -EPROTO);
 	expect_failure(null, -EPROTO);
 	expect_failure(other, -EPROTO);
-	expect_failure(deep, -EPROTO);
+}
+
+/* A reply of an array in an array and so on. The caller frees it. */
+static char *nested(size_t depth)
+{
+	char *text = xcalloc(1, 2 * depth + 64), *p = stpcpy(text, "{\"return\": ");
+
+	memset(p, '[', depth);
+	memset(p + depth, ']', depth);
+	strcpy(p + 2 * depth, ", \"id\": 2}");
+	return text;
+}
+
+/* As query-block's of a chain of backing files. */
+TEST(a_reply_that_is_nested)
+{
+	_cleanup_free_ char *deep = nested(900), *deeper = nested(JSON_DEPTH + 1);
+	const struct step good[] = { HELLO, { READ, "test" }, { SEND, deep }, { END, NULL } };
+	const struct step bad[] = {
+		HELLO, { READ, "test" }, { SEND, deeper }, { HANG, NULL }, { END, NULL },
+	};
+	_cleanup_json_ struct json_object *ret = NULL;
+	_cleanup_err_ struct err err = { 0 };
+	struct session s;
+	int r;
+	struct qmp *qmp = open_session(&s, good, &r, NULL);
+
+	CHECK_EQ(qmp_run(qmp, "test", NULL, &ret, NULL), 0);
+	CHECK(json_object_is_type(ret, json_type_array));
+	finish(&s, qmp);
+	qmp = open_session(&s, bad, &r, NULL);
+	CHECK_EQ(qmp_run(qmp, "test", NULL, NULL, &err), -EPROTO);
+	CHECK_STR(err.why, "its message is nested too deep: more than 1024 levels");
+	finish(&s, qmp);
+}
+
+/* The pid of a descriptor of a process, as the kernel says. */
+static long pid_of(int pidfd)
+{
+	_cleanup_free_ char *path = xasprintf("/proc/self/fdinfo/%d", pidfd);
+	_cleanup_free_ char *text = read_text(path, 4096);
+	const char *at = text ? strstr(text, "\nPid:") : NULL;
+
+	return at ? atol(at + strlen("\nPid:")) : 0;
+}
+
+/* A process that listens at @path until a connection ends. */
+static pid_t listener(const char *path)
+{
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0), to;
+	pid_t pid;
+
+	strcpy(sa.sun_path, path);
+	CHECK(bind(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0);
+	pid = fork();
+	if (pid == 0) {
+		listen(fd, 1);
+		to = accept(fd, NULL, NULL);
+		_exit(read(to, &fd, 1) != 0);
+	}
+	close(fd);
+	return pid;
+}
+
+TEST(the_process_behind_a_socket)
+{
+	char dir[] = "/tmp/test-qmp-XXXXXX";
+	_cleanup_free_ char *path = mkdtemp(dir) ? xasprintf("%s/s", dir) : NULL;
+	pid_t pid = listener(path);
+	struct jsonsock *js;
+	int pidfd, r;
+
+	while (!(js = jsonsock_connect(path, &r, NULL)) && r == -ECONNREFUSED)
+		usleep(1000);
+	CHECK_EQ(jsonsock_peer(js, &pidfd), pid);
+	CHECK_EQ(pid_of(pidfd), pid);
+	close(pidfd);
+	jsonsock_free(js);
+	CHECK_EQ(waitpid(pid, &r, 0), pid);
+	unlink(path);
+	rmdir(dir);
 }
 
 TEST(a_message_without_end)
