@@ -71,7 +71,11 @@ static int delete_directory(const char *dir, struct err *err)
 
 static void delete_runtime_files(const char *name)
 {
-	static const char *const suffixes[] = { "qmp", "pid", "exec", "qga", "lock" };
+	/*
+	 * The lock stays: a process that waits for it would get the removed file, and a third
+	 * one a new file.
+	 */
+	static const char *const suffixes[] = { "qmp", "pid", "exec", "qga" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++) {
 		_cleanup_free_ char *path = runtime_path(name, suffixes[i]);

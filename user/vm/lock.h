@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Locks between cpr-helper processes. The kernel releases them when the process exits. */
+/*
+ * Locks between cpr-helper processes. The kernel releases them when the process exits. Their
+ * files are never removed, not even with the VM: two processes that lock a file of one name
+ * must lock the same file.
+ */
 #ifndef CPR_LOCK_H
 #define CPR_LOCK_H
 
