@@ -300,11 +300,15 @@ static struct qmp *qemu_connect_monitor(const struct qemu_command *cmd, const ch
 {
 	deadline_t deadline = cmd->until ? cmd->until : deadline_in(QEMU_START_S);
 	struct jsonsock *js = jsonsock_connect(path, code, err);
+	struct qmp *qmp;
 
 	if (!js)
 		return NULL;
-	js->interruptible = cmd->trial;
-	return qmp_start(js, deadline, code, err);
+	js->interruptible = true;	/* no guest runs yet: the caller ends this QEMU */
+	qmp = qmp_start(js, deadline, code, err);
+	if (qmp)
+		qmp->js->interruptible = cmd->trial;
+	return qmp;
 }
 
 int qemu_start(const struct qemu_command *cmd, struct qemu *q, struct err *err)

@@ -68,7 +68,7 @@ struct qemu_command {
  * @q: set to the running QEMU; QEMU_NONE on failure
  *
  * Returns: 0 or a negative errno. If QEMU exited, or its monitor did not answer, @err
- * includes the end of QEMU's output. -EINTR if a signal interrupted the start of a trial.
+ * includes the end of QEMU's output. -EINTR if a signal interrupted the start.
  */
 int qemu_start(const struct qemu_command *cmd, struct qemu *q, struct err *err);
 

@@ -169,7 +169,7 @@ forge() { # [FROM TO]...
 	reseal a
 }
 module_tests() {
-	local count_before state
+	local count_before state lock begun
 
 	section 'run'
 	start a
@@ -218,6 +218,15 @@ module_tests() {
 	call run b --ram 32M -- /bin/true
 	holds 'a QEMU that is none' grep -q "^cpr-helper: QEMU '.*true': QEMU exited with status 0$" <<<"$err"
 	holds 'nothing is left of that' gone b
+	begun=$SECONDS
+	behind run b --ram 32M -- "${qemu[@]}" -chardev "socket,id=w,path=$tmp/w,server=on,wait=on"
+	holds 'a QEMU that waits for a client' soon test -S "$tmp/w"
+	kill -INT "$pid"
+	finished
+	holds 'a signal ends that' test "$status" = 1 -a $((SECONDS - begun)) -lt $((50 * scale))
+	holds 'and is the reason' grep -q "^cpr-helper: QEMU '.*': its monitor: interrupted$" <<<"$err"
+	holds 'nothing is left of it' gone b
+	rm -f "$tmp/w"
 	echo 'no more VMs' >"$CPR_FAKE/fail-pin"
 	refuses 'a pin that is refused' 1 "cpr-helper: VM 'b': kernel: no more VMs" \
 		run b --ram 32M -- "${qemu[@]}"
@@ -404,7 +413,9 @@ module_tests() {
 	kill_qemu b
 	holds 'a killed QEMU' state_is b dead
 	refuses 'save of it' 1 "cpr-helper: VM 'b': its QEMU has exited" save b
+	lock=$(stat -c %i /run/cpr-helper/b.lock)
 	prints 'delete of it' 'b: deleted' delete b
+	holds 'its lock stays what others wait for' test "$(stat -c %i /run/cpr-helper/b.lock)" = "$lock"
 	users_tests
 	exec 9>/run/cpr-helper/a.lock
 	flock 9
