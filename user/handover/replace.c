@@ -130,17 +130,28 @@ static bool list_replace(struct json_object *list, const char *old, const char *
 	return found;
 }
 
+/* A member of each object in a list. */
+static bool members_replace(struct json_object *list, const char *key, const char *old,
+			    const char *new)
+{
+	bool found = false;
+
+	for (size_t i = 0; list && i < json_object_array_length(list); i++)
+		found |= member_replace(json_object_array_get_idx(list, i), key, old, new);
+	return found;
+}
+
 static bool manifest_replace(struct json_object *manifest, const char *old, const char *new)
 {
-	struct json_object *disks = jget(jget(manifest, "saved"), "disks");
 	bool found = member_replace(manifest, "cwd", old, new);
 
 	found |= list_replace(jget(manifest, "argv"), old, new);
 	found |= member_replace(manifest, "agent", old, new);
 	found |= member_replace(jget(manifest, "target"), "file", old, new);
 	list_replace(jget(manifest, "disks"), old, new);
-	for (size_t i = 0; disks && i < json_object_array_length(disks); i++)
-		found |= member_replace(json_object_array_get_idx(disks, i), "path", old, new);
+	list_replace(jget(manifest, "media"), old, new);
+	found |= members_replace(jget(manifest, "drives"), "file", old, new);
+	found |= members_replace(jget(jget(manifest, "saved"), "disks"), "path", old, new);
 	return found;
 }
 
@@ -214,7 +225,9 @@ bool replace_changed(const struct replace *replace)
 
 void replace_undo(struct vm *vm, struct replace *replace)
 {
-	static const char *const keys[] = { "cwd", "argv", "agent", "disks", "target", "saved" };
+	static const char *const keys[] = {
+		"cwd", "argv", "agent", "disks", "media", "drives", "target", "saved",
+	};
 
 	for (size_t i = 0; replace_changed(replace) && i < ARRAY_SIZE(keys); i++) {
 		struct json_object *value = jget(replace->before, keys[i]);
