@@ -33,8 +33,8 @@ static int restore_check_force_word(const struct args *args, const struct strv *
 	char *colon = strchr(word, ':');
 
 	if (!colon || colon == word || *word == '/' || !colon[1])
-		return usage(args, err, "with --all, --force lists disks as VM:DISK, because VMs have "
-			     "disks of the same name", word);
+		return usage_value(args, err, "force", "with --all, disks are listed as VM:DISK, "
+				   "because VMs have disks of the same name");
 	*colon = '\0';
 	if (strv_has(names, word))
 		return 0;
@@ -104,7 +104,7 @@ static int restore_check_replace(const struct args *args, struct err *err)
 			    .value = qemu, .why = "there is no such program",
 			    .remedy = "give the path of one that is installed");
 	if (paths && arg(args, "all"))
-		return usage(args, err, "--replace is for one VM, not for --all", NULL);
+		return usage(args, err, "--replace is for one VM, not for --all");
 	return paths ? replace_check(paths, err) : 0;
 }
 

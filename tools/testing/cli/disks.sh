@@ -244,7 +244,7 @@ disks_tests() {
 	call save d
 	next_host d
 	touch "$dir/plain"
-	refuses 'a disk without its VM' 2 "cpr-helper: restore 'second': with --all, --force lists disks as VM:DISK, because VMs have disks of the same name" \
+	refuses 'a disk without its VM' 2 "cpr-helper: restore --force 'second': with --all, disks are listed as VM:DISK, because VMs have disks of the same name" \
 		restore --all --force second
 	refuses 'a VM that does not wait' 3 "cpr-helper: --force 'e': no VM of this name is sealed or held" \
 		restore --all --force d:second,e:second
