@@ -84,9 +84,12 @@ static int update_check_args(const struct args *args, struct err *err)
 	static const char *const of_kernel[] = {
 		"image", "initrd", "append", "command-line", "force",
 	};
+	const char *kernel = arg(args, "kernel");
 
 	if (!arg(args, "kernel") && !arg(args, "qemu"))
 		return usage(args, err, "--kernel VERSION or --qemu BINARY is missing");
+	if (kernel && (!*kernel || *kernel == '.' || strchr(kernel, '/')))
+		return usage_value(args, err, "kernel", "no release of a kernel, as in /lib/modules");
 	for (size_t i = 0; !arg(args, "kernel") && i < ARRAY_SIZE(of_kernel); i++)
 		if (arg(args, of_kernel[i]))
 			return usage(args, err, fmt("--%s needs --kernel VERSION", of_kernel[i]));

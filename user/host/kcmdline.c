@@ -30,6 +30,38 @@ static const char *next_word(const char **s, size_t *len)
 	return *len ? word : NULL;
 }
 
+static bool same_letter(char a, char b)
+{
+	return a == b || ((a == '-' || a == '_') && (b == '-' || b == '_'));
+}
+
+/*
+ * The value of a word KEY=VALUE, without its quotes, as the kernel's next_arg() and parameq()
+ * see it: quotes are around the word or around the value, and a dash is an underscore. NULL if
+ * the word has another key. Caller frees.
+ */
+static char *word_value(const char *word, size_t len, const char *key)
+{
+	bool quoted = *word == '"';
+	size_t n = strlen(key);
+
+	word += quoted;
+	len -= quoted;
+	for (size_t i = 0; i < n; i++)
+		if (i == len || !same_letter(word[i], key[i]))
+			return NULL;
+	if (n >= len || word[n] != '=')
+		return NULL;
+	word += n + 1;
+	len -= n + 1;
+	if (!quoted && len && *word == '"') {
+		quoted = true;
+		word++;
+		len--;
+	}
+	return xstrndup(word, quoted && len && word[len - 1] == '"' ? len - 1 : len);
+}
+
 static bool word_is(const char *word, size_t len, const char *key)
 {
 	return len >= strlen(key) && strncmp(word, key, strlen(key)) == 0;
@@ -49,17 +81,14 @@ static bool memmap_parse(const char *s, struct memmap *m)
 	return end != s;
 }
 
-static void memmap_add_ranges(const char *word, size_t len, struct memmap **out, size_t *n)
+static void memmap_add_ranges(char *list, struct memmap **out, size_t *n)
 {
-	_cleanup_free_ char *list = xstrndup(word, len);
-	char *next = list + strlen("memmap=");
+	char *next = list;
 
 	while (next) {
 		char *item = strsep(&next, ",");
 		struct memmap m;
 
-		if (*item == '"')
-			item++;
 		if (!memmap_parse(item, &m))
 			continue;
 		*out = xrealloc(*out, *n + 1, sizeof(**out));
@@ -74,10 +103,13 @@ size_t kcmdline_memmaps(const char *line, struct memmap **out)
 
 	*out = NULL;
 	while ((word = next_word(&line, &len))) {
+		_cleanup_free_ char *value = NULL;
+
 		if (len == 2 && strncmp(word, "--", 2) == 0)
 			break;		/* the rest is for init */
-		if (word_is(word, len, "memmap="))
-			memmap_add_ranges(word, len, out, &n);
+		value = word_value(word, len, "memmap");
+		if (value)
+			memmap_add_ranges(value, out, &n);
 	}
 	return n;
 }
@@ -214,6 +246,60 @@ static int kcmdline_check_encryption(const char *current, const char *next, stru
 		    .remedy = on ? "remove it, or set mem_encrypt=off" : "add it");
 }
 
+static bool list_has_module(char *list)
+{
+	static const char module[] = "cpr_handover";
+
+	for (char *next = list, *item; (item = strsep(&next, ",")); ) {
+		size_t i = 0;
+
+		while (module[i] && same_letter(item[i], module[i]))
+			i++;
+		if (!module[i] && !item[i])
+			return true;
+	}
+	return false;
+}
+
+/* Of the kernel, of modprobe, and of what makes the initramfs; all of the line counts. */
+static int kcmdline_check_blacklist(const char *line, struct err *err)
+{
+	static const char *const keys[] = {
+		"module_blacklist", "modprobe.blacklist", "rd.driver.blacklist", "rd.blacklist",
+		"rdblacklist", "blacklist",
+	};
+	const char *word;
+	size_t len;
+
+	while ((word = next_word(&line, &len)))
+		for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+			_cleanup_free_ char *list = word_value(word, len, keys[i]);
+
+			if (list && list_has_module(list))
+				return fail(err, -EINVAL, .exit = CPR_EXIT_REFUSED,
+					    .what = "next command line",
+					    .value = fmt("%.*s", (int)len, word),
+					    .why = "it keeps the next kernel from loading "
+						   "cpr_handover, which has the guests",
+					    .remedy = "remove cpr_handover from it");
+		}
+	return 0;
+}
+
+/* The next kernel must see the region: a quote that is not closed would swallow it. */
+static int kcmdline_check_result(const char *line, const struct memmap *region, struct err *err)
+{
+	bool found;
+	int r = kcmdline_check_region(line, region, &found, err);
+
+	if (r < 0 || found)
+		return r;
+	return fail(err, -EINVAL, .exit = CPR_EXIT_REFUSED, .what = "next command line",
+		    .value = memmap_text(region),
+		    .why = "the next kernel would not see it: a quote before it is not closed",
+		    .remedy = "close the quote");
+}
+
 static void kcmdline_warn(const char *line, char **warning)
 {
 	_cleanup_free_ struct memmap *maps = NULL;
@@ -237,10 +323,15 @@ int kcmdline_compose(const struct kcmdline_request *req, char **line, char **war
 		r = kcmdline_check_region(next, &region, &found, err);
 	if (r == 0)
 		r = kcmdline_check_encryption(req->current, next, err);
+	if (r == 0)
+		r = kcmdline_check_blacklist(next, err);
 	if (r < 0)
 		return r;
 	if (!found && !req->firmware)
 		kcmdline_add(&next, memmap_text(&region));
+	r = req->firmware ? 0 : kcmdline_check_result(next, &region, err);
+	if (r < 0)
+		return r;
 	if (strlen(next) > KCMDLINE_MAX)
 		return fail(err, -E2BIG, .exit = CPR_EXIT_REFUSED, .what = "next command line",
 			    .why = fmt("%zu bytes, and the kernel accepts %d", strlen(next),

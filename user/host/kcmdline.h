@@ -48,8 +48,8 @@ struct kcmdline_request {
  * @line: the command line, owned by the caller
  * @warning: a warning for the user, owned by the caller; NULL if there is none
  *
- * Returns: 0; with exit status 4 -EINVAL if the next kernel would not reserve the region, or
- * could not read it because only one of the two kernels encrypts memory, and -E2BIG if the
+ * Returns: 0; with exit status 4 -EINVAL if the next kernel would not reserve the region,
+ * may not load the module, or could not read the region because only one of the two kernels encrypts memory, and -E2BIG if the
  * line is too long.
  */
 int kcmdline_compose(const struct kcmdline_request *req, char **line, char **warning,

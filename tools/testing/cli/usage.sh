@@ -42,6 +42,10 @@ for bad in 0 -1 x 1e9; do
 		save a --timeout=$bad
 done
 refuses 'update of nothing' 2 'cpr-helper: update: --kernel VERSION or --qemu BINARY is missing' update
+for bad in ../../etc /lib/modules/x . ''; do
+	refuses "update to '$bad'" 2 "cpr-helper: update --kernel '$bad': no release of a kernel, as in /lib/modules" \
+		update --kernel "$bad"
+done
 for option in image initrd append command-line; do
 	refuses "update --$option without a kernel" 2 "cpr-helper: update: --$option needs --kernel VERSION" \
 		update --qemu /bin/true --$option x
