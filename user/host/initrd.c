@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <spawn.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "host/initrd.h"
@@ -87,4 +88,46 @@ int initrd_has_module(const char *path)
 	for (size_t i = 0; i < ARRAY_SIZE(listers) && r == -ENOENT; i++)
 		r = initrd_list_with(listers[i], path);
 	return r;
+}
+
+/* Of what the kernel unpacks: lib/decompress.c, and archives of cpio. */
+static bool initrd_begins_well(const unsigned char *bytes, size_t len)
+{
+	static const struct { const char *bytes; size_t len; } magics[] = {
+		{ "070701", 6 }, { "070702", 6 }, { "\x1f\x8b", 2 }, { "\x1f\x9e", 2 },
+		{ "BZh", 3 }, { "\x5d\0\0", 3 }, { "\xfd" "7zXZ", 5 }, { "\x89LZO", 4 },
+		{ "\x02\x21\x4c\x18", 4 }, { "\x28\xb5\x2f\xfd", 4 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(magics); i++)
+		if (len >= magics[i].len && memcmp(bytes, magics[i].bytes, magics[i].len) == 0)
+			return true;
+	return false;
+}
+
+int initrd_check_format(const char *path, struct err *err)
+{
+	/* O_NONBLOCK: opening a FIFO must not block. */
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	unsigned char bytes[6];
+	const char *why = NULL;
+	struct stat st;
+	ssize_t n;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return fail(err, -errno, .exit = CPR_EXIT_REFUSED, .what = "initrd", .value = path,
+			    .why = strerror(errno));
+	n = S_ISREG(st.st_mode) ? read(fd, bytes, sizeof(bytes)) : 0;
+	if (!S_ISREG(st.st_mode))
+		why = "it is not a regular file";
+	else if (n < 0)
+		why = strerror(errno);
+	else if (n == 0)
+		why = "it is empty";
+	else if (!initrd_begins_well(bytes, n))
+		why = "it is no archive that a kernel unpacks";
+	return !why ? 0 :
+	       fail(err, -EINVAL, .exit = CPR_EXIT_REFUSED, .what = "initrd", .value = path, .why = why,
+		    .remedy = "make it again ('update-initramfs -c -k VERSION', or dracut), or name "
+		    "another with --initrd");
 }

@@ -14,4 +14,14 @@
  */
 int initrd_has_module(const char *path);
 
+/**
+ * initrd_check_format - check that the next kernel can unpack an initrd
+ *
+ * It must be a regular file that begins with an archive or a compressed one: the kernel boots
+ * with what it can unpack, and a file without the module's load is found too late.
+ *
+ * Returns: 0; or a negative errno with exit status 4.
+ */
+int initrd_check_format(const char *path, struct err *err);
+
 #endif

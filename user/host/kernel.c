@@ -7,6 +7,7 @@
 
 #include <libkmod.h>
 
+#include "host/initrd.h"
 #include "host/kernel.h"
 
 #define MODULE "cpr_handover"
@@ -71,7 +72,7 @@ int kernel_find(struct kernel *k, struct err *err)
 			    .why = "neither /boot nor /usr/lib/modules has its initrd",
 			    .remedy = fmt("'update-initramfs -c -k %s', or name the initrd with "
 					  "--initrd", k->version));
-	return 0;
+	return initrd_check_format(k->initrd, err);
 }
 
 static void cleanup_kmod(struct kmod_ctx **ctx)

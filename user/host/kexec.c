@@ -42,6 +42,8 @@ int kexec_allowed(struct err *err)
 static const struct { int code; const char *why, *remedy; } reasons[] = {
 	{ EPERM, "the running kernel forbids it", "if the kernel is locked down (Secure Boot), the "
 	  "image must be signed" },
+	{ EACCES, "a security policy of the running kernel forbids it (IMA appraisal, an LSM, Secure "
+	  "Boot)", "sign the image, or allow it in that policy; 'dmesg' may name it" },
 	{ EKEYREJECTED, "the running kernel rejects its signature",
 	  "use a kernel signed by a trusted key" },
 	{ ENOKEY, "the running kernel does not have the key of its signature",

@@ -473,7 +473,7 @@ kexec_world() {
 	done
 	mkdir -p /lib/modules/9.9.7-cpr
 	for v in 9.9.9 9.9.8 9.9.7; do : >/lib/modules/$v-cpr/vmlinuz; done
-	: >"$tmp/initrd"
+	printf 070701 >"$tmp/initrd"
 	echo 'BOOT_IMAGE=/x root=/dev/vda1 memmap=1G!4G quiet' >"$tmp/cmdline"
 	mount --bind "$tmp/cmdline" /proc/cmdline
 }
@@ -484,6 +484,21 @@ kexec_tests() {
 		"cpr-helper: kernel '1.2.3': neither /boot nor /lib/modules has its image" update --kernel 1.2.3
 	refuses 'update: no initrd' 3 "cpr-helper: kernel '9.9.9-cpr': neither /boot nor /usr/lib/modules has its initrd" \
 		update --kernel 9.9.9-cpr
+	: >"$tmp/empty"
+	echo hello >"$tmp/text"
+	refuses 'update: an initrd that is a device' 4 "cpr-helper: initrd '/dev/null': it is not a regular file" \
+		update --kernel 9.9.9-cpr --initrd /dev/null
+	refuses 'update: an empty initrd' 4 "cpr-helper: initrd '$tmp/empty': it is empty" \
+		update --kernel 9.9.9-cpr --initrd "$tmp/empty"
+	refuses 'update: an initrd that is none' 4 \
+		"cpr-helper: initrd '$tmp/text': it is no archive that a kernel unpacks" \
+		update --kernel 9.9.9-cpr --initrd "$tmp/text"
+	refuses 'update: a line that keeps the module away' 4 \
+		"cpr-helper: next command line 'module_blacklist=cpr_handover': it keeps the next kernel from loading cpr_handover, which has the guests" \
+		update --kernel 9.9.9-cpr "${initrd[@]}" --append module_blacklist=cpr_handover
+	refuses 'update: a line with an open quote' 4 \
+		"cpr-helper: next command line 'memmap=1G!0x100000000': the next kernel would not see it: a quote before it is not closed" \
+		update --kernel 9.9.9-cpr "${initrd[@]}" --command-line 'root=x dyndbg="file foo.c +p'
 	refuses 'update: no module' 4 \
 		"cpr-helper: module 'cpr_handover': /lib/modules/9.9.7-cpr does not have it: the next kernel could not find the guests" \
 		update --kernel 9.9.7-cpr "${initrd[@]}"
