@@ -58,6 +58,18 @@ static bool validate_has_digest(struct json_object *manifest, const char *path)
 	return file && streq(file, basename(copy));
 }
 
+/*
+ * Other programs have files of that name, too. What has none of a VM's members is no damaged
+ * manifest, which would have most of them.
+ */
+static bool validate_is_foreign(const char *file)
+{
+	_cleanup_free_ char *text = read_text(file, MIB);
+	_cleanup_json_ struct json_object *obj = text ? json_parse(text, NULL) : NULL;
+
+	return obj && !jget(obj, "argv") && !jget(obj, "memory") && !jget(obj, "binary");
+}
+
 /* Without a manifest fewer checks are made; a damaged manifest is an error. */
 static int validate_find_manifest(const char *path, struct json_object **out, struct err *err)
 {
@@ -68,6 +80,10 @@ static int validate_find_manifest(const char *path, struct json_object **out, st
 	file = xasprintf("%s/%s", dir, MANIFEST_FILE);
 	if (access(file, F_OK) < 0 && errno == ENOENT)
 		return 0;
+	if (validate_is_foreign(file)) {
+		note("%s: not the manifest of a VM, ignored", file);
+		return 0;
+	}
 	return manifest_read(dir, out, err);
 }
 

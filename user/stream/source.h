@@ -24,9 +24,10 @@
  * @FAULT_DAMAGED: no QEMU writes such a file
  * @FAULT_UNPROVEN: some QEMU may write such a file, but this program cannot check
  *	whether the file is complete
+ * @FAULT_FOREIGN: the file is whole as far as is known, but of another format
  * @FAULT_UNREAD: reading the file failed
  */
-enum source_fault_kind { FAULT_NONE, FAULT_DAMAGED, FAULT_UNPROVEN, FAULT_UNREAD };
+enum source_fault_kind { FAULT_NONE, FAULT_DAMAGED, FAULT_UNPROVEN, FAULT_FOREIGN, FAULT_UNREAD };
 
 /**
  * struct source_fault - the first place at which a file differs from the format
@@ -102,6 +103,8 @@ struct source_fault_info {
 	source_fail(src, FAULT_DAMAGED, offset, &(const struct source_fault_info){ __VA_ARGS__ })
 #define unproven(src, offset, ...)					\
 	source_fail(src, FAULT_UNPROVEN, offset, &(const struct source_fault_info){ __VA_ARGS__ })
+#define foreign(src, offset, ...)					\
+	source_fail(src, FAULT_FOREIGN, offset, &(const struct source_fault_info){ __VA_ARGS__ })
 #define doubtful(src, offset, ...)					\
 	source_fault_set(&(src)->doubt, src, FAULT_DAMAGED, offset,		\
 			 &(const struct source_fault_info){ __VA_ARGS__ })

@@ -125,16 +125,21 @@ static void statefile_describe(struct json_object *out, const struct stream *st)
 
 static int statefile_faulty(const struct source_fault *fault, const char *path, struct err *err)
 {
-	bool whole = fault->kind == FAULT_UNPROVEN;
+	static const char *const remedies[] = {
+		[FAULT_UNPROVEN] = "cpr-helper cannot check whether the file is complete; save the "
+				   "guest without this",
+		[FAULT_FOREIGN] = "name a state file as QEMU wrote it, such as /run/cpr/NAME/state",
+		[FAULT_DAMAGED] = "do not load the file; save the guest again, if it still runs",
+		[FAULT_UNREAD] = "do not load the file; save the guest again, if it still runs",
+	};
+	bool refused = fault->kind == FAULT_UNPROVEN || fault->kind == FAULT_FOREIGN;
 
-	return fail(err, -EUCLEAN, .exit = whole ? CPR_EXIT_REFUSED : CPR_EXIT_FAILED,
+	return fail(err, -EUCLEAN, .exit = refused ? CPR_EXIT_REFUSED : CPR_EXIT_FAILED,
 		    .what = "state file", .value = path,
 		    .why = fmt("at byte %llu, in %s: expected %s, found %s: %s",
 			       (unsigned long long)fault->offset, fault->section, fault->expected,
 			       fault->found, fault->meaning),
-		    .remedy = whole ? "cpr-helper cannot check whether the file is complete; save "
-		    "the guest without this" : "do not load the file; save the guest again, if it "
-		    "still runs");
+		    .remedy = remedies[fault->kind]);
 }
 
 static int statefile_unreadable(const char *path, int code, struct err *err)

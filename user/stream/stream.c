@@ -64,6 +64,26 @@ static const char *hex_byte(uint8_t b)
 	return fmt("0x%02x", b);
 }
 
+/* What is given for a state file by mistake, by its first four bytes. */
+static const char *other_format(uint32_t magic)
+{
+	static const struct { uint32_t magic, mask; const char *meaning; } formats[] = {
+		{ 0x1f8b0000, 0xffff0000, "it is compressed: unpack it with gunzip first" },
+		{ 0x28b52ffd, 0xffffffff, "it is compressed: unpack it with unzstd first" },
+		{ 0xfd377a58, 0xffffffff, "it is compressed: unpack it with unxz first" },
+		{ 0x425a6800, 0xffffff00, "it is compressed: unpack it with bunzip2 first" },
+		{ 0x04224d18, 0xffffffff, "it is compressed: unpack it with unlz4 first" },
+		{ 0x4c696276, 0xffffffff, "libvirt's virsh save wrote it, with a header of its own" },
+		{ 0x514649fb, 0xffffffff, "it is a disk in qcow2 format" },
+		{ 0x7f454c46, 0xffffffff, "it is an ELF file: a program, or a dump of memory" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(formats); i++)
+		if ((magic & formats[i].mask) == formats[i].magic)
+			return formats[i].meaning;
+	return NULL;
+}
+
 static int read_header(struct stream *st)
 {
 	struct source *src = &st->src;
@@ -71,6 +91,9 @@ static int read_header(struct stream *st)
 
 	if (source_be32(src, "magic", &magic) < 0)
 		return -EUCLEAN;
+	if (other_format(magic))
+		return foreign(src, 0, .expected = "'QEVM'", .found = fmt("0x%08x", magic),
+			       .meaning = other_format(magic));
 	if (magic != MAGIC)
 		return damaged(src, 0, .expected = "'QEVM'", .found = fmt("0x%08x", magic),
 			       .meaning = magic ? "this is not a QEMU state file" :

@@ -22,6 +22,26 @@ echo hello >"$state"
 refuses 'validate: another file' 1 \
 	"cpr-helper: state file '$state': at byte 0, in header: expected 'QEVM', found 0x68656c6c: this is not a QEMU state file" \
 	validate "$state"
+# BYTES MEANING: what is no state file is named, and refused.
+other_format() {
+	local found
+	# shellcheck disable=SC2059
+	printf "$1" >"$state"
+	found=0x$(od -An -tx1 -N4 "$state" | tr -d ' ')
+	refuses "validate: $2" 4 "cpr-helper: state file '$state': at byte 0, in header: expected 'QEVM', found $found: $2" \
+		validate "$state"
+}
+other_format '\x1f\x8b\x08\x00more' 'it is compressed: unpack it with gunzip first'
+other_format '\x28\xb5\x2f\xfdmore' 'it is compressed: unpack it with unzstd first'
+other_format '\xfd7zXZmore' 'it is compressed: unpack it with unxz first'
+other_format 'LibvirtQemudSave' "libvirt's virsh save wrote it, with a header of its own"
+other_format 'QFI\xfb' 'it is a disk in qcow2 format'
+# Beside it, a file that another program calls manifest.json.
+echo '{"manifest_version": 3, "name": "an extension"}' >"$tmp/manifest.json"
+refuses 'validate: a foreign manifest is ignored' 4 "cpr-helper: note: $tmp/manifest.json: not the manifest of a VM, ignored
+cpr-helper: state file '$state': at byte 0, in header: expected 'QEVM', found 0x514649fb: it is a disk in qcow2 format" \
+	validate "$state"
+rm "$tmp/manifest.json"
 head -c 8192 /dev/zero >"$state"
 refuses 'validate: a file of zeros' 1 \
 	"cpr-helper: state file '$state': at byte 0, in header: expected 'QEVM', found 0x00000000: the file begins with zeros: its data never reached the disk" \
