@@ -22,7 +22,7 @@ static bool answers(const char *word, const char *want)
 TEST(a_typing_error_is_seen_through)
 {
 	CHECK(answers("rum", "run"));
-	CHECK(answers("upate", "update"));
+	CHECK(answers("updatee", "update"));
 	CHECK(answers("restroe", "restore"));
 	CHECK(answers("abrot", "abort"));
 	CHECK(answers("validates", "validate"));
