@@ -132,6 +132,8 @@ static int statefile_faulty(const struct source_fault *fault, const char *path, 
 		[FAULT_DAMAGED] = "do not load the file; save the guest again, if it still runs",
 		[FAULT_UNREAD] = "do not load the file; save the guest again, if it still runs",
 	};
+	/* Most likely not a state file at all. */
+	bool unlike = fault->kind == FAULT_DAMAGED && !fault->offset;
 	bool refused = fault->kind == FAULT_UNPROVEN || fault->kind == FAULT_FOREIGN;
 
 	return fail(err, -EUCLEAN, .exit = refused ? CPR_EXIT_REFUSED : CPR_EXIT_FAILED,
@@ -139,7 +141,8 @@ static int statefile_faulty(const struct source_fault *fault, const char *path, 
 		    .why = fmt("at byte %llu, in %s: expected %s, found %s: %s",
 			       (unsigned long long)fault->offset, fault->section, fault->expected,
 			       fault->found, fault->meaning),
-		    .remedy = remedies[fault->kind]);
+		    .remedy = unlike ? "name a state file of QEMU; if this was one, do not load it, "
+		    "and save the guest again" : remedies[fault->kind]);
 }
 
 static int statefile_unreadable(const char *path, int code, struct err *err)
