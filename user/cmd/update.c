@@ -82,7 +82,11 @@ static void update_print(struct json_object *result, int code, const struct err 
 static int update_check_args(const struct args *args, struct err *err)
 {
 	static const char *const of_kernel[] = {
-		"image", "initrd", "append", "command-line", "force",
+		"image", "initrd", "append", "command-line", "force", "no-vms",
+	};
+	/* The command line carries the region, which nothing else is known of. */
+	static const char *const of_vms[] = {
+		"qemu", "append", "command-line", "digest-ram", "no-rehearse", "exclude", "revoke",
 	};
 	const char *kernel = arg(args, "kernel");
 
@@ -93,6 +97,9 @@ static int update_check_args(const struct args *args, struct err *err)
 	for (size_t i = 0; !arg(args, "kernel") && i < ARRAY_SIZE(of_kernel); i++)
 		if (arg(args, of_kernel[i]))
 			return usage(args, err, fmt("--%s needs --kernel VERSION", of_kernel[i]));
+	for (size_t i = 0; arg(args, "no-vms") && i < ARRAY_SIZE(of_vms); i++)
+		if (arg(args, of_vms[i]))
+			return usage(args, err, fmt("--%s does not go with --no-vms", of_vms[i]));
 	return 0;
 }
 
@@ -105,7 +112,7 @@ static int update_options(const struct args *args, struct plan_opts *opts, struc
 		.initrd = arg(args, "initrd"), .append = arg(args, "append"),
 		.command_line = arg(args, "command-line"), .force = arg(args, "force"),
 		.revoke = arg(args, "revoke"), .exclude = arg(args, "exclude"),
-		.jobs = jobs, .dry_run = args->dry_run,
+		.no_vms = arg(args, "no-vms"), .jobs = jobs, .dry_run = args->dry_run,
 	};
 	if (jobs < 0)
 		return jobs;
@@ -161,6 +168,7 @@ const struct cmd cmd_update = {
 		{ "digest-ram", NULL, "make digests of the guests' memory, for restore to compare" },
 		{ "no-rehearse", NULL, "do not rehearse the loads" },
 		{ "force", NULL, "also if the initrd lacks the module, or files of VMs may be lost" },
+		{ "no-vms", NULL, "the module does not load here: back to a kernel where it does" },
 		{ "exclude", "NAME,...", "leave these VMs in the QEMU that they have" },
 		REVOKE_OPTION,
 	},

@@ -35,7 +35,7 @@ _cpr_helper() {
 	abort) words="--all --revoke --jobs --dry-run $(_cpr_helper_vms)" ;;
 	delete) words="--force --revoke --dry-run $(_cpr_helper_vms)" ;;
 	update) words='--kernel --qemu --image --initrd --append --command-line --timeout --jobs --digest-ram
-		--no-rehearse --force --exclude --revoke --dry-run' ;;
+		--no-rehearse --force --no-vms --exclude --revoke --dry-run' ;;
 	esac
 	[ -z "$cmd" ] || words+=' --json --verbose --help'
 	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")

@@ -220,6 +220,46 @@ static int plan_prepare_kernel(struct plan *plan, struct err *err)
 	return r < 0 ? r : plan_compose(plan, err);
 }
 
+/* Whatever the module has, it is not to be left behind. */
+static int plan_check_no_module(struct err *err)
+{
+	_cleanup_genl_ struct genl *genl = genl_open(NULL);
+
+	if (!genl && access("/sys/module/cpr_handover", F_OK) < 0)
+		return 0;
+	return fail(err, -EBUSY, .exit = CPR_EXIT_REFUSED, .what = "--no-vms",
+		    .why = "the module is loaded, and may have VMs that run",
+		    .remedy = "leave --no-vms out: VMs that wait go to the next kernel as they are");
+}
+
+/* Nobody says which range is the region: the command line, with all of them, is kept. */
+static int plan_find_region(struct plan *plan, struct err *err)
+{
+	_cleanup_free_ char *current = read_text("/proc/cmdline", 65536);
+	_cleanup_free_ struct memmap *maps = NULL;
+	size_t n = current ? kcmdline_memmaps(current, &maps) : 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (maps[i].kind == '!') {
+			plan->region.start = maps[i].start;
+			plan->region.size = maps[i].size;
+			return 0;
+		}
+	return fail(err, -EINVAL, .exit = CPR_EXIT_REFUSED, .what = "kernel command line",
+		    .value = "memmap=SIZE!START",
+		    .why = "the running kernel has no such option: it does not keep a region",
+		    .remedy = "if the region is an NVDIMM, boot the other kernel in the usual way");
+}
+
+static int plan_learn_without_vms(struct plan *plan, struct err *err)
+{
+	int r = plan_check_no_module(err);
+
+	if (r == 0)
+		r = plan_find_region(plan, err);
+	return r < 0 ? r : plan_prepare_kernel(plan, err);
+}
+
 static int plan_learn(struct plan *plan, struct err *err)
 {
 	int r = plan->kernel.version ? kexec_allowed(err) : 0;
@@ -227,6 +267,8 @@ static int plan_learn(struct plan *plan, struct err *err)
 	/* A VM that starts after the list was made would be left behind. */
 	if (r == 0 && !plan->opts->dry_run)
 		r = plan->host = host_lock(true, err);
+	if (r >= 0 && plan->opts->no_vms)
+		return plan_learn_without_vms(plan, err);
 	if (r < 0)
 		return r;
 	plan->genl = genl_open(err);

@@ -14,6 +14,8 @@
  * @command_line: replaces the command line of the running kernel; NULL: keep that
  * @force: also if VMs have devices and the initrd lacks the module
  * @revoke: take the files of the VMs from users that would prevent their VMs from being sealed
+ * @no_vms: the module cannot be loaded: take the region from the command line of the running
+ *	kernel, which the next one gets as it is
  * @exclude: names of VMs that are left as they are, separated by commas; NULL for none
  * @jobs: number of VMs that are worked on at the same time, at least 1
  * @save: how to save the VMs; its QEMU is the one that restores them
@@ -27,6 +29,7 @@ struct plan_opts {
 	const char *command_line;
 	bool force;
 	bool revoke;
+	bool no_vms;
 	const char *exclude;
 	unsigned int jobs;
 	struct save_opts save;

@@ -105,6 +105,23 @@ c: save for $tmp/new, quit QEMU, seal, restore in the new QEMU" update --qemu "$
 	json 'by an update of the kernel, too' "o['vms'] == ['a', 'b', 'c']" update --kernel 9.9.9-cpr "${initrd[@]}" --dry-run
 	end w
 
+	section '--no-vms'
+	refuses 'without --kernel' 2 "cpr-helper: update '--no-vms': it needs --kernel" update --qemu "$tmp/new" --no-vms
+	refuses 'with another command line' 2 "cpr-helper: update '--append': it does not go with --no-vms" \
+		update --kernel 9.9.9-cpr "${initrd[@]}" --no-vms --append x
+	refuses 'while the module is loaded' 4 'cpr-helper: --no-vms: the module is loaded, and may have VMs that run' \
+		update --kernel 9.9.9-cpr "${initrd[@]}" --no-vms
+	mv "$CPR_FAKE/loaded" "$CPR_FAKE/not-loaded"
+	refuses 'an update, when it is not' 4 "cpr-helper: module 'cpr_handover': not loaded" update --kernel 9.9.9-cpr "${initrd[@]}"
+	json 'the way back' "o['vms'] == [] and o['command_line'] == 'root=/dev/vda1 memmap=1G!4G quiet'" \
+		update --kernel 9.9.9-cpr "${initrd[@]}" --no-vms --dry-run
+	cp "$tmp/cmdline" "$tmp/kept-cmdline"
+	echo 'root=/dev/vda1 quiet' >"$tmp/cmdline"
+	refuses 'from a kernel without the region' 4 "cpr-helper: kernel command line 'memmap=SIZE!START': the running kernel has no such option: it does not keep a region" \
+		update --kernel 9.9.9-cpr "${initrd[@]}" --no-vms --dry-run
+	cat "$tmp/kept-cmdline" >"$tmp/cmdline"
+	mv "$CPR_FAKE/not-loaded" "$CPR_FAKE/loaded"
+
 	section 'one that has powered off'
 	start w -- -no-shutdown
 	counts w
