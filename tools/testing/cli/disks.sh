@@ -340,7 +340,7 @@ disks_tests() {
 		printf Y | dd of="$dir/code.fd" conv=notrunc status=none
 		before=$(counted f)
 		works 'a restore after another' restore f
-		holds 'notes it as well' grep -q "^cpr-helper: note: VM 'f': firmware '.*' has changed" <<<"$err"
+		holds 'notes it as well' grep -q "^cpr-helper: note: VM 'f': firmware '.*code.fd') has changed" <<<"$err"
 		holds 'and the guest goes on' counts_on f "$before"
 		truncate -s 128K "$dir/code.fd"
 		mv "$dir/code.fd" "$dir/new.fd"
