@@ -90,11 +90,11 @@ left_out_tests() {
 	holds 'the others were updated' manifest b "m['binary'] == '$tmp/new'"
 
 	section 'one whose monitor was removed'
-	mv /run/cpr-helper/w.qmp "$tmp/w.qmp"
+	mv /run/cpr-helper/w.qmp /run/cpr-helper/w.away
 	call update --kernel 9.9.9-cpr "${initrd[@]}" --dry-run
 	holds 'is not taken for dead' test "$status" = 4
 	holds 'but stops the update' grep -q "^cpr-helper: VMs 'w': not ready to be saved$" <<<"$err"
-	mv "$tmp/w.qmp" /run/cpr-helper/w.qmp
+	mv /run/cpr-helper/w.away /run/cpr-helper/w.qmp
 
 	section 'one that is dead'
 	kill_qemu w
