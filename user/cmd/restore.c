@@ -77,7 +77,9 @@ static int restore_one(struct vm *vm, const struct args *args, struct json_objec
 {
 	_cleanup_free_ char *forced = restore_forced(args, vm->name);
 	_cleanup_free_ char *qemu = arg(args, "qemu") ? qemu_find_binary(arg(args, "qemu")) : NULL;
-	_cleanup_(replace_free) struct replace replace = { .qemu = qemu, .paths = arg(args, "replace") };
+	_cleanup_(replace_free) struct replace replace = {
+		.qemu = qemu, .paths = arg(args, "replace"),
+	};
 	struct restore_opts opts = restore_options(args, forced, &replace);
 
 	vm->revoke = arg(args, "revoke");
@@ -88,7 +90,9 @@ static int restore_dry_run(struct vm *vm, const struct args *args, struct err *e
 {
 	_cleanup_free_ char *forced = restore_forced(args, vm->name);
 	_cleanup_free_ char *qemu = arg(args, "qemu") ? qemu_find_binary(arg(args, "qemu")) : NULL;
-	_cleanup_(replace_free) struct replace replace = { .qemu = qemu, .paths = arg(args, "replace") };
+	_cleanup_(replace_free) struct replace replace = {
+		.qemu = qemu, .paths = arg(args, "replace"),
+	};
 	struct restore_opts opts = restore_options(args, forced, &replace);
 
 	return restore_check(vm, &opts, err);
@@ -139,7 +143,7 @@ const struct cmd cmd_restore = {
 		{ "all", NULL, "every VM that is sealed or held" },
 		{ "timeout", "SECONDS", "for QEMU to load the state (120)" },
 		{ "full", NULL, "verify every page that the devices can reach" },
-		{ "force", "DISK,...", "these may have changed since the save; with --all: VM:DISK" },
+		{ "force", "DISK,...", "these may have changed since the save (--all: VM:DISK)" },
 		{ "qemu", "BINARY", "start this QEMU, not the one that the VM was saved for" },
 		{ "replace", "OLD=NEW,...", "a file or directory of the VM is elsewhere" },
 		REVOKE_OPTION,

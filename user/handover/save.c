@@ -122,7 +122,7 @@ static int save_record(struct vm *vm, const struct save_opts *opts, const struct
 		json_object_object_del(vm->manifest, "suspended");
 	pause_begin(vm);
 	r = vm_manifest_save(vm, err);
-	/* That of a guest that was paused, and has run since: nothing may take it for the new one. */
+	/* The guest was paused and has run since: nothing may take that state for the new one. */
 	if (r == 0)
 		unlink(state);
 	return r;

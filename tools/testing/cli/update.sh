@@ -106,8 +106,8 @@ c: save for $tmp/new, quit QEMU, seal, restore in the new QEMU" update --qemu "$
 	end w
 
 	section '--no-vms'
-	refuses 'without --kernel' 2 "cpr-helper: update '--no-vms': it needs --kernel" update --qemu "$tmp/new" --no-vms
-	refuses 'with another command line' 2 "cpr-helper: update '--append': it does not go with --no-vms" \
+	refuses 'without --kernel' 2 "cpr-helper: update: --no-vms needs --kernel VERSION" update --qemu "$tmp/new" --no-vms
+	refuses 'with another command line' 2 "cpr-helper: update: --append does not go with --no-vms" \
 		update --kernel 9.9.9-cpr "${initrd[@]}" --no-vms --append x
 	refuses 'while the module is loaded' 4 'cpr-helper: --no-vms: the module is loaded, and may have VMs that run' \
 		update --kernel 9.9.9-cpr "${initrd[@]}" --no-vms
