@@ -18,7 +18,7 @@
 #define MAX_CHANNELS 8
 #define MARGIN (16 * MIB)		/* for device state, and metadata of the file system */
 #define BLOCK_MARGIN (2 * MIB)		/* for header and alignment of a RAM block */
-#define REGION_RATE (1024.0 * MIB)	/* bytes a second that a slow machine copies in memory */
+#define COPY_RATE (1024.0 * MIB)	/* bytes a second that one thread of QEMU writes at most */
 
 /*
  * How many times longer than estimated a copy may take; and the longest estimate that
@@ -294,7 +294,7 @@ static void copymode_print_estimate(const struct vm *vm, const char *path,
 int copymode_measure(struct vm *vm, struct copymode_plan *plan, struct err *err)
 {
 	_cleanup_free_ char *path = vm_state_path(vm), *part = vm_part_path(vm);
-	double rate = REGION_RATE;
+	double rate = COPY_RATE;
 	int r;
 
 	if (copycommand_used(vm)) {
@@ -317,6 +317,10 @@ int copymode_measure(struct vm *vm, struct copymode_plan *plan, struct err *err)
 	if (plan->seconds <= 0)
 		return fail(err, -EIO, .what = "state file", .value = part,
 			    .why = "it cannot be written", .remedy = "choose another disk");
+	if (rate > COPY_RATE) {
+		plan->seconds += plan->bytes / COPY_RATE - plan->bytes / rate;
+		rate = COPY_RATE;
+	}
 	copymode_print_estimate(vm, path, plan, rate, "measured");
 	return 0;
 }
@@ -335,25 +339,31 @@ static int copymode_channels(void)
 	return cpus < 1 ? 1 : cpus > MAX_CHANNELS ? MAX_CHANNELS : cpus;
 }
 
-/* Tried in the directory, because the file does not exist yet. */
 static bool copymode_takes_direct(const char *path)
 {
-	_cleanup_free_ char *dir = directory_of(path);
-	_cleanup_close_ int fd = open(dir, O_TMPFILE | O_WRONLY | O_DIRECT | O_CLOEXEC, 0600);
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
 
 	return fd >= 0;
 }
 
 struct migration_way copymode_way(const struct vm *vm)
 {
-	_cleanup_free_ char *path = NULL;
-
 	if (!manifest_copied(vm->manifest))
 		return migration_in_place;
-	if (copycommand_used(vm))
-		return (struct migration_way){ .kind = MIGRATION_STREAM };
+	return (struct migration_way){
+		.kind = copycommand_used(vm) ? MIGRATION_STREAM : MIGRATION_COPY,
+	};
+}
+
+struct migration_way copymode_load_way(const struct vm *vm)
+{
+	struct migration_way way = copymode_way(vm);
+	_cleanup_free_ char *path = NULL;
+
+	if (way.kind != MIGRATION_COPY)
+		return way;
 	path = vm_state_path(vm);
-	return (struct migration_way){ .kind = MIGRATION_COPY, .channels = copymode_channels(),
+	return (struct migration_way){ .kind = MIGRATION_COPY_LOAD, .channels = copymode_channels(),
 				       .direct = copymode_takes_direct(path) };
 }
 

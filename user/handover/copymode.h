@@ -57,8 +57,9 @@ int copymode_target(struct vm *vm, const char *runstate, const struct copymode_r
  */
 int copymode_measure(struct vm *vm, struct copymode_plan *plan, struct err *err);
 
-/* How QEMU migrates the VM to or from "target", also if the VM is not in copy mode. */
+/* How QEMU writes the VM to "target", and loads it from there; also if the VM is not in copy mode. */
 struct migration_way copymode_way(const struct vm *vm);
+struct migration_way copymode_load_way(const struct vm *vm);
 
 /* Seconds to wait, in addition to --timeout, for an estimate of @seconds. */
 double copymode_patience(double seconds);

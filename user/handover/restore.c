@@ -120,7 +120,7 @@ static int restore_load(struct vm *vm, const struct restore_opts *opts, struct e
 {
 	_cleanup_json_ struct json_object *previous = NULL;
 	_cleanup_free_ char *path = vm_state_path(vm);
-	struct migration_way way = copymode_way(vm);
+	struct migration_way way = copymode_load_way(vm);
 	struct qmp *qmp = vm->qemu.qmp;
 	double extra = copymode_patience(jint(jget(vm->manifest, "saved"), "seconds", 0));
 	int r = migration_setup(qmp, &way, &previous, err);

@@ -96,14 +96,13 @@ static void rollback_try_suspended(struct vm *vm)
 		say("%s: restored, the guest is %s", vm->name, jstr(result, "runstate"));
 }
 
-/* A write that must not be cancelled may take long, and the guest stands still meanwhile. */
+/* A write that is not cancelled may take long, and the guest stands still meanwhile. */
 static void rollback_note_wait(struct vm *vm)
 {
 	_cleanup_free_ char *status = NULL;
 
 	if (qmp_status(vm->qemu.qmp, &status, NULL) == 0 && streq(status, "finish-migrate"))
-		note("VM '%s': its QEMU completes the migration, because QEMU would crash if the "
-		     "migration were cancelled; then the guest runs on", vm->name);
+		note("VM '%s': its QEMU completes the migration; then the guest runs on", vm->name);
 }
 
 int rollback_migration(struct vm *vm, char **status, struct err *err)

@@ -14,7 +14,7 @@
 
 enum migration_want { OFF, ON, REFUSED };
 
-#define SAME(want) { want, want, want }
+#define SAME(want) { want, want, want, want }
 
 const struct migration_way migration_in_place = { .kind = MIGRATION_IN_PLACE };
 
@@ -30,7 +30,7 @@ static const struct {
 	enum migration_want want[MIGRATION_KINDS];
 	const char *why;
 } capabilities[] = {
-	{ "x-ignore-shared", { ON, OFF, OFF }, "it decides whether RAM stays in the region" },
+	{ "x-ignore-shared", { ON, OFF, OFF, OFF }, "it decides whether RAM stays in the region" },
 	{ "events", SAME(ON), "cpr-helper waits for migration events" },
 	{ "postcopy-ram", SAME(REFUSED),
 	  "the guest would run before its state is complete; QEMU refuses it with cpr-reboot" },
@@ -40,9 +40,10 @@ static const struct {
 	  "the guest would run while its state is written; QEMU refuses it with cpr-reboot" },
 	{ "x-colo", SAME(REFUSED),
 	  "the guest would run twice, and its state never end; QEMU refuses it with cpr-reboot" },
-	{ "mapped-ram", { REFUSED, ON, OFF },
+	{ "mapped-ram", { REFUSED, ON, ON, OFF },
 	  "while RAM stays in the region, QEMU writes a file that it cannot load" },
-	{ "multifd", { OFF, ON, OFF }, "only RAM in a file is written by several channels" },
+	{ "multifd", { OFF, OFF, ON, OFF },
+	  "QEMU crashes if a save by several channels fails, see enum migration_kind" },
 	{ "zero-copy-send", SAME(OFF), "it is for sockets, and needs multifd" },
 	{ "xbzrle", SAME(OFF), "no page is written twice" },
 	{ "compress", SAME(OFF), "cpr-helper cannot check compressed pages" },
@@ -191,7 +192,7 @@ static struct json_object *parameter_wanted(size_t i, const struct migration_way
 {
 	if (parameters[i].value)
 		return json_tokener_parse(parameters[i].value);
-	if (way->kind != MIGRATION_COPY)
+	if (way->kind != MIGRATION_COPY_LOAD)
 		return NULL;
 	return streq(parameters[i].name, "direct-io") ? json_object_new_boolean(way->direct) :
 	       json_object_new_int(way->channels);

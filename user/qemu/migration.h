@@ -8,18 +8,26 @@
 /**
  * enum migration_kind - how the migration treats the guest's RAM
  * @MIGRATION_IN_PLACE: RAM stays in the region (x-ignore-shared)
- * @MIGRATION_COPY: RAM is in the file, with each page at a fixed offset (mapped-ram),
- *	written by several multifd channels
+ * @MIGRATION_COPY: RAM goes to the file, each page to a fixed offset (mapped-ram)
+ * @MIGRATION_COPY_LOAD: RAM comes from such a file, read by several multifd channels
  * @MIGRATION_STREAM: RAM is in the stream that QEMU writes to a command
  * @MIGRATION_KINDS: number of kinds
+ *
+ * A guest is never saved by multifd. If such a save fails or is cancelled, migration_cleanup()
+ * of QEMU 9.1 to 10.0 frees the bitmaps of RAM (qemu_savevm_state_cleanup()) before it
+ * waits for the channels' threads (multifd_send_shutdown()). A thread that is still looking
+ * at pages then writes to freed memory: QEMU crashes, and the guest is lost. No order of
+ * commands prevents that. A load that fails costs only the QEMU that loads.
  */
-enum migration_kind { MIGRATION_IN_PLACE, MIGRATION_COPY, MIGRATION_STREAM, MIGRATION_KINDS };
+enum migration_kind {
+	MIGRATION_IN_PLACE, MIGRATION_COPY, MIGRATION_COPY_LOAD, MIGRATION_STREAM, MIGRATION_KINDS
+};
 
 /**
  * struct migration_way - kind of the migration and its settings
  * @kind: how RAM is treated
- * @channels: for MIGRATION_COPY: number of multifd channels, at least 1
- * @direct: for MIGRATION_COPY: bypass the page cache (direct-io)
+ * @channels: for MIGRATION_COPY_LOAD: number of multifd channels, at least 1
+ * @direct: for MIGRATION_COPY_LOAD: bypass the page cache (direct-io)
  */
 struct migration_way {
 	enum migration_kind kind;
@@ -74,13 +82,10 @@ int migration_wait(struct qmp *qmp, deadline_t deadline, struct err *err);
  * @cancel: cancel a migration that makes no progress
  * @status: run state of the guest after the migration; owned by the caller
  *
- * A migration that makes progress is waited for, however long it takes: if it is cancelled
- * while it writes with multifd, QEMU 10.0 crashes, because its channel threads use memory
- * that is freed already.
+ * A migration that makes progress is waited for, however long it takes.
  *
  * Until this function has returned, do not send "cont", which QEMU would not carry out, and
- * do not change migration settings: QEMU's clean-up depends on them, and QEMU crashes if,
- * for example, multifd is disabled before the clean-up.
+ * do not change migration settings, because QEMU's clean-up depends on them.
  *
  * Returns: 0; -ETIMEDOUT if the migration neither makes progress nor ends; or another
  * negative errno.

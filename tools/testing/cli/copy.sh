@@ -37,6 +37,13 @@ qmp_at() { # SOCKET COMMAND
 	rm /run/cpr-helper/.at.qmp
 }
 
+multifd_is() { # true|false SOCKET
+	qmp_at "$2" '{"execute": "query-migrate-capabilities"}' | python3 -c "
+import json, sys
+assert str(next(c['state'] for c in json.load(sys.stdin)['return']
+               if c['capability'] == 'multifd')).lower() == '$1'"
+}
+
 copy_tests() {
 	local before disk=$tmp/disk
 	mkdir "$disk"
@@ -122,7 +129,6 @@ copy_tests() {
 	holds 'the file is gone' test ! -e "$disk/y"
 
 	section 'helper killed while QEMU writes'
-	# QEMU 10.0 crashes, more often than not, if it is made to stop then.
 	for _ in 1 2 3 4; do
 		before=$(counted c)
 		faulty save-begun:kill save c --to "$disk/y"
@@ -153,11 +159,15 @@ copy_tests() {
 
 	section 'space lost while QEMU writes'
 	head -c 24M /dev/urandom >"$tmp/random"
-	start_copy c 64M -device "loader,file=$tmp/random,addr=0x1000000,force-raw=on"
+	start_copy c 64M -device "loader,file=$tmp/random,addr=0x1000000,force-raw=on" \
+		-qmp "unix:$tmp/c.second,server=on,wait=off"
 	holds 'a guest with something in its memory' counts_on c 0
+	holds 'its user has multifd on' switch c multifd true
 	for _ in 1 2 3 4; do
 		CPR_FAULT=save-set-up:hang behind save c
 		soon is_halted
+		# With multifd, QEMU crashes if a channel is at work when the save fails.
+		holds 'the save is without multifd' multifd_is false "$tmp/c.second"
 		fallocate -l "$(($(df -B1 --output=avail /run/cpr | tail -n 1) - (16 << 20)))" /run/cpr/filler
 		kill -CONT "$(halted)"
 		finished
@@ -166,6 +176,7 @@ copy_tests() {
 		holds 'tells why' grep -q 'No space left on device' <<<"$err"
 		holds 'the guest runs on all the same' counts_on c "$(counted c)"
 		holds 'nothing is left of it' test ! -e /run/cpr/c/state -a ! -e /run/cpr/c/state.part
+		holds 'multifd is on again' multifd_is true "$tmp/c.second"
 	done
 	end c
 
