@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #define _GNU_SOURCE
-#include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
 #include <linux/kcmp.h>
 #include <sys/pidfd.h>
 #include <sys/syscall.h>
 
+#include "base/numbers.h"
 #include "host/pci.h"
 #include "host/vfio.h"
 
@@ -27,11 +26,12 @@ void vfio_files_close(struct vfio_files *files)
 	*files = (struct vfio_files){ 0 };
 }
 
-static enum vfio_link vfio_link_kind(int dir, const char *name)
+/* Of the descriptor that @fds is at. */
+static enum vfio_link vfio_link_kind(const struct numbers *fds)
 {
 	size_t root = strlen(pci_root);
 	char to[4096];
-	ssize_t len = readlinkat(dir, name, to, sizeof(to) - 1);
+	ssize_t len = readlinkat(dirfd(fds->dir), fmt("%d", fds->n), to, sizeof(to) - 1);
 
 	if (len < 0)
 		return LINK_OTHER;
@@ -47,9 +47,9 @@ static enum vfio_link vfio_link_kind(int dir, const char *name)
 	return startswith(to + root, DIR_VFIO "devices/") ? LINK_DEVICE : LINK_GROUP;
 }
 
-static int vfio_duplicate(int pidfd, const char *name, struct vfio_files *files)
+static int vfio_duplicate(int pidfd, int theirs, struct vfio_files *files)
 {
-	int fd = pidfd_getfd(pidfd, atoi(name), 0);
+	int fd = pidfd_getfd(pidfd, theirs, 0);
 
 	if (fd < 0)
 		return -errno;
@@ -58,26 +58,24 @@ static int vfio_duplicate(int pidfd, const char *name, struct vfio_files *files)
 	return 0;
 }
 
-static int vfio_take_link(int pidfd, int dir, const char *name, struct vfio_files *files)
+static int vfio_take_link(int pidfd, const struct numbers *fds, struct vfio_files *files)
 {
-	enum vfio_link kind = vfio_link_kind(dir, name);
+	enum vfio_link kind = vfio_link_kind(fds);
 
 	files->devices += kind == LINK_DEVICE || kind == LINK_OPENED;
-	return kind == LINK_DEVICE || kind == LINK_GROUP ? vfio_duplicate(pidfd, name, files) : 0;
+	return kind == LINK_DEVICE || kind == LINK_GROUP ? vfio_duplicate(pidfd, fds->n, files) : 0;
 }
 
 static int vfio_duplicate_all(pid_t pid, struct vfio_files *files)
 {
 	_cleanup_close_ int pidfd = pidfd_open(pid, 0);
-	_cleanup_free_ char *path = xasprintf("/proc/%d/fd", (int)pid);
-	DIR *d = pidfd < 0 ? NULL : opendir(path);
-	struct dirent *e;
-	int r = d ? 0 : -errno;
+	int r = pidfd < 0 ? -errno : 0;
+	_cleanup_numbers_ struct numbers fds = numbers_of_process(pid, "fd");
 
-	while (r == 0 && (e = readdir(d)))
-		r = vfio_take_link(pidfd, dirfd(d), e->d_name, files);
-	if (d)
-		closedir(d);
+	if (r == 0)
+		r = fds.error;
+	while (r == 0 && numbers_next(&fds))
+		r = vfio_take_link(pidfd, &fds, files);
 	return r;
 }
 
@@ -116,19 +114,15 @@ static void vfio_fds_free(struct vfio_fds *fds)
 /* Of a process that has exited, there are none. */
 static void vfio_list_fds(pid_t pid, struct vfio_fds *fds)
 {
-	_cleanup_free_ char *path = xasprintf("/proc/%d/fd", (int)pid);
-	DIR *d = opendir(path);
-	struct dirent *e;
+	_cleanup_numbers_ struct numbers all = numbers_of_process(pid, "fd");
 
 	*fds = (struct vfio_fds){ .pid = pid };
-	while (d && (e = readdir(d))) {
-		if (!isdigit(*e->d_name) || vfio_link_kind(dirfd(d), e->d_name) == LINK_OTHER)
+	while (numbers_next(&all)) {
+		if (vfio_link_kind(&all) == LINK_OTHER)
 			continue;
 		fds->v = xrealloc(fds->v, fds->n + 1, sizeof(*fds->v));
-		fds->v[fds->n++] = atoi(e->d_name);
+		fds->v[fds->n++] = all.n;
 	}
-	if (d)
-		closedir(d);
 }
 
 static int vfio_refuse_shared(pid_t pid, pid_t other, struct err *err)
@@ -175,19 +169,15 @@ static int vfio_check_other(const struct vfio_fds *ours, pid_t pid, struct err *
 int vfio_check_shared(pid_t pid, struct err *err)
 {
 	_cleanup_(vfio_fds_free) struct vfio_fds ours;
-	DIR *d = opendir("/proc");
-	struct dirent *e;
-	int r = d ? 0 : fail(err, -errno, .what = "cannot read", .value = "/proc",
-			     .why = strerror(errno));
+	_cleanup_numbers_ struct numbers all = numbers_open("/proc");
+	int r = 0;
 
+	if (all.error)
+		r = fail(err, all.error, .what = "cannot read", .value = "/proc",
+			 .why = strerror(-all.error));
 	vfio_list_fds(pid, &ours);
-	while (r == 0 && (e = readdir(d))) {
-		pid_t other = atoi(e->d_name);
-
-		if (other && other != pid && other != getpid())
-			r = vfio_check_other(&ours, other, err);
-	}
-	if (d)
-		closedir(d);
+	while (r == 0 && numbers_next(&all))
+		if (all.n != pid && all.n != getpid())
+			r = vfio_check_other(&ours, all.n, err);
 	return r;
 }

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #define _GNU_SOURCE
-#include <dirent.h>
 #include <errno.h>
 #include <signal.h>
 #include <sys/ptrace.h>
@@ -8,6 +7,7 @@
 #include <time.h>
 
 #include "base/deadline.h"
+#include "base/numbers.h"
 #include "qemu/freeze.h"
 
 #define FREEZE_S 5		/* for a system call that cannot be interrupted */
@@ -75,23 +75,19 @@ static bool freeze_has(const struct frozen *f, pid_t tid)
 /* Returns: the number of threads that were not traced yet, or -errno. */
 static int freeze_seize_new(struct frozen *f, struct err *err)
 {
-	_cleanup_free_ char *path = xasprintf("/proc/%d/task", (int)f->pid);
-	DIR *d = opendir(path);
-	struct dirent *e;
-	int r = 0, found = 0;
+	_cleanup_numbers_ struct numbers tids = numbers_of_process(f->pid, "task");
+	int found = 0;
 
-	if (!d)
+	if (tids.error)
 		return freeze_refuse(err, f->pid, -ESRCH, "it has exited");
-	while (r >= 0 && (e = readdir(d))) {
-		pid_t tid = atoi(e->d_name);
+	while (numbers_next(&tids)) {
+		int r = freeze_has(f, tids.n) ? 0 : freeze_seize(f, tids.n, err);
 
-		if (tid && !freeze_has(f, tid))
-			r = freeze_seize(f, tid, err);
+		if (r < 0)
+			return r;
 		found += r > 0;
-		r = r < 0 ? r : 0;
 	}
-	closedir(d);
-	return r < 0 ? r : found;
+	return found;
 }
 
 /*

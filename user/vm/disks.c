@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #define _GNU_SOURCE
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "base/numbers.h"
 #include "base/out.h"
 #include "vm/diskfile.h"
 #include "vm/disks.h"
@@ -174,20 +174,16 @@ static bool same_file(const struct stat *a, const struct stat *b)
 /* Whether @path still leads to a file that QEMU has open. */
 static bool qemu_has_open(const struct vm *vm, const char *path)
 {
-	_cleanup_free_ char *dir = xasprintf("/proc/%d/fd", (int)vm->qemu.pid);
+	_cleanup_numbers_ struct numbers fds = numbers_of_process(vm->qemu.pid, "fd");
 	struct stat want, is;
-	struct dirent *e;
-	bool found = false;
-	DIR *d;
 
 	if (stat(path, &want) < 0)
 		return false;
-	d = opendir(dir);
-	while (d && !found && (e = readdir(d)))
-		found = fstatat(dirfd(d), e->d_name, &is, 0) == 0 && same_file(&want, &is);
-	if (d)
-		closedir(d);
-	return found;
+	while (numbers_next(&fds))
+		if (fstatat(dirfd(fds.dir), fmt("%d", fds.n), &is, 0) == 0 &&
+		    same_file(&want, &is))
+			return true;
+	return false;
 }
 
 /* Whether QEMU has written nothing to a node since it opened the node. */

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #define _GNU_SOURCE
-#include <ctype.h>
-#include <dirent.h>
 #include <fcntl.h>
 #include <fts.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include "base/numbers.h"
 #include "vm/users.h"
 
 #define USERS_SHOWN 8
@@ -62,9 +61,9 @@ static const char *users_name_of(const struct users *u, ino_t ino)
 }
 
 /* The name of a file that the process has mapped; NULL for none. */
-static const char *users_mapped(const struct users *u, const char *pid)
+static const char *users_mapped(const struct users *u, pid_t pid)
 {
-	_cleanup_free_ char *path = xasprintf("/proc/%s/maps", pid), *line = NULL;
+	_cleanup_free_ char *path = xasprintf("/proc/%d/maps", (int)pid), *line = NULL;
 	FILE *f = fopen(path, "re");
 	const char *name = NULL;
 	unsigned int major, minor;
@@ -85,10 +84,10 @@ static const char *users_mapped(const struct users *u, const char *pid)
  * file system only about a file with the right inode number, and for what it knows already:
  * one that a process serves may never answer.
  */
-static const char *users_written(const struct users *u, const char *pid, const char *fd)
+static const char *users_written(const struct users *u, pid_t pid, int fd)
 {
-	_cleanup_free_ char *path = xasprintf("/proc/%s/fdinfo/%s", pid, fd);
-	_cleanup_free_ char *link = xasprintf("/proc/%s/fd/%s", pid, fd);
+	_cleanup_free_ char *path = xasprintf("/proc/%d/fdinfo/%d", (int)pid, fd);
+	_cleanup_free_ char *link = xasprintf("/proc/%d/fd/%d", (int)pid, fd);
 	_cleanup_free_ char *info = read_text(path, 65536);
 	const char *flags = info ? strstr(info, "flags:") : NULL;
 	const char *ino = info ? strstr(info, "ino:") : NULL;
@@ -105,45 +104,37 @@ static const char *users_written(const struct users *u, const char *pid, const c
 }
 
 /* The name of a file that the process can write to; NULL for none. */
-static const char *users_open(const struct users *u, const char *pid)
+static const char *users_open(const struct users *u, pid_t pid)
 {
-	_cleanup_free_ char *path = xasprintf("/proc/%s/fd", pid);
-	DIR *d = opendir(path);
+	_cleanup_numbers_ struct numbers fds = numbers_of_process(pid, "fd");
 	const char *name = NULL;
-	struct dirent *e;
 
-	while (d && !name && (e = readdir(d)))
-		if (isdigit((unsigned char)*e->d_name))
-			name = users_written(u, pid, e->d_name);
-	if (d)
-		closedir(d);
+	while (!name && numbers_next(&fds))
+		name = users_written(u, pid, fds.n);
 	return name;
 }
 
-static void users_check_process(struct users *u, const char *pid)
+static void users_check_process(struct users *u, pid_t pid)
 {
 	const char *mapped = users_mapped(u, pid);
 	const char *open = mapped ? NULL : users_open(u, pid);
-	_cleanup_free_ char *path = xasprintf("/proc/%s/comm", pid), *comm = NULL, *shown = NULL;
+	_cleanup_free_ char *path = xasprintf("/proc/%d/comm", (int)pid), *comm = NULL, *shown = NULL;
 
 	if (!mapped && !open)
 		return;
 	comm = read_text(path, 64);
 	shown = comm ? printable(comm, strlen(comm)) : xstrdup("?");
-	strv_pushf(&u->found, "pid %s (%s) %s %s", pid, shown, mapped ? "maps" : "can write to",
+	strv_pushf(&u->found, "pid %d (%s) %s %s", (int)pid, shown, mapped ? "maps" : "can write to",
 		   mapped ?: open);
 }
 
 static void users_check_all(struct users *u)
 {
-	DIR *d = opendir("/proc");
-	struct dirent *e;
+	_cleanup_numbers_ struct numbers all = numbers_open("/proc");
 
-	while (d && (e = readdir(d)))
-		if (isdigit((unsigned char)*e->d_name) && atoi(e->d_name) != getpid())
-			users_check_process(u, e->d_name);
-	if (d)
-		closedir(d);
+	while (numbers_next(&all))
+		if (all.n != getpid())
+			users_check_process(u, all.n);
 }
 
 char *users_find(const char *dir)
