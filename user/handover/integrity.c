@@ -39,6 +39,27 @@ static int integrity_memory_digest(struct vm *vm, bool interruptible, uint8_t *b
 	return ramdigest_compute(vm->dir, &files, interruptible, bytes, err);
 }
 
+/*
+ * A page with a memory error has no digest any more. The VM must not be stuck for that: QEMU
+ * has quit, and without a digest it would go on, too. Returns: 1 for such a page.
+ */
+static int integrity_readable_digest(struct vm *vm, bool interruptible, uint8_t *bytes,
+				     struct err *err)
+{
+	_cleanup_err_ struct err why = { 0 };
+	int r = integrity_memory_digest(vm, interruptible, bytes, &why);
+
+	if (r == -EIO && vm_refresh(vm, NULL) == 0 && vm->info.bad_pages) {
+		note("VM '%s': its memory is not compared: %s '%s': %s", vm->name, why.what,
+		     why.value, why.why);
+		return 1;
+	}
+	if (r < 0)
+		return fail(err, r, .exit = why.exit, .what = why.what, .value = why.value,
+			    .why = why.why, .remedy = why.remedy);
+	return 0;
+}
+
 static deadline_t integrity_patience(const struct vm *vm)
 {
 	return deadline_in(vm->revoke ? REVOKE_S : LET_GO_S);
@@ -75,7 +96,9 @@ static int integrity_take_digests(struct vm *vm, struct vm_digests *digests, str
 	if (r < 0)
 		return r;
 	integrity_await_unmapped(vm);
-	return integrity_memory_digest(vm, false, digests->ram, err);
+	r = integrity_readable_digest(vm, false, digests->ram, err);
+	digests->has_ram = r == 0;
+	return r < 0 ? r : 0;
 }
 
 int integrity_commit(struct vm *vm, int cmd, struct err *err)
@@ -130,11 +153,13 @@ int integrity_check_memory(struct vm *vm, struct err *err)
 
 	if (!vm->info.digests.has_ram) {
 		if (jbool(jget(vm->manifest, "saved"), "digest_ram", false))
-			note("VM '%s': its memory is not compared: a kernel ended while it was being restored",
-			     vm->name);
+			note("VM '%s': its memory is not compared: a kernel ended while it was being "
+			     "restored, or a page had a memory error", vm->name);
 		return 0;
 	}
-	r = integrity_memory_digest(vm, true, now, err);
+	r = integrity_readable_digest(vm, true, now, err);
+	if (r == 1)
+		return 0;
 	if (r == 0 && memcmp(now, vm->info.digests.ram, sizeof(now)))
 		r = integrity_differs("memory of VM", vm->name, err);
 	return r;

@@ -40,6 +40,7 @@ struct ram {
  * @stop: the threads must end
  * @error: the first error, a negative errno; 0 if there is none
  * @bad: index of the file with that error
+ * @bad_at: the byte there that could not be read
  * @ended: an eventfd; each thread adds 1 when it ends
  */
 struct job {
@@ -53,6 +54,7 @@ struct job {
 	atomic_bool stop;
 	atomic_int error;
 	atomic_size_t bad;
+	atomic_uint_fast64_t bad_at;
 	int ended;
 };
 
@@ -118,20 +120,20 @@ static size_t ramdigest_file(const struct job *job, size_t chunk)
 	return i;
 }
 
-/* Returns: 0, 1 if the thread must stop, or -errno. */
-static int ramdigest_read(struct job *job, const struct ram *file, uint64_t at, uint64_t end,
+/* Advances @at by what was read. Returns: 0, 1 if the thread must stop, or -errno. */
+static int ramdigest_read(struct job *job, const struct ram *file, uint64_t *at, uint64_t end,
 			  XXH3_state_t *state, void *buf)
 {
-	while (at < end) {
-		size_t want = end - at < BUFFER ? end - at : BUFFER;
-		ssize_t n = pread(file->fd, buf, want, at);
+	while (*at < end) {
+		size_t want = end - *at < BUFFER ? end - *at : BUFFER;
+		ssize_t n = pread(file->fd, buf, want, *at);
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
-			return n < 0 ? -errno : -EIO;
+			return n < 0 ? -errno : -ENODATA;
 		XXH3_128bits_update(state, buf, n);
-		at += n;
+		*at += n;
 		job->done += n;
 		if (job->stop)
 			return 1;
@@ -139,27 +141,31 @@ static int ramdigest_read(struct job *job, const struct ram *file, uint64_t at, 
 	return 0;
 }
 
-static int ramdigest_hash_chunk(struct job *job, size_t chunk, XXH3_state_t *state, void *buf)
+static void ramdigest_fail(struct job *job, size_t file, uint64_t at, int error)
 {
-	const struct ram *file = &job->files[ramdigest_file(job, chunk)];
+	int none = 0;
+
+	job->stop = true;
+	if (!atomic_compare_exchange_strong(&job->error, &none, error))
+		return;
+	job->bad = file;
+	job->bad_at = at;
+}
+
+static void ramdigest_hash_chunk(struct job *job, size_t chunk, XXH3_state_t *state, void *buf)
+{
+	size_t i = ramdigest_file(job, chunk);
+	const struct ram *file = &job->files[i];
 	uint64_t at = (chunk - file->chunk) * RAM_CHUNK;
 	uint64_t left = file->size - at;
 	int r;
 
 	XXH3_128bits_reset(state);
-	r = ramdigest_read(job, file, at, at + (left < RAM_CHUNK ? left : RAM_CHUNK), state, buf);
+	r = ramdigest_read(job, file, &at, at + (left < RAM_CHUNK ? left : RAM_CHUNK), state, buf);
 	if (r == 0)
 		XXH128_canonicalFromHash(&job->chunks[chunk], XXH3_128bits_digest(state));
-	return r;
-}
-
-static void ramdigest_fail(struct job *job, size_t chunk, int error)
-{
-	int none = 0;
-
-	job->stop = true;
-	if (atomic_compare_exchange_strong(&job->error, &none, error))
-		job->bad = ramdigest_file(job, chunk);
+	else if (r < 0)
+		ramdigest_fail(job, i, at, r);
 }
 
 static void *ramdigest_thread(void *arg)
@@ -169,12 +175,10 @@ static void *ramdigest_thread(void *arg)
 	struct job *job = arg;
 	size_t chunk;
 
-	while (!job->stop && (chunk = job->next++) < job->nchunks) {
-		int r = state && buf ? ramdigest_hash_chunk(job, chunk, state, buf) : -ENOMEM;
-
-		if (r < 0)
-			ramdigest_fail(job, chunk, r);
-	}
+	if (!state || !buf)
+		ramdigest_fail(job, 0, 0, -ENOMEM);
+	while (!job->stop && (chunk = job->next++) < job->nchunks)
+		ramdigest_hash_chunk(job, chunk, state, buf);
 	free(buf);
 	XXH3_freeState(state);
 	eventfd_write(job->ended, 1);
@@ -245,6 +249,22 @@ static int ramdigest_combine(const struct job *job, uint8_t *bytes)
 	return 0;
 }
 
+static int ramdigest_report(const struct job *job, int r, struct err *err)
+{
+	const struct ram *file = &job->files[job->bad];
+	uint64_t at = job->bad_at;
+
+	if (r == -EIO)
+		return fail(err, r, .what = "memory file", .value = file->path,
+			    .why = fmt("page %llu, at byte %llu, cannot be read: memory error",
+				       (unsigned long long)at / 4096, (unsigned long long)at),
+			    .remedy = "without --digest-ram the guest can be saved; it must not "
+				      "use that page");
+	return fail(err, r, .what = "memory file", .value = file->path,
+		    .why = r == -ENODATA ? fmt("it ends at byte %llu", (unsigned long long)at) :
+					   strerror(-r));
+}
+
 int ramdigest_compute(const char *dir, const struct strv *files, bool interruptible, uint8_t *bytes,
 		      struct err *err)
 {
@@ -256,8 +276,7 @@ int ramdigest_compute(const char *dir, const struct strv *files, bool interrupti
 		r = job.error;
 	}
 	if (r < 0)
-		return fail(err, r, .what = "memory file", .value = job.files[job.bad].path,
-			    .why = r == -EIO ? "it cannot be read to its end" : strerror(-r));
+		return ramdigest_report(&job, r, err);
 	if (job.stop)
 		return fail(err, -EINTR, .what = "digest of the guest's memory",
 			    .why = "interrupted");

@@ -66,6 +66,26 @@ static int savable_check_devices(struct vm *vm, const char *runstate, struct err
 		    .remedy = "let it run ('cont' in QEMU's monitor), then save it");
 }
 
+/* What would fail only once QEMU has quit: then the guest would be down. */
+static int savable_check_memory(struct vm *vm, const struct save_opts *opts, struct err *err)
+{
+	const char *pages = fmt("memory errors in %llu of its pages",
+				(unsigned long long)vm->info.bad_pages);
+
+	if (!vm->info.bad_pages)
+		return 0;
+	if (vm_has_devices(vm))
+		return fail(err, -EIO, .exit = CPR_EXIT_REFUSED, .what = "VM", .value = vm->name,
+			    .why = fmt("%s: with devices passed through, QEMU could not be "
+				       "started over them again", pages),
+			    .remedy = "shut the guest down, delete the VM, and run it anew");
+	if (opts->digest_ram)
+		return fail(err, -EIO, .exit = CPR_EXIT_REFUSED, .what = "--digest-ram",
+			    .value = vm->name, .why = fmt("%s, which cannot be read", pages),
+			    .remedy = "save it without --digest-ram");
+	return 0;
+}
+
 /*
  * A paused guest whose save was aborted is still in postmigrate, and has not run since. Its
  * saved state is still valid, and cannot be written again to another place.
@@ -120,6 +140,8 @@ static int savable_inspect(struct vm *vm, const struct save_opts *opts, struct s
 	r = savable_check_runstate(vm, s->runstate, err);
 	if (r == 0)
 		r = savable_check_devices(vm, s->runstate, err);
+	if (r == 0)
+		r = savable_check_memory(vm, opts, err);
 	if (r == 0)
 		r = copymode_target(vm, s->runstate, &opts->copy, &s->copy, err);
 	if (r < 0)

@@ -17,6 +17,7 @@
  *	$CPR_FAKE/digests.NAME	"MANIFEST RAM": 32 hexadecimal digits each, or "-"; absent:
  *				neither
  *	$CPR_FAKE/bad.NAME	pages of the VM with memory errors
+ *	$CPR_FAKE/unreadable	where a read of ram0 fails, in bytes
  *	$CPR_FAKE/hold		"HOLD REASON" of all devices
  *	$CPR_FAKE/differences	"ADDRESS KIND IOVA LENGTH EXPECTED FOUND", a line each
  *	$CPR_FAKE/root		/sys, /proc and /dev, as far as they are about devices
@@ -28,6 +29,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 
 #include "base/paths.h"
@@ -82,6 +84,24 @@ static void _printf_(1, 2) log_line(const char *format, ...)
 	va_end(ap);
 	fputc('\n', f);
 	fclose(f);
+}
+
+/* In the place of libc's: a read ends before the page with an error, as the module has it. */
+ssize_t pread(int fd, void *buf, size_t n, off_t at)
+{
+	_cleanup_free_ char *path = fake_path("unreadable", ""), *text = read_text(path, 32);
+	_cleanup_free_ char *link = xasprintf("/proc/self/fd/%d", fd);
+	off_t bad = text ? strtoll(text, NULL, 10) : -1;
+	char to[4096];
+	ssize_t len = text ? readlink(link, to, sizeof(to)) : -1;
+
+	if (len > 5 && !memcmp(to + len - 5, "/ram0", 5) && at <= bad && at + (off_t)n > bad) {
+		n = bad - at;
+		errno = EIO;
+		if (!n)
+			return -1;
+	}
+	return syscall(SYS_pread64, fd, buf, n, at);
 }
 
 static bool exists(const char *name)

@@ -3,7 +3,7 @@
 #
 # A VM is restored only from the manifest, the state and the memory that were sealed.
 #
-# Needs the part `module`.
+# Needs VMs, see vms.sh.
 
 # The module's digests of a VM: "MANIFEST RAM".
 digests_of() { cat "$CPR_FAKE/digests.$1" 2>/dev/null; }
@@ -105,7 +105,7 @@ integrity_tests() {
 	sed -i 's/ [0-9a-f]* $/ - /' "$CPR_FAKE/digests.i"
 	call restore i
 	holds 'memory whose digest is not known any more' test "$status" = 0
-	holds 'is restored with a note' grep -q "^cpr-helper: note: VM 'i': its memory is not compared: a kernel ended while it was being restored$" <<<"$err"
+	holds 'is restored with a note' grep -q "^cpr-helper: note: VM 'i': its memory is not compared: a kernel ended while it was being restored, or a page had a memory error$" <<<"$err"
 	holds 'the guest goes on' counts_on i "$before"
 	holds 'nothing is left of it' manifest i "'digest_ram' not in m and 'saved' not in m"
 
@@ -125,8 +125,44 @@ integrity_tests() {
 }
 fails() { ! "$@"; }
 
+# A page of the guest's memory that nobody can read any more.
+memory_error_tests() {
+	local before page=$((16 << 20))
+
+	section 'a page with a memory error'
+	start i
+	echo 1 >"$CPR_FAKE/bad.i"
+	refuses 'save --digest-ram of it' 4 "cpr-helper: --digest-ram 'i': memory errors in 1 of its pages, which cannot be read" save i --digest-ram
+	holds 'its guest runs on' counts i
+	rm "$CPR_FAKE/bad.i"
+	call save i --digest-ram
+	before=$(counted i)
+	echo 1 >"$CPR_FAKE/bad.i"
+	echo $((page + 4096)) >"$CPR_FAKE/unreadable"
+	kill_qemu i
+	call abort i
+	holds 'a page that fails before the seal: the VM goes on' test "$status" = 0
+	holds 'the page is named' grep -q "^cpr-helper: note: VM 'i': its memory is not compared: memory file '/run/cpr/i/ram0': page 4097, at byte 16781312, cannot be read: memory error$" <<<"$err"
+	holds 'with the memory it had' counts_on i "$before"
+	rm "$CPR_FAKE/unreadable" "$CPR_FAKE/bad.i"
+	call save i --digest-ram
+	before=$(counted i)
+	seal_only i
+	echo $((page + 4096)) >"$CPR_FAKE/unreadable"
+	refuses 'a page that cannot be read, without a memory error' 1 "cpr-helper: memory file '/run/cpr/i/ram0': page 4097, at byte 16781312, cannot be read: memory error" restore i
+	holds 'leaves it sealed' state_is i sealed
+	echo 1 >"$CPR_FAKE/bad.i"
+	call restore i
+	holds 'a page that fails after the seal: the VM goes on' test "$status" = 0
+	holds 'that page is named as well' grep -q 'its memory is not compared: .*: page 4097, at byte 16781312' <<<"$err"
+	holds 'it goes on with the memory it had' counts_on i "$before"
+	rm "$CPR_FAKE/unreadable" "$CPR_FAKE/bad.i"
+	end i
+}
+
 if [ -z "${CPR_FAKE:-}" ]; then
 	skip 'integrity' 'see VMs'
 else
 	integrity_tests
+	memory_error_tests
 fi
