@@ -4,7 +4,7 @@
 # A guest whose RAM is outside of the region is saved by a copy, with all its memory.
 #
 # Copy mode and adopt: a real QEMU whose RAM is its own, saved into the region, to a disk and
-# to a command; and a QEMU that was started by hand. Needs the part `module`.
+# to a command; and a QEMU that was started by hand. Needs VMs, see vms.sh.
 
 start_copy() { # NAME SIZE [QEMU OPTION...]
 	call run "$1" --ram-mode copy -- "${qemu[@]}" -m "$2" "${@:3}"

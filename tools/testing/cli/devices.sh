@@ -4,7 +4,7 @@
 # A guest with passed-through devices is saved in S3, and restored with exactly its devices.
 #
 # With a real QEMU that does not see the devices, fakepci.c in place of the PCI core, and a
-# guest that really suspends to RAM. Needs the part `module`.
+# guest that really suspends to RAM. Needs VMs, see vms.sh.
 
 nic=0000:00:02.0 disk=0000:01:00.0
 

@@ -3,7 +3,7 @@
 #
 # A guest is not restored on a disk that has changed since the save, unless the user forces it.
 #
-# A guest's disks, and the migration settings of its QEMU. Needs the part `module`.
+# A guest's disks, and the migration settings of its QEMU. Needs VMs, see vms.sh.
 
 disk_image() { # FILE [BACKING]: an empty qcow2 image of 1 MiB, as qemu-img would make it
 	python3 - "$@" <<-'EOF'

@@ -3,7 +3,7 @@
 #
 # What would lose a guest is known before the guest stops, and named.
 #
-# Needs the part `module`. Each obstacle is refused by --dry-run and by the save, the guest
+# Each obstacle is refused by --dry-run and by the save, the guest
 # counts on, and without the obstacle it is saved.
 
 command() { # COMMAND [ARGUMENTS]: to the QEMU of o

@@ -3,7 +3,7 @@
 #
 # How long a guest was paused is reported in phases, and never as a wrong time.
 #
-# Needs the part `module`. There is one kernel only: a kexec is made up by giving the time
+# Needs VMs, see vms.sh. There is one kernel only: a kexec is made up by giving the time
 # stamps in the manifest another boot ID.
 
 # The phases of "pause" in an object, in order: NAME..., and their sum is the total.

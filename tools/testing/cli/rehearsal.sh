@@ -4,7 +4,7 @@
 # A QEMU that cannot load a guest's state is refused, and the guest runs on.
 #
 # The QEMU that is to load a state is asked what it can load, and loads the state in a
-# rehearsal, before the save counts. Needs the part `module`. CPR_QEMU_NEXT, an artefact with
+# rehearsal, before the save counts. Needs VMs, see vms.sh. CPR_QEMU_NEXT, an artefact with
 # a newer QEMU, is tried as well.
 
 # A QEMU that does something else, if only now and then: what CODE does with "$@".

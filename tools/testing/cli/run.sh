@@ -5,7 +5,9 @@
 #
 # run.sh - tests the command line; prints KTAP.
 #
-#	CPR_CLI_PARTS	the parts to run, scripts of this directory (all)
+# The parts are run in two groups beside each other, as they wait more than they work.
+#
+#	CPR_CLI_PARTS	the parts to run, scripts of this directory, one after the other (all)
 #	CPR_TIMEOUT_SCALE	how much slower this machine is than a fast one (1): all
 #			timeouts are multiplied by this whole number, cpr-helper's too
 #
@@ -14,13 +16,14 @@
 #	CPR_DEVIMAGE	the program of devimage.c
 #
 # Parts that need root or QEMU 9.1 are skipped, with the reason, if there is none.
+# shellcheck disable=SC2317 # the parts call the functions
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 : "${CPR_HELPER:?}" "${CPR_HELPER_FAKE:?}" "${CPR_DEVIMAGE:?}"
-# The tests need mounts and processes of their own: the part `module` mounts file systems,
+# Each group needs mounts and processes of its own: vms.sh mounts file systems,
 # and the fake module looks for mappings of a VM's files in all processes, by name. In a
 # chroot the propagation cannot be set; toolbox.sh has set it.
-if [ "$(id -u)" = 0 ] && [ -z "${CPR_CLI_UNSHARED:-}" ]; then
+if [ "$(id -u)" = 0 ] && [ -n "${CPR_CLI_GROUP:-}" ] && [ -z "${CPR_CLI_UNSHARED:-}" ]; then
 	propagation=private
 	unshare -m true 2>/dev/null || propagation=unchanged
 	CPR_CLI_UNSHARED=1 exec unshare --mount --propagation $propagation \
@@ -134,13 +137,53 @@ assert o['version'] == 1, o
 assert ($expression), o"
 }
 
+# PART...: their output, numbered from 1.
+run_parts() {
+	local part section world=
+	for part; do
+		section=
+		case $part in
+		usage | image | validate) ;;
+		*)
+			# shellcheck source=vms.sh
+			[ -n "$world" ] || . "$here/vms.sh"
+			[ -n "$world" ] || vms_world
+			world=1
+			;;
+		esac
+		echo "# $part: $("$here/../promise.sh" "$here/$part.sh")"
+		# shellcheck source=/dev/null
+		. "$here/$part.sh"
+		echo "# $part: until $SECONDS s"
+	done
+}
+
+# Number the test points of all groups as one sequence.
+number() { awk '/^(not )?ok [0-9]+ - / { n++; sub(/ok [0-9]+ - /, "ok " n " - ") } { print; fflush() } END { print "1.." n + 0 }'; }
+
+# Each group has mounts and processes of its own, so nothing is shared but the CPUs.
+run_groups() {
+	local group pids=() pid ok=0
+	for group in "${groups[@]}"; do
+		CPR_CLI_GROUP=$group "$0" >"$tmp/group${#pids[@]}" 2>&1 &
+		pids+=($!)
+	done
+	trap 'kill "${pids[@]}" 2>/dev/null; rm -rf "$tmp"' EXIT
+	for ((pid = 0; pid < ${#pids[@]}; pid++)); do
+		# The first is shown as it goes on, the others once it is their turn.
+		tail -n +1 -f --pid="${pids[pid]}" "$tmp/group$pid"
+		wait "${pids[pid]}" || ok=1
+	done
+	return $ok
+}
+
+if [ -n "${CPR_CLI_GROUP:-}" ]; then
+	read -ra parts <<<"$CPR_CLI_GROUP"
+	run_parts "${parts[@]}"
+	exit $((failed != 0))
+fi
+groups=('usage image validate module update integrity' 'disks obstacles pause rehearsal copy devices')
+[ -z "${CPR_CLI_PARTS:-}" ] || groups=("$CPR_CLI_PARTS")
 echo 'TAP version 13'
-# shellcheck source-path=SCRIPTDIR
-for part in ${CPR_CLI_PARTS:-usage image validate module update integrity disks obstacles pause rehearsal copy devices}; do
-	section=
-	echo "# $part: $("$here/../promise.sh" "$here/$part.sh")"
-	# shellcheck source=/dev/null
-	. "$here/$part.sh"
-done
-echo "1..$count"
-[ $failed = 0 ]
+run_groups | number
+exit "${PIPESTATUS[0]}"

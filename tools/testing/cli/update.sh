@@ -4,7 +4,7 @@
 # An update that fails, hangs or is killed at any point loses no guest.
 #
 # Several VMs at the same time, `update`, and what recovers from its failures: after each, at
-# any fault point, all guests run on with the memory they had. Needs the part `module`, whose
+# any fault point, all guests run on with the memory they had. Needs VMs, see vms.sh, whose
 # guests, fake kernels and functions it uses.
 
 vms=(a b c)
