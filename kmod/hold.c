@@ -3,28 +3,36 @@
  * DOC: Holding the devices of VMs
  *
  * After a kexec, a device that was passed through to a VM would be taken by the
- * host's own driver as soon as that is loaded. So the module is loaded before, owns
- * the IOMMU group of each device of a held VM and sets up the recorded mappings of
- * the VM's memory: a native driver cannot bind, and DMA reaches only that memory.
- * vfio-pci may bind, because it does not use DMA by itself. It gets the group when
- * the VM is being restored and the helper asks for the release.
+ * host's own driver as soon as that is loaded. So the module is loaded before, and owns
+ * the IOMMU group of each device of a held VM: a native driver cannot bind. vfio-pci may,
+ * and gets the group when the VM is being restored and the helper asks for the release.
  *
- * A device is not held, but reported, if it is missing, if another device is at its
- * address, or if its IOMMU group has other members than it had. Devices may appear
- * late, as VFs and hot-plugged devices do. So whenever a PCI device appears, the
- * module tries again to hold those that it does not hold. It releases a device that
- * is removed.
+ * What is *certainly another device* than the recorded one is left alone: it may be the
+ * host's own disk. *All else* is owned first, with all its DMA blocked, and compared
+ * then. If the device, its group and its mappings are what they were, the recorded
+ * mappings are put in place, and the device is held. If anything is in doubt, the group
+ * stays owned and blocked: the device is quarantined, until the reason is gone or an
+ * operator gives it up. All devices of a group are held, or none.
  *
- * The mappings come from the image, which is not trusted: they must lead to the
- * VM's own memory files.
+ * A device is owned, too, where its serial number is found, if it is not at its address.
+ * Virtual functions are not looked for in this way: they have the serial number of their
+ * card. Where a driver has been faster, the device is owned once that driver lets go.
+ *
+ * Devices may appear late, one by one, as VFs and hot-plugged devices do. A group is owned
+ * with the first device of a VM in it, and held when it is complete. When one of its
+ * devices is removed, the others are quarantined.
+ *
+ * What an operator has given up is not owned again before the module is loaded again. The
+ * image does not say so.
  *
  * This file looks for itself what there is to hold: cpr_hold_update() compares the
  * devices that are held with the snapshots of held VMs.
  *
- * Locking: a mutex of its own, hold_global.lock, protects what is held. The order is
- * PCI bus notifier -> hold_global.lock -> lock of an IOMMU group, and
- * hold_global.lock -> cpr->lock. The lock of a group is never taken under cpr->lock:
- * the IOMMU core allocates memory under it.
+ * Locking: a mutex of its own, hold_global.lock, protects what is held, and what wanted.c
+ * and group.c have. The order is device lock -> PCI bus notifier -> hold_global.lock ->
+ * lock of an IOMMU group, and hold_global.lock -> cpr->lock. The lock of a group is never
+ * taken under cpr->lock: the IOMMU core allocates memory under it. Nor is that of a device
+ * waited for under hold_global.lock.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -32,398 +40,199 @@
 #include <linux/module.h>
 #include <linux/netlink.h>
 #include <linux/pci.h>
-#include <linux/slab.h>
 
-#include "events.h"
+#include "group.h"
 #include "hold.h"
-#include "memory.h"
+#include "judge.h"
 #include "pci.h"
 #include "vm.h"
+#include "wanted.h"
 
 static bool hold_enabled = true;
 module_param_named(hold, hold_enabled, bool, 0400);
 MODULE_PARM_DESC(hold, "own the devices of held VMs until they are restored (on); off leaves them to the host's drivers");
 
-/**
- * struct hold_entry - a device that is held
- * @list: in hold_global.entries
- * @ino: inode number of the VM's directory
- * @dma: the snapshot with @device; referenced; the owner in the IOMMU core's eyes
- * @device: the device
- * @group: IOMMU group of the device; NULL if another entry of the same snapshot
- *	owns the group
- * @domain: attached to @group
- */
-struct hold_entry {
-	struct list_head list;
-	u64 ino;
-	struct cpr_dma *dma;
-	struct cpr_device *device;
-	struct iommu_group *group;
-	struct iommu_domain *domain;
-};
-
 static struct {
 	struct cpr *c;
-	struct mutex lock;	/* of the members below */
-	struct list_head entries;
+	struct mutex lock;	/* of the member below */
+	struct list_head todo;	/* groups that have changed */
 } hold_global = {
 	.lock = __MUTEX_INITIALIZER(hold_global.lock),
-	.entries = LIST_HEAD_INIT(hold_global.entries),
+	.todo = LIST_HEAD_INIT(hold_global.todo),
 };
 
-/**
- * struct hold_vm - a held VM, as it was under cpr->lock
- * @ino: inode number of its directory
- * @dma: its snapshot, referenced
- * @memory: its memory
- */
-struct hold_vm {
-	u64 ino;
-	struct cpr_dma *dma;
-	struct cpr_memory memory;
-};
+/* ---- groups that have changed ---- */
 
-/**
- * struct hold_result - result of an attempt to hold a device
- * @hold: as in struct cpr_device
- * @reason: as in struct cpr_device
- */
-struct hold_result {
-	enum cpr_device_hold hold;
-	char reason[sizeof_field(struct cpr_device, reason)];
-};
-
-static const struct hold_result hold_none = { .hold = CPR_DEVICE_HOLD_NONE };
-
-__printf(3, 4)
-static bool hold_refuse(struct hold_result *res, enum cpr_device_hold hold,
-			const char *fmt, ...)
+static void hold_mark(struct cpr_group *g)
 {
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(res->reason, sizeof(res->reason), fmt, ap);
-	va_end(ap);
-	res->hold = hold;
-	return false;
+	if (list_empty(&g->todo))
+		list_add_tail(&g->todo, &hold_global.todo);
 }
 
-/* The directory of the VM that has a snapshot, or NULL if no VM has it any more. */
-static struct cpr_node *hold_dir(struct cpr *c, u64 ino, const struct cpr_dma *dma)
+/* Look at all groups that have changed. */
+static void hold_settle(void)
 {
-	struct cpr_node *dir;
-
-	lockdep_assert_held(&c->lock);
-
-	dir = c->formatted ? xa_load(&c->root->by_ino, ino) : NULL;
-	return dir && dir->vm && dir->vm->dma == dma ? dir : NULL;
-}
-
-static void hold_report(struct cpr *c, const struct cpr_node *dir,
-			const struct cpr_device *d)
-{
-	char name[CPR_DEVICE_ADDRESS_MAX + 1];
-
-	cpr_pci_name(&d->id.address, name);
-	if (d->hold == CPR_DEVICE_HOLD_HELD)
-		pr_info("VM '%.*s': %s is held\n", dir->name_len, dir->name, name);
-	else
-		pr_warn("VM '%.*s': %s is not held: %s\n", dir->name_len, dir->name, name,
-			d->reason);
-	cpr_event_device(c, dir, d);
-}
-
-/* Record the result, and report it if it is new. */
-static void hold_set(u64 ino, const struct cpr_dma *dma, struct cpr_device *d,
-		     const struct hold_result *res)
-{
-	struct cpr *c = hold_global.c;
-	const struct cpr_node *dir;
+	struct cpr_group *g;
 
 	lockdep_assert_held(&hold_global.lock);
-	guard(cpr)(c);
 
-	if (d->hold == res->hold && !strcmp(d->reason, res->reason))
-		return;
-	d->hold = res->hold;
-	strscpy(d->reason, res->reason);
-	dir = hold_dir(c, ino, dma);
-	if (dir && d->hold != CPR_DEVICE_HOLD_NONE)
-		hold_report(c, dir, d);
+	while ((g = list_first_entry_or_null(&hold_global.todo, struct cpr_group, todo))) {
+		list_del_init(&g->todo);
+		if (list_empty(&g->devices))
+			cpr_group_free(g);
+		else
+			cpr_judge(hold_global.c, g);
+	}
 }
 
-/* ---- is it the recorded device? ---- */
+/* ---- finding devices ---- */
 
-static bool hold_is_same_device(const struct cpr_device *d, struct pci_dev *pdev,
-				struct hold_result *res)
+static void hold_remove(struct cpr_wanted *w)
 {
-	const struct cpr_catalog_device *was = &d->id;
-	struct cpr_catalog_device is = { 0 };
+	if (!w->pdev)
+		return;
+	list_del(&w->in_group);
+	hold_mark(w->group);
+	w->group = NULL;
+	pci_dev_put(w->pdev);
+	w->pdev = NULL;
+	w->sure = false;
+	*w->doubt = 0;
+}
 
-	cpr_pci_identify(pdev, &is);
-	if (is.vendor != was->vendor || is.device != was->device ||
-	    is.subsystem_vendor != was->subsystem_vendor ||
-	    is.subsystem_device != was->subsystem_device || is.class != was->class)
-		return hold_refuse(res, CPR_DEVICE_HOLD_CHANGED,
-				   "it was %04x:%04x (%04x:%04x, class %08x), and is %04x:%04x (%04x:%04x, class %08x)",
-				   was->vendor, was->device, was->subsystem_vendor,
-				   was->subsystem_device, was->class, is.vendor, is.device,
-				   is.subsystem_vendor, is.subsystem_device, is.class);
-	if (is.has_serial != was->has_serial || is.serial != was->serial)
-		return hold_refuse(res, CPR_DEVICE_HOLD_CHANGED,
-				   "its serial number was %016llx, and is %016llx",
-				   was->serial, is.serial);
+/* Own the group of a device at once. hold_settle() compares then. */
+static bool hold_place(struct cpr_wanted *w, struct pci_dev *pdev)
+{
+	struct cpr_group *g = cpr_group_get(&pdev->dev);
+
+	if (!g) {
+		cpr_wanted_report(hold_global.c, w, CPR_DEVICE_HOLD_FAILED,
+				  "no IOMMU translates for it; is the IOMMU on?");
+		return false;
+	}
+	hold_remove(w);
+	cpr_group_own(g);
+	w->pdev = pci_dev_get(pdev);
+	w->group = g;
+	list_add_tail(&w->in_group, &g->devices);
+	hold_mark(g);
 	return true;
 }
 
-/* The first address of @a that is not in @b, or NULL. */
-static const struct cpr_pci *hold_first_missing(const struct cpr_pci *a, u32 nr_a,
-						const struct cpr_pci *b, u32 nr_b)
+/* A device is at the address of one that is wanted. */
+static void hold_meet(struct cpr_wanted *w, struct pci_dev *pdev)
 {
-	for (u32 i = 0; i < nr_a; i++)
-		if (!cpr_pci_among(&a[i], b, nr_b))
-			return &a[i];
-	return NULL;
-}
+	const struct cpr_catalog_device *was = &w->device->id;
+	struct cpr_catalog_device is = { 0 };
+	char reason[CPR_DEVICE_REASON_LEN];
+	enum cpr_identity identity;
 
-static bool hold_is_same_group(const struct cpr_device *d, struct iommu_group *group,
-			       struct hold_result *res)
-{
-	const struct cpr_pci *added, *removed;
-	char name[CPR_DEVICE_ADDRESS_MAX + 1];
-	struct cpr_pci *members;
-	u32 nr;
-
-	members = cpr_pci_group_members(group, &nr);
-	if (IS_ERR(members))
-		return hold_refuse(res, CPR_DEVICE_HOLD_GROUP,
-				   "the members of its IOMMU group cannot be listed: %pe",
-				   members);
-	added = hold_first_missing(members, nr, d->members, d->id.members);
-	removed = hold_first_missing(d->members, d->id.members, members, nr);
-	if (added) {
-		cpr_pci_name(added, name);
-		hold_refuse(res, CPR_DEVICE_HOLD_GROUP,
-			    "%s is in its IOMMU group, and was not", name);
-	} else if (removed) {
-		cpr_pci_name(removed, name);
-		hold_refuse(res, CPR_DEVICE_HOLD_GROUP,
-			    "%s was in its IOMMU group, and is not", name);
-	}
-	kfree(members);
-	return !added && !removed;
-}
-
-/* ---- holding ---- */
-
-static int hold_map_table(struct iommu_domain *domain, const struct cpr_dma_table *t)
-{
-	int err = 0;
-
-	for (u32 i = 0; i < t->nr && !err; i++) {
-		const struct cpr_dma_extent *e = &t->extents[i];
-
-		if (e->class == CPR_IMAGE_DMA_REGION)
-			err = iommu_map(domain, e->iova, e->phys, e->length,
-					IOMMU_READ | IOMMU_WRITE, GFP_KERNEL);
-	}
-	return err;
-}
-
-/* Attach a domain with the mappings of a table to a group that the module owns. */
-static struct iommu_domain *hold_attach(struct iommu_group *group, struct device *dev,
-					const struct cpr_dma_table *t)
-{
-	struct iommu_domain *domain = iommu_paging_domain_alloc(dev);
-	int err;
-
-	if (IS_ERR(domain))
-		return domain;
-	err = hold_map_table(domain, t);
-	if (!err)
-		err = iommu_attach_group(domain, group);
-	if (!err)
-		return domain;
-	iommu_domain_free(domain);
-	return ERR_PTR(err);
-}
-
-static bool hold_own(struct hold_entry *e, struct device *dev, struct iommu_group *group,
-		     struct hold_result *res)
-{
-	struct iommu_domain *domain;
-	int err = iommu_group_claim_dma_owner(group, e->dma);
-
-	if (err)
-		return hold_refuse(res, CPR_DEVICE_HOLD_BUSY,
-				   "driver '%s' uses it or its IOMMU group: %pe",
-				   dev->driver ? dev->driver->name : "(another)",
-				   ERR_PTR(err));
-	domain = hold_attach(group, dev, &e->dma->tables[e->device->id.dma]);
-	if (!IS_ERR(domain)) {
-		e->group = iommu_group_ref_get(group);
-		e->domain = domain;
-		return true;
-	}
-	iommu_group_release_dma_owner(group);
-	return hold_refuse(res, CPR_DEVICE_HOLD_FAILED,
-			   "its mappings could not be set up: %pe", domain);
-}
-
-/* Does another device of the VM hold the group already, with the same mappings? */
-static bool hold_is_owned(const struct hold_entry *e, const struct iommu_group *group)
-{
-	const struct hold_entry *other;
-
-	list_for_each_entry(other, &hold_global.entries, list)
-		if (other->dma == e->dma && other->group == group &&
-		    other->device->id.dma == e->device->id.dma)
-			return true;
-	return false;
-}
-
-static bool hold_pci(struct hold_entry *e, struct pci_dev *pdev, struct hold_result *res)
-{
-	struct iommu_group *group;
-	bool held;
-
-	if (!hold_is_same_device(e->device, pdev, res))
-		return false;
-	group = iommu_group_get(&pdev->dev);
-	if (!group)
-		return hold_refuse(res, CPR_DEVICE_HOLD_FAILED,
-				   "no IOMMU translates for it; is the IOMMU on?");
-	held = hold_is_same_group(e->device, group, res) &&
-	       (hold_is_owned(e, group) || hold_own(e, &pdev->dev, group, res));
-	iommu_group_put(group);
-	return held;
-}
-
-static bool hold_device(struct hold_entry *e, const struct cpr_dma_owner *owner,
-			struct hold_result *res)
-{
-	const struct cpr_dma_table *t = &e->dma->tables[e->device->id.dma];
-	const struct cpr_pci *at = &e->device->id.address;
-	const struct cpr_dma_extent *foreign;
-	struct pci_dev *pdev;
-	bool held;
-
-	if (!cpr_dma_table_fits(t, owner))
-		return hold_refuse(res, CPR_DEVICE_HOLD_FAILED,
-				   "the image has more mappings than the VM's memory can need");
-	foreign = cpr_dma_table_foreign(t, owner);
-	if (foreign)
-		return hold_refuse(res, CPR_DEVICE_HOLD_FAILED,
-				   "the image leads iova %#llx to memory that is not the VM's",
-				   foreign->iova);
-	pdev = pci_get_domain_bus_and_slot(at->segment, at->bus, at->devfn);
-	if (!pdev)
-		return hold_refuse(res, CPR_DEVICE_HOLD_MISSING,
-				   "there is no device at its address");
-	held = hold_pci(e, pdev, res);
-	pci_dev_put(pdev);
-	return held;
-}
-
-static void hold_vm_device(const struct hold_vm *vm, struct cpr_device *d)
-{
-	struct hold_result res = { .hold = CPR_DEVICE_HOLD_HELD };
-	struct hold_entry *e = kzalloc(sizeof(*e), GFP_KERNEL);
-
-	if (!e) {
-		hold_refuse(&res, CPR_DEVICE_HOLD_FAILED, "no memory");
-		hold_set(vm->ino, vm->dma, d, &res);
+	if (w->pdev == pdev && !*w->doubt)
+		return;
+	cpr_pci_identify(pdev, &is);
+	identity = cpr_identity_compare(was, &is, pci_device_is_present(pdev), reason);
+	if (identity == CPR_IDENTITY_ANOTHER) {
+		if (w->pdev == pdev)
+			hold_remove(w);
+		if (!w->pdev)
+			cpr_wanted_report(hold_global.c, w, CPR_DEVICE_HOLD_CHANGED, "%s",
+					  reason);
 		return;
 	}
-	e->ino = vm->ino;
-	e->dma = vm->dma;
-	e->device = d;
-	if (hold_device(e, &vm->memory.owner, &res)) {
-		cpr_dma_get(e->dma);
-		list_add_tail(&e->list, &hold_global.entries);
-	} else {
-		kfree(e);
-	}
-	hold_set(vm->ino, vm->dma, d, &res);
+	/* What was found by its serial number elsewhere is not here. */
+	if (identity == CPR_IDENTITY_DOUBT && w->sure && w->pdev != pdev)
+		return;
+	if (w->pdev != pdev && !hold_place(w, pdev))
+		return;
+	strscpy(w->doubt, reason);
+	w->sure = identity == CPR_IDENTITY_SAME ||
+		  (is.has_serial && is.serial == was->serial);
 }
 
-static bool hold_wants(const struct cpr_node *dir)
+static void hold_look_by_address(struct pci_dev *pdev)
 {
-	const struct cpr_dma *dma = dir->vm ? dir->vm->dma : NULL;
+	const struct cpr_pci at = cpr_pci_address(pdev);
+	struct cpr_wanted *w = NULL;
 
-	if (!dma || dir->vm->state != CPR_VM_STATE_HELD)
-		return false;
-	for (u32 i = 0; i < dma->nr_devices; i++)
-		if (dma->devices[i].hold != CPR_DEVICE_HOLD_HELD)
-			return true;
+	while ((w = cpr_wanted_at(&at, w)))
+		hold_meet(w, pdev);
+}
+
+static void hold_look_by_serial(struct pci_dev *pdev)
+{
+	struct cpr_catalog_device is = { 0 };
+	struct cpr_wanted *w = NULL;
+
+	if (pdev->is_virtfn || !cpr_wanted_any_serial())
+		return;
+	cpr_pci_identify(pdev, &is);
+	if (!is.has_serial)
+		return;
+	while ((w = cpr_wanted_with(&is, w)))
+		if (hold_place(w, pdev))
+			w->sure = true;
+}
+
+static void hold_look_everywhere(void (*look)(struct pci_dev *pdev))
+{
+	struct pci_dev *pdev = NULL;
+
+	for_each_pci_dev(pdev)
+		if (!cpr_group_is_leaving(pdev))
+			look(pdev);
+}
+
+/* Is there a device with a serial number that was not found at its address? */
+static bool hold_seeks_serial(void)
+{
+	struct cpr_wanted_vm *vm = NULL;
+	const struct cpr_wanted *w;
+
+	while ((vm = cpr_wanted_next(vm)))
+		cpr_for_each_wanted(w, vm)
+			if (vm->active && !w->released && !w->sure && w->device->id.has_serial)
+				return true;
 	return false;
 }
 
-/* Find the next held VM, by inode number, with a device that is not held. */
-static bool hold_next_vm(struct hold_vm *vm)
+/* Until it is found, if it is. */
+static void hold_report_missing(void)
 {
-	struct cpr *c = hold_global.c;
-	unsigned long ino = vm->ino;
-	struct cpr_node *dir;
+	struct cpr_wanted_vm *vm = NULL;
+	const struct cpr_wanted *w;
 
-	guard(cpr)(c);
+	while ((vm = cpr_wanted_next(vm)))
+		cpr_for_each_wanted(w, vm)
+			if (vm->active && !w->released &&
+			    w->device->hold == CPR_DEVICE_HOLD_NONE)
+				cpr_wanted_report(hold_global.c, w, CPR_DEVICE_HOLD_MISSING,
+						  "there is no device at its address");
+}
 
-	if (!c->formatted)
-		return false;
-	while ((dir = xa_find_after(&c->root->by_ino, &ino, ULONG_MAX, XA_PRESENT))) {
-		if (!hold_wants(dir))
-			continue;
-		if (cpr_memory_get(c, dir, &vm->memory)) {
-			pr_err("VM '%.*s': no memory to hold its devices\n",
-			       dir->name_len, dir->name);
-			continue;
+static void hold_forget(struct cpr_wanted_vm *vm)
+{
+	struct cpr_wanted *w;
+
+	cpr_for_each_wanted(w, vm) {
+		hold_remove(w);
+		cpr_wanted_none(hold_global.c, w);
+	}
+	cpr_wanted_forget(hold_global.c, vm);
+}
+
+/* What failed for a lack of memory may succeed now, and a device may answer again. */
+static void hold_retry(void)
+{
+	struct cpr_wanted_vm *vm = NULL;
+	struct cpr_wanted *w;
+
+	while ((vm = cpr_wanted_next(vm)))
+		cpr_for_each_wanted(w, vm) {
+			if (*w->doubt)
+				hold_meet(w, w->pdev);
+			if (w->group && w->device->hold != CPR_DEVICE_HOLD_HELD)
+				hold_mark(w->group);
 		}
-		vm->ino = ino;
-		vm->dma = cpr_dma_get(dir->vm->dma);
-		return true;
-	}
-	return false;
-}
-
-static void hold_all(void)
-{
-	struct hold_vm vm = { .ino = 0 };
-
-	lockdep_assert_held(&hold_global.lock);
-
-	while (hold_next_vm(&vm)) {
-		for (u32 i = 0; i < vm.dma->nr_devices; i++)
-			if (vm.dma->devices[i].hold != CPR_DEVICE_HOLD_HELD)
-				hold_vm_device(&vm, &vm.dma->devices[i]);
-		cpr_memory_free(&vm.memory);
-		cpr_dma_put(vm.dma);
-	}
-}
-
-/* ---- releasing ---- */
-
-static void hold_release(struct hold_entry *e, const struct hold_result *res)
-{
-	lockdep_assert_held(&hold_global.lock);
-
-	list_del(&e->list);
-	if (e->group) {
-		iommu_detach_group(e->domain, e->group);
-		iommu_domain_free(e->domain);
-		iommu_group_release_dma_owner(e->group);
-		iommu_group_put(e->group);
-	}
-	hold_set(e->ino, e->dma, e->device, res);
-	cpr_dma_put(e->dma);
-	kfree(e);
-}
-
-static bool hold_is_stale(const struct hold_entry *e)
-{
-	guard(cpr)(hold_global.c);
-
-	return !hold_dir(hold_global.c, e->ino, e->dma);
 }
 
 /**
@@ -434,17 +243,25 @@ static bool hold_is_stale(const struct hold_entry *e)
  */
 void cpr_hold_update(void)
 {
-	struct hold_entry *e, *next;
+	struct cpr_wanted_vm *vm;
 
 	guard(mutex)(&hold_global.lock);
 
 	if (!hold_enabled)
 		return;
-	list_for_each_entry_safe(e, next, &hold_global.entries, list)
-		if (hold_is_stale(e))
-			hold_release(e, &hold_none);
-	hold_all();
+	while ((vm = cpr_wanted_stale(hold_global.c)))
+		hold_forget(vm);
+	if (cpr_wanted_renew(hold_global.c)) {
+		hold_look_everywhere(hold_look_by_address);
+		if (hold_seeks_serial())
+			hold_look_everywhere(hold_look_by_serial);
+	}
+	hold_retry();
+	hold_settle();
+	hold_report_missing();
 }
+
+/* ---- releasing to VFIO ---- */
 
 static int hold_check_driver(const struct cpr_device *d, struct netlink_ext_ack *extack)
 {
@@ -454,6 +271,11 @@ static int hold_check_driver(const struct cpr_device *d, struct netlink_ext_ack 
 	struct pci_dev *pdev;
 
 	cpr_pci_name(at, name);
+	if (d->hold != CPR_DEVICE_HOLD_HELD && d->hold != CPR_DEVICE_HOLD_NONE) {
+		NL_SET_ERR_MSG_FMT(extack, "%s is not held; device-get and the kernel log say why",
+				   name);
+		return -EBUSY;
+	}
 	pdev = pci_get_domain_bus_and_slot(at->segment, at->bus, at->devfn);
 	if (!pdev) {
 		NL_SET_ERR_MSG_FMT(extack, "there is no PCI device %s", name);
@@ -481,13 +303,12 @@ static int hold_check_driver(const struct cpr_device *d, struct netlink_ext_ack 
  * @extack: reason of a refusal
  *
  * Return: 0; -ENOENT or -EBUSY if the VM does not exist or is not being restored, or
- * if a device is not bound to vfio-pci; -ENODEV.
+ * if a device is not held or not bound to vfio-pci; -ENODEV.
  */
 int cpr_hold_release(const char *name, struct netlink_ext_ack *extack)
 {
 	struct cpr_dma *dma __free(cpr_dma) = NULL;
-	struct hold_entry *e, *next;
-	u64 ino;
+	struct cpr_wanted *w;
 
 	guard(mutex)(&hold_global.lock);
 
@@ -500,7 +321,6 @@ int cpr_hold_release(const char *name, struct netlink_ext_ack *extack)
 		if (!dir->vm->dma)
 			return 0;
 		dma = cpr_dma_get(dir->vm->dma);
-		ino = dir->ino;
 	}
 	for (u32 i = 0; i < dma->nr_devices; i++) {
 		int err = hold_check_driver(&dma->devices[i], extack);
@@ -508,53 +328,164 @@ int cpr_hold_release(const char *name, struct netlink_ext_ack *extack)
 		if (err)
 			return err;
 	}
-	list_for_each_entry_safe(e, next, &hold_global.entries, list)
-		if (e->dma == dma)
-			hold_release(e, &hold_none);
-	for (u32 i = 0; i < dma->nr_devices; i++)
-		hold_set(ino, dma, &dma->devices[i], &hold_none);
+	if (!dma->wanted)
+		return 0;
+	dma->wanted->active = false;
+	cpr_for_each_wanted(w, dma->wanted) {
+		hold_remove(w);
+		cpr_wanted_none(hold_global.c, w);
+	}
+	hold_settle();
+	return 0;
+}
+
+/* ---- giving up a device ---- */
+
+static bool hold_is_at(const struct cpr_wanted *w, const char *address)
+{
+	char name[CPR_DEVICE_ADDRESS_MAX + 1];
+
+	cpr_pci_name(&w->device->id.address, name);
+	return !strcmp(address, w->pdev ? pci_name(w->pdev) : name);
+}
+
+/* Find a device by where it is; one in quarantine, if two VMs have it. */
+static struct cpr_wanted *hold_find(const char *address)
+{
+	struct cpr_wanted *w, *found = NULL;
+	struct cpr_wanted_vm *vm = NULL;
+
+	while ((vm = cpr_wanted_next(vm)))
+		cpr_for_each_wanted(w, vm)
+			if (hold_is_at(w, address) &&
+			    (!found || w->device->hold == CPR_DEVICE_HOLD_QUARANTINED))
+				found = w;
+	return found;
+}
+
+static const char *const hold_not_quarantined[] = {
+	[CPR_DEVICE_HOLD_NONE] = "is not held at all",
+	[CPR_DEVICE_HOLD_HELD] = "is held, not quarantined; restore its VM, or delete it",
+	[CPR_DEVICE_HOLD_MISSING] = "is missing",
+	[CPR_DEVICE_HOLD_CHANGED] = "is another device, which the host can have",
+	[CPR_DEVICE_HOLD_BUSY] = "is not quarantined: a driver of the host has it",
+	[CPR_DEVICE_HOLD_FAILED] = "is not quarantined: no IOMMU isolates it",
+	[CPR_DEVICE_HOLD_RELEASED] = "was released already",
+};
+
+static void hold_give_up_group(struct cpr_group *g)
+{
+	struct cpr_wanted *w, *next;
+
+	list_for_each_entry_safe(w, next, &g->devices, in_group) {
+		cpr_wanted_report(hold_global.c, w, CPR_DEVICE_HOLD_RELEASED,
+				  "an operator has given it to the host");
+		w->released = true;
+		hold_remove(w);
+	}
+	hold_settle();
+}
+
+/**
+ * cpr_hold_give_up - give a quarantined device, and its IOMMU group, to the host
+ * @address: where it is, as sysfs prints it
+ * @extack: reason of a refusal
+ *
+ * Return: 0; -ENOENT if no held VM has the device; -EBUSY if it is not quarantined.
+ */
+int cpr_hold_give_up(const char *address, struct netlink_ext_ack *extack)
+{
+	const struct cpr_wanted *w;
+
+	guard(mutex)(&hold_global.lock);
+
+	w = hold_find(address);
+	if (!w) {
+		NL_SET_ERR_MSG_FMT(extack, "no held VM has a device at %.15s", address);
+		return -ENOENT;
+	}
+	if (w->device->hold != CPR_DEVICE_HOLD_QUARANTINED) {
+		NL_SET_ERR_MSG_FMT(extack, "%.15s %s", address,
+				   hold_not_quarantined[w->device->hold]);
+		return -EBUSY;
+	}
+	hold_give_up_group(w->group);
 	return 0;
 }
 
 /* ---- devices that are added and removed ---- */
 
-/* Release all of the group: a group must not be owned when its last device is removed. */
-static void hold_removed(const struct cpr_pci *gone)
-{
-	struct hold_entry *e, *next;
-
-	lockdep_assert_held(&hold_global.lock);
-
-	list_for_each_entry_safe(e, next, &hold_global.entries, list) {
-		const struct cpr_device *d = e->device;
-		struct hold_result res;
-
-		if (!cpr_pci_among(gone, d->members, d->id.members))
-			continue;
-		if (cpr_pci_same(&d->id.address, gone))
-			hold_refuse(&res, CPR_DEVICE_HOLD_MISSING, "it was removed");
-		else
-			hold_refuse(&res, CPR_DEVICE_HOLD_GROUP,
-				    "a device of its IOMMU group was removed");
-		hold_release(e, &res);
-	}
-}
-
 /*
  * The notifier of the IOMMU core has been called before, so the device has its group;
  * no driver has been bound yet.
  */
+static void hold_on_add(struct pci_dev *pdev)
+{
+	struct cpr_group *g;
+
+	cpr_group_left(pdev);
+	hold_look_by_address(pdev);
+	hold_look_by_serial(pdev);
+	g = cpr_group_find(&pdev->dev);
+	if (g)
+		hold_mark(g);
+}
+
+/* The device is still in its group, but is counted no more. */
+static void hold_on_delete(struct pci_dev *pdev)
+{
+	const struct cpr_pci at = cpr_pci_address(pdev);
+	struct cpr_group *g = cpr_group_find(&pdev->dev);
+	struct cpr_wanted *w, *next;
+
+	cpr_group_leaving(pdev);
+	if (g) {
+		hold_mark(g);
+		list_for_each_entry_safe(w, next, &g->devices, in_group) {
+			if (w->pdev != pdev)
+				continue;
+			hold_remove(w);
+			cpr_wanted_report(hold_global.c, w, CPR_DEVICE_HOLD_MISSING,
+					  "it was removed");
+		}
+	}
+	/* There may have been another device. */
+	for (w = NULL; (w = cpr_wanted_at(&at, w));)
+		if (!w->pdev && w->device->hold != CPR_DEVICE_HOLD_MISSING)
+			cpr_wanted_report(hold_global.c, w, CPR_DEVICE_HOLD_MISSING,
+					  "there is no device at its address");
+}
+
+/* A driver has let go of a group that it kept from being owned. */
+static void hold_on_unbound(struct pci_dev *pdev)
+{
+	struct cpr_group *g = cpr_group_find(&pdev->dev);
+
+	if (g && !g->owned)
+		hold_mark(g);
+}
+
 static int hold_on_bus_event(struct notifier_block *nb, unsigned long action, void *data)
 {
+	struct pci_dev *pdev = to_pci_dev(data);
+
 	guard(mutex)(&hold_global.lock);
 
-	if (action == BUS_NOTIFY_ADD_DEVICE) {
-		hold_all();
-	} else if (action == BUS_NOTIFY_DEL_DEVICE) {
-		const struct cpr_pci gone = cpr_pci_address(to_pci_dev(data));
-
-		hold_removed(&gone);
+	switch (action) {
+	case BUS_NOTIFY_ADD_DEVICE:
+		hold_on_add(pdev);
+		break;
+	case BUS_NOTIFY_DEL_DEVICE:
+		hold_on_delete(pdev);
+		break;
+	case BUS_NOTIFY_REMOVED_DEVICE:
+		cpr_group_left(pdev);
+		break;
+	case BUS_NOTIFY_UNBOUND_DRIVER:
+		hold_on_unbound(pdev);
+		break;
 	}
+	hold_settle();
 	return NOTIFY_DONE;
 }
 
@@ -587,11 +518,13 @@ int cpr_hold_init(struct cpr *c)
  */
 void cpr_hold_exit(void)
 {
-	struct hold_entry *e, *next;
+	struct cpr_wanted_vm *vm;
 
 	if (hold_enabled)
 		bus_unregister_notifier(&pci_bus_type, &hold_bus_notifier);
 	guard(mutex)(&hold_global.lock);
-	list_for_each_entry_safe(e, next, &hold_global.entries, list)
-		hold_release(e, &hold_none);
+	while ((vm = cpr_wanted_next(NULL)))
+		hold_forget(vm);
+	hold_settle();
+	cpr_group_exit();
 }

@@ -213,6 +213,8 @@ static int nl_put_device(struct sk_buff *skb, const struct cpr_node *dir,
 	for (u32 i = 0; i < d->id.members; i++)
 		if (nl_put_pci(skb, CPR_A_DEVICE_GROUP_MEMBER, &d->members[i]))
 			return -EMSGSIZE;
+	if (d->moved && nl_put_pci(skb, CPR_A_DEVICE_FOUND, &d->found))
+		return -EMSGSIZE;
 	return *d->reason ? nla_put_string(skb, CPR_A_DEVICE_REASON, d->reason) : 0;
 }
 
@@ -647,6 +649,18 @@ int cpr_nl_vm_release_doit(struct sk_buff *skb, struct genl_info *info)
 	const char *name = nl_vm_name(info);
 
 	return name ? cpr_hold_release(name, info->extack) : -EINVAL;
+}
+
+int cpr_nl_device_release_doit(struct sk_buff *skb, struct genl_info *info)
+{
+	char address[CPR_DEVICE_ADDRESS_MAX + 1];
+
+	if (GENL_REQ_ATTR_CHECK(info, CPR_A_DEVICE_ADDRESS)) {
+		NL_SET_ERR_MSG(info->extack, "the address of the device must be given");
+		return -EINVAL;
+	}
+	nla_strscpy(address, info->attrs[CPR_A_DEVICE_ADDRESS], sizeof(address));
+	return cpr_hold_give_up(address, info->extack);
 }
 
 static int nl_dump_device(struct sk_buff *skb, struct netlink_callback *cb,

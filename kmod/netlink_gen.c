@@ -84,6 +84,11 @@ static const struct nla_policy cpr_vm_verify_nl_policy[CPR_A_VM_WINDOW_LENGTH + 
 	[CPR_A_VM_WINDOW_LENGTH] = { .type = NLA_U64, },
 };
 
+/* CPR_CMD_DEVICE_RELEASE - do */
+static const struct nla_policy cpr_device_release_nl_policy[CPR_A_DEVICE_ADDRESS + 1] = {
+	[CPR_A_DEVICE_ADDRESS] = { .type = NLA_NUL_STRING, .len = CPR_DEVICE_ADDRESS_MAX, },
+};
+
 /* Ops table for cpr */
 static const struct genl_split_ops cpr_nl_ops[] = {
 	{
@@ -191,6 +196,14 @@ static const struct genl_split_ops cpr_nl_ops[] = {
 		.start	= cpr_nl_pre_dump,
 		.dumpit	= cpr_nl_device_get_dumpit,
 		.flags	= GENL_CMD_CAP_DUMP,
+	},
+	{
+		.cmd		= CPR_CMD_DEVICE_RELEASE,
+		.pre_doit	= cpr_nl_pre_do,
+		.doit		= cpr_nl_device_release_doit,
+		.policy		= cpr_device_release_nl_policy,
+		.maxattr	= CPR_A_DEVICE_ADDRESS,
+		.flags		= GENL_CMD_CAP_DO,
 	},
 };
 

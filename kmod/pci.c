@@ -4,7 +4,7 @@
  *
  * A device is identified by its address, by identifiers in its configuration
  * space, and by the other devices of its IOMMU group: the IOMMU cannot isolate the
- * device from those.
+ * device from those. Here they are read; identity.c compares them.
  *
  * Locking: that of the IOMMU group, which the IOMMU core takes.
  */
@@ -13,41 +13,6 @@
 #include <linux/slab.h>
 
 #include "pci.h"
-
-/**
- * cpr_pci_name - print a PCI address as sysfs does
- * @p: the address
- * @name: at least CPR_DEVICE_ADDRESS_MAX + 1 bytes
- */
-void cpr_pci_name(const struct cpr_pci *p, char *name)
-{
-	snprintf(name, CPR_DEVICE_ADDRESS_MAX + 1, "%04x:%02x:%02x.%x", p->segment,
-		 p->bus, PCI_SLOT(p->devfn), PCI_FUNC(p->devfn));
-}
-
-/**
- * cpr_pci_same - do two addresses name the same device?
- * @a: an address
- * @b: another address
- */
-bool cpr_pci_same(const struct cpr_pci *a, const struct cpr_pci *b)
-{
-	return a->segment == b->segment && a->bus == b->bus && a->devfn == b->devfn;
-}
-
-/**
- * cpr_pci_among - is a PCI address in a list?
- * @p: the address
- * @list: the list
- * @nr: entries in @list
- */
-bool cpr_pci_among(const struct cpr_pci *p, const struct cpr_pci *list, u32 nr)
-{
-	for (u32 i = 0; i < nr; i++)
-		if (cpr_pci_same(p, &list[i]))
-			return true;
-	return false;
-}
 
 /**
  * cpr_pci_address - the address of a device
@@ -76,7 +41,10 @@ void cpr_pci_identify(struct pci_dev *pdev, struct cpr_catalog_device *id)
 	id->subsystem_device = pdev->subsystem_device;
 	id->class = pdev->class << 8 | pdev->revision;
 	id->serial = pci_get_dsn(pdev);
-	id->has_serial = id->serial;
+	/* All ones are what a device that does not answer reads as. */
+	id->has_serial = id->serial && id->serial != U64_MAX;
+	if (!id->has_serial)
+		id->serial = 0;
 }
 
 struct pci_members {

@@ -2,16 +2,11 @@
 #ifndef CPR_PCI_H
 #define CPR_PCI_H
 
-#include <uapi/linux/cpr.h>
-
-#include "catalog.h"
+#include "identity.h"
 
 struct iommu_group;
 struct pci_dev;
 
-void cpr_pci_name(const struct cpr_pci *p, char *name);
-bool cpr_pci_same(const struct cpr_pci *a, const struct cpr_pci *b);
-bool cpr_pci_among(const struct cpr_pci *p, const struct cpr_pci *list, u32 nr);
 struct cpr_pci cpr_pci_address(struct pci_dev *pdev);
 void cpr_pci_identify(struct pci_dev *pdev, struct cpr_catalog_device *id);
 struct cpr_pci *cpr_pci_group_members(struct iommu_group *group, u32 *nr);

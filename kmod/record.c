@@ -10,8 +10,9 @@
  * it without cpr->lock.
  *
  * Locking: cpr->lock for the record of a VM. A snapshot does not change any more
- * once a VM has it, but for @hold and @reason of its devices: hold.c writes them
- * with cpr->lock and its own mutex held, so either of the two is enough to read.
+ * once a VM has it, but for @wanted, and for @hold, @reason, @found and @moved of its
+ * devices: wanted.c writes them with cpr->lock and the mutex of hold.c held, so either of
+ * the two is enough to read.
  */
 #include <linux/slab.h>
 

@@ -6,10 +6,10 @@
 #include <linux/refcount.h>
 #include <linux/time64.h>
 
-#include <uapi/linux/cpr.h>
-
-#include "catalog.h"
 #include "dma_table.h"
+#include "identity.h"
+
+struct cpr_wanted_vm;
 
 /**
  * struct cpr_device - a device in a snapshot
@@ -17,12 +17,16 @@
  * @members: devices of its IOMMU group, @id.members of them
  * @hold: whether the module holds the device, see hold.c
  * @reason: why the device is not held; "" if it is, or if it should not be
+ * @found: where the device is; all zeros unless @moved
+ * @moved: the device is at another address than @id has
  */
 struct cpr_device {
 	struct cpr_catalog_device id;
 	struct cpr_pci *members;
 	enum cpr_device_hold hold;
-	char reason[128];
+	char reason[CPR_DEVICE_REASON_LEN];
+	struct cpr_pci found;
+	bool moved;
 };
 
 /**
@@ -32,6 +36,7 @@ struct cpr_device {
  * @tables: one for each IOMMU domain
  * @nr_devices: entries in @devices
  * @devices: the devices
+ * @wanted: what wanted.c has of the snapshot of a held VM, or NULL
  */
 struct cpr_dma {
 	refcount_t refs;
@@ -39,6 +44,7 @@ struct cpr_dma {
 	struct cpr_dma_table *tables;
 	u32 nr_devices;
 	struct cpr_device *devices;
+	struct cpr_wanted_vm *wanted;
 };
 
 /**

@@ -21,14 +21,15 @@ cd "$here/../.." || exit
 # that are joined by a bar are beside each other: none of them includes another.
 layers() {
 	cat <<-'EOF'
-		kmod compat port vm_state bad catalog frames dma_table
+		kmod compat port vm_state bad catalog identity frames dma_table
 		kmod region cpr_internal
 		kmod tree record events pci
 		kmod poison
 		kmod scrub space
 		kmod store
 		kmod image vm opens
-		kmod memory probe vfio dma hold
+		kmod memory probe vfio dma
+		kmod group wanted judge hold
 		kmod mapping revoke dir file inode fs netlink main
 		user base stream|host|qemu vm handover cmd cpr-helper
 	EOF

@@ -43,27 +43,33 @@ enum cpr_vm_state {
 
 /**
  * enum cpr_device_hold - Who holds a device of a VM.
- * @CPR_DEVICE_HOLD_NONE: Not the module, because the VM runs or the device was
- *   released.
+ * @CPR_DEVICE_HOLD_NONE: Not the module, because the VM runs or its devices
+ *   went to VFIO.
  * @CPR_DEVICE_HOLD_HELD: The module owns the IOMMU group; DMA reaches the VM's
  *   memory only.
  * @CPR_DEVICE_HOLD_MISSING: There is no device at the recorded address.
- * @CPR_DEVICE_HOLD_CHANGED: Another device is at the recorded address.
- * @CPR_DEVICE_HOLD_GROUP: The members of the IOMMU group differ from the
- *   recorded ones.
- * @CPR_DEVICE_HOLD_BUSY: A driver of the host is bound to the device, or owns
- *   its group.
- * @CPR_DEVICE_HOLD_FAILED: The module could not set up the IOMMU for the
- *   device.
+ * @CPR_DEVICE_HOLD_CHANGED: Certainly another device is at the recorded
+ *   address, and the host can have it.
+ * @CPR_DEVICE_HOLD_QUARANTINED: The module owns the IOMMU group and blocks all
+ *   its DMA, because the device may be another one than before, or cannot get
+ *   the mappings that it had. It stays so until the reason is gone, or
+ *   device-release.
+ * @CPR_DEVICE_HOLD_BUSY: A driver of the host uses the IOMMU group. The module
+ *   owns the group as soon as that driver lets go.
+ * @CPR_DEVICE_HOLD_FAILED: The module could not own the IOMMU group; there may
+ *   be none.
+ * @CPR_DEVICE_HOLD_RELEASED: An operator has given the device to the host, by
+ *   device-release. The module owns it again only after it was loaded again.
  */
 enum cpr_device_hold {
 	CPR_DEVICE_HOLD_NONE,
 	CPR_DEVICE_HOLD_HELD,
 	CPR_DEVICE_HOLD_MISSING,
 	CPR_DEVICE_HOLD_CHANGED,
-	CPR_DEVICE_HOLD_GROUP,
+	CPR_DEVICE_HOLD_QUARANTINED,
 	CPR_DEVICE_HOLD_BUSY,
 	CPR_DEVICE_HOLD_FAILED,
+	CPR_DEVICE_HOLD_RELEASED,
 };
 
 /**
@@ -161,6 +167,7 @@ enum {
 	CPR_A_DEVICE_RAM_BYTES,
 	CPR_A_DEVICE_HOLD,
 	CPR_A_DEVICE_REASON,
+	CPR_A_DEVICE_FOUND,
 
 	__CPR_A_DEVICE_MAX,
 	CPR_A_DEVICE_MAX = (__CPR_A_DEVICE_MAX - 1)
@@ -183,6 +190,7 @@ enum {
 	CPR_CMD_VM_VERIFY,
 	CPR_CMD_DEVICE_GET,
 	CPR_CMD_DEVICE_NTF,
+	CPR_CMD_DEVICE_RELEASE,
 
 	__CPR_CMD_MAX,
 	CPR_CMD_MAX = (__CPR_CMD_MAX - 1)

@@ -11,7 +11,7 @@
 
 static const struct cmd *const commands[] = {
 	&cmd_format, &cmd_inspect, &cmd_run, &cmd_adopt, &cmd_list, &cmd_show, &cmd_save, &cmd_abort,
-	&cmd_update, &cmd_restore, &cmd_delete, &cmd_validate, &cmd_help,
+	&cmd_update, &cmd_restore, &cmd_delete, &cmd_device, &cmd_validate, &cmd_help,
 };
 
 /* What other programs, and earlier versions of this one, call a command. */

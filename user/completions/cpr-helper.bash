@@ -10,7 +10,7 @@ _cpr_helper_vms() {
 
 _cpr_helper() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} cmd='' i words
-	local commands='format inspect run adopt list show save abort update restore delete validate help'
+	local commands='format inspect run adopt list show save abort update restore delete device validate help'
 
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		[[ ${COMP_WORDS[i]} == -* ]] || { cmd=${COMP_WORDS[i]}; break; }
@@ -33,6 +33,7 @@ _cpr_helper() {
 		--jobs --dry-run $(_cpr_helper_vms)" ;;
 	restore) words="--all --timeout --full --force --qemu --replace --revoke --jobs --dry-run $(_cpr_helper_vms)" ;;
 	abort) words="--all --revoke --jobs --dry-run $(_cpr_helper_vms)" ;;
+	device) words='release --dry-run' ;;
 	delete) words="--force --revoke --dry-run $(_cpr_helper_vms)" ;;
 	update) words='--kernel --qemu --image --initrd --append --command-line --timeout --jobs --digest-ram
 		--no-rehearse --force --no-vms --exclude --revoke --dry-run' ;;

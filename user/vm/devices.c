@@ -117,9 +117,12 @@ static const struct {
 	{ CPR_DEVICE_HOLD_MISSING, CPR_EXIT_REFUSED, "it is missing", "put it back into its slot" },
 	{ CPR_DEVICE_HOLD_CHANGED, CPR_EXIT_REFUSED, "another device is in its slot",
 	  "put the saved device back" },
-	{ CPR_DEVICE_HOLD_GROUP, CPR_EXIT_REFUSED, "its IOMMU group has other members than before",
-	  "boot with the previous kernel options and firmware settings" },
-	{ CPR_DEVICE_HOLD_FAILED, CPR_EXIT_REFUSED, "the IOMMU could not be set up for it",
+	{ CPR_DEVICE_HOLD_QUARANTINED, CPR_EXIT_REFUSED, "it may be another device than it was",
+	  "remove the reason: put the saved device back into its slot, or boot with the previous "
+	  "kernel, its options and firmware settings" },
+	{ CPR_DEVICE_HOLD_RELEASED, CPR_EXIT_REFUSED, "'device release' gave it to the host",
+	  "take it from the host's driver and load cpr_handover again" },
+	{ CPR_DEVICE_HOLD_FAILED, CPR_EXIT_REFUSED, "its IOMMU group could not be owned",
 	  "find the reason with 'dmesg'" },
 	{ CPR_DEVICE_HOLD_BUSY, CPR_EXIT_BUSY, "a host driver is bound to it, or to its group",
 	  "unbind it from that driver" },
@@ -167,11 +170,101 @@ int devices_ready(struct vm *vm, struct err *err)
 	return r < 0 ? r : devices_check_holds(vm, true, err);
 }
 
+static const char *device_place(const struct cpr_device *device)
+{
+	return *device->found ? device->found : device->address;
+}
+
+/* The module gives up a whole group. */
+static void devices_list_group(const struct cpr_devices *all, const char *address,
+			       struct json_object *out)
+{
+	_cleanup_strv_ struct strv members = { 0 };
+
+	pci_group_members(address, &members);
+	for (size_t i = 0; i < all->n; i++) {
+		const char *place = device_place(&all->v[i]);
+		struct json_object *device;
+
+		if (all->v[i].hold != CPR_DEVICE_HOLD_QUARANTINED ||
+		    !(streq(place, address) || strv_has(&members, place)))
+			continue;
+		device = json_object_new_object();
+		jset_str(device, "vm", all->v[i].vm);
+		jset_str(device, "address", place);
+		json_object_array_add(out, device);
+	}
+}
+
+/* A device in quarantine, if two VMs have it. */
+static const struct cpr_device *device_find(const struct cpr_devices *all, const char *address)
+{
+	const struct cpr_device *found = NULL;
+
+	for (size_t i = 0; i < all->n; i++)
+		if (streq(device_place(&all->v[i]), address) &&
+		    (!found || all->v[i].hold == CPR_DEVICE_HOLD_QUARANTINED))
+			found = &all->v[i];
+	return found;
+}
+
+int devices_check_release(struct genl *genl, const char *address,
+			  struct json_object *released, struct err *err)
+{
+	_cleanup_devices_ struct cpr_devices all = { 0 };
+	const struct cpr_device *device;
+	int r = genl_devices(genl, NULL, &all, err);
+
+	if (r < 0)
+		return r;
+	device = device_find(&all, address);
+	if (!device)
+		return fail(err, -ENOENT, .exit = CPR_EXIT_NOTFOUND, .what = "device",
+			    .value = address, .why = "no held VM has it",
+			    .remedy = "'cpr-helper list' shows VMs with quarantined devices");
+	if (device->hold != CPR_DEVICE_HOLD_QUARANTINED)
+		return fail(err, -EBUSY, .exit = CPR_EXIT_BUSY, .what = "device",
+			    .value = address, .why =
+			    fmt("it is not quarantined, but %s", cpr_hold_name(device->hold)),
+			    .remedy = device->hold == CPR_DEVICE_HOLD_HELD ?
+			    fmt("restore VM '%s', or delete it", device->vm) : NULL);
+	devices_list_group(&all, address, released);
+	return 0;
+}
+
+/* The host's drivers were refused before. */
+static void devices_probe(const char *address)
+{
+	_cleanup_strv_ struct strv members = { 0 };
+
+	pci_group_members(address, &members);
+	for (size_t i = 0; i < members.n; i++) {
+		_cleanup_err_ struct err why = { 0 };
+
+		if (pci_unbind_vfio(members.v[i], true, &why) < 0)
+			note("device '%s': no driver of the host was bound: %s", members.v[i],
+			     why.why);
+	}
+}
+
+int devices_release(struct genl *genl, const char *address, struct json_object *released,
+		    struct err *err)
+{
+	int r = devices_check_release(genl, address, released, err);
+
+	if (r == 0)
+		r = genl_device_release(genl, address, err);
+	if (r == 0)
+		devices_probe(address);
+	return r;
+}
+
 static void device_add_snapshot(struct json_object *obj, const struct cpr_device *device)
 {
 	jset_str(obj, "model", fmt("%04x:%04x", device->vendor & 0xffff, device->vendor >> 16));
 	jset_str(obj, "hold", cpr_hold_name(device->hold));
 	jset_str(obj, "reason", *device->reason ? device->reason : NULL);
+	jset_str(obj, "found", *device->found ? device->found : NULL);
 	jset_int(obj, "extents", device->extents);
 	jset_int(obj, "bytes", device->bytes);
 	jset(obj, "members", manifest_strings(&device->group));

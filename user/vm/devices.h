@@ -42,8 +42,25 @@ void devices_unbind(struct json_object *devices);
  */
 int devices_ready(struct vm *vm, struct err *err);
 
+/**
+ * devices_release - give a quarantined device, and its IOMMU group, to the host
+ * @address: where it is now
+ * @released: array to which the function adds {"vm", "address"} of each device of a VM in
+ *	the group
+ *
+ * Has the host's drivers probe all devices of the group. Prints a note for each that could
+ * not be. Returns: 0; -ENOENT (exit status 3) if no held VM has the device; -EBUSY (exit
+ * status 5) if it is not quarantined; or another negative errno.
+ */
+int devices_release(struct genl *genl, const char *address, struct json_object *released,
+		    struct err *err);
+
+/* The same checks and the same array, but nothing is changed. */
+int devices_check_release(struct genl *genl, const char *address,
+			  struct json_object *released, struct err *err);
+
 /*
- * [{"address", "model", "group", "hold", "reason", ...}] of the devices in the manifest and
+ * [{"address", "model", "group", "hold", "reason", "found", ...}] of the devices in the manifest and
  * in the module's snapshot; @manifest may be NULL. The caller owns the array.
  */
 struct json_object *devices_json(struct genl *genl, const char *vm, struct json_object *manifest);

@@ -558,6 +558,7 @@ static int on_device(struct nl_msg *msg, void *data)
 	if (list->vm && !streq(list->vm, device.vm))
 		return 0;
 	nla_copy_string(device.address, a[CPR_A_DEVICE_ADDRESS], sizeof(device.address));
+	nla_copy_string(device.found, a[CPR_A_DEVICE_FOUND], sizeof(device.found));
 	nla_copy_string(device.reason, a[CPR_A_DEVICE_REASON], sizeof(device.reason));
 	device.vendor = u32_or_0(a[CPR_A_DEVICE_VENDOR]);
 	device.extents = u32_or_0(a[CPR_A_DEVICE_EXTENTS]);
@@ -582,4 +583,14 @@ int genl_devices(struct genl *genl, const char *vm, struct cpr_devices *devices,
 	if (r < 0)
 		cpr_devices_free(devices);
 	return r;
+}
+
+int genl_device_release(struct genl *genl, const char *address, struct err *err)
+{
+	struct nl_msg *msg = genl_request(genl, CPR_CMD_DEVICE_RELEASE, 0);
+	struct genl_transaction t = { 0 };
+
+	if (msg)
+		nla_put_string(msg, CPR_A_DEVICE_ADDRESS, address);
+	return genl_run(genl, msg, &t, "device", address, err);
 }

@@ -103,6 +103,7 @@ const char *cpr_state_name(enum cpr_vm_state state);
  * struct cpr_device - a device in a snapshot
  * @vm: name of its VM
  * @address: PCI address when the snapshot was taken
+ * @found: PCI address where it is now, if that is another; else ""
  * @vendor: vendor id in the low, device id in the high 16 bits
  * @group: PCI addresses of the members of its IOMMU group, owned
  * @extents, @bytes: number and size of the mappings to the VM's memory
@@ -112,6 +113,7 @@ const char *cpr_state_name(enum cpr_vm_state state);
 struct cpr_device {
 	char vm[CPR_VM_NAME_MAX + 1];
 	char address[CPR_DEVICE_ADDRESS_MAX + 1];
+	char found[CPR_DEVICE_ADDRESS_MAX + 1];
 	uint32_t vendor;
 	struct strv group;
 	uint32_t extents;
@@ -264,5 +266,11 @@ int genl_verify(struct genl *genl, const char *name, const struct cpr_scan *scan
  * cpr_devices_free(). Returns: 0 or -errno.
  */
 int genl_devices(struct genl *genl, const char *vm, struct cpr_devices *devices, struct err *err);
+
+/*
+ * Have the module give the quarantined device at @address, and its IOMMU group, to the host.
+ * Returns: 0 or the kernel's -errno, with the kernel's message in @err.
+ */
+int genl_device_release(struct genl *genl, const char *address, struct err *err);
 
 #endif

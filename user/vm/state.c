@@ -27,9 +27,10 @@ static const char *const holds[] = {
 	[CPR_DEVICE_HOLD_HELD] = "held",
 	[CPR_DEVICE_HOLD_MISSING] = "missing",
 	[CPR_DEVICE_HOLD_CHANGED] = "changed",
-	[CPR_DEVICE_HOLD_GROUP] = "group",
+	[CPR_DEVICE_HOLD_QUARANTINED] = "quarantined",
 	[CPR_DEVICE_HOLD_BUSY] = "busy",
 	[CPR_DEVICE_HOLD_FAILED] = "failed",
+	[CPR_DEVICE_HOLD_RELEASED] = "released",
 };
 
 static const char *const differences[] = {

@@ -366,7 +366,46 @@ devices_tests() {
 	call show v
 	holds 'show tells it without a manifest' grep -q "^devices: *$nic .* changed: 8086:100e" <<<"$out"
 	mv "$tmp/manifest" /run/cpr/v/manifest.json
+	refuses 'device release: it is not quarantined' 5 "cpr-helper: device '$nic': it is not quarantined, but changed" device release $nic
 	rm "$CPR_FAKE/hold"
+	refuses 'device release: it is held' 5 "cpr-helper: device '$nic': it is not quarantined, but held" device release $nic
+	holds 'what to do' grep -q "remedy: restore VM 'v', or delete it" <<<"$err"
+	refuses 'device release: no VM has it' 3 "cpr-helper: device '$disk': no held VM has it" device release $disk
+	call list
+	holds 'list has no column for it' test "$(grep -c QUARANTINED <<<"$out")" = 0
+	echo 'quarantined its revision was 02, and is 03' >"$CPR_FAKE/hold"
+	refuses 'a device that is quarantined' 4 "cpr-helper: device '$nic': it is quarantined: its revision was 02, and is 03" restore v
+	holds 'what to do about it' grep -q 'remedy: remove the reason: .*, then restore the VM; its memory is untouched' <<<"$err"
+	call list
+	holds 'list shows it' grep -q "^v .* $nic$" <<<"$out"
+	json 'list --json shows it' "o['vms'][0]['quarantined'] == ['$nic']" list
+	call show v
+	holds 'so does show' grep -q "^devices: *$nic  8086:10d3  group 7  no driver  quarantined: its revision was 02" <<<"$out"
+	: >"$CPR_FAKE/log"
+	prints 'device release --dry-run' "$nic: would be released to the host, VM 'v' had it" device release --dry-run 2.0
+	holds 'changes nothing' asked_for ''
+	echo 'it has just left' >"$CPR_FAKE/fail-device-release"
+	call device release $nic
+	holds 'device release that the module refuses' test "$status" = 1
+	holds 'no driver is bound' test ! -e "$root/sys/bus/pci/devices/$nic/driver"
+	rm "$CPR_FAKE/fail-device-release"
+	: >"$CPR_FAKE/log"
+	echo 'quarantined its revision was 02, and is 03' >"$CPR_FAKE/hold"
+	json 'device release' "o['released'] and o['devices'] == [{'vm': 'v', 'address': '$nic'}]" device release $nic
+	holds 'asks the module' asked_for "device-release $nic;"
+	holds 'a driver of the host has it' drives e1000e $nic
+	refuses 'a device that was released' 4 "cpr-helper: device '$nic': it is released: an operator has given it to the host" restore v
+	holds 'what to do then' grep -q 'remedy: .*load cpr_handover again, then restore the VM' <<<"$err"
+	refuses 'device release: not twice' 5 "cpr-helper: device '$nic': it is not quarantined, but released" device release $nic
+	rm -f "$root/sys/bus/pci/devices/$nic/driver"
+	echo 'quarantined it was found at 0000:01:00.0, by its serial number' >"$CPR_FAKE/hold"
+	printf %s "$disk" >"$CPR_FAKE/found"
+	json 'show --json says where a device is' "o['vm']['devices'][0]['found'] == '$disk' and o['vm']['devices'][0]['address'] == '$nic'" show v
+	refuses 'restore says it, too' 4 "cpr-helper: device '$nic': it is quarantined: it was found at $disk, by its serial number" restore v
+	refuses 'device release: it is not there' 3 "cpr-helper: device '$nic': no held VM has it" device release $nic
+	prints 'device release: where it is' "$disk: released to the host, VM 'v' had it" device release $disk
+	rm "$CPR_FAKE/found" "$CPR_FAKE/hold"
+	: >"$CPR_FAKE/log"
 	holds 'nothing was asked' asked_for ''
 	holds 'the VM is held' state_is v held
 	holds 'the device has no driver' test ! -e "$root/sys/bus/pci/devices/$nic/driver"

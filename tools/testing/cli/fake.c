@@ -19,6 +19,7 @@
  *	$CPR_FAKE/bad.NAME	pages of the VM with memory errors
  *	$CPR_FAKE/unreadable	where a read of ram0 fails, in bytes
  *	$CPR_FAKE/hold		"HOLD REASON" of all devices
+ *	$CPR_FAKE/found		where all devices are
  *	$CPR_FAKE/differences	"ADDRESS KIND IOVA LENGTH EXPECTED FOUND", a line each
  *	$CPR_FAKE/root		/sys, /proc and /dev, as far as they are about devices
  */
@@ -540,9 +541,18 @@ static void read_hold(struct cpr_device *device, enum cpr_vm_state state)
 		return;
 	*space = '\0';
 	snprintf(device->reason, sizeof(device->reason), "%s", space + 1);
-	for (int i = 0; i <= CPR_DEVICE_HOLD_FAILED; i++)
+	for (int i = 0; i <= CPR_DEVICE_HOLD_RELEASED; i++)
 		if (streq(cpr_hold_name(i), text))
 			device->hold = i;
+}
+
+static void read_found(struct cpr_device *device)
+{
+	_cleanup_free_ char *path = fake_path("found", "");
+	_cleanup_free_ char *text = read_text(path, 32);
+
+	if (text)
+		snprintf(device->found, sizeof(device->found), "%s", text);
 }
 
 static void add_devices(const struct cpr_vm *vm, struct cpr_devices *out)
@@ -560,6 +570,7 @@ static void add_devices(const struct cpr_vm *vm, struct cpr_devices *out)
 		snprintf(device->address, sizeof(device->address), "%s", addresses.v[i]);
 		strv_push(&device->group, addresses.v[i]);
 		read_hold(device, vm->state);
+		read_found(device);
 	}
 }
 
@@ -573,6 +584,24 @@ int genl_devices(struct genl *genl, const char *vm, struct cpr_devices *devices,
 		if (!vm || streq(vm, vms.v[i].name))
 			add_devices(&vms.v[i], devices);
 	return r;
+}
+
+int genl_device_release(struct genl *genl, const char *address, struct err *err)
+{
+	_cleanup_free_ char *path = fake_path("hold", "");
+	int r = refused("device-release", address, err);
+	FILE *f;
+
+	(void)genl;
+	log_line("device-release %s", address);
+	if (r < 0)
+		return r;
+	f = fopen(path, "we");
+	if (!f)
+		return -errno;
+	fputs("released an operator has given it to the host", f);
+	fclose(f);
+	return 0;
 }
 
 bool cprfs_mounted(void)

@@ -54,6 +54,10 @@ for bad in 0 17 x -1; do
 	refuses "--jobs $bad" 2 "cpr-helper: save --jobs '$bad': no number from 1 to 16" save --all --jobs=$bad
 	refuses "-j$bad" 2 "cpr-helper: restore --jobs '$bad': no number from 1 to 16" restore --all -j$bad
 done
+refuses 'device without an action' 2 'cpr-helper: device: release is missing' device
+refuses 'device with another one' 2 "cpr-helper: device: 'give' is no action of it" device give 41:00.0
+refuses 'device release of none' 2 'cpr-helper: device: ADDRESS is missing' device release
+refuses 'device release of a driver' 2 "cpr-helper: device: 'e1000e' is no PCI address" device release e1000e
 refuses 'kexec is called update now' 2 "cpr-helper: command 'kexec': there is no such command" kexec
 CPR_FAULT=save-done:kill refuses 'a fault point in a build that has none' 2 \
 	"cpr-helper: CPR_FAULT 'save-done:kill': it is for tests, and this build has no fault points" list
@@ -157,7 +161,7 @@ meant 'help of what is no command' 'did you mean abort?' help abrot
 call help
 holds 'help is --help' test "$status$out" = "0$("$helper" --help)"
 
-for command in format inspect run adopt list show save abort update restore delete validate help; do
+for command in format inspect run adopt list show save abort update restore delete device validate help; do
 	call help $command
 	holds "help $command is $command --help" test "$status$out" = "0$("$helper" $command --help)"
 	text=$out
@@ -200,7 +204,7 @@ fi
 if [ -d /sys/module/cpr_handover ]; then
 	skip 'module not loaded' 'it is loaded'
 else
-	for command in list 'show a' 'save a' 'save --all' 'abort a' 'restore a' 'delete a' format; do
+	for command in list 'show a' 'save a' 'save --all' 'abort a' 'restore a' 'delete a' 'device release 41:00.0' format; do
 		# shellcheck disable=SC2086
 		refuses "$command: module not loaded" 4 \
 			"cpr-helper: module 'cpr_handover': not loaded" $command

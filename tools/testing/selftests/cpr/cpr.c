@@ -483,6 +483,7 @@ static int read_device(struct nl_msg *msg, void *arg)
 		.bytes = nla_get_u64(tb[CPR_A_DEVICE_BYTES]),
 		.reason = tb[CPR_A_DEVICE_REASON] ?
 			  nla_get_string(tb[CPR_A_DEVICE_REASON]) : "",
+		.found = tb[CPR_A_DEVICE_FOUND] ? nla_get_string(tb[CPR_A_DEVICE_FOUND]) : NULL,
 	};
 
 	walk->fn(&d);
@@ -494,6 +495,15 @@ int nl_devices(void (*fn)(const struct device *d))
 	struct device_walk walk = { fn };
 
 	return transact(message(CPR_CMD_DEVICE_GET, NLM_F_DUMP), read_device, &walk);
+}
+
+int nl_device_release(const char *address)
+{
+	struct nl_msg *msg = message(CPR_CMD_DEVICE_RELEASE, 0);
+
+	if (msg && address)
+		nla_put_string(msg, CPR_A_DEVICE_ADDRESS, address);
+	return transact(msg, NULL, NULL);
 }
 
 static struct nl_sock *events;

@@ -89,6 +89,7 @@ int nl_verify_part(const char *vm, const int *files, uint64_t start, uint64_t le
 
 struct device {
 	const char *vm, *address, *reason;
+	const char *found;	/* NULL: at its address */
 	enum cpr_device_hold hold;
 	uint32_t extents;
 	uint64_t bytes;
@@ -96,6 +97,7 @@ struct device {
 
 /* Call @fn for each device of a VM. */
 int nl_devices(void (*fn)(const struct device *d));
+int nl_device_release(const char *address);
 
 /* Join the events; nl_event() returns the next one's command, or -EAGAIN. */
 int nl_listen(void);

@@ -4,11 +4,15 @@
  * netlink family for scripts. STEP: pin save claim unclaim unpin release state,
  * and "seal VM [MANIFEST [RAM]]" with the XXH3-128 of these files as digests: of a
  * manifest it is what cpr-helper seals. "digests VM" prints both, or "-".
- * devices: lines of VM ADDRESS HOLD EXTENTS BYTES REASON.
+ * devices: lines of VM ADDRESS HOLD EXTENTS BYTES REASON, and " @ADDRESS" if it was found
+ * elsewhere. "give-up [ADDRESS]" gives a quarantined device to the host. "crowd N" seals N
+ * VMs crowd-0, crowd-1 and so on, with no memory.
  */
 #include <err.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -101,11 +105,29 @@ static int digests(const char *vm)
 static void print_device(const struct device *d)
 {
 	static const char *const holds[] = {
-		"none", "held", "missing", "changed", "group", "busy", "failed",
+		"none", "held", "missing", "changed", "quarantined", "busy", "failed",
+		"released",
 	};
 
-	printf("%s %s %s %u %llu %s\n", d->vm, d->address, holds[d->hold], d->extents,
-	       (unsigned long long)d->bytes, d->reason);
+	printf("%s %s %s %u %llu %s%s%s\n", d->vm, d->address, holds[d->hold], d->extents,
+	       (unsigned long long)d->bytes, d->reason, d->found ? " @" : "",
+	       d->found ? d->found : "");
+}
+
+static int crowd(int n)
+{
+	static const int cmds[] = { CPR_CMD_VM_PIN, CPR_CMD_VM_SAVE, CPR_CMD_VM_SEAL };
+	char dir[64];
+	int error = 0;
+
+	for (int i = 0; i < n && !error; i++) {
+		snprintf(dir, sizeof(dir), "/run/cpr/crowd-%d", i);
+		if (mkdir(dir, 0700))
+			err(1, "%s", dir);
+		for (size_t k = 0; k < sizeof(cmds) / sizeof(*cmds) && !error; k++)
+			error = nl_step(cmds[k], strrchr(dir, '/') + 1, NULL);
+	}
+	return report(error);
 }
 
 int main(int argc, char **argv)
@@ -125,6 +147,10 @@ int main(int argc, char **argv)
 	}
 	if (argc > 1 && !strcmp(argv[1], "devices"))
 		return report(nl_devices(print_device));
+	if (argc > 1 && !strcmp(argv[1], "give-up"))
+		return report(nl_device_release(argv[2]));
+	if (argc > 2 && !strcmp(argv[1], "crowd"))
+		return crowd(atoi(argv[2]));
 	if (argc > 2 && !strcmp(argv[1], "seal"))
 		return seal(argv[2], argv[3], argc > 4 ? argv[4] : NULL);
 	if (argc > 2 && !strcmp(argv[1], "digests"))

@@ -12,6 +12,8 @@
  *	swap=IOVA		exchange where this 2 MiB and the next lead to
  *	device=ADDRESS		a device as sysfs has it, with the last table
  *	devices=N		N devices at addresses where none is
+ *				VM is a name, or the beginning of some and an asterisk:
+ *				then each gets its devices= at addresses of its own
  *	at= vendor= model= subvendor= subsystem= class= revision= serial= dma=
  *	member= members=N alone	change the last device
  *	state=N			change the VM's state
@@ -31,6 +33,7 @@
 
 struct device {
 	struct cpr_catalog_device id;
+	int made_up;
 	struct cpr_pci *members;
 };
 
@@ -40,7 +43,7 @@ static struct cpr_catalog cat;
 
 /* What the VM gets. */
 static const char *vm_name;
-static u32 vm_state;
+static u32 vm_state, vms_done;
 static struct cpr_dma_table *tables;
 static struct device *devices;
 static u32 nr_tables, nr_devices;
@@ -93,6 +96,16 @@ static struct cpr_pci pci_of(const char *address)
 static bool is_called(const struct cpr_catalog_node *node, const char *name, size_t len)
 {
 	return node->name_len == len && !memcmp(node->name, name, len);
+}
+
+/* Does @node have the name of the VM, or a name that begins as told? */
+static bool is_wanted(const struct cpr_catalog_node *node)
+{
+	size_t len = strlen(vm_name);
+
+	if (len && vm_name[len - 1] == '*')
+		return node->name_len >= len - 1 && !memcmp(node->name, vm_name, len - 1);
+	return is_called(node, vm_name, len);
 }
 
 /* The node that @path leads to, two names long, and its number. */
@@ -390,6 +403,7 @@ static void add_devices(u32 n)
 	while (n--) {
 		struct device *d = new_device();
 
+		d->made_up = 1;
 		d->id.address = (struct cpr_pci){ .segment = 0x42, .bus = n >> 8, .devfn = n };
 		add_member(d, d->id.address);
 	}
@@ -468,14 +482,16 @@ static void keep_device(const struct cpr_catalog_device *rec)
  * @cursor: of cpr_catalog_next()
  * @entry: the record
  * @nodes: node records so far
- * @dir: number of the VM's directory
+ * @dirs: is the node the directory of a VM that is changed? By number
+ * @any: there is one
  * @ours: the record belongs to the VM
  */
 struct walk {
 	u64 cursor;
 	struct cpr_catalog_entry entry;
 	u32 nodes;
-	u32 dir;
+	u8 dirs[1 << 16];
+	bool any;
 	bool ours;
 };
 
@@ -484,19 +500,18 @@ static bool step(struct walk *w)
 	if (!cpr_catalog_next(&cat, &w->cursor, &w->entry))
 		return false;
 	if (w->entry.type == CPR_IMAGE_REC_NODE) {
-		if (w->nodes && !w->entry.node.parent &&
-		    is_called(&w->entry.node, vm_name, strlen(vm_name)))
-			w->dir = w->nodes;
+		if (w->nodes && !w->entry.node.parent && is_wanted(&w->entry.node))
+			w->any = w->dirs[w->nodes % sizeof(w->dirs)] = 1;
 		w->nodes++;
 	}
 	if (w->entry.type == CPR_IMAGE_REC_VM)
-		w->ours = w->dir && w->entry.vm.node == w->dir;
+		w->ours = w->dirs[w->entry.vm.node % sizeof(w->dirs)];
 	return true;
 }
 
 static void keep(void)
 {
-	struct walk w = { 0 };
+	static struct walk w;
 
 	while (step(&w)) {
 		if (w.ours && w.entry.type == CPR_IMAGE_REC_DMA)
@@ -520,8 +535,16 @@ static void put_forged(struct cpr_catalog_writer *out)
 {
 	for (u32 i = 0; i < nr_tables; i++)
 		cpr_catalog_put_dma(out, tables[i].extents, tables[i].nr);
-	for (u32 i = 0; i < nr_devices; i++)
+	for (u32 i = 0; i < nr_devices; i++) {
+		if (devices[i].made_up) {
+			devices[i].id.address.segment += vms_done;
+			devices[i].members[0] = devices[i].id.address;
+		}
 		cpr_catalog_put_device(out, &devices[i].id, devices[i].members);
+		if (devices[i].made_up)
+			devices[i].id.address.segment -= vms_done;
+	}
+	vms_done++;
 }
 
 static void put_vm(struct cpr_catalog_writer *out, const struct walk *w)
@@ -574,12 +597,12 @@ static void write_catalog(void)
 {
 	const struct cpr_stamp stamp = { .time = cat.commit_time, .kernel = cat.kernel };
 	struct cpr_catalog_writer out;
-	struct walk w = { 0 };
+	static struct walk w;
 
 	cpr_catalog_begin(&out, image, &geo, !cat.slot);
 	while (step(&w))
 		put_entry(&out, &w);
-	if (!w.dir)
+	if (!w.any)
 		errx(1, "the image has no VM '%s'", vm_name);
 	errno = -cpr_catalog_commit(&out, cat.generation + 1, cat.next_ino, &stamp);
 	if (errno)
