@@ -28,7 +28,7 @@ layers() {
 		selftests/debug  | @/boot.sh --kernel debug --append memmap=64M!5G /lab/selftests/cpr/run.sh
 		selftests/poison-6.12 | @/boot.sh --kernel 6.12 /lab/selftests/cpr/poison.sh
 		selftests/poison-7.3 | @/boot.sh --kernel 7.3 /lab/selftests/cpr/poison.sh
-		selftests/devices | @/boot.sh --kernel 7.3 /lab/selftests/cpr/devices.sh right changed foreign bounds
+		selftests/devices | @/boot.sh --kernel 7.3 /lab/selftests/cpr/devices.sh right changed late give_up foreign bounds
 		selftests/kdump  | @/boot.sh --kernel 7.3 --append elfcorehdr=4G /lab/selftests/cpr/kdump.sh
 		selftests/no-iommu | @/boot.sh --kernel 7.3 --iommu none /lab/selftests/cpr/devices.sh no_iommu
 		fs/7.3           | @/boot.sh --kernel 7.3 /lab/fs/run.sh short
@@ -62,9 +62,10 @@ layers() {
 		long/faults-73-seal | @/boot.sh --kernel 7.3 --timeout 600 /lab/e2e/faults.sh seal restore
 		long/debug       | @/boot.sh --kernel debug /lab/e2e/handover.sh debug 1
 		long/vfio-debug  | @/boot.sh --kernel debug --timeout 400 --with nvme /lab/e2e/vfio.sh debug iommufd=0000:00:02.0+slot1
-		long/devices     | @/boot.sh --kernel 7.3 --timeout 400 /lab/selftests/cpr/devices.sh
-		long/devices-6.12 | @/boot.sh --kernel 6.12 --timeout 400 /lab/selftests/cpr/devices.sh
-		long/devices-debug | @/boot.sh --kernel debug --timeout 400 /lab/selftests/cpr/devices.sh
+		long/devices     | @/boot.sh --kernel 7.3 --timeout 500 --with e1000e /lab/selftests/cpr/devices.sh
+		long/devices-6.12 | @/boot.sh --kernel 6.12 --timeout 500 --with e1000e /lab/selftests/cpr/devices.sh
+		long/devices-debug | @/boot.sh --kernel debug --timeout 500 --with e1000e /lab/selftests/cpr/devices.sh
+		long/root-disk   | @/boot.sh --kernel 7.3 --initrd initramfs-tools --append cpr_handover.region=1G!4G /lab/e2e/root-disk.sh
 		long/initramfs-tools | @/boot.sh --kernel 6.12 --initrd initramfs-tools --append cpr_handover.region=1G!4G /lab/e2e/initramfs.sh
 		long/dracut      | @/boot.sh --kernel 7.3 --initrd dracut --append cpr_handover.region=1G!4G /lab/e2e/initramfs.sh
 		long/vfio-7.3-6.12 | @/boot.sh --kernel 7.3 --timeout 400 --with nvme --with igb --with nvme /lab/e2e/vfio.sh 6.12 split=0000:00:02.0+slot1 vf=vf2 asleep=slot3

@@ -382,7 +382,7 @@ devices_tests() {
 	call show v
 	holds 'so does show' grep -q "^devices: *$nic  8086:10d3  group 7  no driver  quarantined: its revision was 02" <<<"$out"
 	: >"$CPR_FAKE/log"
-	prints 'device release --dry-run' "$nic: would be released to the host, VM 'v' had it" device release --dry-run 2.0
+	prints 'device release --dry-run' "$nic: would be released to the host, VM 'v' had it" device release --dry-run 0:2.0
 	holds 'changes nothing' asked_for ''
 	echo 'it has just left' >"$CPR_FAKE/fail-device-release"
 	call device release $nic

@@ -560,6 +560,8 @@ static void add_devices(const struct cpr_vm *vm, struct cpr_devices *out)
 	_cleanup_strv_ struct strv addresses = { 0 };
 	size_t n = snapshot_of(vm->name, &addresses);
 
+	if (!n)
+		return;
 	out->v = xrealloc(out->v, out->n + n, sizeof(*out->v));
 	for (size_t i = 0; i < n; i++) {
 		struct cpr_device *device = &out->v[out->n++];

@@ -149,8 +149,9 @@ test_absent() {
 	check "the module loads without the device" load_and_mount
 	refuses_to_restore "a device that is missing at boot" '(missing|no device|not there|gone)'
 	check "the device is plugged into another slot" plug 2 "$(card 01)"
-	refuses_to_restore "a device that moved" '(missing|moved|no device|not there|gone)'
-	check "a native driver can have it there" sh -c "modprobe e1000e; test -e /sys/bus/pci/devices/$(slot_address 2)/driver"
+	check "show reports where it is" wait_until 20 shows vm1 quarantined "$(slot_address 2)"
+	refuses_to_restore "a device that moved" "quarantined: it was found at $(slot_address 2)"
+	check "no native driver has it there" sh -c "modprobe e1000e; test ! -e /sys/bus/pci/devices/$(slot_address 2)/driver"
 	check "the device is unplugged there" unplug 2
 }
 

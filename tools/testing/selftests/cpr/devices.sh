@@ -1,12 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# The module holds the devices of sealed VMs, and maps nothing that the image must not say.
+# The module holds the devices of sealed VMs, gives none in doubt to the host, takes none of it.
 #
 # devices.sh [TEST...] - forges images with device records, from right ones to records
-# that no kernel writes: the module maps nothing of these, and the host's own driver can
-# have the device. No guest and no QEMU runs. Without a TEST, all tests that need an IOMMU
-# are run.
+# that no kernel writes: the module maps nothing of these. What is certainly another
+# device, a driver of the host can have; what may be the recorded one, it cannot, until it
+# is given up. No guest and no QEMU runs. Without a TEST, all tests that need an IOMMU are
+# run, for which --with e1000e is needed.
 set -u
 
 # shellcheck source-path=SCRIPTDIR source=common.sh
@@ -115,6 +116,21 @@ not_held() {
 	unload
 }
 
+# quarantined DESC ADDRESS REASON ITEM... - the device is reported as quarantined because of
+# REASON, and no native driver can have it
+quarantined() {
+	local desc=$1 address=$2 reason=$3
+	shift 3
+	check "$desc: the image is forged" forge_dma "$@" || return
+	driver_goes
+	check "$desc: it loads" arrive || return
+	check "$desc: it is shown as quarantined" shows vm "$address" quarantined "$reason" || ctl devices | sed 's/^/#   /'
+	check "$desc: the log says why" logs "VM 'vm': $address is quarantined: $reason" || dmesg | sed 's/^/#   /'
+	check "$desc: nothing is held" fails sh -c "dmesg | grep 'is held'"
+	[ "$address" != $nic ] || check "$desc: no native driver can have it" native_cannot_have
+	unload
+}
+
 # refused DESC REASON ITEM... - the module refuses the whole image, and writes nothing
 refused() {
 	local desc=$1 reason=$2
@@ -154,9 +170,11 @@ test_hold_off() {
 test_busy() {
 	drive bind
 	check "the module loads after a driver" arrive
-	check "netlink reports the device as busy" shows vm $nic busy "driver 'e1000e' uses it"
+	check "netlink reports the device as busy" shows vm $nic busy "driver 'e1000e' of $nic uses its IOMMU group"
 	check "the driver still has it" test "$(driver_of $nic)" = e1000e
 	drive unbind
+	check "it is held as soon as the driver lets go" shows vm $nic held
+	check "the driver cannot have it again" native_cannot_have
 	unload
 }
 
@@ -202,13 +220,16 @@ test_lost() {
 
 test_changed() {
 	local item
-	for item in vendor=0x1234 model=0x5678 subvendor=0x9abc subsystem=0xdef0 class=0x010203 \
-		revision=0xee; do
+	for item in vendor=0x1234 model=0x5678 subvendor=0x9abc subsystem=0xdef0 class=0x010203; do
 		not_held "another ${item%=*}" $nic changed "it was " "${right[@]}" "$item"
 	done
 	not_held "another serial number" $nic changed "its serial number was 0000000000000abc" \
 		"${right[@]}" serial=0xabc
-	not_held "no serial number" $nic changed "its serial number was 0000000000000000" \
+}
+
+test_doubtful() {
+	quarantined "another revision" $nic "its revision was ee, and is " "${right[@]}" revision=0xee
+	quarantined "no serial number before" $nic "it had no serial number, and has " \
 		"${right[@]}" serial=0
 }
 
@@ -216,24 +237,147 @@ test_missing() {
 	not_held "no device" $nowhere missing "there is no device at its address" \
 		"${right[@]}" at=$nowhere member=$nowhere
 	not_held "no such domain" 10000:00:02.0 missing "there is no device at its address" \
-		"${right[@]}" at=10000:00:02.0 member=10000:00:02.0
+		"${right[@]}" at=10000:00:02.0 member=10000:00:02.0 serial=0
 }
 
+# shellcheck disable=SC2054 # these commas are forge-dma's
+pair=(map=0,vm/ram,8M "device=$disk" "device=$bus")
+
 test_group() {
-	not_held "a member that left" $nic group "$bus was in its IOMMU group, and is not" \
+	quarantined "a member that left" $nic "$bus was in its IOMMU group, and is not" \
 		"${right[@]}" member=$bus
-	not_held "a member that came" $disk group "0000:00:1f.0 is in its IOMMU group, and was not" \
+	quarantined "a member that came" $disk "0000:00:1f.0 is in its IOMMU group, and was not" \
 		map=0,vm/ram,8M device=$disk alone member=$disk
-	forge_dma map=0,vm/ram,8M device=$disk device=$bus
+	forge_dma "${pair[@]}"
 	check "two devices of a group: it loads" arrive
 	check "one is held" shows vm $disk held
 	check "so is the other" shows vm $bus held
 	unload
 	# An IOMMU group has one domain.
-	forge_dma map=0,vm/ram,8M device=$disk table map=0,vm/ram,4M device=$bus
-	check "two devices of a group that do not reach the same: it loads" arrive
-	check "the first one's mappings are held" shows vm $disk held
-	check "the other is not" shows vm $bus busy
+	quarantined "two devices of a group that do not reach the same" $disk \
+		"$bus, of its IOMMU group, has other mappings" \
+		map=0,vm/ram,8M device=$disk table map=0,vm/ram,4M device=$bus
+	quarantined "a device that is another one than it was, in the group" $disk \
+		"$bus, of its IOMMU group, is another device than it was" "${pair[@]}" vendor=0x1234
+}
+
+remove() { echo 1 >"/sys/bus/pci/devices/$1/remove"; }
+rescan() { echo 1 >/sys/bus/pci/rescan; }
+
+# Devices of a group that appear one by one, as VFs do.
+test_late() {
+	forge_dma "${pair[@]}"
+	remove $disk
+	remove $bus
+	check "a group that is not there yet: it loads" arrive
+	check "both devices are missing" test "$(nr_shown ' missing ')" = 2
+	rescan
+	check "one is held when both are there" shows vm $disk held
+	check "so is the other" shows vm $bus held
+	check "the first was quarantined until then" sh -c "dmesg | grep -E 'is quarantined: ($bus|$disk) was in its IOMMU group, and is not'"
+	remove $bus
+	check "one of them is removed: it is missing" shows vm $bus missing "it was removed"
+	check "the other one is quarantined" shows vm $disk quarantined "$bus was in its IOMMU group, and is not"
+	rescan
+	check "it comes back: it is held" shows vm $bus held
+	check "so is the other again" shows vm $disk held
+	remove $disk
+	remove $bus
+	check "both are removed: both are missing" test "$(nr_shown ' missing ')" = 2
+	rescan
+	check "both come back: both are held" test "$(nr_shown ' held ')" = 2
+	unload
+	forge_dma "${right[@]}"
+	remove $nic
+	driver_goes
+	arrive
+	modprobe e1000e
+	check "a device that is not there yet" shows vm $nic missing
+	rescan
+	check "it appears: it is held" shows vm $nic held
+	check "the driver that waited for it does not have it" test -z "$(driver_of $nic)"
+	remove $nic
+	check "the only device of a group is removed" shows vm $nic missing
+	rescan
+	check "it appears again: it is held" shows vm $nic held
+	unload
+	check "the kernel did not warn of a group" fails sh -c "dmesg | grep -i 'WARNING'"
+}
+
+test_moved() {
+	local there=0042:00:02.0
+	forge_dma "${right[@]}" at=$there member=$there
+	driver_goes
+	check "a device with another address: it loads" arrive
+	check "it is quarantined where its serial number is" shows vm $there quarantined \
+		"it was found at $nic, by its serial number @$nic"
+	check "no native driver can have it there" native_cannot_have
+	check "it is not given up by its old address" ctl_refuses "no held VM has a device at $there" give-up $there
+	check "but by its new one" ctl give-up $nic
+	check "then a native driver can have it" native_can_have
+	unload
+	not_held "another function of the card with this serial number" 0042:00:02.1 missing \
+		"there is no device at its address" "${right[@]}" at=0042:00:02.1 member=0042:00:02.1
+}
+
+# The port's bus gets another number, so that nothing answers at the device's address.
+test_unreadable() {
+	local device port=/sys/bus/pci/devices/0000:00:11.0/config numbers
+	device=$(slot_address 1)
+	check "there is a device behind a port" test -n "$device" || return
+	forge_dma map=0,vm/ram,8M device="$device"
+	driver_goes
+	numbers=$(od -An -tx1 -j25 -N2 $port)
+	printf '\xfe\xfe' | dd of=$port bs=1 seek=25 conv=notrunc status=none
+	check "a device that does not answer: it loads" arrive
+	check "it is quarantined" shows vm "$device" quarantined "its configuration space cannot be read" || ctl devices | sed 's/^/#   /'
+	# shellcheck disable=SC2059 # the numbers are in the format
+	printf "$(sed 's/ /\\x/g' <<<"$numbers")" | dd of=$port bs=1 seek=25 conv=notrunc status=none
+	ctl claim vm && ctl unclaim vm
+	check "it answers again: it is held" shows vm "$device" held
+	modprobe e1000e
+	check "no native driver has it" test -z "$(driver_of "$device")"
+	unload
+}
+
+test_give_up() {
+	forge_dma "${right[@]}"
+	driver_goes
+	arrive
+	check "a device that is held is not given up" ctl_refuses "$nic is held, not quarantined; restore its VM, or delete it" give-up $nic
+	check "nor one that no VM has" ctl_refuses "no held VM has a device at $disk" give-up $disk
+	check "nor any" ctl_refuses "the address of the device must be given" give-up
+	unload
+	forge_dma "${right[@]}" revision=0xee
+	arrive
+	ctl claim vm
+	modprobe vfio-pci
+	by_vfio vfio-pci $nic drivers_probe
+	check "a VM with a quarantined device is not restored" ctl_refuses "$nic is not held; device-get and the kernel log say why" release vm
+	by_vfio "" $nic drivers/vfio-pci/unbind
+	ctl unclaim vm
+	check "it is still quarantined" shows vm $nic quarantined
+	check "no native driver can have it" native_cannot_have
+	check "it is given up" ctl give-up $nic
+	check "as is shown" shows vm $nic released "an operator has given it to the host"
+	check "and in the log" logs "VM 'vm': $nic is released: an operator has given it to the host"
+	check "a native driver can have it" native_can_have
+	check "not twice" ctl_refuses "$nic was released already" give-up $nic
+	ctl claim vm && ctl unclaim vm
+	check "it is not owned again with its VM" native_can_have
+	remove $nic
+	rescan
+	check "nor when it appears again" native_can_have
+	check "it is still shown as released" shows vm $nic released
+	unload
+	driver_goes
+	arrive
+	check "it is quarantined again when the module is loaded again" shows vm $nic quarantined
+	unload
+	forge_dma "${pair[@]}" vendor=0x1234
+	arrive
+	check "one of a group is given up" ctl give-up $disk
+	check "the other one was not the VM's" shows vm $bus changed
 	unload
 }
 
@@ -243,12 +387,91 @@ test_two_vms() {
 	attach_pmem
 	"$bin/forge-dma" /dev/pmem0 victim map=0,victim/ram,4M device=$nic
 	detach_pmem
+	driver_goes
 	check "a device of two VMs: it loads" arrive
-	check "one holds it" shows victim $nic held
-	check "the other is told" shows vm $nic busy
+	check "it is quarantined for one" shows victim $nic quarantined "another VM has it"
+	check "and for the other" shows vm $nic quarantined "another VM has it"
 	check "no native driver can have it" native_cannot_have
 	ctl unpin victim
-	check "and then" native_can_have
+	check "one is deleted: it is held for the other" shows vm $nic held
+	check "still no native driver can have it" native_cannot_have
+	unload
+}
+
+# Call FN, and print how often functions of the module, and of kmalloc, were called in what it
+# made hold.c do.
+count_calls() { # FN
+	local t=/sys/kernel/tracing
+	[ -d $t/events ] || mount -t tracefs tracefs $t >&2
+	echo 0 >$t/tracing_on
+	echo >$t/trace
+	echo hold_on_bus_event >$t/set_graph_function
+	echo ':mod:cpr_handover' >$t/set_ftrace_filter
+	echo '*kmalloc*' >>$t/set_ftrace_filter
+	echo 'kmem_cache_alloc*' >>$t/set_ftrace_filter
+	echo function_graph >$t/current_tracer
+	echo nofuncgraph-irqs >$t/trace_options
+	echo 1 >$t/tracing_on
+	"$1"
+	echo 0 >$t/tracing_on
+	grep -cE '\(\) *[;{]|\(.*\) *[;{]' $t/trace
+	cp $t/trace "/results/trace-$nr_vms"
+	echo nop >$t/current_tracer
+	echo >$t/set_graph_function
+	echo >$t/set_ftrace_filter
+}
+
+# The SMBus is nobody's.
+bus_comes_and_goes() {
+	remove $bus
+	rescan
+}
+
+# What a device that appears costs does not depend on the number of VMs.
+test_cost() {
+	local one many nr_vms
+	if ! grep -qw function_graph /sys/kernel/debug/tracing/available_tracers 2>/dev/null; then
+		skip "a device that appears costs the same, however many VMs are held" "this kernel cannot trace functions"
+		return
+	fi
+	attach_pmem
+	dd if=$base.tables of=/dev/pmem0 bs=2M conv=notrunc status=none
+	detach_pmem
+	load
+	mount_cprfs
+	check "500 more VMs are sealed" ctl crowd 500
+	umount $mnt
+	unload
+	attach_pmem
+	"$bin/forge-dma" /dev/pmem0 crowd-0 table devices=8
+	detach_pmem
+	arrive
+	nr_vms=1
+	one=$(count_calls bus_comes_and_goes)
+	unload
+	attach_pmem
+	"$bin/forge-dma" /dev/pmem0 'crowd-*' table devices=8
+	detach_pmem
+	arrive
+	nr_vms=500
+	check "4000 devices are missing" test "$(nr_shown ' missing ')" = 4000
+	many=$(count_calls bus_comes_and_goes)
+	check "a device that appears costs something: $one calls" test "$one" -gt 4
+	check "it costs the same with 500 VMs: $many calls" test "$many" = "$one"
+	unload
+}
+
+# As in run.sh: all tasks are frozen, and the suspend ends.
+test_sleep() {
+	forge_dma "${right[@]}"
+	driver_goes
+	arrive
+	echo 1 >/sys/module/suspend/parameters/pm_test_delay
+	echo freezer >/sys/power/pm_test
+	check "the host is suspended while a device is held" sh -c 'echo freeze >/sys/power/state'
+	echo none >/sys/power/pm_test
+	check "it is still held" shows vm $nic held
+	check "no native driver can have it" native_cannot_have
 	unload
 }
 
@@ -258,7 +481,7 @@ leads() { echo "the image leads iova $1 to memory that is not the VM's"; }
 foreign() {
 	local desc=$1 iova=$2
 	shift 2
-	not_held "$desc" $nic failed "$(leads "$iova")" "$@" device=$nic
+	quarantined "$desc" $nic "$(leads "$iova")" "$@" device=$nic
 }
 
 test_foreign() {
@@ -306,9 +529,9 @@ test_refused() {
 
 # A mapping that the IOMMU refuses leaves nothing behind.
 test_aperture() {
-	not_held "an iova that is too large" $nic failed "its mappings could not be set up: " \
+	quarantined "an iova that is too large" $nic "its mappings could not be set up: " \
 		map=0x100000000000000,vm/ram,2M device=$nic
-	not_held "one among good ones" $nic failed "its mappings could not be set up: " \
+	quarantined "one among good ones" $nic "its mappings could not be set up: " \
 		map=0,vm/ram,4M map=0x100000000000000,vm/ram+4M,2M device=$nic
 }
 
@@ -340,16 +563,16 @@ test_bounds() {
 	check "memory mapped four times: it loads" arrive
 	check "it is held" test "$(ctl devices)" = "vm $nic held 4 33554432 "
 	unload
-	not_held "memory mapped five times" $nic failed "$excess" maps=5,0,16M,vm/ram,8M device=$nic
-	not_held "mapped over and over, page by page" $nic failed "$excess" \
+	quarantined "memory mapped five times" $nic "$excess" maps=5,0,16M,vm/ram,8M device=$nic
+	quarantined "mapped over and over, page by page" $nic "$excess" \
 		maps=1000,4K,16M,vm/ram,8M device=$nic
-	not_held "mappings that are far apart" $nic failed "$excess" \
+	quarantined "mappings that are far apart" $nic "$excess" \
 		maps=40000,0,1G,vm/ram,4K device=$nic
 	refused "too many devices" "more than 256 devices" "${right[@]}" devices=256
 	refused "a group that is too large" "a device has a group of 129" "${right[@]}" members=128
 	forge_dma "${right[@]}" members=127
 	check "a large group: it loads" arrive
-	check "it is shown" shows vm $nic group "0042:"
+	check "it is shown" shows vm $nic quarantined "0042:"
 	unload
 }
 
@@ -389,8 +612,8 @@ test_no_iommu() {
 detach_pmem
 load
 check "a region with two sealed VMs is made" make_base
-[ $# -gt 0 ] || set -- right hold_off busy release lost changed missing group two_vms foreign \
-	refused aperture counts bounds full_catalog
+[ $# -gt 0 ] || set -- right hold_off busy release lost changed doubtful missing group late moved \
+	unreadable give_up two_vms foreign refused aperture counts bounds cost sleep full_catalog
 for test; do
 	"test_$test"
 done

@@ -500,8 +500,10 @@ static bool step(struct walk *w)
 	if (!cpr_catalog_next(&cat, &w->cursor, &w->entry))
 		return false;
 	if (w->entry.type == CPR_IMAGE_REC_NODE) {
-		if (w->nodes && !w->entry.node.parent && is_wanted(&w->entry.node))
-			w->any = w->dirs[w->nodes % sizeof(w->dirs)] = 1;
+		if (w->nodes && !w->entry.node.parent && is_wanted(&w->entry.node)) {
+			w->dirs[w->nodes % sizeof(w->dirs)] = 1;
+			w->any = true;
+		}
 		w->nodes++;
 	}
 	if (w->entry.type == CPR_IMAGE_REC_VM)
