@@ -377,6 +377,8 @@ static void catalog_decode_node(const struct cpr_image_node *n,
 	node->gid = le32_to_cpu(n->gid);
 	node->flags = le16_to_cpu(n->rec.flags);
 	node->extents = le32_to_cpu(n->extents);
+	node->room_frames = le32_to_cpu(n->room_frames);
+	node->room_names = le16_to_cpu(n->room_names);
 	node->name_len = le16_to_cpu(n->name_len);
 	node->name = (const char *)n->name;
 	node->extent_table = (const void *)(n->name + catalog_pad8(node->name_len));
@@ -682,6 +684,19 @@ static int catalog_check_attributes(struct catalog_checker *c, const struct cpr_
 	return 0;
 }
 
+static int catalog_check_room(struct catalog_checker *c, const struct cpr_catalog_node *n)
+{
+	bool may = c->nodes && !n->parent && S_ISDIR(n->mode);
+
+	if (!n->room_names && !n->room_frames)
+		return 0;
+	if (!may || !n->room_names || n->room_frames > c->geo->frames - c->geo->first_frame)
+		return BAD(c, "node-room",
+			   "node %u: a room of %u frames and %u names, which it cannot have",
+			   c->nodes, n->room_frames, n->room_names);
+	return 0;
+}
+
 static int catalog_check_memory_names(struct catalog_checker *c,
 				      const struct cpr_catalog_node *n)
 {
@@ -719,6 +734,8 @@ static int catalog_check_node(struct catalog_checker *c,
 		err = catalog_defect(c, catalog_check_attributes(c, &n));
 	if (!err)
 		err = catalog_defect(c, catalog_check_extents(c, &n));
+	if (!err)
+		err = catalog_defect(c, catalog_check_room(c, &n));
 	if (!err)
 		err = catalog_defect(c, catalog_check_memory_names(c, &n));
 	if (err)
@@ -1473,6 +1490,8 @@ void cpr_catalog_put_node(struct cpr_catalog_writer *w,
 	w->node.mtime = catalog_encode_time(node->mtime);
 	w->node.ctime = catalog_encode_time(node->ctime);
 	w->node.name_len = cpu_to_le16(node->name_len);
+	w->node.room_frames = cpu_to_le32(node->room_frames);
+	w->node.room_names = cpu_to_le16(node->room_names);
 	w->open = w->length;
 	w->nodes++;
 	catalog_append(w, &w->node, sizeof(w->node));

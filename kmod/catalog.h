@@ -97,6 +97,8 @@ struct cpr_extent {
  * @gid: group
  * @flags: enum cpr_image_node_flags
  * @extents: number of extents; see cpr_catalog_extent()
+ * @room_frames: frames of the room of a directory
+ * @room_names: names of the room; 0 without a room
  * @name_len: bytes of @name
  * @name: points into the record (or the caller's string); not NUL-terminated
  * @extent_table: points into the record; unused when writing
@@ -113,6 +115,8 @@ struct cpr_catalog_node {
 	u32 gid;
 	u16 flags;
 	u32 extents;
+	u32 room_frames;
+	u16 room_names;
 	u16 name_len;
 	const char *name;
 	const struct cpr_image_extent *extent_table;

@@ -18,6 +18,7 @@
 #include <linux/spinlock.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
+#include <linux/xarray.h>
 
 #include "bad.h"
 #include "catalog.h"
@@ -43,6 +44,8 @@ struct super_block;
  * @root: the root directory
  * @next_ino: next inode number
  * @catalog_used: bytes of the catalog that are reserved for nodes and VMs
+ * @promised: frames that are promised and not used, see room.c
+ * @stuck: room of each frame that left its file while it was pinned, see room.c
  * @generation: of the current catalog
  * @slot: that holds the current catalog
  * @writer: of commits; here, so that a commit needs no memory
@@ -79,6 +82,8 @@ struct cpr {
 	struct cpr_node *root;
 	u64 next_ino;
 	u64 catalog_used;
+	u64 promised;
+	struct xarray stuck;
 	u64 generation;
 	unsigned int slot;
 	struct cpr_catalog_writer writer;

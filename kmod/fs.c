@@ -51,9 +51,9 @@ static int fs_statfs(struct dentry *dentry, struct kstatfs *st)
 	st->f_bfree = (cpr_frames_free(&c->frames) +
 		       c->frames.count[CPR_FRAME_FREED] +
 		       c->frames.count[CPR_FRAME_SCRUBBING]) * per_frame;
-	st->f_bavail = st->f_bfree;
-	st->f_ffree = (cpr_catalog_capacity(&c->geo) - c->catalog_used) /
-		      cpr_catalog_node_size(CPR_IMAGE_NAME_MAX);
+	/* For a directory that is promised none. */
+	st->f_bavail = st->f_bfree - min_t(u64, st->f_bfree, c->promised * per_frame);
+	st->f_ffree = cpr_room_names_free(c);
 	st->f_files = st->f_ffree + c->catalog_used / cpr_catalog_node_size(1);
 	st->f_namelen = CPR_IMAGE_NAME_MAX;
 	memcpy(&st->f_fsid, c->geo.uuid, sizeof(st->f_fsid));

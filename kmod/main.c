@@ -42,6 +42,7 @@ static struct cpr cpr = {
 	.lock = __MUTEX_INITIALIZER(cpr.lock),
 	.inode_lock = __SPIN_LOCK_UNLOCKED(cpr.inode_lock),
 	.bad_lock = __SPIN_LOCK_UNLOCKED(cpr.bad_lock),
+	.stuck = XARRAY_INIT(cpr.stuck, 0),
 	.touching = __RWSEM_INITIALIZER(cpr.touching),
 	.region.failed = cpr_poison_failed,
 	.commits = __WAIT_QUEUE_HEAD_INITIALIZER(cpr.commits),

@@ -12,6 +12,9 @@
  * opened for writing does not become read-only. /proc/PID/maps shows the path and the
  * inode number of the mapped file, because users of a file are found by these.
  *
+ * A hole is filled by the first page fault in it, even by one that reads. If nothing of the
+ * VM may change, an access to a hole gives SIGBUS instead; read() gives zeros.
+ *
  * Shared mappings show the frames themselves. Private mappings show them until the
  * first write; then the core of mm copies the page, and the file does not change.
  *
@@ -67,6 +70,20 @@ static vm_fault_t mapping_fault_error(int err)
 	return err == -ENOMEM ? VM_FAULT_OOM : VM_FAULT_SIGBUS;
 }
 
+/*
+ * A file that must not change keeps its holes: a page fault that only reads would fill them.
+ * No step of the VM comes in between, because a VM whose files are mapped takes none that
+ * freezes them; or they are taken from the mapping first.
+ */
+static int mapping_fill(struct cpr *c, struct cpr_node *node, u32 file_frame)
+{
+	int err;
+
+	scoped_guard(cpr, c)
+		err = cpr_vm_may(node, CPR_ACT_WRITE);
+	return err ?: cpr_store_fill(c, node, file_frame, 1);
+}
+
 /* Get the frame with @pages pages at @pgoff of the file; fill it if it is a hole. */
 static int mapping_get_frame(struct inode *inode, pgoff_t pgoff, unsigned long pages,
 			     u32 *frame)
@@ -82,7 +99,7 @@ static int mapping_get_frame(struct inode *inode, pgoff_t pgoff, unsigned long p
 		return -ENXIO;
 	entry = xa_load(&node->frames, file_frame);
 	if (!entry) {
-		err = cpr_store_fill(c, node, file_frame, 1);
+		err = mapping_fill(c, node, file_frame);
 		if (err)
 			return err;
 		entry = xa_load(&node->frames, file_frame);

@@ -152,6 +152,20 @@ static int nl_put_record(struct sk_buff *skb, const struct cpr_vm *vm)
 	return nl_put_report(skb, &report);
 }
 
+static int nl_put_room(struct sk_buff *skb, const struct cpr_room *room)
+{
+	const u64 frame = CPR_IMAGE_FRAME_SIZE;
+
+	if (nla_put_u64_64bit(skb, CPR_A_VM_USED_BYTES, room->use.frames * frame, 0) ||
+	    nla_put_u32(skb, CPR_A_VM_USED_NAMES, room->use.names))
+		return -EMSGSIZE;
+	if (room->limit.names &&
+	    (nla_put_u64_64bit(skb, CPR_A_VM_ROOM_BYTES, room->limit.frames * frame, 0) ||
+	     nla_put_u32(skb, CPR_A_VM_ROOM_NAMES, room->limit.names)))
+		return -EMSGSIZE;
+	return 0;
+}
+
 static int nl_put_vm(struct sk_buff *skb, struct cpr *c, const struct cpr_node *dir)
 {
 	u64 bytes = cpr_node_memory_bytes(c, dir);
@@ -161,7 +175,8 @@ static int nl_put_vm(struct sk_buff *skb, struct cpr *c, const struct cpr_node *
 	    nl_put_memory_files(skb, dir) ||
 	    nla_put_u64_64bit(skb, CPR_A_VM_MEMORY_BYTES, bytes, 0) ||
 	    nla_put_u8(skb, CPR_A_VM_MAPPED, cpr_vm_mapped(c, dir)) ||
-	    nla_put_u64_64bit(skb, CPR_A_VM_BAD_PAGES, cpr_poison_pages(c, dir), 0))
+	    nla_put_u64_64bit(skb, CPR_A_VM_BAD_PAGES, cpr_poison_pages(c, dir), 0) ||
+	    nl_put_room(skb, dir->room))
 		return -EMSGSIZE;
 	return dir->vm ? nl_put_record(skb, dir->vm) : 0;
 }
@@ -481,6 +496,34 @@ int cpr_nl_vm_unpin_doit(struct sk_buff *skb, struct genl_info *info)
 	return nl_step(info, &(struct cpr_vm_step){
 		.revoke = info->attrs[CPR_A_VM_REVOKE],
 	});
+}
+
+/* More frames than a region can have are more than can be promised, too. */
+static u32 nl_frames(u64 bytes)
+{
+	u64 frames = (bytes >> CPR_IMAGE_FRAME_SHIFT) + !!(bytes % CPR_IMAGE_FRAME_SIZE);
+
+	return min_t(u64, frames, CPR_IMAGE_MAX_FRAMES);
+}
+
+int cpr_nl_vm_room_doit(struct sk_buff *skb, struct genl_info *info)
+{
+	const struct nlattr *bytes = info->attrs[CPR_A_VM_ROOM_BYTES];
+	const struct nlattr *names = info->attrs[CPR_A_VM_ROOM_NAMES];
+	const char *name = nl_vm_name(info);
+	struct cpr_room_limit limit = {};
+
+	if (!name)
+		return -EINVAL;
+	if (!bytes != !names) {
+		NL_SET_ERR_MSG(info->extack, "a room needs both bytes and names");
+		return -EINVAL;
+	}
+	if (bytes) {
+		limit.frames = nl_frames(nla_get_u64(bytes));
+		limit.names = nla_get_u32(names);
+	}
+	return cpr_vm_set_room(nl_region, name, limit, info->extack);
 }
 
 /* ---- operations: snapshots ---- */

@@ -11,6 +11,12 @@
 
 #include <uapi/linux/cpr.h>
 
+/* Integer value ranges */
+static const struct netlink_range_validation cpr_a_vm_room_names_range = {
+	.min	= 1ULL,
+	.max	= 65535ULL,
+};
+
 /* CPR_CMD_REGION_FORMAT - do */
 static const struct nla_policy cpr_region_format_nl_policy[CPR_A_REGION_FORCE + 1] = {
 	[CPR_A_REGION_START] = { .type = NLA_U64, },
@@ -87,6 +93,13 @@ static const struct nla_policy cpr_vm_verify_nl_policy[CPR_A_VM_WINDOW_LENGTH + 
 /* CPR_CMD_DEVICE_RELEASE - do */
 static const struct nla_policy cpr_device_release_nl_policy[CPR_A_DEVICE_ADDRESS + 1] = {
 	[CPR_A_DEVICE_ADDRESS] = { .type = NLA_NUL_STRING, .len = CPR_DEVICE_ADDRESS_MAX, },
+};
+
+/* CPR_CMD_VM_ROOM - do */
+static const struct nla_policy cpr_vm_room_nl_policy[CPR_A_VM_ROOM_NAMES + 1] = {
+	[CPR_A_VM_NAME] = { .type = NLA_NUL_STRING, .len = CPR_VM_NAME_MAX, },
+	[CPR_A_VM_ROOM_BYTES] = { .type = NLA_U64, },
+	[CPR_A_VM_ROOM_NAMES] = NLA_POLICY_FULL_RANGE(NLA_U32, &cpr_a_vm_room_names_range),
 };
 
 /* Ops table for cpr */
@@ -203,6 +216,14 @@ static const struct genl_split_ops cpr_nl_ops[] = {
 		.doit		= cpr_nl_device_release_doit,
 		.policy		= cpr_device_release_nl_policy,
 		.maxattr	= CPR_A_DEVICE_ADDRESS,
+		.flags		= GENL_CMD_CAP_DO,
+	},
+	{
+		.cmd		= CPR_CMD_VM_ROOM,
+		.pre_doit	= cpr_nl_pre_do,
+		.doit		= cpr_nl_vm_room_doit,
+		.policy		= cpr_vm_room_nl_policy,
+		.maxattr	= CPR_A_VM_ROOM_NAMES,
 		.flags		= GENL_CMD_CAP_DO,
 	},
 };

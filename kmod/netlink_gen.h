@@ -31,6 +31,7 @@ int cpr_nl_vm_release_doit(struct sk_buff *skb, struct genl_info *info);
 int cpr_nl_vm_verify_doit(struct sk_buff *skb, struct genl_info *info);
 int cpr_nl_device_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb);
 int cpr_nl_device_release_doit(struct sk_buff *skb, struct genl_info *info);
+int cpr_nl_vm_room_doit(struct sk_buff *skb, struct genl_info *info);
 
 enum {
 	CPR_NLGRP_MONITOR,

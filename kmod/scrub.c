@@ -66,8 +66,10 @@ static void scrub_end(struct cpr *c, u32 frame)
 static void scrub_release_unpinned(struct cpr *c)
 {
 	for (u32 i = 0; cpr_frames_find(&c->frames, CPR_FRAME_BUSY, &i); i++)
-		if (!cpr_region_frame_pinned(&c->region, i))
+		if (!cpr_region_frame_pinned(&c->region, i)) {
 			cpr_frames_set(&c->frames, i, 1, CPR_FRAME_DIRTY);
+			cpr_room_release(c, i);
+		}
 }
 
 /* Without a mount no file can be mapped, but pages mapped earlier may be pinned. */

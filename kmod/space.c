@@ -7,7 +7,8 @@
  * describes what happens to it.
  *
  * Filling is all or nothing: everything that can fail happens before the first
- * frame is added. Frames that are not scrubbed yet are scrubbed without the lock,
+ * frame is added. The frames count in the room of the file from the time that they are taken,
+ * see room.c. Frames that are not scrubbed yet are scrubbed without the lock,
  * because that takes long. If a frame gets a memory error meanwhile, another one is
  * taken for its place; if there is none, the holes stay partly filled.
  *
@@ -78,11 +79,18 @@ static int space_reserve_entries(struct cpr_node *node, u32 first, u32 count)
 }
 
 /*
- * Return: 0; -EAGAIN if a commit would free frames, -EINPROGRESS if the frames that
- * are being scrubbed are enough, -ENOSPC.
+ * Return: 0; -EDQUOT if the room of the file has too few; -EAGAIN if a commit would free
+ * frames, -EINPROGRESS if the frames that are being scrubbed are enough, -ENOSPC.
  */
-static int space_check_free(const struct cpr_frames *f, u32 frames)
+static int space_check_free(const struct cpr *c, const struct cpr_room *room, u32 frames)
 {
+	const struct cpr_frames *f = &c->frames;
+
+	if (!frames)
+		return 0;
+	if (!cpr_room_has(room, frames))
+		return -EDQUOT;
+	frames += cpr_room_kept(c, room);
 	if (frames <= cpr_frames_free(f))
 		return 0;
 	if (f->count[CPR_FRAME_FREED])
@@ -92,13 +100,20 @@ static int space_check_free(const struct cpr_frames *f, u32 frames)
 	return -ENOSPC;
 }
 
-static void space_return_runs(struct cpr *c, struct list_head *runs)
+/* Frames that were taken for a file do not become the file's. */
+static void space_return(struct cpr *c, struct cpr_node *node, u32 frame, u32 count,
+			 enum cpr_frame_state state)
+{
+	cpr_frames_set(&c->frames, frame, count, state);
+	cpr_node_charge(c, node, -(s32)count);
+}
+
+static void space_return_runs(struct cpr *c, struct cpr_node *node, struct list_head *runs)
 {
 	struct space_run *r, *next;
 
 	list_for_each_entry_safe(r, next, runs, list) {
-		cpr_frames_set(&c->frames, r->run.frame, r->run.count,
-			       CPR_FRAME_DIRTY);
+		space_return(c, node, r->run.frame, r->run.count, CPR_FRAME_DIRTY);
 		kfree(r);
 	}
 }
@@ -118,10 +133,11 @@ static int space_take_runs(struct cpr *c, struct cpr_node *node, u32 first,
 		}
 		r = kmalloc(sizeof(*r), GFP_KERNEL);
 		if (!r) {
-			space_return_runs(c, runs);
+			space_return_runs(c, node, runs);
 			return -ENOMEM;
 		}
 		cpr_frames_take(&c->frames, i, hole, &r->run);
+		cpr_node_charge(c, node, r->run.count);
 		r->file_frame = i;
 		list_add_tail(&r->list, runs);
 		i += r->run.count;
@@ -142,7 +158,7 @@ static int space_take(struct cpr *c, struct cpr_node *node, u32 first, u32 count
 	/* A range may be huge, but no more of it than this can be holes to fill. */
 	if (count > (u64)node->nr_frames + cpr_frames_total(&c->frames))
 		return -ENOSPC;
-	err = space_check_free(&c->frames, cpr_space_holes(node, first, count));
+	err = space_check_free(c, node->room, cpr_space_holes(node, first, count));
 	if (!err)
 		err = space_reserve_entries(node, first, count);
 	if (!err)
@@ -170,17 +186,17 @@ static int space_add_frame(struct cpr *c, struct cpr_node *node, u32 file_frame,
 
 	/* A page fault may have filled the hole meanwhile. */
 	if (xa_load(&node->frames, file_frame)) {
-		cpr_frames_set(&c->frames, frame, 1, CPR_FRAME_CLEAN);
+		space_return(c, node, frame, 1, CPR_FRAME_CLEAN);
 		return 0;
 	}
 	if (cpr_frames_failed(&c->frames, frame)) {
-		cpr_frames_set(&c->frames, frame, 1, CPR_FRAME_DIRTY);
+		space_return(c, node, frame, 1, CPR_FRAME_DIRTY);
 		return 1;
 	}
 	/* Or a page fault ran out of memory and released our reserved entry. */
 	err = xa_err(xa_store(&node->frames, file_frame, xa_mk_value(frame), GFP_KERNEL));
 	if (err)
-		cpr_frames_set(&c->frames, frame, 1, CPR_FRAME_CLEAN);
+		space_return(c, node, frame, 1, CPR_FRAME_CLEAN);
 	else
 		node->nr_frames++;
 	return err;
@@ -216,7 +232,7 @@ static int space_add_runs(struct cpr *c, struct cpr_node *node, struct list_head
  * @count: number of frames
  *
  * Return: 0; -EAGAIN if the caller must commit first, because freed frames wait for
- * a commit; -ENOSPC, -ENOMEM. On an error the file has not changed.
+ * a commit; -EDQUOT, -ENOSPC, -ENOMEM. On an error the file has not changed.
  */
 int cpr_space_fill(struct cpr *c, struct cpr_node *node, u32 first, u32 count)
 {
@@ -234,6 +250,17 @@ int cpr_space_fill(struct cpr *c, struct cpr_node *node, u32 first, u32 count)
 		INIT_LIST_HEAD(&runs);
 	} while (err > 0);
 	return err;
+}
+
+/* A frame that is pinned counts until it is not. Nobody can pin it anew: it is not mapped. */
+static void space_uncharge(struct cpr *c, struct cpr_node *node, u32 frame)
+{
+	if (!cpr_region_frame_pinned(&c->region, frame)) {
+		cpr_node_charge(c, node, -1);
+		return;
+	}
+	node->charged--;
+	cpr_room_stick(c, node->room, frame);
 }
 
 /**
@@ -257,6 +284,7 @@ void cpr_space_drop(struct cpr *c, struct cpr_node *node, u32 first, u32 last)
 		node->nr_frames--;
 		cpr_region_set_mapping(&c->region, frame, NULL, 0);
 		cpr_frames_set(&c->frames, frame, 1, CPR_FRAME_FREED);
+		space_uncharge(c, node, frame);
 	}
 	cpr_dirty(c);
 }

@@ -97,8 +97,17 @@ static int store_load_frames(struct cpr *c, struct cpr_node *node,
 		cpr_frames_set(&c->frames, e.frame, e.count, CPR_FRAME_USED);
 		node->nr_frames += e.count;
 	}
+	cpr_node_charge(c, node, node->nr_frames);
 	node->tail_unknown = rec->extents;
 	return 0;
+}
+
+static void store_save_limit(const struct cpr_node *node, struct cpr_catalog_node *rec)
+{
+	if (!cpr_node_has_room(node))
+		return;
+	rec->room_frames = node->room->limit.frames;
+	rec->room_names = node->room->limit.names;
 }
 
 static void store_save_node(struct cpr *c, struct cpr_catalog_writer *w,
@@ -122,9 +131,20 @@ static void store_save_node(struct cpr *c, struct cpr_catalog_writer *w,
 		.name_len = node->name_len,
 		.name = node->name,
 	};
+	store_save_limit(node, &rec);
 	node->index = w->nodes;
 	cpr_catalog_put_node(w, &rec);
 	store_save_frames(w, node);
+}
+
+static void store_load_limit(struct cpr *c, struct cpr_node *node,
+			     const struct cpr_catalog_node *rec)
+{
+	if (cpr_node_has_room(node))
+		cpr_room_limit(c, node->room, (struct cpr_room_limit){
+			.frames = rec->room_frames,
+			.names = rec->room_names,
+		});
 }
 
 /* Once the node is in the tree, an error leaves it there: the tree is freed as a whole. */
@@ -132,7 +152,7 @@ static struct cpr_node *store_load_node(struct cpr *c, struct cpr_node **nodes,
 					const struct cpr_catalog_node *rec)
 {
 	struct cpr_node *node = cpr_node_alloc(rec->ino, rec->mode, rec->name, rec->name_len);
-	int err = 0;
+	int err;
 
 	if (!node)
 		return ERR_PTR(-ENOMEM);
@@ -146,17 +166,14 @@ static struct cpr_node *store_load_node(struct cpr *c, struct cpr_node **nodes,
 		.ctime = store_load_time(rec->ctime),
 	};
 	node->flags = rec->flags;
-	if (c->root) {
-		err = cpr_node_link(nodes[rec->parent], node);
-	} else {
-		node->parent = node;
-		c->root = node;
-	}
+	err = cpr_node_link(c, c->root ? nodes[rec->parent] : NULL, node);
 	if (err) {
 		cpr_node_free(node);
 		return ERR_PTR(err);
 	}
-	c->catalog_used += cpr_catalog_node_size(rec->name_len);
+	if (!c->root)
+		c->root = node;
+	store_load_limit(c, node, rec);
 	err = store_load_frames(c, node, rec);
 	return err ? ERR_PTR(err) : node;
 }
@@ -381,6 +398,7 @@ int cpr_store_load(struct cpr *c, const struct cpr_catalog *cat)
 		return -ENOMEM;
 	c->next_ino = cat->next_ino;
 	c->catalog_used = 0;
+	c->promised = 0;
 	while (!err && cpr_catalog_next(cat, &cursor, &entry)) {
 		if (entry.type == CPR_IMAGE_REC_NODE) {
 			nodes[n] = store_load_node(c, nodes, &entry.node);
@@ -416,10 +434,13 @@ void cpr_store_forget(struct cpr *c)
 /* The current catalog does not give these frames to a file any more. */
 static void store_release_freed(struct cpr *c)
 {
-	for (u32 i = 0; cpr_frames_find(&c->frames, CPR_FRAME_FREED, &i); i++)
-		cpr_frames_set(&c->frames, i, 1,
-			       cpr_region_frame_pinned(&c->region, i) ?
-			       CPR_FRAME_BUSY : CPR_FRAME_DIRTY);
+	for (u32 i = 0; cpr_frames_find(&c->frames, CPR_FRAME_FREED, &i); i++) {
+		bool pinned = cpr_region_frame_pinned(&c->region, i);
+
+		cpr_frames_set(&c->frames, i, 1, pinned ? CPR_FRAME_BUSY : CPR_FRAME_DIRTY);
+		if (!pinned)
+			cpr_room_release(c, i);
+	}
 	cpr_scrub_kick(c);
 }
 
@@ -646,7 +667,7 @@ int cpr_store_sync(struct cpr *c)
  * Frames that were freed recently become free by a commit, so commit when the
  * others are too few.
  *
- * Return: 0, -ENOSPC, -ENOMEM; on an error the file has not changed.
+ * Return: 0, -EDQUOT, -ENOSPC, -ENOMEM; on an error the file has not changed.
  */
 int cpr_store_fill(struct cpr *c, struct cpr_node *node, u32 first, u32 count)
 {

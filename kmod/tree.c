@@ -8,7 +8,9 @@
  * the order of the catalog, and in an xarray by inode number, for readdir.
  *
  * Each name reserves its room in the catalog, so that a commit never finds the slot
- * too small.
+ * too small. Names and frames count in a room, see room.c: each directory of the root has
+ * one, and everything below it shares that; so does a file that lost its name. The names of
+ * the root itself, and its files, count in the root's.
  *
  * A node whose inode is in memory lives at least as long as the inode. Meanwhile
  * the inode has the attributes; when it is evicted, the node takes them over.
@@ -142,6 +144,7 @@ void cpr_node_free(struct cpr_node *node)
 {
 	xa_destroy(&node->by_ino);
 	xa_destroy(&node->frames);
+	cpr_room_put(node->room);
 	kfree(node->name);
 	kfree(node);
 }
@@ -175,19 +178,120 @@ static void tree_unlink_name(struct cpr_node *node)
 	node->parent = NULL;
 }
 
+/* ---- what counts in which room ---- */
+
+static bool tree_is_root(const struct cpr_node *node)
+{
+	return node->parent == node;
+}
+
 /**
- * cpr_node_link - put a node into a directory
- * @dir: a directory that does not have the name
- * @node: from cpr_node_alloc()
+ * cpr_node_has_room - does a node have a room of its own?
+ * @node: a node that has a name
+ */
+bool cpr_node_has_room(const struct cpr_node *node)
+{
+	return S_ISDIR(node->type) && tree_is_root(node->parent) && !tree_is_root(node);
+}
+
+static struct cpr_room_use tree_name_use(u16 len)
+{
+	return (struct cpr_room_use){ .names = 1, .bytes = cpr_catalog_node_size(len) };
+}
+
+static struct cpr_room_use tree_negative(struct cpr_room_use use)
+{
+	return (struct cpr_room_use){ -use.frames, -use.names, -use.bytes };
+}
+
+/* What a node has in its room, but for its own name. */
+static struct cpr_room_use tree_content_use(const struct cpr_node *node)
+{
+	struct cpr_room_use use = { .frames = node->charged };
+
+	for (const struct cpr_node *at = node; (at = cpr_node_next_below(node, at));) {
+		use.frames += at->charged;
+		use.names++;
+		use.bytes += cpr_catalog_node_size(at->name_len);
+	}
+	return use;
+}
+
+/* Get a reference on the room that a node has in a directory, or a new room. */
+static struct cpr_room *tree_get_room(struct cpr_node *dir, const struct cpr_node *node)
+{
+	if (!S_ISDIR(node->type) || !tree_is_root(dir))
+		return cpr_room_get(dir->room);
+	return node->parent == dir ? cpr_room_get(node->room) : cpr_room_new();
+}
+
+static void tree_set_room(struct cpr_node *node, struct cpr_room *room)
+{
+	cpr_room_put(node->room);
+	node->room = room;
+}
+
+/* Takes over a reference on the room. */
+static void tree_set_room_below(struct cpr_node *node, struct cpr_room *room)
+{
+	for (struct cpr_node *at = node; (at = cpr_node_next_below(node, at));)
+		tree_set_room(at, cpr_room_get(room));
+	tree_set_room(node, room);
+}
+
+/**
+ * cpr_node_charge - more or fewer frames of a file count in its room
+ * @c: the region
+ * @node: of the file
+ * @frames: number of frames
+ */
+void cpr_node_charge(struct cpr *c, struct cpr_node *node, s32 frames)
+{
+	lockdep_assert_held(&c->lock);
+
+	node->charged += frames;
+	cpr_room_add(c, node->room, (struct cpr_room_use){ .frames = frames });
+}
+
+/* ---- changing names ---- */
+
+/* Put a node into a directory; whoever calls this has the name counted. */
+static int tree_link(struct cpr_node *dir, struct cpr_node *node)
+{
+	int err;
+
+	node->room = tree_get_room(dir, node);
+	if (!node->room)
+		return -ENOMEM;
+	err = xa_insert(&dir->by_ino, node->ino, node, GFP_KERNEL);
+	if (!err)
+		tree_link_name(dir, node);
+	return err;
+}
+
+/**
+ * cpr_node_link - put a node into a directory, as it is in the catalog
+ * @c: the region
+ * @dir: a directory that does not have the name; NULL for the root
+ * @node: from cpr_node_alloc(), without frames
  *
  * Return: 0 or -ENOMEM.
  */
-int cpr_node_link(struct cpr_node *dir, struct cpr_node *node)
+int cpr_node_link(struct cpr *c, struct cpr_node *dir, struct cpr_node *node)
 {
-	int err = xa_insert(&dir->by_ino, node->ino, node, GFP_KERNEL);
+	int err;
 
+	lockdep_assert_held(&c->lock);
+
+	if (dir) {
+		err = tree_link(dir, node);
+	} else {
+		node->parent = node;
+		node->room = cpr_room_new();
+		err = node->room ? 0 : -ENOMEM;
+	}
 	if (!err)
-		tree_link_name(dir, node);
+		cpr_room_add(c, node->parent->room, tree_name_use(node->name_len));
 	return err;
 }
 
@@ -199,26 +303,27 @@ int cpr_node_link(struct cpr_node *dir, struct cpr_node *node)
  * @len: bytes of @name
  * @attr: its attributes; a commit may save them as soon as the lock is released
  *
- * Return: the node, or ERR_PTR of -ENOSPC or -ENOMEM.
+ * Return: the node, or ERR_PTR of -ENOSPC, -EDQUOT or -ENOMEM.
  */
 struct cpr_node *cpr_node_new(struct cpr *c, struct cpr_node *dir,
 			      const char *name, u16 len, const struct cpr_attr *attr)
 {
+	const struct cpr_room_change change = { dir->room, tree_name_use(len) };
 	struct cpr_node *node;
 	int err;
 
 	lockdep_assert_held(&c->lock);
 
-	err = cpr_tree_reserve(c, cpr_catalog_node_size(len));
+	err = cpr_room_change(c, &change, 1);
 	if (err)
 		return ERR_PTR(err);
 	node = cpr_node_alloc(c->next_ino, attr->mode, name, len);
 	if (!node) {
 		err = -ENOMEM;
-		goto err_unreserve;
+		goto err_return;
 	}
 	node->attr = *attr;
-	err = cpr_node_link(dir, node);
+	err = tree_link(dir, node);
 	if (err)
 		goto err_free;
 	c->next_ino++;
@@ -227,13 +332,17 @@ struct cpr_node *cpr_node_new(struct cpr *c, struct cpr_node *dir,
 
 err_free:
 	cpr_node_free(node);
-err_unreserve:
-	cpr_tree_unreserve(c, cpr_catalog_node_size(len));
+err_return:
+	cpr_room_add(c, dir->room, tree_negative(change.by));
 	return ERR_PTR(err);
 }
 
-static void tree_remove(struct cpr_node *node)
+/* The name does not count any more. */
+static void tree_remove(struct cpr *c, struct cpr_node *node)
 {
+	/* Who has files of the directory open still has them in the room. */
+	if (cpr_node_has_room(node))
+		cpr_room_limit(c, node->room, (struct cpr_room_limit){});
 	xa_erase(&node->parent->by_ino, node->ino);
 	tree_unlink_name(node);
 }
@@ -247,18 +356,33 @@ void cpr_node_remove(struct cpr *c, struct cpr_node *node)
 {
 	lockdep_assert_held(&c->lock);
 
-	cpr_tree_unreserve(c, cpr_catalog_node_size(node->name_len));
-	tree_remove(node);
+	cpr_room_add(c, node->parent->room, tree_negative(tree_name_use(node->name_len)));
+	tree_remove(c, node);
 	cpr_dirty(c);
 }
 
-/* Replace a reservation of @old bytes in the catalog by one of @new bytes. */
-static int tree_change_reservation(struct cpr *c, u64 old, u64 new)
+/* Names and content of a node move to other rooms, or not at all. */
+static int tree_count_rename(struct cpr *c, const struct cpr_node *node,
+			     const struct cpr_node *replaced, struct cpr_room *dir_room,
+			     struct cpr_room *room, u16 len)
 {
-	if (new > old)
-		return cpr_tree_reserve(c, new - old);
-	cpr_tree_unreserve(c, old - new);
-	return 0;
+	struct cpr_room_change changes[5] = {
+		{ node->parent->room, tree_negative(tree_name_use(node->name_len)) },
+		{ dir_room, tree_name_use(len) },
+	};
+	unsigned int nr = 2;
+
+	if (replaced)
+		changes[nr++] = (struct cpr_room_change){
+			dir_room, tree_negative(tree_name_use(replaced->name_len)),
+		};
+	if (room != node->room) {
+		const struct cpr_room_use use = tree_content_use(node);
+
+		changes[nr++] = (struct cpr_room_change){ node->room, tree_negative(use) };
+		changes[nr++] = (struct cpr_room_change){ room, use };
+	}
+	return cpr_room_change(c, changes, nr);
 }
 
 /**
@@ -269,35 +393,40 @@ static int tree_change_reservation(struct cpr *c, u64 old, u64 new)
  * @name: not NUL-terminated
  * @len: bytes of @name
  *
- * Return: 0, -ENOSPC or -ENOMEM; on an error nothing has changed.
+ * What a node has counts in the room of its new directory. A directory with a room of its
+ * own cannot become one without.
+ *
+ * Return: 0, -EXDEV, -ENOSPC, -EDQUOT or -ENOMEM; on an error nothing has changed.
  */
 int cpr_node_rename(struct cpr *c, struct cpr_node *node, struct cpr_node *dir,
 		    const char *name, u16 len)
 {
-	struct cpr_node *replaced = cpr_node_find(dir, name, len);
-	u64 reserved = cpr_catalog_node_size(node->name_len);
-	struct cpr_node *old_dir = node->parent;
+	struct cpr_node *replaced = cpr_node_find(dir, name, len), *old_dir = node->parent;
+	struct cpr_room *room;
 	char *copy;
 	int err;
 
 	lockdep_assert_held(&c->lock);
 
-	if (replaced)
-		reserved += cpr_catalog_node_size(replaced->name_len);
+	if (dir != old_dir && cpr_node_has_room(node) && node->room->limit.names)
+		return -EXDEV;
 	copy = kmemdup(name, len, GFP_KERNEL);
-	if (!copy)
-		return -ENOMEM;
+	room = tree_get_room(dir, node);
+	if (!copy || !room) {
+		err = -ENOMEM;
+		goto err_free;
+	}
 	if (dir != old_dir) {
 		err = xa_insert(&dir->by_ino, node->ino, node, GFP_KERNEL);
 		if (err)
 			goto err_free;
 	}
-	err = tree_change_reservation(c, reserved, cpr_catalog_node_size(len));
+	err = tree_count_rename(c, node, replaced, dir->room, room, len);
 	if (err)
 		goto err_erase;
 	/* Nothing below fails. */
 	if (replaced)
-		tree_remove(replaced);
+		tree_remove(c, replaced);
 	if (dir != old_dir)
 		xa_erase(&old_dir->by_ino, node->ino);
 	tree_unlink_name(node);
@@ -305,6 +434,10 @@ int cpr_node_rename(struct cpr *c, struct cpr_node *node, struct cpr_node *dir,
 	node->name = copy;
 	node->name_len = len;
 	tree_link_name(dir, node);
+	if (room != node->room)
+		tree_set_room_below(node, room);
+	else
+		cpr_room_put(room);
 	cpr_dirty(c);
 	return 0;
 
@@ -312,6 +445,7 @@ err_erase:
 	if (dir != old_dir)
 		xa_erase(&dir->by_ino, node->ino);
 err_free:
+	cpr_room_put(room);
 	kfree(copy);
 	return err;
 }
@@ -497,39 +631,7 @@ bool cpr_node_pinned(struct cpr *c, struct cpr_node *node)
 	return false;
 }
 
-/* ---- room in the catalog, and the whole tree ---- */
-
-/**
- * cpr_tree_reserve - reserve room in the catalog
- * @c: the region
- * @bytes: of records
- *
- * Return: 0 or -ENOSPC.
- */
-int cpr_tree_reserve(struct cpr *c, u64 bytes)
-{
-	u64 room = cpr_catalog_capacity(&c->geo);
-
-	lockdep_assert_held(&c->lock);
-
-	/* An image from another writer may use more than the capacity. */
-	if (c->catalog_used > room || bytes > room - c->catalog_used)
-		return -ENOSPC;
-	c->catalog_used += bytes;
-	return 0;
-}
-
-/**
- * cpr_tree_unreserve - undo cpr_tree_reserve()
- * @c: the region
- * @bytes: of records
- */
-void cpr_tree_unreserve(struct cpr *c, u64 bytes)
-{
-	lockdep_assert_held(&c->lock);
-
-	c->catalog_used -= bytes;
-}
+/* ---- the whole tree ---- */
 
 /**
  * cpr_tree_free - free all nodes
@@ -553,4 +655,5 @@ void cpr_tree_free(struct cpr *c)
 		cpr_node_free(node);
 	}
 	c->root = NULL;
+	cpr_room_forget(c);
 }

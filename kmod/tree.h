@@ -7,6 +7,7 @@
 #include <linux/xarray.h>
 
 #include "cpr_internal.h"
+#include "room.h"
 
 struct cpr_vm;
 
@@ -51,6 +52,8 @@ struct cpr_attr {
  *	users, see revoke.c
  * @frames: frame of each frame of the file, as xarray values
  * @nr_frames: entries in @frames
+ * @charged: frames that count in @room: @nr_frames, and those that are being added
+ * @room: room in which the file's frames count, or the names in the directory
  * @tail_unknown: a crash may have left data beyond the end of the file, see file.c;
  *	changes with the inode locked
  * @vm: record of the VM, if the node is the directory of a handover unit
@@ -76,6 +79,8 @@ struct cpr_node {
 	unsigned int closing;
 	struct xarray frames;
 	u32 nr_frames;
+	u32 charged;
+	struct cpr_room *room;
 	bool tail_unknown;
 	struct cpr_vm *vm;
 	u16 name_len;
@@ -112,7 +117,9 @@ void cpr_node_name(const struct cpr_node *node, char *name);
 
 struct cpr_node *cpr_node_alloc(u64 ino, umode_t mode, const char *name, u16 len);
 void cpr_node_free(struct cpr_node *node);
-int cpr_node_link(struct cpr_node *dir, struct cpr_node *node);
+int cpr_node_link(struct cpr *c, struct cpr_node *dir, struct cpr_node *node);
+bool cpr_node_has_room(const struct cpr_node *node);
+void cpr_node_charge(struct cpr *c, struct cpr_node *node, s32 frames);
 struct cpr_node *cpr_node_new(struct cpr *c, struct cpr_node *dir,
 			      const char *name, u16 len, const struct cpr_attr *attr);
 void cpr_node_remove(struct cpr *c, struct cpr_node *node);
@@ -130,8 +137,6 @@ bool cpr_node_mapped(struct cpr *c, struct cpr_node *node);
 bool cpr_node_open_for_write(struct cpr *c, struct cpr_node *node);
 bool cpr_node_pinned(struct cpr *c, struct cpr_node *node);
 
-int cpr_tree_reserve(struct cpr *c, u64 bytes);
-void cpr_tree_unreserve(struct cpr *c, u64 bytes);
 void cpr_tree_free(struct cpr *c);
 
 #endif /* CPR_TREE_H */

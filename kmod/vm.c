@@ -357,7 +357,7 @@ static int vm_commit(struct cpr *c, enum cpr_vm_state to, struct netlink_ext_ack
 /* Free a snapshot that the current catalog does not have any more. */
 static void vm_drop_dma(struct cpr *c, struct cpr_dma *dma)
 {
-	cpr_tree_unreserve(c, cpr_dma_catalog_size(dma));
+	cpr_room_unreserve(c, cpr_dma_catalog_size(dma));
 	cpr_dma_put(dma);
 }
 
@@ -374,7 +374,7 @@ static int vm_begin(struct cpr *c, struct cpr_node *dir, const struct cpr_vm_ste
 		NL_SET_ERR_MSG(extack, "no memory");
 		return -ENOMEM;
 	}
-	err = cpr_tree_reserve(c, cpr_vm_catalog_size(vm));
+	err = cpr_room_reserve(c, cpr_vm_catalog_size(vm));
 	if (err) {
 		NL_SET_ERR_MSG(extack, "the catalog is full; delete files or VMs");
 		goto err_free;
@@ -387,7 +387,7 @@ static int vm_begin(struct cpr *c, struct cpr_node *dir, const struct cpr_vm_ste
 		return 0;
 
 	dir->vm = NULL;
-	cpr_tree_unreserve(c, cpr_vm_catalog_size(vm));
+	cpr_room_unreserve(c, cpr_vm_catalog_size(vm));
 err_free:
 	cpr_vm_free(vm);
 	return err;
@@ -421,7 +421,7 @@ static int vm_end(struct cpr *c, struct cpr_node *dir, struct netlink_ext_ack *e
 		return err;
 	}
 	if (vm) {
-		cpr_tree_unreserve(c, cpr_vm_catalog_size(vm));
+		cpr_room_unreserve(c, cpr_vm_catalog_size(vm));
 		cpr_vm_free(vm);
 		vm_unmark_memory(dir);
 		cpr_dirty(c);
@@ -496,6 +496,41 @@ int cpr_vm_step(struct cpr *c, const struct cpr_vm_step *ask,
 }
 
 /**
+ * cpr_vm_set_room - set the room of a VM
+ * @c: the region
+ * @name: of the VM
+ * @limit: what it may use, and is promised; no names: neither
+ * @extack: reason of a refusal
+ *
+ * The room is committed when this returns.
+ *
+ * Return: 0; -ENOENT; -EDQUOT if the VM uses more; -ENOSPC if there is not as much.
+ */
+int cpr_vm_set_room(struct cpr *c, const char *name, struct cpr_room_limit limit,
+		    struct netlink_ext_ack *extack)
+{
+	struct cpr_room_limit before;
+	struct cpr_node *dir;
+	int err;
+
+	guard(cpr)(c);
+
+	dir = cpr_vm_find(c, name, extack);
+	if (IS_ERR(dir))
+		return PTR_ERR(dir);
+	before = dir->room->limit;
+	err = cpr_room_promise(c, dir->room, limit, extack);
+	if (err)
+		return err;
+	err = vm_commit(c, cpr_vm_state(dir), extack);
+	if (err)
+		cpr_room_limit(c, dir->room, before);
+	else
+		cpr_event_vm(c, dir);
+	return err;
+}
+
+/**
  * cpr_vm_set_dma - replace the snapshot of a VM
  * @c: the region
  * @dir: directory of the VM
@@ -515,7 +550,7 @@ int cpr_vm_set_dma(struct cpr *c, struct cpr_node *dir, struct cpr_dma *dma,
 
 	lockdep_assert_held(&c->lock);
 
-	err = cpr_tree_reserve(c, size);
+	err = cpr_room_reserve(c, size);
 	if (err) {
 		NL_SET_ERR_MSG(extack, "the catalog is full; delete files or VMs");
 		return err;
@@ -525,7 +560,7 @@ int cpr_vm_set_dma(struct cpr *c, struct cpr_node *dir, struct cpr_dma *dma,
 	if (err) {
 		dir->vm->dma = before;
 		cpr_dma_put(dma);
-		cpr_tree_unreserve(c, size);
+		cpr_room_unreserve(c, size);
 		return err;
 	}
 	dir->vm->changes++;

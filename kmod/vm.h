@@ -51,6 +51,8 @@ struct cpr_node *cpr_vm_for_step(struct cpr *c, const struct cpr_vm_step *ask,
 				 struct netlink_ext_ack *extack);
 int cpr_vm_step(struct cpr *c, const struct cpr_vm_step *step,
 		struct netlink_ext_ack *extack);
+int cpr_vm_set_room(struct cpr *c, const char *name, struct cpr_room_limit limit,
+		    struct netlink_ext_ack *extack);
 int cpr_vm_set_dma(struct cpr *c, struct cpr_node *dir, struct cpr_dma *dma,
 		   struct netlink_ext_ack *extack);
 void cpr_vm_set_verified(struct cpr *c, const char *name, const struct cpr_dma *dma,

@@ -23,6 +23,7 @@ layers() {
 	cat <<-'EOF'
 		kmod compat port vm_state bad catalog identity frames dma_table
 		kmod region cpr_internal
+		kmod room
 		kmod tree record events pci
 		kmod poison
 		kmod scrub space

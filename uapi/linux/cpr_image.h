@@ -44,7 +44,7 @@
 #define CPR_IMAGE_MAGIC_LEN	8
 
 #define CPR_IMAGE_VERSION_MAJOR	1
-#define CPR_IMAGE_VERSION_MINOR	1
+#define CPR_IMAGE_VERSION_MINOR	2
 
 #define CPR_IMAGE_BLOCK_SIZE	4096u
 #define CPR_IMAGE_SUPER_COPY	65536u
@@ -265,14 +265,20 @@ enum cpr_image_node_flags {
  * @mtime: last modification
  * @ctime: last change
  * @name_len: bytes of @name; 0 for the root only
- * @pad: zero
+ * @room_names: number of names that the directory may have, with all below it; since
+ *	version 1.2
  * @extents: number of struct cpr_image_extent that follow the name
+ * @room_frames: number of frames that its files may have; since version 1.2
  * @name: not NUL-terminated, zero-padded to a multiple of 8
  *
  * A node comes after its parent; nodes are in strictly ascending order of
  * (@parent, @name) with names compared as unsigned bytes. So a catalog cannot
  * hold a cycle, an orphan or the same name twice. A node's extents are in
  * strictly ascending order of file_frame, and no frame belongs to two extents.
+ *
+ * A directory of the root has a room if @room_names is not zero. A writer gives it no more
+ * than that, and gives nothing of what is left of it to others. @room_frames is zero
+ * without a room, and at most the number of data frames. All other nodes have zeros there.
  */
 struct cpr_image_node {
 	struct cpr_image_rec rec;
@@ -286,9 +292,9 @@ struct cpr_image_node {
 	struct cpr_image_time mtime;
 	struct cpr_image_time ctime;
 	__le16	name_len;
-	__le16	pad;
+	__le16	room_names;
 	__le32	extents;
-	__le32	pad2;
+	__le32	room_frames;
 	__u8	name[];
 } __attribute__((packed));
 
