@@ -26,10 +26,13 @@ static int run_adopt(const struct args *args, struct err *err)
 	struct adopt_opts opts = {
 		.name = args->argv[0], .monitor = arg(args, "qmp"), .dry_run = args->dry_run,
 	};
+	const char *room = arg(args, "room");
 	int r;
 
 	if (!opts.monitor)
 		return usage(args, err, "--qmp SOCKET is missing");
+	if (room && (size_parse(room, MIB, &opts.room) < 0 || !opts.room))
+		return usage_value(args, err, "room", "no size like 512M or 4G");
 	r = adopt_vm(&opts, result, err);
 	if (r < 0)
 		return r;
@@ -41,10 +44,11 @@ static int run_adopt(const struct args *args, struct err *err)
 
 const struct cmd cmd_adopt = {
 	.name = "adopt",
-	.synopsis = "NAME --qmp SOCKET",
+	.synopsis = "NAME --qmp SOCKET [--room SIZE]",
 	.summary = "make a VM of a QEMU that another program has started",
 	.opts = {
 		{ "qmp", "SOCKET", "a QMP socket that this QEMU listens on" },
+		{ "room", "SIZE", "part of the region for all of the VM (what it has and 64M)" },
 	},
 	.examples = { "adopt web1 --qmp /run/web1.qmp --dry-run" },
 	.min_args = 1,

@@ -74,8 +74,9 @@ struct args {
 /* The value of an option, as in struct args; NULL if the command has no such option. */
 const char *arg(const struct args *args, const char *name);
 
-extern const struct cmd cmd_abort, cmd_adopt, cmd_delete, cmd_device, cmd_format, cmd_help, cmd_inspect,
-	cmd_list, cmd_restore, cmd_run, cmd_save, cmd_show, cmd_update, cmd_validate;
+extern const struct cmd cmd_abort, cmd_adopt, cmd_delete, cmd_device, cmd_format, cmd_help,
+	cmd_inspect, cmd_list, cmd_restore, cmd_room, cmd_run, cmd_save, cmd_show, cmd_update,
+	cmd_validate;
 
 /* Fail for a wrong command line: -EINVAL, exit status 2. */
 int usage(const struct args *args, struct err *err, const char *why);

@@ -10,8 +10,8 @@
 #define LEFT 18		/* width of the column with the options */
 
 static const struct cmd *const commands[] = {
-	&cmd_format, &cmd_inspect, &cmd_run, &cmd_adopt, &cmd_list, &cmd_show, &cmd_save, &cmd_abort,
-	&cmd_update, &cmd_restore, &cmd_delete, &cmd_device, &cmd_validate, &cmd_help,
+	&cmd_format, &cmd_inspect, &cmd_run, &cmd_adopt, &cmd_list, &cmd_show, &cmd_room, &cmd_save,
+	&cmd_abort, &cmd_update, &cmd_restore, &cmd_delete, &cmd_device, &cmd_validate, &cmd_help,
 };
 
 /* What other programs, and earlier versions of this one, call a command. */

@@ -143,6 +143,18 @@ static struct json_object *extents_json(const struct cpr_catalog_node *node)
 	return list;
 }
 
+static struct json_object *room_json(const struct cpr_catalog_node *node)
+{
+	struct json_object *obj;
+
+	if (!node->room_names)
+		return NULL;
+	obj = json_object_new_object();
+	jset_int(obj, "bytes", (uint64_t)node->room_frames << CPR_IMAGE_FRAME_SHIFT);
+	jset_int(obj, "names", node->room_names);
+	return obj;
+}
+
 static struct json_object *node_json(const struct cpr_catalog_node *node, const char *path)
 {
 	struct json_object *obj = json_object_new_object();
@@ -155,8 +167,10 @@ static struct json_object *node_json(const struct cpr_catalog_node *node, const 
 	jset_int(obj, "gid", node->gid);
 	jset_int(obj, "ino", node->ino);
 	jset_int(obj, "mtime", node->mtime.sec);
-	if (dir)
+	if (dir) {
+		jset(obj, "room", room_json(node));
 		return obj;
+	}
 	jset_int(obj, "size", node->size);
 	jset_bool(obj, "memory", node->flags & CPR_IMAGE_NODE_MEMORY);
 	jset(obj, "extents", extents_json(node));

@@ -19,6 +19,8 @@ static const struct out_field columns[] = {
 	{ "qemu.status", "GUEST", NULL },
 	{ "qemu.pid", "PID", NULL },
 	{ "memory_bytes", "RAM", show_size },
+	{ "used.bytes", "USED", show_size },
+	{ "room.bytes", "ROOM", show_size },
 	{ "since", "SINCE", show_time },
 	/* The last two: only if a VM has any. */
 	{ "quarantined", "QUARANTINED", show_quarantined },

@@ -23,6 +23,15 @@ static int run_parse_sizes(const struct args *args, uint64_t *sizes, size_t *n, 
 	return 0;
 }
 
+static int run_parse_room(const struct args *args, uint64_t *room, struct err *err)
+{
+	const char *text = arg(args, "room");
+
+	if (!text || (size_parse(text, MIB, room) == 0 && *room))
+		return 0;
+	return usage_value(args, err, "room", "no size like 512M or 4G");
+}
+
 static int run_parse_mode(const struct args *args, bool *copy, struct err *err)
 {
 	const char *mode = arg(args, "ram-mode");
@@ -72,6 +81,8 @@ static int run_run(const struct args *args, struct err *err)
 
 	if (r == 0)
 		r = run_parse_mode(args, &opts.copy, err);
+	if (r == 0)
+		r = run_parse_room(args, &opts.room, err);
 	for (int i = 1; i < args->nrest; i++)
 		strv_push(&argv, args->rest[i]);
 	if (r == 0)
@@ -89,12 +100,13 @@ static int run_run(const struct args *args, struct err *err)
 
 const struct cmd cmd_run = {
 	.name = "run",
-	.synopsis = "NAME [--ram SIZE[,SIZE...]] [--ram-mode MODE] [--agent] -- QEMU ARGUMENT...",
+	.synopsis = "NAME [--ram SIZE[,SIZE...]] [--ram-mode MODE] [--room SIZE] [--agent] -- QEMU ARGUMENT...",
 	.summary = "start a VM with its RAM in the handover region",
 	.opts = {
 		{ "ram", "SIZE[,SIZE...]", "size of the RAM (512M, 4G); a list: one for each "
 		  "NUMA node" },
 		{ "ram-mode", "MODE", "region (the default), or copy: each save copies the RAM" },
+		{ "room", "SIZE", "part of the region for all of the VM (RAM and 64M)" },
 		{ "agent", NULL, "add a channel for the guest agent" },
 	},
 	.examples = {

@@ -63,6 +63,14 @@ static const char *show_bad_pages(struct json_object *pages)
 	return n ? fmt("%lld page%s of 4 KiB", (long long)n, n == 1 ? "" : "s") : NULL;
 }
 
+static const char *show_room(struct json_object *room)
+{
+	int64_t names = jint(room, "names", 0);
+
+	return fmt("%s, %lld name%s", size_human(jint(room, "bytes", 0)), (long long)names,
+		   names == 1 ? "" : "s");
+}
+
 static const struct out_field lines[] = {
 	{ "name", "name", NULL },
 	{ "state", "state", NULL },
@@ -72,6 +80,8 @@ static const struct out_field lines[] = {
 	{ "qemu.status", "guest", NULL },
 	{ "memory_bytes", "pinned RAM", show_size },
 	{ "mapped", "RAM in use", show_bool },
+	{ "used", "used", show_room },
+	{ "room", "room", show_room },
 	{ "bad_pages", "memory errors", show_bad_pages },
 	{ "manifest.machine", "machine", NULL },
 	{ "manifest.qemu_version", "QEMU", NULL },

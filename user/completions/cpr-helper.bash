@@ -10,7 +10,7 @@ _cpr_helper_vms() {
 
 _cpr_helper() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} cmd='' i words
-	local commands='format inspect run adopt list show save abort update restore delete device validate help'
+	local commands='format inspect run adopt list show room save abort update restore delete device validate help'
 
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		[[ ${COMP_WORDS[i]} == -* ]] || { cmd=${COMP_WORDS[i]}; break; }
@@ -26,8 +26,9 @@ _cpr_helper() {
 	inspect) words='--check' ;;
 	validate) words='' ;;
 	help) words=$commands ;;
-	run) words='--ram --ram-mode --agent --dry-run --' ;;
-	adopt) words='--qmp --dry-run' ;;
+	run) words='--ram --ram-mode --room --agent --dry-run --' ;;
+	adopt) words='--qmp --room --dry-run' ;;
+	room) words="none --names --dry-run $(_cpr_helper_vms)" ;;
 	show) words=$(_cpr_helper_vms) ;;
 	save) words="--all --qemu --rehearse --no-rehearse --timeout --full --digest-ram --no-kexec --to --uri --restore-uri
 		--jobs --dry-run $(_cpr_helper_vms)" ;;

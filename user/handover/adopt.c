@@ -15,6 +15,7 @@
 #include "qemu/process.h"
 #include "vm/lock.h"
 #include "vm/manifest.h"
+#include "vm/room.h"
 #include "handover/adopt.h"
 
 #define GREETING_S 10
@@ -26,7 +27,8 @@
  * @options: its arguments
  * @plan: arguments to start it again with, and the memory files
  * @in_place: its memory is in the VM's directory; otherwise the VM is in copy mode
- * @made_dir, @pinned: to be undone after a failure
+ * @before: its room before
+ * @made_dir, @made_room, @pinned: to be undone after a failure
  */
 struct adopt {
 	struct vm vm;
@@ -35,7 +37,9 @@ struct adopt {
 	struct qemuopts options;
 	struct launch_plan plan;
 	bool in_place;
+	struct cpr_room before;
 	bool made_dir;
+	bool made_room;
 	bool pinned;
 };
 
@@ -218,11 +222,27 @@ static void adopt_undo(struct adopt *a)
 	if (a->pinned)
 		genl_vm_do(a->vm.genl, CPR_CMD_VM_UNPIN, a->vm.name, NULL, NULL);
 	unlink(manifest);
+	if (a->made_room)
+		genl_vm_room(a->vm.genl, a->vm.name, &a->before, NULL);
 	if (a->made_dir)
 		rmdir(a->vm.dir);
 }
 
-static int adopt_commit(struct adopt *a, struct err *err)
+/* A room that the operator has set stays as it is. */
+static int adopt_make_room(struct adopt *a, uint64_t wanted, struct err *err)
+{
+	_cleanup_vm_info_ struct cpr_vm info = { 0 };
+	int r = genl_vm(a->vm.genl, a->vm.name, &info, err);
+
+	if (r < 0 || (!wanted && (info.room.names || !a->in_place)))
+		return r;
+	a->before = info.room;
+	r = room_make(a->vm.genl, a->vm.name, info.used.bytes, info.used.names, wanted, err);
+	a->made_room = r == 0;
+	return r;
+}
+
+static int adopt_commit(struct adopt *a, const struct adopt_opts *opts, struct err *err)
 {
 	_cleanup_strv_ struct strv files = { 0 };
 	int r = 0;
@@ -232,7 +252,9 @@ static int adopt_commit(struct adopt *a, struct err *err)
 			    .why = strerror(errno));
 	a->made_dir = !a->in_place;
 	manifest_files(a->vm.manifest, &files);
-	r = vm_manifest_save(&a->vm, err);
+	r = adopt_make_room(a, opts->room, err);
+	if (r == 0)
+		r = vm_manifest_save(&a->vm, err);
 	if (r == 0)
 		r = genl_vm_do(a->vm.genl, CPR_CMD_VM_PIN, a->vm.name, &files, err);
 	a->pinned = r == 0;
@@ -271,7 +293,7 @@ static int adopt_under_locks(struct adopt *a, const struct adopt_opts *opts, str
 		r = adopt_check_dir(a, err);
 	if (r == 0)
 		r = adopt_ask(a, err);
-	return r < 0 || opts->dry_run ? r : adopt_commit(a, err);
+	return r < 0 || opts->dry_run ? r : adopt_commit(a, opts, err);
 }
 
 int adopt_vm(const struct adopt_opts *opts, struct json_object *result, struct err *err)

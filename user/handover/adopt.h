@@ -12,11 +12,13 @@
  * struct adopt_opts - the QEMU to adopt
  * @name: of the VM that it becomes
  * @monitor: path of a QMP socket that QEMU listens on
+ * @room: bytes of the region that it may use and is promised; 0 for what it needs
  * @dry_run: only check
  */
 struct adopt_opts {
 	const char *name;
 	const char *monitor;
+	uint64_t room;
 	bool dry_run;
 };
 

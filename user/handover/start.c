@@ -22,6 +22,7 @@
 #include "vm/manifest.h"
 #include "vm/oom.h"
 #include "vm/outlives.h"
+#include "vm/room.h"
 #include "handover/start.h"
 
 /**
@@ -115,6 +116,18 @@ static int start_make_file(const char *dir, const struct ram_file *file)
 	if (fd < 0 || ftruncate(fd, file->size) < 0 || fallocate(fd, 0, 0, file->size) < 0)
 		return -errno;
 	return 0;
+}
+
+static int start_make_room(struct start *st, uint64_t wanted, struct err *err)
+{
+	uint64_t bytes = 0;
+
+	/* A copy takes any amount, and only while it is needed. */
+	if (st->copy && !wanted)
+		return 0;
+	for (size_t i = 0; i < st->plan.nfiles; i++)
+		bytes += (st->plan.files[i].size + FRAME_SIZE - 1) / FRAME_SIZE * FRAME_SIZE;
+	return room_make(st->vm.genl, st->vm.name, bytes, st->plan.nfiles, wanted, err);
 }
 
 static const char *start_free_space(struct genl *genl)
@@ -271,7 +284,7 @@ static int start_qemu(struct start *st, struct err *err)
 	return r;
 }
 
-static int start_create(struct start *st, struct err *err)
+static int start_create(struct start *st, const struct start_opts *opts, struct err *err)
 {
 	int r = vm_region_ready(st->vm.genl, err);
 
@@ -281,6 +294,8 @@ static int start_create(struct start *st, struct err *err)
 		r = st->vm.lock = vm_lock(st->vm.name, err);
 	if (r >= 0)
 		r = start_make_dir(st, err);
+	if (r == 0)
+		r = start_make_room(st, opts->room, err);
 	if (r == 0)
 		r = start_make_files(st, err);
 	if (r == 0)
@@ -312,7 +327,7 @@ static void start_report(const struct start *st, struct json_object *result)
 	jset(result, "manifest", json_object_get(st->vm.manifest));
 }
 
-static int start_under_locks(struct start *st, struct err *err)
+static int start_under_locks(struct start *st, const struct start_opts *opts, struct err *err)
 {
 	_cleanup_genl_ struct genl *genl = st->vm.genl = genl_open(err);
 	_cleanup_close_ int host = -1;
@@ -320,7 +335,7 @@ static int start_under_locks(struct start *st, struct err *err)
 	if (!genl)
 		return -ENOENT;
 	host = host_lock(false, err);
-	return host < 0 ? host : start_create(st, err);
+	return host < 0 ? host : start_create(st, opts, err);
 }
 
 int start_vm(const struct start_opts *opts, struct json_object *result, struct err *err)
@@ -339,7 +354,7 @@ int start_vm(const struct start_opts *opts, struct json_object *result, struct e
 		start_report_plan(&st, result);
 	if (r < 0 || opts->dry_run)
 		return r;
-	r = start_under_locks(&st, err);
+	r = start_under_locks(&st, opts, err);
 	if (r == 0) {
 		start_note_volatile(&st);
 		start_report(&st, result);

@@ -15,6 +15,7 @@
  * @name: of the VM
  * @sizes: of its RAM, bytes; one in all, or one for each NUMA node
  * @nsizes: number of @sizes; 0 if @argv has the size
+ * @room: bytes of the region that it may use and is promised; 0 for what it needs
  * @copy: copy mode: the RAM stays in QEMU, and each save copies it
  * @agent: add a channel for the guest agent
  * @qemu: name or path of the QEMU binary
@@ -25,6 +26,7 @@ struct start_opts {
 	const char *name;
 	const uint64_t *sizes;
 	size_t nsizes;
+	uint64_t room;
 	bool copy;
 	bool agent;
 	const char *qemu;

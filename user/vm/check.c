@@ -121,8 +121,6 @@ static void check_node(struct check *c, const struct cpr_image_node *n, size_t s
 
 	if (flags)
 		check_add(c, "reserved", fmt("%s: unknown flags %#x", of, flags));
-	check_zero(c, of, &n->pad, sizeof(n->pad));
-	check_zero(c, of, &n->pad2, sizeof(n->pad2));
 	check_zero(c, of, n->name + name, extents - name);
 	check_zero(c, of, n->name + end, size - sizeof(*n) - end);
 }

@@ -335,6 +335,14 @@ static int on_vm(struct nl_msg *msg, void *data)
 		.since = u64_or_0(a[CPR_A_VM_SINCE]),
 		.dma = read_dma(a),
 		.bad_pages = u64_or_0(a[CPR_A_VM_BAD_PAGES]),
+		.room = {
+			.bytes = u64_or_0(a[CPR_A_VM_ROOM_BYTES]),
+			.names = u32_or_0(a[CPR_A_VM_ROOM_NAMES]),
+		},
+		.used = {
+			.bytes = u64_or_0(a[CPR_A_VM_USED_BYTES]),
+			.names = u32_or_0(a[CPR_A_VM_USED_NAMES]),
+		},
 	};
 	nla_copy_string(vm->name, a[CPR_A_VM_NAME], sizeof(vm->name));
 	nla_copy_string(vm->kernel, a[CPR_A_VM_KERNEL], sizeof(vm->kernel));
@@ -422,6 +430,22 @@ int genl_vm_seal(struct genl *genl, int cmd, const char *name, const struct vm_d
 int genl_vm_unpin(struct genl *genl, const char *name, bool revoke, struct err *err)
 {
 	return genl_vm_seal(genl, CPR_CMD_VM_UNPIN, name, &(struct vm_digests){ 0 }, revoke, err);
+}
+
+int genl_vm_room(struct genl *genl, const char *name, const struct cpr_room *room,
+		 struct err *err)
+{
+	struct nl_msg *msg = genl_request(genl, CPR_CMD_VM_ROOM, 0);
+	struct genl_transaction t = { 0 };
+
+	if (msg) {
+		nla_put_string(msg, CPR_A_VM_NAME, name);
+		if (room->names) {
+			nla_put_u64(msg, CPR_A_VM_ROOM_BYTES, room->bytes);
+			nla_put_u32(msg, CPR_A_VM_ROOM_NAMES, room->names);
+		}
+	}
+	return genl_run(genl, msg, &t, "room of VM", name, err);
 }
 
 static void genl_put_scan(struct nl_msg *msg, const struct cpr_scan *scan)

@@ -64,6 +64,16 @@ struct vm_digests {
 };
 
 /**
+ * struct cpr_room - a part of the region
+ * @bytes: of files
+ * @names: of files and directories; 0 for a VM that has no room
+ */
+struct cpr_room {
+	uint64_t bytes;
+	uint32_t names;
+};
+
+/**
  * struct cpr_vm - a VM as known to the module
  * @files: names of its memory files, owned
  * @memory: total size of the memory files, bytes
@@ -73,6 +83,8 @@ struct vm_digests {
  * @digests: digests committed when the VM was sealed
  * @dma: memory reachable according to its snapshot
  * @bad_pages: number of pages of 4 KiB of its files with memory errors
+ * @room: what it may use, and is promised
+ * @used: what it uses
  */
 struct cpr_vm {
 	char name[CPR_VM_NAME_MAX + 1];
@@ -85,6 +97,8 @@ struct cpr_vm {
 	struct vm_digests digests;
 	struct cpr_dma dma;
 	uint64_t bad_pages;
+	struct cpr_room room;
+	struct cpr_room used;
 };
 
 struct cpr_vms {
@@ -226,6 +240,13 @@ int genl_vm_seal(struct genl *genl, int cmd, const char *name, const struct vm_d
 
 /* Unpin a VM; with @revoke as genl_vm_seal(). Returns: as genl_vm_do(). */
 int genl_vm_unpin(struct genl *genl, const char *name, bool revoke, struct err *err);
+
+/*
+ * Set what a VM may use, and is promised; no names: neither. Returns: as genl_vm_do(), with
+ * -EDQUOT if it uses more, -ENOSPC if there is not as much.
+ */
+int genl_vm_room(struct genl *genl, const char *name, const struct cpr_room *room,
+		 struct err *err);
 
 /**
  * struct cpr_scan - how the module scans the memory that devices can reach

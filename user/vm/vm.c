@@ -167,6 +167,15 @@ static void vm_add_qemu(struct json_object *obj, const struct cpr_vm *info)
 	qemu_release(&q);
 }
 
+static struct json_object *vm_room_json(const struct cpr_room *room)
+{
+	struct json_object *obj = json_object_new_object();
+
+	jset_int(obj, "bytes", room->bytes);
+	jset_int(obj, "names", room->names);
+	return obj;
+}
+
 struct json_object *vm_json(const struct cpr_vm *info)
 {
 	struct json_object *obj = json_object_new_object();
@@ -178,6 +187,8 @@ struct json_object *vm_json(const struct cpr_vm *info)
 	jset_int(obj, "memory_bytes", info->memory);
 	jset_int(obj, "bad_pages", info->bad_pages);
 	jset_bool(obj, "mapped", info->mapped);
+	jset(obj, "used", vm_room_json(&info->used));
+	jset(obj, "room", info->room.names ? vm_room_json(&info->room) : NULL);
 	jset_int(obj, "since", info->since);
 	jset_str(obj, "kernel", *info->kernel ? info->kernel : NULL);
 	vm_add_qemu(obj, info);

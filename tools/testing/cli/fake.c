@@ -16,6 +16,7 @@
  *	$CPR_FAKE/devices.NAME	the addresses in a VM's snapshot
  *	$CPR_FAKE/digests.NAME	"MANIFEST RAM": 32 hexadecimal digits each, or "-"; absent:
  *				neither
+ *	$CPR_FAKE/room.NAME	"BYTES NAMES": its room; absent: none
  *	$CPR_FAKE/bad.NAME	pages of the VM with memory errors
  *	$CPR_FAKE/unreadable	where a read of ram0 fails, in bytes
  *	$CPR_FAKE/hold		"HOLD REASON" of all devices
@@ -264,6 +265,17 @@ static void read_digests(struct cpr_vm *vm)
 	vm->digests.has_ram = read_digest(ram, vm->digests.ram);
 }
 
+static void read_room(struct cpr_vm *vm)
+{
+	_cleanup_free_ char *path = fake_path("room.", vm->name), *text = read_text(path, 64);
+	unsigned long long bytes = 0;
+
+	vm->used = (struct cpr_room){ .bytes = vm->memory, .names = vm->files.n };
+	if (text)
+		sscanf(text, "%llu %u", &bytes, &vm->room.names);
+	vm->room.bytes = bytes;
+}
+
 static void print_digest(FILE *f, bool has, const uint8_t *digest)
 {
 	for (size_t i = 0; has && i < CPR_DIGEST_LEN; i++)
@@ -328,6 +340,7 @@ int genl_vm(struct genl *genl, const char *name, struct cpr_vm *vm, struct err *
 	vm->mapped = mapper_of(name);
 	read_snapshot(vm);
 	read_digests(vm);
+	read_room(vm);
 	bad = fake_path("bad.", name);
 	text = read_text(bad, 32);
 	vm->bad_pages = text ? strtoull(text, NULL, 10) : 0;
@@ -434,6 +447,28 @@ int genl_vm_do(struct genl *genl, int cmd, const char *name, const struct strv *
 	for (size_t i = 0; files && i < files->n; i++)
 		strv_push(&vm.files, files->v[i]);
 	return write_vm(&vm);
+}
+
+int genl_vm_room(struct genl *genl, const char *name, const struct cpr_room *room,
+		 struct err *err)
+{
+	_cleanup_free_ char *path = fake_path("room.", name);
+	_cleanup_vm_info_ struct cpr_vm vm = { 0 };
+	int r = refused("room", name, err);
+	FILE *f;
+
+	if (r == 0)
+		r = genl_vm(genl, name, &vm, err);
+	if (r < 0)
+		return r;
+	if (!room->names)
+		return unlink(path) < 0 && errno != ENOENT ? -errno : 0;
+	f = fopen(path, "we");
+	if (!f)
+		return -errno;
+	fprintf(f, "%llu %u", (unsigned long long)room->bytes, room->names);
+	fclose(f);
+	return 0;
 }
 
 int genl_vm_unpin(struct genl *genl, const char *name, bool revoke, struct err *err)

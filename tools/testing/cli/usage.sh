@@ -161,7 +161,7 @@ meant 'help of what is no command' 'did you mean abort?' help abrot
 call help
 holds 'help is --help' test "$status$out" = "0$("$helper" --help)"
 
-for command in format inspect run adopt list show save abort update restore delete device validate help; do
+for command in format inspect run adopt list show room save abort update restore delete device validate help; do
 	call help $command
 	holds "help $command is $command --help" test "$status$out" = "0$("$helper" $command --help)"
 	text=$out

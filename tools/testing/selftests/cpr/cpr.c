@@ -292,6 +292,7 @@ int nl_pin_unterminated(const char *vm, const char *file)
 struct vm_answer {
 	int state, mapped, bad_pages;
 	uint64_t bytes;
+	struct room room;
 };
 
 static int read_vm(struct nl_msg *msg, void *arg)
@@ -303,6 +304,12 @@ static int read_vm(struct nl_msg *msg, void *arg)
 	a->bytes = nla_get_u64(tb[CPR_A_VM_MEMORY_BYTES]);
 	a->mapped = nla_get_u8(tb[CPR_A_VM_MAPPED]);
 	a->bad_pages = tb[CPR_A_VM_BAD_PAGES] ? nla_get_u64(tb[CPR_A_VM_BAD_PAGES]) : 0;
+	a->room = (struct room){
+		.bytes = tb[CPR_A_VM_ROOM_BYTES] ? nla_get_u64(tb[CPR_A_VM_ROOM_BYTES]) : 0,
+		.names = tb[CPR_A_VM_ROOM_NAMES] ? nla_get_u32(tb[CPR_A_VM_ROOM_NAMES]) : 0,
+		.used_bytes = nla_get_u64(tb[CPR_A_VM_USED_BYTES]),
+		.used_names = nla_get_u32(tb[CPR_A_VM_USED_NAMES]),
+	};
 	return NL_OK;
 }
 
@@ -334,6 +341,39 @@ int nl_bad_pages(const char *vm)
 	int err = get_vm(vm, &a);
 
 	return err ? err : a.bad_pages;
+}
+
+static int ask_room(const char *vm, const uint64_t *bytes, const uint32_t *names)
+{
+	struct nl_msg *msg = message(CPR_CMD_VM_ROOM, 0);
+
+	if (!msg)
+		return -ENOTCONN;
+	nla_put_string(msg, CPR_A_VM_NAME, vm);
+	if (bytes)
+		nla_put_u64(msg, CPR_A_VM_ROOM_BYTES, *bytes);
+	if (names)
+		nla_put_u32(msg, CPR_A_VM_ROOM_NAMES, *names);
+	return transact(msg, NULL, NULL);
+}
+
+int nl_room(const char *vm, uint64_t bytes, uint32_t names)
+{
+	return ask_room(vm, names ? &bytes : NULL, names ? &names : NULL);
+}
+
+int nl_room_bytes_only(const char *vm, uint64_t bytes)
+{
+	return ask_room(vm, &bytes, NULL);
+}
+
+int nl_room_of(const char *vm, struct room *r)
+{
+	struct vm_answer a = { 0 };
+	int err = get_vm(vm, &a);
+
+	*r = a.room;
+	return err;
 }
 
 struct digests_of {

@@ -66,6 +66,16 @@ int nl_digests(const char *vm, int dump, struct digests *d);
 int nl_state(const char *vm, uint64_t *bytes, int *mapped);
 /* Pages of a VM's files that have memory errors, or -errno. */
 int nl_bad_pages(const char *vm);
+/* Set the room of a VM; 0 names: none. */
+int nl_room(const char *vm, uint64_t bytes, uint32_t names);
+int nl_room_bytes_only(const char *vm, uint64_t bytes);
+
+struct room {
+	uint64_t bytes, used_bytes;
+	uint32_t names, used_names;
+};
+
+int nl_room_of(const char *vm, struct room *r);
 /* How many VMs a dump names. */
 int nl_count(void);
 

@@ -3,7 +3,8 @@
  * ctl format [force] | status | wait-clean | devices | STEP VM [FILE...] - the
  * netlink family for scripts. STEP: pin save claim unclaim unpin release state,
  * and "seal VM [MANIFEST [RAM]]" with the XXH3-128 of these files as digests: of a
- * manifest it is what cpr-helper seals. "digests VM" prints both, or "-".
+ * manifest it is what cpr-helper seals. "digests VM" prints both, or "-". "room VM"
+ * prints the room of a VM, "room VM MIBM NAMES" sets it.
  * devices: lines of VM ADDRESS HOLD EXTENTS BYTES REASON, and " @ADDRESS" if it was found
  * elsewhere. "give-up [ADDRESS]" gives a quarantined device to the host. "crowd N" seals N
  * VMs crowd-0, crowd-1 and so on, with no memory.
@@ -102,6 +103,21 @@ static int digests(const char *vm)
 	return 0;
 }
 
+static int room(const char *vm, const char *mib, const char *names)
+{
+	struct room r;
+	int error;
+
+	if (mib && names)
+		return report(nl_room(vm, strtoull(mib, NULL, 10) << 20, atoi(names)));
+	error = nl_room_of(vm, &r);
+	if (error)
+		return report(error);
+	printf("%llu frames and %u names, %llu and %u used\n", (unsigned long long)(r.bytes / FRAME),
+	       r.names, (unsigned long long)(r.used_bytes / FRAME), r.used_names);
+	return 0;
+}
+
 static void print_device(const struct device *d)
 {
 	static const char *const holds[] = {
@@ -153,6 +169,8 @@ int main(int argc, char **argv)
 		return crowd(atoi(argv[2]));
 	if (argc > 2 && !strcmp(argv[1], "seal"))
 		return seal(argv[2], argv[3], argc > 4 ? argv[4] : NULL);
+	if (argc > 2 && !strcmp(argv[1], "room"))
+		return room(argv[2], argv[3], argc > 4 ? argv[4] : NULL);
 	if (argc > 2 && !strcmp(argv[1], "digests"))
 		return digests(argv[2]);
 	if (argc > 2 && !strcmp(argv[1], "state")) {

@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -444,6 +445,43 @@ TEST(what_is_sealed_can_be_read)
 	CHECK_EQ(p[1], c);
 	munmap(p, FRAME);
 	close(fd);
+	delete_vm();
+}
+
+/* A page fault that reads would fill a hole of any other file. */
+TEST(what_is_sealed_keeps_its_holes)
+{
+	struct stat st;
+	pid_t pid;
+	int fd, status;
+	char *p, c;
+
+	make_vm();
+	close(make_file("vm/sparse", FRAME));
+	step(CPR_CMD_VM_PIN, CPR_VM_STATE_RUNNING);
+	step(CPR_CMD_VM_SAVE, CPR_VM_STATE_SAVED);
+	step(CPR_CMD_VM_SEAL, CPR_VM_STATE_SEALED);
+	fd = open(MNT "/vm/sparse", O_RDONLY);
+	CHECK(fd >= 0);
+	p = mmap(NULL, FRAME, PROT_READ, MAP_SHARED, fd, 0);
+	CHECK(p != MAP_FAILED);
+	pid = fork();
+	if (!pid) {
+		setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 });
+		c = *(volatile char *)p;
+		_exit(c);
+	}
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	CHECK(WIFSIGNALED(status));
+	CHECK_EQ(WTERMSIG(status), SIGBUS);
+	CHECK_EQ(pread(fd, &c, 1, 0), 1);
+	CHECK_EQ(c, 0);
+	CHECK(!fstat(fd, &st));
+	CHECK_EQ(st.st_blocks, 0);
+	munmap(p, FRAME);
+	close(fd);
+	CHECK_EQ(nl_step(CPR_CMD_VM_UNPIN, "vm", NULL), 0);
+	CHECK(!unlink(MNT "/vm/sparse"));
 	delete_vm();
 }
 

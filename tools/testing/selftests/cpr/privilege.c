@@ -163,7 +163,7 @@ static int take_all_steps(void)
 	for (size_t i = 0; i < sizeof(steps) / sizeof(*steps); i++)
 		if (nl_step(steps[i], "vm", steps[i] == CPR_CMD_VM_PIN ? memory : NULL) != -EPERM)
 			return 0;
-	if (nl_snapshot("vm", devices, none, 0, &r) != -EPERM)
+	if (nl_snapshot("vm", devices, none, 0, &r) != -EPERM || nl_room("vm", FRAME, 9) != -EPERM)
 		return 0;
 	if (nl_device_release(devices[0]) != -EPERM)
 		return 0;

@@ -208,6 +208,7 @@ test_states_over_reload() {
 	done
 	check "both sealed VMs have two digests" test "$(cat /run/digests.* | grep -c '^[0-9a-f]\{32\}$')" = 4
 	"$bin/ctl" claim claimed
+	check "a sealed VM gets a room" "$bin/ctl" room sealed 12M 7
 	umount $mnt
 	unload
 	load
@@ -218,6 +219,7 @@ test_states_over_reload() {
 	check "reload: the sealed VM has its digests" sh -c "$bin/ctl digests sealed | cmp - /run/digests.sealed"
 	check "reload: the VM whose restore was cut off has no digest of its memory" test "$("$bin/ctl" digests claimed)" = "$(head -n 1 /run/digests.claimed)
 -"
+	check "reload: the sealed VM has its room" test "$("$bin/ctl" room sealed)" = "6 frames and 7 names, 2 and 2 used"
 	check "netlink reports a region that is not mounted" sh -c "$bin/ctl status | grep -q mounted=0"
 	mount_cprfs
 	check "the files of a lost VM cannot be written" fails sh -c "echo x >$mnt/running/ram"
@@ -298,7 +300,7 @@ test_unloading() {
 modprobe -q kvm_amd
 test_refusals
 test_format
-for program in files mappings life revoke privilege; do
+for program in files mappings life revoke privilege room; do
 	run_program $program
 done
 test_dma
