@@ -160,14 +160,26 @@ static void restore_undo(struct vm *vm, const struct restore_opts *opts, struct 
 		     why.why);
 }
 
-/* The guest has not run: state and memory are still as they were saved. */
+/*
+ * The guest has not run: state and memory are still as they were saved. But the module has
+ * dropped its record of what the devices reach. A VM that is sealed without that record is
+ * never restored, because nothing could be verified. So if there is no new record, the QEMU
+ * that has everything loaded is kept as long as it lives: see restore_finish().
+ */
 static void restore_seal_again(struct vm *vm, struct err *err)
 {
 	_cleanup_err_ struct err why = { 0 };
 
 	qemu_log_tail(vm->name, vm->qemu.log_from, err);
-	if (dma_snapshot(vm, &why) < 0)
-		note("VM '%s': the module will not hold its devices: %s", vm->name, why.why);
+	if (dma_snapshot(vm, &why) < 0 && !qemu_has_exited(&vm->qemu)) {
+		note("VM '%s': it stays 'running' and its guest stopped, because what its devices reach "
+		     "cannot be recorded: %s; 'cpr-helper restore %s' completes the restore",
+		     vm->name, why.why, vm->name);
+		return;
+	}
+	if (why.set)
+		note("VM '%s': QEMU has exited before it could be recorded what the devices reach: its "
+		     "state and memory are whole, but cannot be restored with devices", vm->name);
 	err_clear(&why);
 	qemu_kill(&vm->qemu);
 	if (vm_do(vm, CPR_CMD_VM_SAVE, &why) < 0 ||

@@ -435,6 +435,30 @@ devices_tests() {
 	call show v
 	holds 'show' grep -q '^last verify: .* 1 mapping, 2 MiB, all as they were$' <<<"$out"
 
+	section 'a restore that cannot resume the guest'
+	call save v
+	before=$(counted v)
+	leave_kernel
+	: >"$CPR_FAKE/log"
+	faulty restore-loaded:fail restore v
+	holds 'before the guest may run: held again' state_is v held
+	: >"$CPR_FAKE/log"
+	faulty restore-pinned:fail restore v
+	holds 'once it may: sealed again' state_is v sealed
+	holds 'with a new record of what its devices reach' asked_for \
+		"claim v;release v;verify v files 1 frozen;pin v;snapshot v $nic files 1 frozen;save v;seal v;"
+	echo 'QEMU is not there' >"$CPR_FAKE/fail-snapshot"
+	faulty restore-pinned:fail restore v
+	rm "$CPR_FAKE/fail-snapshot"
+	holds 'without such a record: refused' test "$status" = 1
+	holds 'what to do' grep -q "^cpr-helper: note: VM 'v': it stays 'running' and its guest stopped, .* 'cpr-helper restore v' completes the restore$" <<<"$err"
+	holds 'it is not sealed' asked_for "claim v;release v;verify v files 1 frozen;pin v;snapshot v $nic files 1 frozen;"
+	holds 'the guest stands still' stands_still v
+	call restore v
+	holds 'the next restore completes it' test "$status" = 0
+	holds 'the guest goes on from there' counts_on v "$before"
+	: >"$CPR_FAKE/log"
+
 	section 'a guest that is suspended already'
 	suspend_v
 	agent_is refuses

@@ -184,6 +184,7 @@ PLANTS = {
     "node-time": lambda i: i.of(NODE, 1, NODE_NSEC, "I", 1000000000),
     "node-ino": lambda i: i.of(NODE, 3, NODE_INO, "Q", 3),
     "node-names": long_names,
+    "node-room": lambda i: i.of(NODE, 3, NODE_NAME_LEN + 2, "H", 9),
     "extent-order": lambda i: (i.put(i.extent() + 8, "I", 0), i.mend_slot()),
     "extent-outside": lambda i: (i.put(i.extent() + 4, "I", 2), i.mend_slot()),
     "extent-shared": share_a_frame,

@@ -124,6 +124,8 @@ static void put_nodes(struct cpr_catalog_writer *w, u64 generation)
 		node_of(2, S_IFREG | 0600, 6, "state"),
 	};
 
+	n[2].room_frames = 5;
+	n[2].room_names = 65535;
 	n[4].flags = CPR_IMAGE_NODE_MEMORY;
 	n[4].size = 8 << 20;
 	n[4].mtime = (struct cpr_time){ -3, 999999999 };
@@ -233,8 +235,13 @@ TEST(what_is_committed_is_read_back)
 	CHECK_EQ(cat.vms, 1);
 	CHECK_EQ(cat.next_ino, 10);
 	CHECK_STR(cat.kernel, "7.3.4-test");
-	for (int i = 0; i < 5; i++)
+	for (int i = 0; i < 3; i++)
 		CHECK(cpr_catalog_next(&cat, &cursor, &e));
+	CHECK_EQ(e.node.room_frames, 5);
+	CHECK_EQ(e.node.room_names, 65535);
+	for (int i = 3; i < 5; i++)
+		CHECK(cpr_catalog_next(&cat, &cursor, &e));
+	CHECK_EQ(e.node.room_frames, 0);
 	CHECK_EQ(e.node.name_len, 4);
 	CHECK(!memcmp(e.node.name, "ram0", 4));
 	CHECK_EQ(e.node.flags, CPR_IMAGE_NODE_MEMORY);
@@ -751,6 +758,10 @@ TEST(forged_catalogs)
 	FORGE("inode number 5 is used twice", node(5)->ino = cpu_to_le64(5));
 	FORGE("the next is 10", node(5)->ino = cpu_to_le64(10));
 	FORGE("inode numbers from 0", node(5)->ino = 0);
+	FORGE("room of 0 frames and 1 names", node(0)->room_names = cpu_to_le16(1));
+	FORGE("room of 0 frames and 1 names", node(3)->room_names = cpu_to_le16(1));
+	FORGE("room of 1 frames and 0 names", node(1)->room_frames = cpu_to_le32(1));
+	FORGE("room of 14 frames and 65535 names", node(2)->room_frames = cpu_to_le32(14));
 	/* Somebody else's frames, and the catalog's own. */
 	FORGE("outside of 3 to 16", extent(1)->frame = cpu_to_le32(2));
 	FORGE("outside of 3 to 16", extent(1)->frame = cpu_to_le32(16));
