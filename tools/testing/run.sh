@@ -61,6 +61,7 @@ layers() {
 		long/faults-73-save | @/boot.sh --kernel 7.3 --timeout 600 /lab/e2e/faults.sh save
 		long/faults-73-seal | @/boot.sh --kernel 7.3 --timeout 600 /lab/e2e/faults.sh seal restore
 		long/debug       | @/boot.sh --kernel debug /lab/e2e/handover.sh debug 1
+		long/kho         | @/boot.sh --kernel debug --append "kho=on liveupdate=on kho_scratch=64M,64M,32M" /lab/e2e/handover.sh debug 1
 		long/vfio-debug  | @/boot.sh --kernel debug --timeout 400 --with nvme /lab/e2e/vfio.sh debug iommufd=0000:00:02.0+slot1
 		long/devices     | @/boot.sh --kernel 7.3 --timeout 500 --with e1000e /lab/selftests/cpr/devices.sh
 		long/devices-6.12 | @/boot.sh --kernel 6.12 --timeout 500 --with e1000e /lab/selftests/cpr/devices.sh

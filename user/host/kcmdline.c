@@ -219,6 +219,20 @@ static int kcmdline_check_region(const char *line, const struct memmap *region, 
 	return 0;
 }
 
+/* As kstrtobool() of the kernel: the first letter counts, and of "on" the second. */
+bool kcmdline_wants_kho(const char *line)
+{
+	const char *word;
+	bool on = false;
+	size_t len;
+
+	while ((word = next_word(&line, &len)))
+		if (word_is(word, len, "kho="))
+			on = len > 4 && (strchr("yYtT1", word[4]) ||
+					 (len > 5 && strchr("oO", word[4]) && strchr("nN", word[5])));
+	return on;
+}
+
 /* As the kernel parses the option: the last one counts, even if it is for init. */
 bool kcmdline_encrypts_memory(const char *line)
 {

@@ -55,6 +55,9 @@ struct kcmdline_request {
 int kcmdline_compose(const struct kcmdline_request *req, char **line, char **warning,
 		     struct err *err);
 
+/* Was a kernel with this command line asked for kexec handover (KHO)? */
+bool kcmdline_wants_kho(const char *line);
+
 /* Does a kernel with this command line encrypt memory, if the CPU can? */
 bool kcmdline_encrypts_memory(const char *line);
 

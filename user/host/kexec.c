@@ -6,6 +6,7 @@
 #include <spawn.h>
 #include <stdio.h>
 #include <sys/reboot.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -13,6 +14,8 @@
 #include <linux/reboot.h>
 
 #include "base/paths.h"
+#include "base/size.h"
+#include "host/kcmdline.h"
 #include "host/kernel.h"
 #include "host/kexec.h"
 
@@ -54,8 +57,31 @@ static const struct { int code; const char *why, *remedy; } reasons[] = {
 	  "region" },
 };
 
+/* debugfs tells it of a kernel that needs no option, but may not be mounted. */
+static bool kexec_has_kho(void)
+{
+	_cleanup_free_ char *line = read_text("/proc/cmdline", 4096);
+
+	return access("/sys/kernel/debug/kho/out", F_OK) == 0 || (line && kcmdline_wants_kho(line));
+}
+
+/* With KHO, the kernel puts all that it loads into memory that it reserved for that at boot. */
+static int kexec_no_scratch(const struct kernel *k, struct err *err)
+{
+	struct stat st = { 0 };
+
+	stat(k->initrd, &st);
+	return fail(err, -EADDRNOTAVAIL, .what = "cannot load kernel", .value = k->image,
+		    .why = fmt("with kexec handover (kho=on) it must fit into the kernel's scratch "
+			       "areas, and so must its initrd of %s", size_human(st.st_size)),
+		    .remedy = "boot this kernel with larger areas, such as kho_scratch=1G,1G,0, or "
+		    "without kho=on: the guests do not need it");
+}
+
 static int kexec_load_failed(const struct kernel *k, int code, struct err *err)
 {
+	if (code == EADDRNOTAVAIL && kexec_has_kho())
+		return kexec_no_scratch(k, err);
 	for (size_t i = 0; i < ARRAY_SIZE(reasons); i++)
 		if (reasons[i].code == code)
 			return fail(err, -code, .what = "cannot load kernel", .value = k->image,

@@ -50,8 +50,24 @@ run_guests() {
 	fi
 }
 
+with_kho() { grep -qw kho=on /proc/cmdline; }
+
+# The kernel loads the next one and its initrd into areas that it has reserved for that.
+kho_refuses_a_large_initrd() {
+	local version
+	version=$(kernel_version "$series")
+	cp "/boot/initrd.img-$version" /run/large
+	truncate -s 200M /run/large
+	check "KHO is on" sh -c "dmesg | grep -qi kho"
+	check "an initrd that is too large for KHO's areas is refused as such" sh -c "! cpr-helper update --kernel $version --initrd /run/large 2>/run/said && grep -q 'must fit into the kernel.s scratch areas, and so must its initrd of 200 MiB' /run/said"
+	sed 's/^/# /' /run/said
+	rm /run/large
+	check "the guest runs on after that" guest_status_is vm1 running
+}
+
 leave_kernel() {
 	promise_steady_tsc
+	! with_kho || kho_refuses_a_large_initrd
 	date +%s >"$before.date"
 	check "all guests are saved" cpr-helper save --all
 	[ "$count" -lt 4 ] || check "vm4 resumes, for the update to save it" cpr-helper abort vm4
@@ -92,6 +108,7 @@ pause_is_right() { # UPTIME-MS
 restore_guests() {
 	local up name took
 	check "kexec into $series" test "$(uname -r)" = "$(kernel_version "$series")"
+	! with_kho || check "the kernel got data by KHO" sh -c "dmesg | grep -qi 'kho: found kexec handover data'"
 	load_module
 	mount_cprfs
 	ram_digests >"$before.ram.now"

@@ -166,6 +166,18 @@ TEST(sizes)
 	CHECK_STR(size_human(100), "100 B");
 }
 
+TEST(kho)
+{
+	CHECK(kcmdline_wants_kho("quiet kho=on"));
+	CHECK(kcmdline_wants_kho("kho=1 kho_scratch=64M,64M,32M"));
+	CHECK(kcmdline_wants_kho("kho=off kho=Y"));
+	CHECK(!kcmdline_wants_kho("quiet"));
+	CHECK(!kcmdline_wants_kho("kho=on kho=off"));
+	CHECK(!kcmdline_wants_kho("kho="));
+	CHECK(!kcmdline_wants_kho("kho=o"));
+	CHECK(!kcmdline_wants_kho("nokho=on kho_scratch=1G"));
+}
+
 int main(void)
 {
 	return ktap_run();

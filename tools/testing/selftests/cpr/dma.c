@@ -7,14 +7,17 @@
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "cpr.h"
 #include "iommu.h"
 #include "ktap.h"
+#include "qemu/freeze.h"
 
 #define FRAMES	6
 #define RAM	(FRAMES * FRAME)
@@ -144,6 +147,59 @@ static void differs(int i, int kind, uint64_t iova, uint64_t length)
 	CHECK_EQ(reach.first[i].kind, kind);
 	CHECK_EQ(reach.first[i].iova, iova);
 	CHECK_EQ(reach.first[i].length, length);
+}
+
+/* ---- a process that changes what is read ---- */
+
+/* A hostile QEMU: it maps memory at HIGH and unmaps it, as fast as it can. */
+static void change_mappings(unsigned long *turns)
+{
+	for (;;) {
+		if (iommu_map(&iommu, HIGH, ram, RAM) || iommu_unmap(&iommu, HIGH, RAM))
+			_exit(1);
+		__atomic_add_fetch(turns, 1, __ATOMIC_SEQ_CST);
+	}
+}
+
+static unsigned long *turns, seen;
+
+static bool it_turns(void)
+{
+	return __atomic_load_n(turns, __ATOMIC_SEQ_CST) > seen;
+}
+
+/* The kernel frees page tables when it unmaps: whoever reads them meanwhile reads anything. */
+TEST(who_maps_and_unmaps_in_a_loop_is_frozen)
+{
+	struct frozen frozen = { 0 };
+	int status;
+	pid_t pid;
+
+	begin();
+	map(0, 0, RAM);
+	turns = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	CHECK(turns != MAP_FAILED);
+	pid = fork();
+	if (!pid)
+		change_mappings(turns);
+	for (int i = 0; i < 30; i++) {
+		seen = __atomic_load_n(turns, __ATOMIC_SEQ_CST);
+		CHECK(wait_until(30, it_turns));
+		CHECK_EQ(freeze_begin(pid, &frozen, NULL), 0);
+		seen = __atomic_load_n(turns, __ATOMIC_SEQ_CST);
+		CHECK_MSG(snapshot(i % 2) == 0, "the snapshot is refused: %s", nl_said());
+		/* What was mapped when it was frozen: the spare range, or not. */
+		CHECK(reach.bytes == RAM || reach.bytes == 2 * RAM);
+		CHECK_EQ(nl_verify("dma", iommu.fds, 1, &reach), 0);
+		CHECK_EQ(reach.differences, 0);
+		CHECK(!it_turns());
+		freeze_end(&frozen);
+	}
+	CHECK(!kill(pid, SIGKILL));
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	CHECK(WIFSIGNALED(status));
+	munmap(turns, PAGE);
+	end();
 }
 
 /* ---- snapshot ---- */
