@@ -63,6 +63,7 @@
 # Guests: start and end:
 #   guest_argv NAME - set $argv to QEMU's command line of a test guest, without its RAM
 #   start_guest NAME SIZE [OPTION...] [-- QEMU-ARGUMENT...] - start a guest with `cpr-helper run`
+#   fill_room NAME - have a guest's directory take all of the room that the guest has
 #   guest_boots NAME COMMAND... - wait until a new guest ticks
 #   guest_is_gone NAME - succeed if the guest's QEMU has exited
 #   guest_ticks_or_is_gone NAME N - succeed if the guest has reached tick N, or is gone
@@ -453,6 +454,14 @@ start_guest() {
 	guest_argv "$name"
 	cpr-helper run "$name" --ram "$size" "${options[@]}" -- "${argv[@]}" \
 		-global virtio-serial-pci.disable-modern=on -global virtio-serial-pci.vectors=0 "$@"
+}
+
+# fill_room NAME - have a guest's directory take all of the room that the guest has
+fill_room() {
+	local i=0
+	while fallocate -o "$((i * 2))M" -l 2M "$mnt/$1/filler" 2>/dev/null; do
+		i=$((i + 1))
+	done
 }
 
 # guest_boots NAME COMMAND... - wait until a new guest ticks
