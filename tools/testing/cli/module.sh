@@ -45,6 +45,33 @@ module_tests() {
 	holds 'the VM that has them' grep -q '^a .* 3$' <<<"$out"
 	rm "$CPR_FAKE/bad.a"
 
+	section 'room'
+	json 'a room for its RAM and its state' "o['vm']['room'] == {'bytes': 96 << 20, 'names': 65} and o['vm']['used']['bytes'] == 32 << 20" show a
+	call show a
+	holds 'the same, in words' grep -q '^room: *96 MiB, 65 names$' <<<"$out"
+	call list
+	holds 'list shows used and room' grep -q '^a .* 32 MiB *32 MiB *96 MiB ' <<<"$out"
+	prints 'another size' 'a: 1 GiB and 65 names' room a 1G
+	prints 'another number of names' 'a: 1.5 GiB and 9 names' room a 1536 --names 9
+	json 'it is kept' "o['vm']['room'] == {'bytes': 1536 << 20, 'names': 9}" show a
+	prints 'none, on trial' 'a: no room of its own' room a none --dry-run
+	json 'that changes nothing' "o['vm']['room']['names'] == 9" show a
+	prints 'none' 'a: no room of its own' room a none
+	json 'there is none' "o['vm']['room'] is None" show a
+	prints 'a room again' 'a: 96 MiB and 64 names' room a 96M
+	refuses 'no size' 2 "cpr-helper: room 'much': SIZE is a size like 512M or 4G, or none" room a much
+	refuses 'too many names' 2 "cpr-helper: room '65536': --names takes a number from 1 to 65535" room a 1G --names 65536
+	refuses 'a room for no VM' 3 "cpr-helper: VM 'b': kernel: there is no such VM" room b 1G
+	echo '10 frames of 2 MiB are free' >"$CPR_FAKE/fail-room"
+	refuses 'a room that the module refuses' 1 "cpr-helper: VM 'a': kernel: 10 frames of 2 MiB are free" room a 1G
+	refuses 'a VM that gets no room' 1 "cpr-helper: room of VM 'b': kernel: 10 frames of 2 MiB are free" \
+		run b --ram 32M -- "${qemu[@]}"
+	rm "$CPR_FAKE/fail-room"
+	holds 'nothing is left of that VM' gone b
+	refuses 'a room that is less than the RAM' 2 "cpr-helper: --room '16M': the memory alone takes 32M" \
+		run b --ram 32M --room 16M -- "${qemu[@]}"
+	holds 'nor of that' gone b
+
 	section 'run fails'
 	call run b --ram 32M -- "${qemu[@]}" -device no-such-device
 	holds 'QEMU that does not start: status' test "$status" = 1
