@@ -109,7 +109,7 @@ refuses 'inspect: a damaged version' 1 \
 	inspect "$img"
 again; holds 'an image of another version' python3 -B "$here/plant.py" "$img" super-version
 refuses 'inspect: a newer version' 4 \
-	"cpr-helper: image '$img': image version 2.1, this code reads 1.x" inspect "$img"
+	"cpr-helper: image '$img': image version 2.2, this code reads 1.x" inspect "$img"
 again; truncate -s 32M "$img"
 refuses 'inspect: truncated' 1 \
 	"cpr-helper: image '$img': image has 67108864 bytes, but only 33554432 are available" inspect "$img"

@@ -78,7 +78,7 @@ test_image_refusals() {
 	unload
 	before=$(digest_of_region)
 	forge major 2
-	refuses "load: an image of a newer major version" "image version 2.1, this code reads 1.x" load
+	refuses "load: an image of a newer major version" "image version 2.2, this code reads 1.x" load
 	forge major 1
 	forge incompat 4
 	refuses "load: an image with an unknown feature" "unknown incompatible features 0x4" load
@@ -219,7 +219,7 @@ test_states_over_reload() {
 	check "reload: the sealed VM has its digests" sh -c "$bin/ctl digests sealed | cmp - /run/digests.sealed"
 	check "reload: the VM whose restore was cut off has no digest of its memory" test "$("$bin/ctl" digests claimed)" = "$(head -n 1 /run/digests.claimed)
 -"
-	check "reload: the sealed VM has its room" test "$("$bin/ctl" room sealed)" = "6 frames and 7 names, 2 and 2 used"
+	check "reload: the sealed VM has its room" test "$("$bin/ctl" room sealed)" = "6 frames and 7 names, 3 and 2 used"
 	check "netlink reports a region that is not mounted" sh -c "$bin/ctl status | grep -q mounted=0"
 	mount_cprfs
 	check "the files of a lost VM cannot be written" fails sh -c "echo x >$mnt/running/ram"
