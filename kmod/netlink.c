@@ -616,19 +616,30 @@ static int nl_ask_dma(struct genl_info *info, struct cpr_dma_request *ask,
 	return err;
 }
 
-static int nl_reply_dma(struct genl_info *info, const char *name,
-			const struct cpr_dma_report *report,
-			int (*put)(struct sk_buff *skb, const struct cpr_dma_report *r))
+typedef int (*nl_put_fn)(struct sk_buff *skb, const struct cpr_dma_report *r);
+
+static int nl_fill_dma(struct sk_buff *reply, struct genl_info *info, const char *name,
+		       const struct cpr_dma_report *report, nl_put_fn put)
+{
+	void *header = genlmsg_put_reply(reply, info, &cpr_nl_family, 0, info->genlhdr->cmd);
+
+	if (!header || nla_put_string(reply, CPR_A_VM_NAME, name))
+		return -EMSGSIZE;
+	return nl_finish(reply, header, put(reply, report));
+}
+
+/* The reply is allocated first: what is done must not be reported as failed. */
+static int nl_do_dma(struct genl_info *info, struct cpr_dma_request *ask, nl_dma_fn fn,
+		     struct cpr_dma_report *report, nl_put_fn put)
 {
 	struct sk_buff *reply = genlmsg_new(NLMSG_GOODSIZE, GFP_KERNEL);
-	void *header;
-	int err = -EMSGSIZE;
+	int err;
 
 	if (!reply)
 		return -ENOMEM;
-	header = genlmsg_put_reply(reply, info, &cpr_nl_family, 0, info->genlhdr->cmd);
-	if (header && !nla_put_string(reply, CPR_A_VM_NAME, name))
-		err = nl_finish(reply, header, put(reply, report));
+	err = nl_ask_dma(info, ask, fn, report);
+	if (!err)
+		err = nl_fill_dma(reply, info, ask->name, report, put);
 	return nl_reply(reply, info, err);
 }
 
@@ -646,11 +657,9 @@ int cpr_nl_vm_snapshot_doit(struct sk_buff *skb, struct genl_info *info)
 		return -ENOMEM;
 	ask.devices = (const char *const *)names;
 	if (ask.nr_devices)
-		err = nl_ask_dma(info, &ask, cpr_dma_snapshot, report);
+		err = nl_do_dma(info, &ask, cpr_dma_snapshot, report, nl_put_report);
 	else
 		NL_SET_ERR_MSG(info->extack, "no device is named");
-	if (!err)
-		err = nl_reply_dma(info, ask.name, report, nl_put_report);
 	nl_free_names(names, ask.nr_devices);
 	return err;
 }
@@ -675,14 +684,10 @@ int cpr_nl_vm_verify_doit(struct sk_buff *skb, struct genl_info *info)
 		.start = nl_u64(info, CPR_A_VM_WINDOW_START),
 		.length = nl_u64(info, CPR_A_VM_WINDOW_LENGTH),
 	};
-	int err;
 
 	if (!report)
 		return -ENOMEM;
-	err = nl_ask_dma(info, &ask, cpr_dma_verify, report);
-	if (!err)
-		err = nl_reply_dma(info, ask.name, report, nl_put_verified);
-	return err;
+	return nl_do_dma(info, &ask, cpr_dma_verify, report, nl_put_verified);
 }
 
 /* ---- operations: devices ---- */
