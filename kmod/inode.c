@@ -114,8 +114,9 @@ static struct cpr_attr inode_new_attr(struct mnt_idmap *idmap, struct inode *dir
 	return attr;
 }
 
-static struct cpr_node *inode_make_node(struct inode *dir, const struct qstr *name,
-					const struct cpr_attr *attr)
+/* @inode is new, and becomes that of the new node. On an error nothing has changed. */
+static int inode_make_node(struct inode *dir, const struct qstr *name,
+			   const struct cpr_attr *attr, struct inode *inode)
 {
 	struct cpr *c = inode_cpr(dir);
 	struct cpr_node *node;
@@ -125,31 +126,34 @@ static struct cpr_node *inode_make_node(struct inode *dir, const struct qstr *na
 
 	err = cpr_vm_may(inode_node(dir), CPR_ACT_WRITE);
 	if (err)
-		return ERR_PTR(err);
+		return err;
 	node = cpr_node_new(c, inode_node(dir), name->name, name->len, attr);
-	if (!IS_ERR(node))
-		inode_changed_names(dir);
-	return node;
+	if (IS_ERR(node))
+		return PTR_ERR(node);
+	inode->i_ino = node->ino;
+	inode_from_node(inode, node);
+	cpr_node_set_inode(c, node, inode);
+	inode_changed_names(dir);
+	return 0;
 }
 
+/* The directory is locked, so nobody looks for the inode before it is hashed. */
 static int inode_make(struct mnt_idmap *idmap, struct inode *dir,
 		      struct dentry *dentry, umode_t mode)
 {
 	const struct cpr_attr attr = inode_new_attr(idmap, dir, mode);
-	struct cpr *c = inode_cpr(dir);
-	struct cpr_node *node;
-	struct inode *inode;
+	struct inode *inode = new_inode(dir->i_sb);
+	int err;
 
-	node = inode_make_node(dir, &dentry->d_name, &attr);
-	if (IS_ERR(node))
-		return PTR_ERR(node);
-	inode = cpr_inode_get(dir->i_sb, node);
-	if (IS_ERR(inode)) {
-		scoped_guard(cpr, c)
-			cpr_node_remove(c, node);
-		cpr_node_free(node);
-		return PTR_ERR(inode);
+	if (!inode)
+		return -ENOMEM;
+	err = inode_make_node(dir, &dentry->d_name, &attr, inode);
+	if (err) {
+		iput(inode);
+		return err;
 	}
+	lockdep_annotate_inode_mutex_key(inode);
+	insert_inode_hash(inode);
 	if (S_ISDIR(mode))
 		inc_nlink(dir);
 	d_instantiate(dentry, inode);
