@@ -388,6 +388,7 @@ static int vm_begin(struct cpr *c, struct cpr_node *dir, const struct cpr_vm_ste
 
 	dir->vm = NULL;
 	cpr_room_unreserve(c, cpr_vm_catalog_size(vm));
+	vm_unmark_memory(dir);
 err_free:
 	cpr_vm_free(vm);
 	return err;
