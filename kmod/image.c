@@ -64,16 +64,9 @@ static void image_forget(struct cpr *c)
 	cpr_frames_exit(&c->frames);
 }
 
-static int image_load(struct cpr *c, const struct cpr_catalog *cat)
+/* The tree and the frames are there; nothing fails any more. */
+static void image_begin(struct cpr *c, const struct cpr_catalog *cat)
 {
-	int err = cpr_frames_init(&c->frames, &c->geo);
-
-	if (!err)
-		err = cpr_store_load(c, cat);
-	if (err) {
-		image_forget(c);
-		return err;
-	}
 	cpr_poison_apply(c);
 	c->generation = cat->generation;
 	c->slot = cat->slot;
@@ -84,6 +77,19 @@ static int image_load(struct cpr *c, const struct cpr_catalog *cat)
 		c->geo.size >> 20, c->geo.start, cat->generation, cat->kernel,
 		cat->nodes, cat->vms, cpr_frames_free(&c->frames),
 		cpr_frames_total(&c->frames));
+}
+
+static int image_load(struct cpr *c, const struct cpr_catalog *cat)
+{
+	int err = cpr_frames_init(&c->frames, &c->geo);
+
+	if (!err)
+		err = cpr_store_load(c, cat);
+	if (err) {
+		image_forget(c);
+		return err;
+	}
+	image_begin(c, cat);
 	return 0;
 }
 
@@ -198,10 +204,64 @@ static int image_may_create(struct cpr *c, bool force, struct netlink_ext_ack *e
 		return -EIO;
 	}
 	if (c->formatted && !force) {
-		NL_SET_ERR_MSG_FMT(extack, "the region has an image already ('%s'); force discards it",
+		NL_SET_ERR_MSG_FMT(extack, "the region has an image ('%s'); force discards it",
 				   c->geo.label);
 		return -EEXIST;
 	}
+	return 0;
+}
+
+/*
+ * What an empty image takes. All of it is allocated before anything is written, so that an
+ * image is not discarded for one that there is no memory for.
+ */
+struct image_parts {
+	struct cpr_frames frames;
+	struct cpr_node *root;
+};
+
+static int image_allocate(const struct cpr_geometry *geo, struct image_parts *parts,
+			  struct netlink_ext_ack *extack)
+{
+	int err = cpr_frames_init(&parts->frames, geo);
+
+	if (!err) {
+		parts->root = cpr_root_alloc();
+		if (parts->root)
+			return 0;
+		cpr_frames_exit(&parts->frames);
+		err = -ENOMEM;
+	}
+	NL_SET_ERR_MSG(extack, "no memory; nothing was written");
+	return err;
+}
+
+static void image_free(struct image_parts *parts)
+{
+	cpr_node_free(parts->root);
+	cpr_frames_exit(&parts->frames);
+}
+
+static int image_write(struct cpr *c, const struct cpr_geometry *geo, const struct cpr_stamp *stamp,
+		       struct image_parts *parts, struct netlink_ext_ack *extack)
+{
+	struct cpr_catalog cat;
+	struct cpr_reason why;
+	int err;
+
+	if (c->formatted)
+		image_forget(c);
+	c->geo = *geo;
+	cpr_image_format(&c->writer, c->region.base, geo, stamp);
+	err = cpr_catalog_open(c->region.base, geo, &cat, &why);
+	if (err) {
+		NL_SET_ERR_MSG(extack, "the new image cannot be read back");
+		image_free(parts);
+		return err;
+	}
+	c->frames = parts->frames;
+	cpr_store_load_empty(c, &cat, parts->root);
+	image_begin(c, &cat);
 	return 0;
 }
 
@@ -211,25 +271,22 @@ static int image_create(struct cpr *c, const char *label, struct netlink_ext_ack
 		.time = ktime_get_real_seconds(),
 		.kernel = init_utsname()->release,
 	};
-	struct cpr_catalog cat;
+	struct image_parts parts;
+	struct cpr_geometry geo;
 	struct cpr_reason why;
 	int err;
 
 	/* cpr_region_claim() has checked the range. */
-	err = cpr_image_layout(&c->geo, c->region.start, c->region.size, &why);
+	err = cpr_image_layout(&geo, c->region.start, c->region.size, &why);
 	if (err)
 		return err;
-	get_random_bytes(c->geo.uuid, sizeof(c->geo.uuid));
-	strscpy(c->geo.label, label, sizeof(c->geo.label));
-	c->geo.format_time = stamp.time;
-	cpr_image_format(&c->writer, c->region.base, &c->geo, &stamp);
-
-	err = cpr_catalog_open(c->region.base, &c->geo, &cat, &why);
-	if (!err)
-		err = image_load(c, &cat);
+	get_random_bytes(geo.uuid, sizeof(geo.uuid));
+	strscpy(geo.label, label, sizeof(geo.label));
+	geo.format_time = stamp.time;
+	err = image_allocate(&geo, &parts, extack);
 	if (err)
-		NL_SET_ERR_MSG(extack, "the new image cannot be read back");
-	return err;
+		return err;
+	return image_write(c, &geo, &stamp, &parts, extack);
 }
 
 /**
@@ -239,7 +296,7 @@ static int image_create(struct cpr *c, const char *label, struct netlink_ext_ack
  * @force: replace an image that is there
  * @extack: reason of a refusal
  *
- * Return: 0, -EBUSY, -EEXIST, -EIO, -EUCLEAN, -ENOMEM.
+ * Return: 0; -EBUSY, -EEXIST, -EIO or -ENOMEM, and nothing has changed; -EUCLEAN.
  */
 int cpr_image_create(struct cpr *c, const char *label, bool force,
 		     struct netlink_ext_ack *extack)
@@ -249,8 +306,6 @@ int cpr_image_create(struct cpr *c, const char *label, bool force,
 	image_stop_scrubber(c);
 	scoped_guard(cpr, c) {
 		err = image_may_create(c, force, extack);
-		if (!err && c->formatted)
-			image_forget(c);
 		if (!err)
 			err = image_create(c, label, extack);
 		/* The memory is what it was. */

@@ -147,15 +147,8 @@ static void store_load_limit(struct cpr *c, struct cpr_node *node,
 		});
 }
 
-/* Once the node is in the tree, an error leaves it there: the tree is freed as a whole. */
-static struct cpr_node *store_load_node(struct cpr *c, struct cpr_node **nodes,
-					const struct cpr_catalog_node *rec)
+static void store_load_attr(struct cpr_node *node, const struct cpr_catalog_node *rec)
 {
-	struct cpr_node *node = cpr_node_alloc(rec->ino, rec->mode, rec->name, rec->name_len);
-	int err;
-
-	if (!node)
-		return ERR_PTR(-ENOMEM);
 	node->attr = (struct cpr_attr){
 		.mode = rec->mode,
 		.uid = make_kuid(&init_user_ns, rec->uid),
@@ -166,6 +159,18 @@ static struct cpr_node *store_load_node(struct cpr *c, struct cpr_node **nodes,
 		.ctime = store_load_time(rec->ctime),
 	};
 	node->flags = rec->flags;
+}
+
+/* Once the node is in the tree, an error leaves it there: the tree is freed as a whole. */
+static struct cpr_node *store_load_node(struct cpr *c, struct cpr_node **nodes,
+					const struct cpr_catalog_node *rec)
+{
+	struct cpr_node *node = cpr_node_alloc(rec->ino, rec->mode, rec->name, rec->name_len);
+	int err;
+
+	if (!node)
+		return ERR_PTR(-ENOMEM);
+	store_load_attr(node, rec);
 	err = cpr_node_link(c, c->root ? nodes[rec->parent] : NULL, node);
 	if (err) {
 		cpr_node_free(node);
@@ -410,6 +415,31 @@ int cpr_store_load(struct cpr *c, const struct cpr_catalog *cat)
 		}
 	}
 	return err;
+}
+
+/**
+ * cpr_store_load_empty - build the tree from a catalog that has the root only
+ * @c: the region; all of its frames are free
+ * @cat: the current catalog, checked
+ * @root: from cpr_root_alloc()
+ *
+ * Nothing is allocated.
+ */
+void cpr_store_load_empty(struct cpr *c, const struct cpr_catalog *cat, struct cpr_node *root)
+{
+	struct cpr_catalog_entry entry;
+	u64 cursor = 0;
+
+	lockdep_assert_held(&c->lock);
+
+	if (WARN_ON(!cpr_catalog_next(cat, &cursor, &entry)))
+		return;
+	store_load_attr(root, &entry.node);
+	c->next_ino = cat->next_ino;
+	c->catalog_used = 0;
+	c->promised = 0;
+	WARN_ON(cpr_node_link(c, NULL, root));
+	c->root = root;
 }
 
 /**

@@ -8,6 +8,7 @@
 struct file;
 
 int cpr_store_load(struct cpr *c, const struct cpr_catalog *cat);
+void cpr_store_load_empty(struct cpr *c, const struct cpr_catalog *cat, struct cpr_node *root);
 void cpr_store_forget(struct cpr *c);
 int cpr_commit(struct cpr *c);
 int cpr_commit_locked(struct cpr *c);

@@ -137,6 +137,24 @@ struct cpr_node *cpr_node_alloc(u64 ino, umode_t mode, const char *name, u16 len
 }
 
 /**
+ * cpr_root_alloc - allocate the root of an empty tree, with all that linking it takes
+ *
+ * Return: the directory, for cpr_node_link(), which cannot fail then; NULL without memory.
+ */
+struct cpr_node *cpr_root_alloc(void)
+{
+	struct cpr_node *root = cpr_node_alloc(CPR_IMAGE_ROOT_INO, S_IFDIR, "", 0);
+
+	if (!root)
+		return NULL;
+	root->room = cpr_room_new();
+	if (root->room)
+		return root;
+	cpr_node_free(root);
+	return NULL;
+}
+
+/**
  * cpr_node_free - free a node that is in no tree
  * @node: the node; the caller has taken care of its frames and its VM
  */
@@ -287,7 +305,8 @@ int cpr_node_link(struct cpr *c, struct cpr_node *dir, struct cpr_node *node)
 		err = tree_link(dir, node);
 	} else {
 		node->parent = node;
-		node->room = cpr_room_new();
+		if (!node->room)
+			node->room = cpr_room_new();
 		err = node->room ? 0 : -ENOMEM;
 	}
 	if (!err)

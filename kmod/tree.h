@@ -115,6 +115,7 @@ struct cpr_node *cpr_node_next_below(const struct cpr_node *dir, const struct cp
 struct cpr_node *cpr_node_vm_dir(struct cpr_node *node);
 void cpr_node_name(const struct cpr_node *node, char *name);
 
+struct cpr_node *cpr_root_alloc(void);
 struct cpr_node *cpr_node_alloc(u64 ino, umode_t mode, const char *name, u16 len);
 void cpr_node_free(struct cpr_node *node);
 int cpr_node_link(struct cpr *c, struct cpr_node *dir, struct cpr_node *node);
