@@ -38,3 +38,4 @@ install -D -m 755 build/user-faults/cpr-helper "$overlay/usr/libexec/cpr-selftes
 "$vm_dir/toolbox.sh" make -s -j"$(nproc)" -C tools/testing/selftests/cpr install DESTDIR="$overlay/usr/libexec/cpr-selftests"
 "$vm_dir/toolbox.sh" make -s -j"$(nproc)" -C tools/testing/bench install DESTDIR="$overlay/usr/libexec/cpr-bench"
 "$vm_dir/toolbox.sh" make -s -j"$(nproc)" -C tools/testing/fs install DESTDIR="$overlay/usr/libexec/cpr-fs"
+"$vm_dir/toolbox.sh" make -s -j"$(nproc)" -C tools/testing/fuzz install DESTDIR="$overlay/usr/libexec/cpr-fuzz"

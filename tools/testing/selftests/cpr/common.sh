@@ -16,9 +16,10 @@ unload() { rmmod cpr_handover; }
 fails() { ! "$@"; }
 
 # run_program NAME [ARGUMENT...] - prints the program's test points with NAME and the
-# last ARGUMENT in their descriptions
+# last ARGUMENT in their descriptions. What the program prints can be read in the results
+# while it runs.
 run_program() {
-	local out=/run/$1.out title=$1${2+ ${*: -1}}
+	local out=/results/$1.out title=$1${2+ ${*: -1}}
 	"$bin/$1" "${@:2}" >"$out" 2>&1
 	local status=$?
 	sed "s/^\(not ok\|ok\) \([0-9]*\) - /\1 \2 - $title: /" "$out"
@@ -39,4 +40,27 @@ refuses() {
 		not_ok "$desc: '$text' is not what the kernel said"
 		{ dmesg; cat /run/refuses; } | sed 's/^/#   /'
 	fi
+}
+
+# The NIC, which is alone in its IOMMU group.
+nic=0000:00:02.0
+
+give_nic_to_vfio() {
+	modprobe -a vfio-pci vfio_iommu_type1
+	echo vfio-pci >/sys/bus/pci/devices/$nic/driver_override
+	echo $nic >/sys/bus/pci/drivers_probe
+}
+
+take_nic_back() {
+	echo $nic >/sys/bus/pci/drivers/vfio-pci/unbind
+	echo >/sys/bus/pci/devices/$nic/driver_override
+}
+
+# all_is_free - all frames but those of the tables are free and zeroed. The label may be any
+# bytes, so it is the numbers that are looked for.
+all_is_free() {
+	local frames clean
+	frames=$("$bin/ctl" status | grep -ao ' frames=[0-9]* ' | tr -dc 0-9)
+	clean=$("$bin/ctl" status | grep -ao ' clean=[0-9]* ' | tr -dc 0-9)
+	[ "$frames" -gt 0 ] && [ "$frames" = "$clean" ]
 }

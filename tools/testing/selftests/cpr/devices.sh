@@ -13,8 +13,7 @@ set -u
 # shellcheck source-path=SCRIPTDIR source=common.sh
 . "$(dirname "$0")/common.sh"
 
-# Alone in its group; one of two that share a group; an address of nothing.
-nic=0000:00:02.0
+# One of two that share a group; an address of nothing.
 disk=0000:00:1f.2 bus=0000:00:1f.3
 nowhere=0000:00:1e.7
 base=/run/devices

@@ -155,17 +155,13 @@ test_bit_rot() {
 # The memory that a device can reach, by iommufd if the kernel has iommufd: the debug
 # kernel has it, and is too slow to test VFIO's type 1 as well.
 test_dma() {
-	local nic=0000:00:02.0
-	modprobe -a vfio-pci vfio_iommu_type1
-	echo vfio-pci >/sys/bus/pci/devices/$nic/driver_override
-	echo $nic >/sys/bus/pci/drivers_probe
+	give_nic_to_vfio
 	if [ -c /dev/iommu ]; then
 		run_program dma $nic iommufd
 	else
 		run_program dma $nic type1
 	fi
-	echo $nic >/sys/bus/pci/drivers/vfio-pci/unbind
-	echo >/sys/bus/pci/devices/$nic/driver_override
+	take_nic_back
 }
 
 test_persistence() {
