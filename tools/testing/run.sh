@@ -31,6 +31,7 @@ layers() {
 		selftests/devices | @/boot.sh --kernel 7.3 /lab/selftests/cpr/devices.sh right changed late give_up foreign bounds
 		selftests/kdump  | @/boot.sh --kernel 7.3 --append elfcorehdr=4G /lab/selftests/cpr/kdump.sh
 		selftests/no-iommu | @/boot.sh --kernel 7.3 --iommu none /lab/selftests/cpr/devices.sh no_iommu
+		selftests/failnth | @/boot.sh --kernel debug --timeout 400 /lab/selftests/cpr/failnth.sh
 		fuzz/netlink     | @/boot.sh --kernel debug /lab/fuzz/netlink.sh 40000 --processes 2
 		fs/7.3           | @/boot.sh --kernel 7.3 /lab/fs/run.sh short
 		e2e/7.3-6.12     | @/boot.sh --kernel 7.3 --timeout 400 /lab/e2e/handover.sh 6.12 4
