@@ -31,14 +31,14 @@ layers() {
 		selftests/devices | @/boot.sh --kernel 7.3 /lab/selftests/cpr/devices.sh right changed late give_up foreign bounds
 		selftests/kdump  | @/boot.sh --kernel 7.3 --append elfcorehdr=4G /lab/selftests/cpr/kdump.sh
 		selftests/no-iommu | @/boot.sh --kernel 7.3 --iommu none /lab/selftests/cpr/devices.sh no_iommu
-		selftests/failnth | @/boot.sh --kernel debug --timeout 400 /lab/selftests/cpr/failnth.sh
-		fuzz/netlink     | @/boot.sh --kernel debug /lab/fuzz/netlink.sh 40000 --processes 2
+		fuzz/netlink     | @/boot.sh --kernel 7.3 /lab/fuzz/netlink.sh 20000 --processes 2
 		fs/7.3           | @/boot.sh --kernel 7.3 /lab/fs/run.sh short
 		e2e/7.3-6.12     | @/boot.sh --kernel 7.3 --timeout 400 /lab/e2e/handover.sh 6.12 4
 		e2e/adversity    | @/boot.sh --kernel 6.12 /lab/e2e/adversity.sh
 		e2e/cuts         | @/boot.sh --kernel 7.3 /lab/e2e/cuts.sh 15
 		e2e/faults       | @/boot.sh --kernel 6.12 --timeout 400 /lab/e2e/faults.sh save-written restore-loaded
 		e2e/vfio-6.12-7.3 | @/boot.sh --kernel 6.12 --timeout 400 --with nvme --with igb --with nvme /lab/e2e/vfio.sh 7.3 split=0000:00:02.0+slot1 vf=vf2 asleep=slot3
+		long/failnth     | @/boot.sh --kernel debug --timeout 2400 /lab/selftests/cpr/failnth.sh
 		long/netlink-7.3 | @/boot.sh --kernel 7.3 --timeout 2400 /lab/fuzz/netlink.sh 10000000 --processes 2
 		long/netlink-debug | @/boot.sh --kernel debug --timeout 1200 /lab/fuzz/netlink.sh 1000000 --processes 2
 		long/images-debug | @/boot.sh --kernel debug --timeout 600 /lab/fuzz/images.sh 2000

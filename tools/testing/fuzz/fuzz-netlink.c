@@ -893,6 +893,12 @@ static void run(unsigned int process, time_t end)
 	let_go();
 }
 
+/* No device is quarantined here: see selftests, devices.sh. */
+static bool never_succeeds(const char *op)
+{
+	return !strcmp(op, "device-release");
+}
+
 static int report(void)
 {
 	unsigned int short_of = 0, wordless = 0;
@@ -904,7 +910,7 @@ static int report(void)
 	for (unsigned int i = 0; i < NR(ops); i++) {
 		printf("# %-18s %9llu succeeded %9llu failed\n", ops[i].name,
 		       (unsigned long long)seen->succeeded[i], (unsigned long long)seen->failed[i]);
-		short_of += !seen->succeeded[i] || !seen->failed[i];
+		short_of += (!seen->succeeded[i] && !never_succeeds(ops[i].name)) || !seen->failed[i];
 		wordless += !!seen->unexplained[i];
 	}
 	for (int i = 1; i < 256; i++)
