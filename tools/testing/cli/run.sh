@@ -145,7 +145,7 @@ run_parts() {
 		case $part in
 		usage | image | validate) ;;
 		*)
-			# shellcheck source=vms.sh
+			# shellcheck source=/dev/null
 			[ -n "$world" ] || . "$here/vms.sh"
 			[ -n "$world" ] || vms_world
 			world=1
@@ -159,7 +159,17 @@ run_parts() {
 }
 
 # Number the test points of all groups as one sequence.
-number() { awk '/^(not )?ok [0-9]+ - / { n++; sub(/ok [0-9]+ - /, "ok " n " - ") } { print; fflush() } END { print "1.." n + 0 }'; }
+number() {
+	local n=0 line
+	while IFS= read -r line; do
+		if [[ $line =~ ^((not )?ok)\ [0-9]+\ -\ (.*)$ ]]; then
+			n=$((n + 1))
+			line="${BASH_REMATCH[1]} $n - ${BASH_REMATCH[3]}"
+		fi
+		printf '%s\n' "$line"
+	done
+	echo "1..$n"
+}
 
 # Each group has mounts and processes of its own, so nothing is shared but the CPUs.
 run_groups() {
