@@ -22,7 +22,6 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <linux/falloc.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -37,6 +36,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "options.h"
 #include "random.h"
 
 #define PAGE		4096ul
@@ -722,37 +722,20 @@ static void print_unsupported(void)
 
 int main(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "ops", required_argument, NULL, 'o' },
-		{ "seed", required_argument, NULL, 's' },
-		{ "limit", required_argument, NULL, 'l' },
-		{ "tail", no_argument, NULL, 't' },
-		{ "model", required_argument, NULL, 'm' },
-		{ }
-	};
 	unsigned long n = 10000, seed = time(NULL);
 	const char *save = NULL;
+	const struct tester_option options[] = {
+		{ "ops", .number = &n },
+		{ "seed", .number = &seed },
+		{ "limit", .number = &limit },
+		{ "tail", .flag = &tails },
+		{ "model", .text = &save },
+		{ }
+	};
 	struct op *ops;
 	bool held;
-	int c;
 
-	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (c == 'o')
-			n = strtoul(optarg, NULL, 0);
-		else if (c == 's')
-			seed = strtoul(optarg, NULL, 0);
-		else if (c == 'l')
-			limit = strtoul(optarg, NULL, 0);
-		else if (c == 't')
-			tails = true;
-		else if (c == 'm')
-			save = optarg;
-		else
-			return 2;
-	}
-	if (optind != argc - 1)
-		return 2;
-	path = argv[optind];
+	path = tester_options(argc, argv, options);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	report = mmap(NULL, sizeof(*report), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
 		      -1, 0);

@@ -25,7 +25,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
-#include <getopt.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -36,6 +35,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "options.h"
 #include "random.h"
 
 #define NAMES		14
@@ -910,41 +910,25 @@ static int run_all(unsigned int processes, unsigned long ops, uint64_t seed, con
 
 int main(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "ops", required_argument, NULL, 'o' },
-		{ "processes", required_argument, NULL, 'p' },
-		{ "seed", required_argument, NULL, 's' },
-		{ "state", required_argument, NULL, 't' },
-		{ "check", required_argument, NULL, 'c' },
+	unsigned long ops = 2000, processes = 2, seed = time(NULL);
+	const char *to = NULL, *from = NULL, *dir;
+	const struct tester_option options[] = {
+		{ "ops", .number = &ops },
+		{ "processes", .number = &processes },
+		{ "seed", .number = &seed },
+		{ "state", .text = &to },
+		{ "check", .text = &from },
 		{ }
 	};
-	unsigned long ops = 2000, processes = 2, seed = time(NULL);
-	const char *to = NULL, *from = NULL;
-	int c;
 
-	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (c == 'o')
-			ops = strtoul(optarg, NULL, 0);
-		else if (c == 'p')
-			processes = strtoul(optarg, NULL, 0);
-		else if (c == 's')
-			seed = strtoul(optarg, NULL, 0);
-		else if (c == 't')
-			to = optarg;
-		else if (c == 'c')
-			from = optarg;
-		else
-			return 2;
-	}
-	if (optind != argc - 1)
-		return 2;
+	dir = tester_options(argc, argv, options);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	umask(0);
 	noise = noise_make(LONGEST);
 	if (from)
-		return check_state(from, argv[optind]);
-	if (chdir(argv[optind])) {
-		perror(argv[optind]);
+		return check_state(from, dir);
+	if (chdir(dir)) {
+		perror(dir);
 		return 2;
 	}
 	return run_all(processes, ops, seed, to);
