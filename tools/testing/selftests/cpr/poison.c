@@ -122,6 +122,17 @@ static char *map_file(const char *name, size_t len, int *fd)
 	return p;
 }
 
+/* A file whose page BAD has an error, mapped nowhere. Returns a descriptor of it. */
+static int bad_file(const char *name, size_t len)
+{
+	int fd;
+	char *p = map_file(name, len, &fd);
+
+	CHECK_EQ(madvise(p + BAD * PAGE, PAGE, MADV_HWPOISON), 0);
+	munmap(p, len);
+	return fd;
+}
+
 /* A file of two frames that is mapped nowhere; returns the page frame number of page BAD. */
 static unsigned long unmapped_file(const char *name, int *fd)
 {
@@ -182,12 +193,8 @@ TEST(the_page_alone_is_lost_to_its_owner)
 TEST(read_and_write_fail_at_the_page)
 {
 	struct region before = region();
-	char *p;
-	int fd;
+	int fd = bad_file("f", 2 * FRAME);
 
-	p = map_file("f", 2 * FRAME, &fd);
-	CHECK_EQ(madvise(p + BAD * PAGE, PAGE, MADV_HWPOISON), 0);
-	munmap(p, 2 * FRAME);
 	CHECK_EQ(pread(fd, buf, FRAME, 0), BAD * PAGE);
 	CHECK_ERR(pread(fd, buf, 1, (BAD + 1) * PAGE - 1), EIO);
 	CHECK_ERR(pread(fd, buf, FRAME, BAD * PAGE), EIO);
@@ -203,12 +210,8 @@ TEST(read_and_write_fail_at_the_page)
 TEST(truncation_zeroes_around_the_page)
 {
 	struct region before = region();
-	char *p;
-	int fd;
+	int fd = bad_file("f", FRAME);
 
-	p = map_file("f", FRAME, &fd);
-	CHECK_EQ(madvise(p + BAD * PAGE, PAGE, MADV_HWPOISON), 0);
-	munmap(p, FRAME);
 	CHECK(!ftruncate(fd, 100));
 	CHECK(!ftruncate(fd, FRAME));
 	CHECK_EQ(pread(fd, buf, FRAME, 100), BAD * PAGE - 100);
