@@ -29,6 +29,7 @@ static u32 cpr_port_crc32c(const void *data, size_t len)
 }
 
 #include "catalog.c"
+#include "../node.h"
 
 #define START	(4ull << 30)
 #define SIZE	(32ull << 20)
@@ -267,14 +268,6 @@ static void seed(const char *dir, const char *name, u8 kind, const void *a, size
 	must(f);
 	must(putc(kind, f) == kind && fwrite(a, a_len, 1, f) == 1 && fwrite(b, b_len, 1, f) == 1);
 	must(!fclose(f));
-}
-
-static struct cpr_catalog_node node_of(u32 parent, u32 mode, u64 ino, const char *name)
-{
-	return (struct cpr_catalog_node){
-		.ino = ino, .parent = parent, .mode = mode, .name = name,
-		.name_len = strlen(name),
-	};
 }
 
 static void put_seed(struct cpr_catalog_writer *w)

@@ -32,6 +32,7 @@ bool cpr_port_readable(const void *p, size_t len);
 #include "../../../kmod/catalog.c"
 #undef calloc
 #include "ktap.h"
+#include "node.h"
 
 #define SIZE	(32ull << 20)
 #define START	(4ull << 30)
@@ -102,14 +103,6 @@ static void fresh_image(void)
 	geo.uuid[0] = 42;
 	strcpy(geo.label, "test");
 	format();
-}
-
-static struct cpr_catalog_node node_of(u32 parent, u32 mode, u64 ino, const char *name)
-{
-	return (struct cpr_catalog_node){
-		.ino = ino, .parent = parent, .mode = mode, .name = name,
-		.name_len = strlen(name),
-	};
 }
 
 /* Three directories, three files; the generation is in the file's size. */
