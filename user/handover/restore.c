@@ -100,20 +100,10 @@ static int restore_start_qemu(struct vm *vm, const struct restore_opts *opts, st
 /* The migration is "completed" before the guest has left the runstate "inmigrate". */
 static int restore_await_loaded(struct qmp *qmp, struct err *err)
 {
-	deadline_t deadline = deadline_in(INMIGRATE_S);
+	_cleanup_free_ char *status = NULL;
 
-	for (;;) {
-		_cleanup_free_ char *status = NULL;
-		_cleanup_json_ struct json_object *event = NULL;
-		int r = qmp_status(qmp, &status, err);
-
-		if (r < 0 || !streq(status, "inmigrate"))
-			return r;
-		if (!deadline_left(deadline))
-			return fail(err, -ETIMEDOUT, .what = "guest", .value = status,
-				    .why = "the state is loaded, but QEMU stays in this runstate");
-		qmp_event(qmp, deadline_cap(deadline, 20), &event, NULL);
-	}
+	return migration_await_other_status(qmp, "inmigrate", deadline_in(INMIGRATE_S), &status,
+					    err);
 }
 
 static int restore_load(struct vm *vm, const struct restore_opts *opts, struct err *err)

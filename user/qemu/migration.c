@@ -415,6 +415,25 @@ static int migration_await_end(struct qmp *qmp, double patience, struct err *err
 	return r;
 }
 
+int migration_await_other_status(struct qmp *qmp, const char *left, deadline_t deadline,
+				 char **status, struct err *err)
+{
+	for (;;) {
+		int r = qmp_status(qmp, status, err);
+
+		if (r < 0 || !streq(*status, left))
+			return r;
+		free(*status);
+		*status = NULL;
+		if (!deadline_left(deadline))
+			return fail(err, -ETIMEDOUT, .what = "QEMU's migration", .value = left,
+				    .why = "it has ended, but QEMU stays in this runstate");
+		r = migration_next_event(qmp, deadline, STATUS_POLL_MS, "under way", err);
+		if (r < 0)
+			return r;
+	}
+}
+
 /* What query-yank lists last of a migration is gone when QEMU has cleaned up after it. */
 static bool migration_in_yank(struct json_object *instances)
 {
@@ -427,45 +446,26 @@ static bool migration_in_yank(struct json_object *instances)
 	return false;
 }
 
-/* Returns: 1 once QEMU is done with the migration, 0 before, or the error of QMP. */
-static int migration_is_clean(struct qmp *qmp, char **status, struct err *err)
-{
-	_cleanup_json_ struct json_object *instances = NULL;
-	int r;
-
-	free(*status);
-	*status = NULL;
-	r = qmp_status(qmp, status, err);
-	if (r < 0 || streq(*status, "finish-migrate"))
-		return r;
-	r = qmp_run(qmp, "query-yank", NULL, &instances, err);
-	return r < 0 ? r : !migration_in_yank(instances);
-}
-
 /*
- * After "completed" or "failed" QEMU resumes the guest or sets postmigrate, and only then
- * ends its channels and frees what they use, by the settings that it finds then. So no
- * setting may be changed before it has done that.
+ * QEMU ends its channels by the settings that it finds when it cleans up, so no setting may
+ * be changed before it has done that.
  */
-static int migration_await_cleanup(struct qmp *qmp, char **status, struct err *err)
+static int migration_await_cleanup(struct qmp *qmp, struct err *err)
 {
 	deadline_t deadline = deadline_in(CANCEL_S);
 
 	for (;;) {
-		int r = migration_is_clean(qmp, status, err);
+		_cleanup_json_ struct json_object *instances = NULL;
+		int r = qmp_run(qmp, "query-yank", NULL, &instances, err);
 
-		if (r > 0)
-			return 0;
-		if (r == 0 && !deadline_left(deadline))
-			r = fail(err, -ETIMEDOUT, .what = "QEMU's migration", .value = *status,
-				 .why = "QEMU does not finish it");
-		if (r == 0)
-			r = migration_next_event(qmp, deadline, STATUS_POLL_MS, "under way", err);
-		if (r == 0)
-			continue;
-		free(*status);
-		*status = NULL;
-		return r;
+		if (r < 0 || !migration_in_yank(instances))
+			return r;
+		if (!deadline_left(deadline))
+			return fail(err, -ETIMEDOUT, .what = "QEMU's migration",
+				    .value = "ended", .why = "QEMU does not clean up after it");
+		r = migration_next_event(qmp, deadline, STATUS_POLL_MS, "ended", err);
+		if (r < 0)
+			return r;
 	}
 }
 
@@ -484,5 +484,10 @@ int migration_end(struct qmp *qmp, bool cancel, char **status, struct err *err)
 	if (r < 0)
 		return fail(err, r, .what = "QEMU's migration", .value = "under way",
 			    .why = "it neither makes progress nor ends");
-	return migration_await_cleanup(qmp, status, err);
+	/*
+	 * After "completed" or "failed" QEMU resumes the guest or sets postmigrate, and only
+	 * then cleans up.
+	 */
+	r = migration_await_other_status(qmp, "finish-migrate", deadline_in(CANCEL_S), status, err);
+	return r < 0 ? r : migration_await_cleanup(qmp, err);
 }

@@ -92,6 +92,13 @@ int migration_wait(struct qmp *qmp, deadline_t deadline, struct err *err);
  */
 int migration_end(struct qmp *qmp, bool cancel, char **status, struct err *err);
 
+/*
+ * Wait until the guest's run state is not @left any more; it is @status then, owned by the
+ * caller. Returns: 0, -ETIMEDOUT or another -errno.
+ */
+int migration_await_other_status(struct qmp *qmp, const char *left, deadline_t deadline,
+				 char **status, struct err *err);
+
 /* Wait until the guest's run state is @status. Returns: 0, -ETIMEDOUT or another -errno. */
 int migration_await_status(struct qmp *qmp, const char *status, deadline_t deadline,
 			   struct err *err);
