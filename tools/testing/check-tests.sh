@@ -46,12 +46,12 @@ no_function_twice() {
 	return $status
 }
 
-# cli/run.sh has the list of all parts.
+# cli/run.sh has the list of all parts; vms.sh is what they share.
 parts_are_run() {
 	local part status=0
 	for part in cli/*.sh; do
 		part=$(basename "$part" .sh)
-		[ "$part" = run ] || grep -q "CPR_CLI_PARTS:-.*\<$part\>" cli/run.sh ||
+		[[ $part =~ ^(run|vms)$ ]] || grep -q "^groups=.*\<$part\>" cli/run.sh ||
 			{ echo "cli/$part.sh is not in cli/run.sh"; status=1; }
 	done
 	return $status
