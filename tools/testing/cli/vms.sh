@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash disable=SC2154
 #
-# What the parts with VMs share: a real QEMU, and fake.c in the module's place. vms_world()
-# sets CPR_FAKE if there are root and QEMU 9.1.
+# The parts with VMs have a real QEMU in common, and fake.c in the module's place.
+#
+# vms_world() sets CPR_FAKE if there are root and QEMU 9.1.
 #
 # The guest is a boot sector that counts in its memory, at 32 KiB; the memory is a file, so
 # the test can read the count. A guest that started anew would count from 0.
