@@ -10,27 +10,13 @@ set -u
 # shellcheck source-path=SCRIPTDIR/../selftests/cpr source=common.sh
 . /lab/selftests/cpr/common.sh
 
+# shellcheck source-path=SCRIPTDIR source=common.sh
+. /lab/fs/common.sh
+
 # A file takes 2 MiB at least, and these make many.
 region=1G!4G
-root=/run/suites
 # Of each stressor. A slower machine does less in this time.
 seconds=5
-
-mount_suites() {
-	local disk dir
-	for disk in /sys/block/vd*; do
-		[ "$(cat "$disk/serial" 2>/dev/null)" = suites ] || continue
-		mkdir -p $root
-		mount -o ro "/dev/${disk##*/}" $root || return
-	done
-	mountpoint -q $root || return
-	for dir in /proc /sys /dev $mnt; do
-		mount --rbind "$dir" "$root$dir" || return
-	done
-	mount -t tmpfs tmpfs $root/tmp
-}
-
-umount_suites() { umount -R $root; }
 
 # suite COMMAND... - run a suite's program in a new directory of cprfs
 suite() {

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
 #
-# File-system testers from Debian's packages, for `boot.sh --disk suites`. They are on a
-# disk of their own, because few runs need them, and fio alone brings the libraries of all
-# kinds of storage that fio can test.
+# File-system testers and a fuzzer of system calls from Debian's packages, for
+# `boot.sh --disk suites`. They are on a disk of their own, because few runs need them, and
+# fio alone brings the libraries of all kinds of storage that fio can test.
 #
 #   disk.img    ext4, read-only in L1: a root directory with the testers
 
-suites_packages=(fio stress-ng fsmark dbench)
+suites_packages=(fio stress-ng fsmark dbench trinity)
 
 build_suites() {
 	local dir=$1 root=$1/root
