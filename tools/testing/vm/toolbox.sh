@@ -14,8 +14,8 @@ root=$("$vm_dir/install.sh" path toolbox)
 
 # Only the variables that a build should depend on.
 environment=(PATH=/usr/lib/ccache:/usr/sbin:/usr/bin HOME="$HOME" LC_ALL=C.UTF-8
-	# One cache for all checkouts, wherever they are.
-	CCACHE_DIR="$cache_dir/ccache" CCACHE_BASEDIR="$top_dir" CCACHE_NOHASHDIR=1 CCACHE_MAXSIZE=4G)
+	# No CCACHE_BASEDIR: with relative names in them, the lists of headers name no target.
+	CCACHE_DIR="$cache_dir/ccache" CCACHE_NOHASHDIR=1 CCACHE_MAXSIZE=4G)
 for name in XDG_CACHE_HOME TERM MAKEFLAGS MAKELEVEL CI NO_COLOR SOURCE_DATE_EPOCH "${!CPR_@}"; do
 	[ -z "${!name+set}" ] || environment+=("$name=${!name}")
 done
