@@ -59,8 +59,8 @@ module_tests() {
 	prints 'none' 'a: no room of its own' room a none
 	json 'there is none' "o['vm']['room'] is None" show a
 	prints 'a room again' 'a: 96 MiB and 64 names' room a 96M
-	refuses 'no size' 2 "cpr-helper: room 'much': SIZE is a size like 512M or 4G, or none" room a much
-	refuses 'too many names' 2 "cpr-helper: room '65536': --names takes a number from 1 to 65535" room a 1G --names 65536
+	refuses 'no size' 2 "cpr-helper: room: 'much' is neither a size like 512M or 4G nor none" room a much
+	refuses 'too many names' 2 "cpr-helper: room --names '65536': no number from 1 to 65535" room a 1G --names 65536
 	refuses 'a room for no VM' 3 "cpr-helper: VM 'b': kernel: there is no such VM" room b 1G
 	echo '10 frames of 2 MiB are free' >"$CPR_FAKE/fail-room"
 	refuses 'a room that the module refuses' 1 "cpr-helper: VM 'a': kernel: 10 frames of 2 MiB are free" room a 1G
