@@ -215,10 +215,10 @@ c: running, would be saved' save --all --dry-run
 # The QEMU of b, while a helper has its monitor.
 who_maps_b() { grep -l '/run/cpr/b/ram0' /proc/[0-9]*/maps 2>/dev/null | head -n 1 | cut -d/ -f3; }
 
-# The helper halts: let b's QEMU, in $qemu, hang before it goes on to its end.
+# The helper halts: let b's QEMU, in $victim, hang before it goes on to its end.
 hang_b() {
-	qemu=$(who_maps_b)
-	kill -STOP "$qemu"
+	victim=$(who_maps_b)
+	kill -STOP "$victim"
 	kill -CONT "$(halted)"
 	finished
 }
@@ -230,7 +230,7 @@ waits_for_reply() { # PID
 }
 
 hang_tests() {
-	local qemu
+	local victim
 	section 'QEMU hangs while it saves'
 	remember_all
 	CPR_FAULT=save-set-up:hang:b hasty 30 behind update --kernel 9.9.9-cpr "${initrd[@]}"
@@ -245,7 +245,7 @@ hang_tests() {
 	hasty 30 call abort --all
 	holds 'abort while it hangs' test "$status" = 1
 	holds 'says so' grep -q "^cpr-helper: b: VM 'b': its QEMU does not answer$" <<<"$err"
-	kill -CONT "$qemu"
+	kill -CONT "$victim"
 	call abort --all
 	holds 'abort when it does not any more' test "$status" = 0
 	holds 'then it goes on as well' all_go_on
@@ -257,11 +257,11 @@ hang_tests() {
 	call save b
 	kill_qemu b
 	faulty restore-loaded:kill restore b
-	qemu=$(who_maps_b)
-	kill -STOP "$qemu"
+	victim=$(who_maps_b)
+	kill -STOP "$victim"
 	call abort b
 	holds 'a QEMU that hangs where a restore was killed' test "$status" = 0
-	holds 'is ended' test ! -d "/proc/$qemu"
+	holds 'is ended' test ! -d "/proc/$victim"
 	holds 'all go on with another one' all_go_on
 	holds 'nothing is left of that' nothing_left
 
@@ -274,10 +274,10 @@ hang_tests() {
 	hang_b
 	holds 'when its QEMU hangs' test "$status" = 1
 	holds 'and it may run already' grep -q "^cpr-helper: QEMU '/run/cpr-helper/b.qmp': timed out: it is not known whether the guest runs$" "$tmp/err"
-	kill -CONT "$qemu"
+	kill -CONT "$victim"
 	# QEMU may have read the "cont" of a helper that is gone, or not.
 	holds 'what it was saved as is not tried again' soon runs_or_waits b
-	holds 'its QEMU is left alone' test "$(pid_of b)" = "$qemu"
+	holds 'its QEMU is left alone' test "$(pid_of b)" = "$victim"
 	call restore b
 	holds 'restore carries that on' test "$status" = 0
 	holds 'all go on after it' all_go_on
@@ -290,12 +290,12 @@ hang_tests() {
 	kill_qemu y
 	CPR_FAULT=restore-pinned:hang behind restore y
 	soon is_halted
-	qemu=$(grep -l /run/cpr/y/ram0 /proc/[0-9]*/maps 2>/dev/null | head -n 1 | cut -d/ -f3)
-	kill -STOP "$qemu"
+	victim=$(grep -l /run/cpr/y/ram0 /proc/[0-9]*/maps 2>/dev/null | head -n 1 | cut -d/ -f3)
+	kill -STOP "$victim"
 	kill -CONT "$pid"
 	# It has sent the command, and waits for the answer.
 	soon waits_for_reply "$pid"
-	kill -KILL "$qemu"
+	kill -KILL "$victim"
 	finished
 	holds 'a QEMU that has got the command, and ends' test "$status" = 1
 	holds 'is no QEMU whose guest has not run' grep -q "^cpr-helper: VM 'y': its QEMU ended after it was told to let the guest run" "$tmp/err"
