@@ -31,7 +31,7 @@ layers() {
 		selftests/devices | @/boot.sh --kernel 7.3 /lab/selftests/cpr/devices.sh right changed late give_up foreign bounds
 		selftests/kdump  | @/boot.sh --kernel 7.3 --append elfcorehdr=4G /lab/selftests/cpr/kdump.sh
 		selftests/no-iommu | @/boot.sh --kernel 7.3 --iommu none /lab/selftests/cpr/devices.sh no_iommu
-		fuzz/netlink     | @/boot.sh --kernel 7.3 /lab/fuzz/netlink.sh 20000 --processes 2
+		long/netlink-short | @/boot.sh --kernel 7.3 /lab/fuzz/netlink.sh 20000 --processes 2
 		fs/7.3           | @/boot.sh --kernel 7.3 /lab/fs/run.sh short
 		e2e/7.3-6.12     | @/boot.sh --kernel 7.3 --timeout 400 /lab/e2e/handover.sh 6.12 4
 		e2e/adversity    | @/boot.sh --kernel 6.12 /lab/e2e/adversity.sh

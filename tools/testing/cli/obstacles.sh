@@ -6,10 +6,10 @@
 # Each obstacle is refused by --dry-run and by the save, the guest
 # counts on, and without the obstacle it is saved.
 
-command() { # COMMAND [ARGUMENTS]: to the QEMU of o
+ask() { # COMMAND [ARGUMENTS]: to the QEMU of o
 	qmp o "{\"execute\": \"$1\", \"arguments\": ${2:-{\}}}"
 }
-answers() { command "$@" | grep -q '"return"'; }
+answers() { ask "$@" | grep -q '"return"'; }
 # WHAT STATUS MESSAGE [SAVE-OPTION...]
 obstacle() {
 	local what=$1 want=$2 words=$3
@@ -26,7 +26,7 @@ saves() { # WHAT [SAVE-OPTION...]
 	call abort o
 	holds "$1: and runs on" test "$status" = 0
 }
-unplugged() { ! command qom-list '{"path": "/machine/peripheral"}' | grep -q "\"$1\""; } # ID
+unplugged() { ! ask qom-list '{"path": "/machine/peripheral"}' | grep -q "\"$1\""; } # ID
 
 plugging_tests() {
 	section 'devices and CPUs'
@@ -74,12 +74,12 @@ blocker_tests() {
 	saves 'without it'
 	end o
 }
-job_is_gone() { command query-jobs | grep -q '"return": \[\]'; }
-export_is_gone() { command query-block-exports | grep -q '"return": \[\]'; }
-node_of_data() { command query-block-exports | sed 's/.*"node-name": "\([^"]*\)".*/\1/'; }
+job_is_gone() { ask query-jobs | grep -q '"return": \[\]'; }
+export_is_gone() { ask query-block-exports | grep -q '"return": \[\]'; }
+node_of_data() { ask query-block-exports | sed 's/.*"node-name": "\([^"]*\)".*/\1/'; }
 export_data() {
 	local node
-	node=$(command query-named-block-nodes '{"flat": true}' | python3 -c "
+	node=$(ask query-named-block-nodes '{"flat": true}' | python3 -c "
 import json, sys
 print([n['node-name'] for n in json.load(sys.stdin)['return'] if n['drv'] == 'raw' and n['file'] == '$tmp/data'][0])")
 	answers nbd-server-start "{\"addr\": {\"type\": \"unix\", \"data\": {\"path\": \"$tmp/nbd\"}}}" &&
@@ -110,7 +110,7 @@ volatile_tests() {
 }
 
 # As after a kexec, with what its threads and its process had.
-thread_of() { command query-cpus-fast | python3 -c '
+thread_of() { ask query-cpus-fast | python3 -c '
 import json, sys
 print(json.load(sys.stdin)["return"][0]["thread-id"])'; }
 allowed() { sed -n 's/^Cpus_allowed_list:\t//p' "/proc/$1/status"; } # TID
@@ -162,7 +162,7 @@ process_tests() {
 }
 
 inserted() { # FILE|nothing LIMIT
-	command query-block | python3 -c "
+	ask query-block | python3 -c "
 import json, sys
 drives = {d.get('qdev'): d for d in json.load(sys.stdin)['return']}
 cd, disk = drives['cd'], drives['/machine/peripheral/disk/virtio-backend']
