@@ -894,18 +894,16 @@ static int catalog_check_dma(struct catalog_checker *c, const struct cpr_image_d
 	return err;
 }
 
-static u64 catalog_pci_number(struct cpr_pci p)
-{
-	return (u64)p.segment << 16 | p.bus << 8 | p.devfn;
-}
-
 static bool catalog_is_own_member(const struct cpr_catalog_device *dev)
 {
-	u64 own = catalog_pci_number(dev->address);
+	u64 own = cpr_pci_key(&dev->address);
 
-	for (u32 i = 0; i < dev->members; i++)
-		if (catalog_pci_number(cpr_catalog_member(dev, i)) == own)
+	for (u32 i = 0; i < dev->members; i++) {
+		struct cpr_pci member = cpr_catalog_member(dev, i);
+
+		if (cpr_pci_key(&member) == own)
 			return true;
+	}
 	return false;
 }
 
@@ -939,7 +937,7 @@ static int catalog_check_device(struct catalog_checker *c,
 		return BAD(c, "device-group",
 			   "VM %u: a device is not in its own IOMMU group of %u",
 			   c->vms - 1, dev.members);
-	c->addresses[c->devices++] = catalog_pci_number(dev.address);
+	c->addresses[c->devices++] = cpr_pci_key(&dev.address);
 	return 0;
 }
 

@@ -157,6 +157,12 @@ struct cpr_pci {
 	u8 devfn;
 };
 
+/* A number for each PCI address, in their order. */
+static inline u64 cpr_pci_key(const struct cpr_pci *p)
+{
+	return (u64)p->segment << 16 | p->bus << 8 | p->devfn;
+}
+
 /**
  * struct cpr_dma_extent - an extent of a DMA record in native form
  * @iova: first I/O virtual address

@@ -171,11 +171,6 @@ void cpr_group_block(struct cpr_group *g)
 
 /* ---- members ---- */
 
-static unsigned long group_key(const struct cpr_pci *p)
-{
-	return (unsigned long)p->segment << 16 | p->bus << 8 | p->devfn;
-}
-
 /**
  * cpr_group_members - list the members of a group that are not about to be removed
  * @g: the group
@@ -191,7 +186,7 @@ struct cpr_pci *cpr_group_members(const struct cpr_group *g, u32 *nr)
 	if (IS_ERR(v))
 		return v;
 	for (u32 i = 0; i < *nr; i++)
-		if (!xa_load(&group_leaving, group_key(&v[i])))
+		if (!xa_load(&group_leaving, cpr_pci_key(&v[i])))
 			v[kept++] = v[i];
 	*nr = kept;
 	return v;
@@ -242,7 +237,7 @@ void cpr_group_leaving(struct pci_dev *pdev)
 {
 	const struct cpr_pci at = cpr_pci_address(pdev);
 
-	xa_store(&group_leaving, group_key(&at), xa_mk_value(1), GFP_KERNEL | __GFP_NOFAIL);
+	xa_store(&group_leaving, cpr_pci_key(&at), xa_mk_value(1), GFP_KERNEL | __GFP_NOFAIL);
 }
 
 /**
@@ -253,7 +248,7 @@ void cpr_group_left(struct pci_dev *pdev)
 {
 	const struct cpr_pci at = cpr_pci_address(pdev);
 
-	xa_erase(&group_leaving, group_key(&at));
+	xa_erase(&group_leaving, cpr_pci_key(&at));
 }
 
 /**
@@ -264,7 +259,7 @@ bool cpr_group_is_leaving(struct pci_dev *pdev)
 {
 	const struct cpr_pci at = cpr_pci_address(pdev);
 
-	return xa_load(&group_leaving, group_key(&at));
+	return xa_load(&group_leaving, cpr_pci_key(&at));
 }
 
 /**

@@ -78,18 +78,13 @@ static void wanted_check_tables(struct cpr *c, struct cpr_wanted_vm *vm)
 
 /* ---- VMs ---- */
 
-static u64 wanted_key(const struct cpr_pci *p)
-{
-	return (u64)p->segment << 16 | p->bus << 8 | p->devfn;
-}
-
 static void wanted_add_device(struct cpr_wanted_vm *vm, u32 i)
 {
 	struct cpr_wanted *w = &vm->devices[i];
 
 	w->vm = vm;
 	w->device = &vm->dma->devices[i];
-	hash_add(wanted_by_address, &w->by_address, wanted_key(&w->device->id.address));
+	hash_add(wanted_by_address, &w->by_address, cpr_pci_key(&w->device->id.address));
 	if (!w->device->id.has_serial)
 		return;
 	hash_add(wanted_by_serial, &w->by_serial, w->device->id.serial);
@@ -222,7 +217,7 @@ struct cpr_wanted *cpr_wanted_at(const struct cpr_pci *at, struct cpr_wanted *af
 {
 	struct cpr_wanted *w;
 
-	hash_for_each_possible(wanted_by_address, w, by_address, wanted_key(at)) {
+	hash_for_each_possible(wanted_by_address, w, by_address, cpr_pci_key(at)) {
 		if (!after && wanted_is_sought(w) && cpr_pci_same(&w->device->id.address, at))
 			return w;
 		if (w == after)
