@@ -9,6 +9,8 @@ set -u
 
 # shellcheck source-path=SCRIPTDIR/../selftests/cpr source=common.sh
 . /lab/selftests/cpr/common.sh
+# shellcheck source-path=SCRIPTDIR source=common.sh
+. /lab/fuzz/common.sh
 
 region=64M!4G
 seed=${2:-$(date +%s)}
@@ -44,28 +46,13 @@ make_image() {
 	detach_pmem
 }
 
-points() {
-	local status line
-	"$@" >/run/fuzz.out 2>&1
-	status=$?
-	while read -r line; do
-		case $line in
-		'ok '*) ok "${line#ok * - }" ;;
-		'not ok '*) not_ok "${line#not ok * - }" ;;
-		*) echo "# ${line#\# }" ;;
-		esac
-	done < <(grep -v '^1\.\.' /run/fuzz.out)
-	[ $status -le 1 ] && grep -q '^1\.\.' /run/fuzz.out ||
-		not_ok "the fuzzer runs to its end, not to status $status"
-}
-
 detach_pmem
 check "an image is made" make_image
 check "it loads" load
 unload
 # What the kernel says about each image would fill its log.
 dmesg -n 1
-points /usr/libexec/cpr-fuzz/fuzz-images /dev/pmem0 /run/tables "$(modinfo -n cpr_handover)" region=$region "$seed" "$1"
+fuzz fuzz-images /dev/pmem0 /run/tables "$(modinfo -n cpr_handover)" region=$region "$seed" "$1"
 dmesg -n 5
 attach_pmem
 dd if=/run/tables of=/dev/pmem0 bs=2M conv=notrunc status=none

@@ -10,31 +10,8 @@ set -u
 
 # shellcheck source-path=SCRIPTDIR/../selftests/cpr source=common.sh
 . /lab/selftests/cpr/common.sh
-
-fuzzers=/usr/libexec/cpr-fuzz
-
-fuzz() {
-	local status
-	"$fuzzers/fuzz-netlink" --device $nic --requests "$@" >/run/fuzz.out 2>&1
-	status=$?
-	while read -r line; do
-		case $line in
-		'ok '*) ok "${line#ok * - }" ;;
-		'not ok '*) not_ok "${line#not ok * - }" ;;
-		*) echo "$line" ;;
-		esac
-	done < <(grep -v '^1\.\.' /run/fuzz.out)
-	[ $status -le 1 ] && grep -q '^1\.\.' /run/fuzz.out ||
-		not_ok "the fuzzer runs to its end, not to status $status"
-}
-
-fsck_finds_nothing() {
-	attach_pmem
-	cpr-helper inspect --check /dev/pmem0
-	local status=$?
-	detach_pmem
-	return $status
-}
+# shellcheck source-path=SCRIPTDIR source=common.sh
+. /lab/fuzz/common.sh
 
 unmount_all() {
 	while mountpoint -q $mnt; do
@@ -58,7 +35,7 @@ load
 mount_cprfs
 give_nic_to_vfio
 started=$SECONDS
-fuzz "$@"
+fuzz fuzz-netlink --device $nic --requests "$@"
 say "the fuzzer took $((SECONDS - started)) s"
 check "each explanation is complete" fails sh -c "dmesg | grep -a 'truncated extack'"
 check "nothing stays mounted" unmount_all

@@ -10,6 +10,8 @@ set -u
 
 # shellcheck source-path=SCRIPTDIR/../selftests/cpr source=common.sh
 . /lab/selftests/cpr/common.sh
+# shellcheck source-path=SCRIPTDIR source=common.sh
+. /lab/fuzz/common.sh
 # shellcheck source-path=SCRIPTDIR/../fs source=common.sh
 . /lab/fs/common.sh
 
@@ -44,20 +46,12 @@ trinity() {
 	grep -aq "[1-9][0-9]* \(iterations\|operations\)" /run/trinity.out
 }
 
-fuzz() { # DESCRIPTION
+run_trinity() { # DESCRIPTION
 	local group
 	for group in vfs vm all; do
 		check "$1: system calls of the group $group" trinity $group
 	done
 	check "$1: no process is left" wait_until 30 fails grep -lqs "^Uid:.$user" /proc/[0-9]*/status
-}
-
-fsck_finds_nothing() {
-	attach_pmem
-	cpr-helper inspect --check /dev/pmem0
-	local status=$?
-	detach_pmem
-	return $status
 }
 
 detach_pmem
@@ -66,11 +60,11 @@ load
 mount_cprfs
 make_victims
 check "the suites are there" mount_suites || exit
-fuzz "defined"
+run_trinity "defined"
 rm -rf $mnt/vm
 make_victims
 check "the VM runs" "$bin/ctl" pin vm ram0 ram1
-fuzz "running"
+run_trinity "running"
 check "the VM's memory files are what they were" test "$(stat -c %s $mnt/vm/ram0 $mnt/vm/ram1 | xargs)" = "4194304 4194304"
 umount_suites
 check "cprfs is unmounted" wait_until 30 umount $mnt
