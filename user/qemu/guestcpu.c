@@ -60,18 +60,16 @@ static int guestcpu_read_features(struct qmp *qmp, const char *path, struct json
 	return r;
 }
 
-/* "microcode\t: 0xa20120a", the same for all CPUs of the host. */
+/* The same for all CPUs of the host. */
 static void guestcpu_read_microcode(struct json_object *cpu)
 {
-	_cleanup_free_ char *text = read_text("/proc/cpuinfo", 64 * MIB);
-	const char *line = text ? strstr(text, "\nmicrocode") : NULL;
-	const char *value = line ? strstr(line, ": ") : NULL;
+	_cleanup_free_ char *version = read_text("/sys/devices/system/cpu/cpu0/microcode/version", 64);
 
-	if (value)
-		jset_str(cpu, "microcode", fmt("%.*s", (int)strcspn(value + 2, "\n"), value + 2));
+	if (version)
+		jset_str(cpu, "microcode", version);
 }
 
-int guestcpu_read(struct qmp *qmp, struct json_object **cpu, struct err *err)
+static int guestcpu_ask(struct qmp *qmp, struct json_object **cpu, struct err *err)
 {
 	struct json_object *obj = json_object_new_object();
 	int r;
@@ -89,9 +87,17 @@ int guestcpu_read(struct qmp *qmp, struct json_object **cpu, struct err *err)
 		json_object_put(obj);
 		return r;
 	}
-	guestcpu_read_microcode(obj);
 	*cpu = obj;
 	return 0;
+}
+
+int guestcpu_read(struct qmp *qmp, struct json_object **cpu, struct err *err)
+{
+	int r = guestcpu_ask(qmp, cpu, err);
+
+	if (r == 0)
+		guestcpu_read_microcode(*cpu);
+	return r;
 }
 
 static const char *guestcpu_text(struct json_object *cpu, const char *key)
@@ -144,7 +150,7 @@ int guestcpu_check(struct json_object *was, struct qmp *qmp, const char *vm, str
 {
 	_cleanup_json_ struct json_object *is = NULL;
 	const char *lacks, *more;
-	int r = was ? guestcpu_read(qmp, &is, err) : 0;
+	int r = was ? guestcpu_ask(qmp, &is, err) : 0;
 
 	if (r < 0 || !was)
 		return r;
