@@ -30,19 +30,20 @@ static bool foreign_relative(const char *path)
 	return *path && *path != '/' && !strchr(path, ':');
 }
 
-static bool foreign_names_relative(const char *key, const char *value)
+static bool foreign_names_relative(const char *key, const char *value, void *arg)
 {
 	static const char *const keys[] = {
 		"file", "filename", "path", "mem-path", "romfile", "dir",
 	};
 
+	(void)arg;
 	return str_in(keys, key) && foreign_relative(value);
 }
 
 /* A QEMU with -daemonize has changed to /, and nothing records where it was started. */
 static int foreign_check_relative(const struct qemuopt *opt, struct err *err)
 {
-	if (!keyval_any(opt->kv, foreign_names_relative) &&
+	if (!keyval_any(opt->kv, foreign_names_relative, NULL) &&
 	    (opt->kind->arg != QEMUOPT_PATH || !foreign_relative(opt->value)))
 		return 0;
 	return refuse_with(err, opt, "the directory that this path is relative to is not known "

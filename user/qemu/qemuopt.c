@@ -76,27 +76,27 @@ bool keyval_is(struct json_object *kv, const char *key, const char *text)
 }
 
 static bool keyval_matches(const char *key, struct json_object *value,
-			   bool (*match)(const char *key, const char *value))
+			   keyval_match_fn *match, void *arg)
 {
 	const char *dot = strrchr(key, '.');
 
-	if (match(dot ? dot + 1 : key, value ? json_object_get_string(value) : ""))
+	if (match(dot ? dot + 1 : key, value ? json_object_get_string(value) : "", arg))
 		return true;
 	if (!json_object_is_type(value, json_type_array))
-		return keyval_any(value, match);
+		return keyval_any(value, match, arg);
 	for (size_t i = 0; i < json_object_array_length(value); i++)
-		if (keyval_matches(key, json_object_array_get_idx(value, i), match))
+		if (keyval_matches(key, json_object_array_get_idx(value, i), match, arg))
 			return true;
 	return false;
 }
 
 /* The nesting is at most as deep as json-c parses. */
-bool keyval_any(struct json_object *kv, bool (*match)(const char *key, const char *value))
+bool keyval_any(struct json_object *kv, keyval_match_fn *match, void *arg)
 {
 	if (!json_object_is_type(kv, json_type_object))
 		return false;
 	json_object_object_foreach(kv, key, value)
-		if (keyval_matches(key, value, match))
+		if (keyval_matches(key, value, match, arg))
 			return true;
 	return false;
 }

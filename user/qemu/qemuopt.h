@@ -134,12 +134,15 @@ bool keyval_on(struct json_object *kv, const char *key);
 /* Whether a member has this text. */
 bool keyval_is(struct json_object *kv, const char *key, const char *text);
 
+/* @key: the last part of it ("path" of "addr.path"); @value: as text. */
+typedef bool keyval_match_fn(const char *key, const char *value, void *arg);
+
 /**
  * keyval_any - whether any member matches
- * @match: gets the last part of each key ("path" of "addr.path") and the value as text
+ * @arg: for @match
  *
  * Members of nested objects and arrays count as well.
  */
-bool keyval_any(struct json_object *kv, bool (*match)(const char *key, const char *value));
+bool keyval_any(struct json_object *kv, keyval_match_fn *match, void *arg);
 
 #endif

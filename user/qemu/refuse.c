@@ -172,10 +172,11 @@ int refuse_set(const struct qemuopt *opt, const char *dir, struct err *err)
 	return 0;
 }
 
-static bool refuse_names_fd(const char *key, const char *value)
+static bool refuse_names_fd(const char *key, const char *value, void *arg)
 {
 	static const char *const keys[] = { "fd", "fds", "vhostfd", "vhostfds", "sock_fd" };
 
+	(void)arg;
 	return str_in(keys, key) || (streq(key, "type") && streq(value, "fd"));
 }
 
@@ -192,7 +193,7 @@ static bool refuse_is_fd_path(const struct qemuopt *opt)
 /* Only the parent of the first QEMU could pass such a file on. */
 static int refuse_fd(const struct qemuopt *opt, struct err *err)
 {
-	if (!refuse_is_fd_path(opt) && !keyval_any(opt->kv, refuse_names_fd))
+	if (!refuse_is_fd_path(opt) && !keyval_any(opt->kv, refuse_names_fd, NULL))
 		return 0;
 	return refuse_with(err, opt, REFUSE_FD, "have QEMU open the file itself: leave the file "
 			   "descriptor out, or give a path, ifname=, br= or host= instead");

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #define _GNU_SOURCE
 #include <errno.h>
-#include <sys/stat.h>
 
 #include "host/volatile.h"
 #include "qemu/qemuopt.h"
@@ -24,44 +23,35 @@ static int outlives_check_file(const char *what, const char *cwd, const char *pa
 	return why ? outlives_refuse(err, what, full, why) : 0;
 }
 
-/* Whether QEMU reads the file of this member of an option. */
-static bool outlives_is_file_key(const char *key)
+/**
+ * struct outlives - an option whose files are looked at
+ * @option: its name, for errors
+ * @cwd: of QEMU
+ */
+struct outlives {
+	const char *option, *cwd;
+	struct err *err;
+};
+
+/* Whether this member is a file that QEMU reads, and that is lost. */
+static bool outlives_is_lost(const char *key, const char *value, void *arg)
 {
 	static const char *const keys[] = { "file", "filename", "romfile" };
-	const char *last = strrchr(key, '.');
+	const struct outlives *o = arg;
 
-	return str_in(keys, last ? last + 1 : key);
-}
-
-/* Members of nested objects count as well, as in -blockdev with JSON. */
-static int outlives_check_members(const char *option, const char *cwd, struct json_object *kv,
-				  struct err *err)
-{
-	int r = 0;
-
-	if (!json_object_is_type(kv, json_type_object))
-		return 0;
-	json_object_object_foreach(kv, key, value) {
-		if (json_object_is_type(value, json_type_object))
-			r = outlives_check_members(option, cwd, value, err);
-		else if (outlives_is_file_key(key))
-			r = outlives_check_file(option, cwd, json_object_get_string(value), err);
-		if (r < 0)
-			return r;
-	}
-	return 0;
+	return str_in(keys, key) && outlives_check_file(o->option, o->cwd, value, o->err) < 0;
 }
 
 /* What a rehearsal leaves out makes no machine: QEMU at most writes there. */
 static int outlives_check_option(const struct qemuopt *opt, const char *cwd, struct err *err)
 {
-	const char *option = fmt("-%s", opt->name);
+	struct outlives o = { .option = fmt("-%s", opt->name), .cwd = cwd, .err = err };
 
 	if (opt->kind->rehearse == rehearsal_drop || !opt->value)
 		return 0;
 	if (opt->kind->arg == QEMUOPT_PATH)
-		return outlives_check_file(*opt->name ? option : "disk", cwd, opt->value, err);
-	return outlives_check_members(option, cwd, opt->kv, err);
+		return outlives_check_file(*opt->name ? o.option : "disk", cwd, opt->value, err);
+	return keyval_any(opt->kv, outlives_is_lost, &o) ? -EOPNOTSUPP : 0;
 }
 
 static int outlives_check_options(struct json_object *manifest, const char *cwd, struct err *err)
