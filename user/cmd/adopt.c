@@ -26,14 +26,13 @@ static int run_adopt(const struct args *args, struct err *err)
 	struct adopt_opts opts = {
 		.name = args->argv[0], .monitor = arg(args, "qmp"), .dry_run = args->dry_run,
 	};
-	const char *room = arg(args, "room");
 	int r;
 
 	if (!opts.monitor)
 		return usage(args, err, "--qmp SOCKET is missing");
-	if (room && (size_parse(room, MIB, &opts.room) < 0 || !opts.room))
-		return usage_value(args, err, "room", "no size like 512M or 4G");
-	r = adopt_vm(&opts, result, err);
+	r = arg_size(args, "room", &opts.room, err);
+	if (r == 0)
+		r = adopt_vm(&opts, result, err);
 	if (r < 0)
 		return r;
 	adopt_print(result, args->dry_run);

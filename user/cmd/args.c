@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "base/crew.h"
+#include "base/size.h"
 #include "cmd/cmd.h"
 
 int usage(const struct args *args, struct err *err, const char *why)
@@ -25,6 +26,25 @@ const char *arg(const struct args *args, const char *name)
 		if (streq(args->cmd->opts[i].name, name))
 			return args->values[i];
 	return NULL;
+}
+
+int arg_vm(const struct args *args, struct genl **genl, struct cpr_vm *info, struct err *err)
+{
+	int r = vm_name_check(args->argv[0], err);
+
+	if (r < 0)
+		return r;
+	*genl = genl_open(err);
+	return *genl ? genl_vm(*genl, args->argv[0], info, err) : -ENOENT;
+}
+
+int arg_size(const struct args *args, const char *name, uint64_t *size, struct err *err)
+{
+	const char *text = arg(args, name);
+
+	if (!text || (size_parse(text, MIB, size) == 0 && *size))
+		return 0;
+	return usage_value(args, err, name, "no size like 512M or 4G");
 }
 
 double arg_timeout(const struct args *args, double otherwise, struct err *err)

@@ -116,6 +116,15 @@ struct each {
  */
 int for_each_vm(const struct each *each, const struct args *args, struct err *err);
 
+/*
+ * Get the VM that the first word names; the caller frees @genl and @info in any case. Returns:
+ * 0; -EINVAL with exit status 2 for an invalid name; or the error of genl_open() or genl_vm().
+ */
+int arg_vm(const struct args *args, struct genl **genl, struct cpr_vm *info, struct err *err);
+
+/* The size that an option gives, in bytes, MiB without a unit; @size is untouched without it. */
+int arg_size(const struct args *args, const char *name, uint64_t *size, struct err *err);
+
 /* Seconds of --timeout, or @otherwise; negative, with @err filled in, if invalid. */
 double arg_timeout(const struct args *args, double otherwise, struct err *err);
 

@@ -50,3 +50,11 @@ void print_aborted(const char *vm, struct json_object *result)
 	else
 		say("%s: the guest stays %s", vm, runstate);
 }
+
+void print_vm(struct json_object *vm)
+{
+	struct json_object *out = json_object_new_object();
+
+	jset(out, "vm", vm);
+	out_object(out);
+}

@@ -17,4 +17,7 @@ void print_restored(const char *vm, struct json_object *result);
 /* @result is that of abort_vm(). */
 void print_aborted(const char *vm, struct json_object *result);
 
+/* With --json: {"vm": @vm}, of which the function takes ownership. */
+void print_vm(struct json_object *vm);
+
 #endif

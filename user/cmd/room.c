@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #define _GNU_SOURCE
-#include <errno.h>
 #include <stdlib.h>
 
 #include "base/size.h"
 #include "vm/room.h"
 #include "cmd/cmd.h"
+#include "cmd/print.h"
 
 #define MAX_NAMES 65535
 
@@ -51,14 +51,8 @@ static int run_room(const struct args *args, struct err *err)
 	_cleanup_genl_ struct genl *genl = NULL;
 	_cleanup_vm_info_ struct cpr_vm info = { 0 };
 	struct cpr_room room;
-	int r = vm_name_check(args->argv[0], err);
+	int r = arg_vm(args, &genl, &info, err);
 
-	if (r < 0)
-		return r;
-	genl = genl_open(err);
-	if (!genl)
-		return -ENOENT;
-	r = genl_vm(genl, args->argv[0], &info, err);
 	if (r < 0)
 		return r;
 	room = info.room;
@@ -68,14 +62,10 @@ static int run_room(const struct args *args, struct err *err)
 	if (r < 0)
 		return r;
 	info.room = room;
-	if (out_json) {
-		struct json_object *all = json_object_new_object();
-
-		jset(all, "vm", vm_json(&info));
-		out_object(all);
-		return 0;
-	}
-	room_print(info.name, &room);
+	if (out_json)
+		print_vm(vm_json(&info));
+	else
+		room_print(info.name, &room);
 	return 0;
 }
 

@@ -23,15 +23,6 @@ static int run_parse_sizes(const struct args *args, uint64_t *sizes, size_t *n, 
 	return 0;
 }
 
-static int run_parse_room(const struct args *args, uint64_t *room, struct err *err)
-{
-	const char *text = arg(args, "room");
-
-	if (!text || (size_parse(text, MIB, room) == 0 && *room))
-		return 0;
-	return usage_value(args, err, "room", "no size like 512M or 4G");
-}
-
 static int run_parse_mode(const struct args *args, bool *copy, struct err *err)
 {
 	const char *mode = arg(args, "ram-mode");
@@ -82,7 +73,7 @@ static int run_run(const struct args *args, struct err *err)
 	if (r == 0)
 		r = run_parse_mode(args, &opts.copy, err);
 	if (r == 0)
-		r = run_parse_room(args, &opts.room, err);
+		r = arg_size(args, "room", &opts.room, err);
 	for (int i = 1; i < args->nrest; i++)
 		strv_push(&argv, args->rest[i]);
 	if (r == 0)

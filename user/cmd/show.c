@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #define _GNU_SOURCE
-#include <errno.h>
 
 #include "base/paths.h"
 #include "base/size.h"
@@ -9,6 +8,7 @@
 #include "handover/integrity.h"
 #include "handover/pause.h"
 #include "cmd/cmd.h"
+#include "cmd/print.h"
 
 static const char *show_memory(struct json_object *memory)
 {
@@ -127,14 +127,8 @@ static int run_show(const struct args *args, struct err *err)
 	_cleanup_json_ struct json_object *manifest = NULL;
 	_cleanup_err_ struct err why = { 0 };
 	struct json_object *out;
-	int r = vm_name_check(args->argv[0], err);
+	int r = arg_vm(args, &genl, &info, err);
 
-	if (r < 0)
-		return r;
-	genl = genl_open(err);
-	if (!genl)
-		return -ENOENT;
-	r = genl_vm(genl, args->argv[0], &info, err);
 	if (r < 0)
 		return r;
 	dir = vm_path(info.name, NULL);
@@ -148,10 +142,7 @@ static int run_show(const struct args *args, struct err *err)
 	jset(out, "pause", pause_json(manifest));
 	jset(out, "manifest", json_object_get(manifest));
 	if (out_json) {
-		struct json_object *all = json_object_new_object();
-
-		jset(all, "vm", out);
-		out_object(all);
+		print_vm(out);
 		return 0;
 	}
 	out_fields(out, lines, ARRAY_SIZE(lines));
