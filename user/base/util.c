@@ -182,6 +182,22 @@ bool strv_has(const struct strv *sv, const char *s)
 	return false;
 }
 
+void strv_push_array(struct strv *sv, struct json_object *array)
+{
+	size_t n = json_object_is_type(array, json_type_array) ? json_object_array_length(array) : 0;
+
+	for (size_t i = 0; i < n; i++)
+		strv_push(sv, json_object_get_string(json_object_array_get_idx(array, i)));
+}
+
+bool list_has_word(const char *list, const char *word)
+{
+	for (; list; list = strchr(list, ',') ? strchr(list, ',') + 1 : NULL)
+		if (strcspn(list, ",") == strlen(word) && startswith(list, word))
+			return true;
+	return false;
+}
+
 char *strv_join(const struct strv *sv, const char *between)
 {
 	size_t len = 1;
@@ -256,6 +272,20 @@ struct json_object *jget(struct json_object *obj, const char *key)
 	if (json_object_is_type(obj, json_type_object))
 		json_object_object_get_ex(obj, key, &member);
 	return member;
+}
+
+struct json_object *jfind(struct json_object *array, const char *key, const char *text)
+{
+	size_t n = json_object_is_type(array, json_type_array) ? json_object_array_length(array) : 0;
+
+	for (size_t i = 0; i < n; i++) {
+		struct json_object *obj = json_object_array_get_idx(array, i);
+		const char *this = jstr(obj, key);
+
+		if (this && streq(this, text))
+			return obj;
+	}
+	return NULL;
 }
 
 const char *jstr(struct json_object *obj, const char *key)

@@ -54,6 +54,21 @@ static inline bool startswith(const char *s, const char *prefix)
 	return strncmp(s, prefix, strlen(prefix)) == 0;
 }
 
+/* Whether @s ends with @suffix, and has something before it. */
+static inline bool endswith(const char *s, const char *suffix)
+{
+	size_t len = strlen(s), n = strlen(suffix);
+
+	return len > n && streq(s + len - n, suffix);
+}
+
+/* Cut off a suffix that endswith() finds. */
+static inline void cut_suffix(char *s, const char *suffix)
+{
+	if (endswith(s, suffix))
+		s[strlen(s) - strlen(suffix)] = '\0';
+}
+
 /* Whether @s, which may be NULL, is one of the strings of an array. */
 bool str_in_list(const char *const *list, size_t n, const char *s);
 #define str_in(array, s) str_in_list(array, ARRAY_SIZE(array), s)
@@ -99,6 +114,9 @@ int free_bytes(const char *dir, uint64_t *bytes);
 /* fsync(2) a directory. Returns: 0 or -errno. */
 int sync_dir(const char *dir);
 
+/* Whether @word is in @list, words with commas in between. @list may be NULL. */
+bool list_has_word(const char *list, const char *word);
+
 /**
  * struct strv - a growing array of strings, NULL-terminated like argv
  * @v: the strings, owned; NULL while the array is empty
@@ -113,6 +131,9 @@ void strv_push(struct strv *sv, const char *s);
 void strv_pushf(struct strv *sv, const char *format, ...) _printf_(2, 3);
 void strv_free(struct strv *sv);
 bool strv_has(const struct strv *sv, const char *s);
+
+/* Append the strings of a JSON array; none if @array is no array. */
+void strv_push_array(struct strv *sv, struct json_object *array);
 
 /* All strings joined, with @between in between. Caller frees. */
 char *strv_join(const struct strv *sv, const char *between);
@@ -147,6 +168,9 @@ const char *jstr(struct json_object *obj, const char *key);
 int64_t jint(struct json_object *obj, const char *key, int64_t otherwise);
 bool jbool(struct json_object *obj, const char *key, bool otherwise);
 struct json_object *jget(struct json_object *obj, const char *key);
+
+/* The first object in @array whose member @key is @text; NULL if none, or if @array is no array. */
+struct json_object *jfind(struct json_object *array, const char *key, const char *text);
 
 /* Set a member. jset() takes ownership of @value; jset_str() sets null for NULL. */
 void jset_str(struct json_object *obj, const char *key, const char *value);

@@ -81,16 +81,6 @@ static bool plan_is_dead(const struct cpr_vm *info)
 	return dead;
 }
 
-static bool plan_excludes(const struct plan *plan, const char *name)
-{
-	const char *list = plan->opts->exclude;
-
-	for (; list; list = strchr(list, ',') ? strchr(list, ',') + 1 : NULL)
-		if (strcspn(list, ",") == strlen(name) && startswith(list, name))
-			return true;
-	return false;
-}
-
 /* What runs does not survive the kernel: only an exchange of QEMU can leave it as it is. */
 static int plan_exclude_vm(const struct plan *plan, const struct cpr_vm *info, struct err *err)
 {
@@ -136,9 +126,9 @@ static int plan_wants_vm(const struct plan *plan, const struct cpr_vm *info, str
 	case CPR_VM_STATE_RUNNING:
 	case CPR_VM_STATE_SAVED:
 	case CPR_VM_STATE_RESTORING:
-		return plan_excludes(plan, info->name) ? plan_exclude_vm(plan, info, err) : 1;
+		return list_has_word(plan->opts->exclude, info->name) ? plan_exclude_vm(plan, info, err) : 1;
 	case CPR_VM_STATE_SEALED:
-		return !plan->kernel.version && !plan_excludes(plan, info->name);
+		return !plan->kernel.version && !list_has_word(plan->opts->exclude, info->name);
 	case CPR_VM_STATE_DEFINED:
 		if (qemu_attach(info->name, QEMU_ATTACH_S, &q, NULL) < 0 && !info->mapped)
 			return 0;

@@ -10,9 +10,9 @@
 
 #include "base/out.h"
 #include "qemu/attributes.h"
+#include "qemu/process.h"
 
 #define NETNS_DIR "/run/netns"
-#define ENVIRONMENT_MAX MIB
 
 static const struct { const char *name; enum __rlimit_resource resource; } limits[] = {
 	{ "as", RLIMIT_AS }, { "core", RLIMIT_CORE }, { "cpu", RLIMIT_CPU },
@@ -138,15 +138,7 @@ static void thread_apply(struct json_object *thread, pid_t tid, struct strv *fai
 
 static struct json_object *thread_find(struct json_object *attributes, const char *role)
 {
-	struct json_object *threads = jget(attributes, "threads");
-
-	for (size_t i = 0; threads && i < json_object_array_length(threads); i++) {
-		struct json_object *thread = json_object_array_get_idx(threads, i);
-
-		if (jstr(thread, "role") && streq(jstr(thread, "role"), role))
-			return thread;
-	}
-	return NULL;
+	return jfind(jget(attributes, "threads"), "role", role);
 }
 
 /* Calls @visit for each vCPU and I/O thread. */
@@ -189,20 +181,14 @@ static int threads_read(struct qemu *q, struct json_object *attributes, struct e
 
 static void environment_read(pid_t pid, struct json_object *attributes)
 {
-	_cleanup_free_ char *path = xasprintf("/proc/%d/environ", (int)pid);
-	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
-	_cleanup_free_ char *text = xcalloc(1, ENVIRONMENT_MAX + 1);
+	_cleanup_strv_ struct strv words = { 0 };
 	struct json_object *list;
-	size_t len = 0;
-	ssize_t n = 0;
 
-	while (fd >= 0 && len < ENVIRONMENT_MAX && (n = read(fd, text + len, ENVIRONMENT_MAX - len)) > 0)
-		len += n;
-	if (fd < 0 || n < 0)
+	if (process_read_words(pid, "environ", &words) < 0)
 		return;
 	list = json_object_new_array();
-	for (char *word = text; word < text + len; word += strlen(word) + 1)
-		json_object_array_add(list, json_object_new_string(word));
+	for (size_t i = 0; i < words.n; i++)
+		json_object_array_add(list, json_object_new_string(words.v[i]));
 	jset(attributes, "environment", list);
 }
 
@@ -270,8 +256,8 @@ static bool is_same_file(const char *a, const char *b)
 /* Name of the namespace as ip-netns(8) keeps it; NULL if it has none. Caller frees. */
 static char *netns_name(const char *ns)
 {
-	_cleanup_free_ char *name = NULL;
 	DIR *dir = opendir(NETNS_DIR);
+	char *name = NULL;
 	struct dirent *e;
 
 	while (dir && !name && (e = readdir(dir)))
@@ -279,7 +265,7 @@ static char *netns_name(const char *ns)
 			name = xstrdup(e->d_name);
 	if (dir)
 		closedir(dir);
-	return name ? xstrdup(name) : NULL;
+	return name;
 }
 
 static int netns_read(pid_t pid, struct json_object *attributes, struct err *err)

@@ -19,18 +19,14 @@ int inquire_version(struct qmp *qmp, struct json_object *manifest, struct err *e
 /* "q35" stands for another machine type in each version of QEMU; the resolved type does not. */
 int inquire_machine(struct qmp *qmp, struct json_object *manifest, struct err *err)
 {
-	static const char suffix[] = "-machine";
 	_cleanup_json_ struct json_object *type = NULL;
 	_cleanup_free_ char *name = NULL;
-	size_t len;
 	int r = qmp_qom_get(qmp, "/machine", "type", &type, err);
 
 	if (r < 0)
 		return r;
 	name = xstrdup(json_object_get_string(type) ?: "");
-	len = strlen(name);
-	if (len > strlen(suffix) && streq(name + len - strlen(suffix), suffix))
-		name[len - strlen(suffix)] = '\0';
+	cut_suffix(name, "-machine");
 	jset_str(manifest, "machine", name);
 	return 0;
 }

@@ -97,17 +97,6 @@ static struct json_object *capability_json(const char *name, bool state)
 	return cap;
 }
 
-static bool has_capability(struct json_object *list, const char *name)
-{
-	for (size_t i = 0; i < json_object_array_length(list); i++) {
-		const char *this = jstr(json_object_array_get_idx(list, i), "capability");
-
-		if (this && streq(this, name))
-			return true;
-	}
-	return false;
-}
-
 static int migration_too_old(struct err *err, const char *what)
 {
 	return fail(err, -EOPNOTSUPP, .exit = CPR_EXIT_REFUSED, .what = "QEMU lacks",
@@ -175,7 +164,7 @@ static int inspect_capabilities(struct qmp *qmp, const struct migration_way *way
 		r = migration_bad_reply(qmp, "query-migrate-capabilities", err);
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(capabilities); i++)
 		if (capabilities[i].want[way->kind] == ON &&
-		    !has_capability(have, capabilities[i].name))
+		    !jfind(have, "capability", capabilities[i].name))
 			r = migration_too_old(err, capabilities[i].name);
 	for (size_t i = 0; r == 0 && i < json_object_array_length(have); i++) {
 		struct json_object *cap = json_object_array_get_idx(have, i);
@@ -434,18 +423,6 @@ int migration_await_other_status(struct qmp *qmp, const char *left, deadline_t d
 	}
 }
 
-/* What query-yank lists last of a migration is gone when QEMU has cleaned up after it. */
-static bool migration_in_yank(struct json_object *instances)
-{
-	for (size_t i = 0; i < json_object_array_length(instances); i++) {
-		const char *type = jstr(json_object_array_get_idx(instances, i), "type");
-
-		if (type && streq(type, "migration"))
-			return true;
-	}
-	return false;
-}
-
 /*
  * QEMU ends its channels by the settings that it finds when it cleans up, so no setting may
  * be changed before it has done that.
@@ -458,7 +435,8 @@ static int migration_await_cleanup(struct qmp *qmp, struct err *err)
 		_cleanup_json_ struct json_object *instances = NULL;
 		int r = qmp_run(qmp, "query-yank", NULL, &instances, err);
 
-		if (r < 0 || !migration_in_yank(instances))
+		/* What this lists of a migration goes last. */
+		if (r < 0 || !jfind(instances, "type", "migration"))
 			return r;
 		if (!deadline_left(deadline))
 			return fail(err, -ETIMEDOUT, .what = "QEMU's migration",

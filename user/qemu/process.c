@@ -7,10 +7,8 @@
 
 #include "qemu/process.h"
 
-#define ARGV_MAX (2 * MIB)
+#define WORDS_MAX (2 * MIB)
 #define START_TIME 20		/* field of /proc/PID/stat after the name; see proc(5) */
-
-static const char deleted[] = " (deleted)";
 
 static char *proc_link(const char *pid, const char *name)
 {
@@ -51,7 +49,7 @@ static int process_check_view(const char *pid, struct err *err)
 /* The last unit in the path of its cgroup; NULL if that is no service. Caller frees. */
 static char *process_service(const char *pid)
 {
-	static const char suffix[] = ".service", root[] = "\n0::";
+	static const char root[] = "\n0::";
 	_cleanup_free_ char *path = xasprintf("/proc/%s/cgroup", pid);
 	_cleanup_free_ char *text = read_text(path, 65536), *lines = NULL;
 	char *service = NULL, *next, *part;
@@ -63,12 +61,11 @@ static char *process_service(const char *pid)
 	next += strlen(root);
 	next[strcspn(next, "\n")] = '\0';
 	while ((part = strsep(&next, "/"))) {
-		size_t len = strlen(part);
-		bool scope = len > 6 && streq(part + len - 6, ".scope");
+		bool is_service = endswith(part, ".service");
 
-		if (scope || (len > strlen(suffix) && streq(part + len - strlen(suffix), suffix))) {
+		if (is_service || endswith(part, ".scope")) {
 			free(service);
-			service = scope ? NULL : xstrdup(part);
+			service = is_service ? xstrdup(part) : NULL;
 		}
 	}
 	return service;
@@ -101,31 +98,45 @@ static int process_check_user(const char *pid, struct err *err)
 			      "start that QEMU as the same user");
 }
 
-/* The arguments in /proc/PID/cmdline end with a NUL each; the first is the program. */
-static int process_read_argv(const char *pid, struct strv *argv, struct err *err)
+int process_read_words(pid_t pid, const char *file, struct strv *words)
 {
-	_cleanup_free_ char *path = xasprintf("/proc/%s/cmdline", pid);
+	_cleanup_free_ char *path = xasprintf("/proc/%d/%s", (int)pid, file);
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
-	_cleanup_free_ char *text = xcalloc(1, ARGV_MAX + 1);
+	_cleanup_free_ char *text = xcalloc(1, WORDS_MAX + 1);
 	size_t len = 0;
 	ssize_t n = 0;
 
-	while (fd >= 0 && len < ARGV_MAX && (n = read(fd, text + len, ARGV_MAX - len)) > 0)
+	while (fd >= 0 && len < WORDS_MAX && (n = read(fd, text + len, WORDS_MAX - len)) > 0)
 		len += n;
-	if (fd < 0 || n < 0 || !len)
-		return fail(err, -ESRCH, .what = "cannot read", .value = path,
-			    .why = fd < 0 || n < 0 ? strerror(errno) : "it is empty");
-	if (len == ARGV_MAX)
-		return process_refuse(err, pid, "its command line is too long", NULL);
-	for (char *word = text + strlen(text) + 1; word < text + len; word += strlen(word) + 1)
-		strv_push(argv, word);
+	if (fd < 0 || n < 0)
+		return -errno;
+	if (len == WORDS_MAX)
+		return -E2BIG;
+	for (char *word = text; word < text + len; word += strlen(word) + 1)
+		strv_push(words, word);
+	return 0;
+}
+
+/* The first word is the program. */
+static int process_read_argv(pid_t pid, struct strv *argv, struct err *err)
+{
+	_cleanup_free_ char *name = xasprintf("%d", (int)pid);
+	_cleanup_strv_ struct strv words = { 0 };
+	int r = process_read_words(pid, "cmdline", &words);
+
+	if (r == -E2BIG)
+		return process_refuse(err, name, "its command line is too long", NULL);
+	if (r < 0 || !words.n)
+		return fail(err, -ESRCH, .what = "cannot read", .value = fmt("/proc/%s/cmdline", name),
+			    .why = r < 0 ? strerror(-r) : "it is empty");
+	for (size_t i = 1; i < words.n; i++)
+		strv_push(argv, words.v[i]);
 	return 0;
 }
 
 int process_read(pid_t pid, struct process *p, struct err *err)
 {
 	_cleanup_free_ char *name = xasprintf("%d", (int)pid);
-	size_t len;
 	int r = process_check_user(name, err);
 
 	*p = (struct process){ 0 };
@@ -134,16 +145,14 @@ int process_read(pid_t pid, struct process *p, struct err *err)
 	if (r == 0)
 		r = process_check_service(name, err);
 	if (r == 0)
-		r = process_read_argv(name, &p->argv, err);
+		r = process_read_argv(pid, &p->argv, err);
 	if (r < 0)
 		return r;
 	p->binary = proc_link(name, "exe");
 	p->cwd = proc_link(name, "cwd");
 	if (!p->binary || !p->cwd)
 		return fail(err, -ESRCH, .what = "process", .value = name, .why = "it has exited");
-	len = strlen(p->binary);
-	if (len > strlen(deleted) && streq(p->binary + len - strlen(deleted), deleted))
-		p->binary[len - strlen(deleted)] = '\0';
+	cut_suffix(p->binary, " (deleted)");
 	return 0;
 }
 
@@ -156,10 +165,9 @@ void process_free(struct process *p)
 
 bool process_has_argument(pid_t pid, const char *argument)
 {
-	_cleanup_free_ char *name = xasprintf("%d", (int)pid);
 	_cleanup_strv_ struct strv argv = { 0 };
 
-	return process_read_argv(name, &argv, NULL) == 0 && strv_has(&argv, argument);
+	return process_read_argv(pid, &argv, NULL) == 0 && strv_has(&argv, argument);
 }
 
 bool process_has_thread(pid_t pid, pid_t thread)

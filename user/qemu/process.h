@@ -32,6 +32,12 @@ int process_read(pid_t pid, struct process *p, struct err *err);
 void process_free(struct process *p);
 #define _cleanup_process_ _cleanup_(process_free)
 
+/*
+ * Append the words of /proc/PID/@file, which end with a NUL each: cmdline or environ. Returns:
+ * 0; -E2BIG above 2 MiB; or another negative errno.
+ */
+int process_read_words(pid_t pid, const char *file, struct strv *words);
+
 /* Whether the process exists and @argument is one of its arguments. */
 bool process_has_argument(pid_t pid, const char *argument);
 

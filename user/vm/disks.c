@@ -51,12 +51,6 @@ static size_t jarray_length(struct json_object *array)
 	return json_object_is_type(array, json_type_array) ? json_object_array_length(array) : 0;
 }
 
-static void strv_push_json(struct strv *sv, struct json_object *array)
-{
-	for (size_t i = 0; i < jarray_length(array); i++)
-		strv_push(sv, json_object_get_string(jarray_at(array, i)));
-}
-
 /* Whether @file is a "filename" in @obj or in an object nested in it. */
 static bool json_has_filename(struct json_object *obj, const char *file)
 {
@@ -189,14 +183,9 @@ static bool qemu_has_open(const struct vm *vm, const char *path)
 /* Whether QEMU has written nothing to a node since it opened the node. */
 static bool is_unwritten(const struct block_info *info, const char *name)
 {
-	for (size_t i = 0; name && i < jarray_length(info->stats); i++) {
-		struct json_object *entry = jarray_at(info->stats, i);
-		const char *this = jstr(entry, "node-name");
+	struct json_object *entry = name ? jfind(info->stats, "node-name", name) : NULL;
 
-		if (this && streq(this, name))
-			return jint(jget(entry, "stats"), "wr_highest_offset", 1) == 0;
-	}
-	return false;
+	return entry && jint(jget(entry, "stats"), "wr_highest_offset", 1) == 0;
 }
 
 /* For snapshot=on QEMU creates a file "vl.XXXXXX" and unlinks it at once. */
@@ -359,14 +348,19 @@ static void node_paths(const struct block_info *info, struct strv *paths)
 	}
 }
 
-static int block_info_all(struct block_info *info, struct err *err)
+static int block_info_devices(struct block_info *info, struct err *err)
 {
-	struct qmp *qmp = info->vm->qemu.qmp;
 	int r = block_info_nodes(info, err);
 
-	if (r == 0)
-		r = block_query(qmp, "query-block", NULL, &info->devices, err);
-	return r < 0 ? r : block_query(qmp, "query-blockstats", "query-nodes", &info->stats, err);
+	return r < 0 ? r : block_query(info->vm->qemu.qmp, "query-block", NULL, &info->devices, err);
+}
+
+static int block_info_all(struct block_info *info, struct err *err)
+{
+	int r = block_info_devices(info, err);
+
+	return r < 0 ? r : block_query(info->vm->qemu.qmp, "query-blockstats", "query-nodes",
+				       &info->stats, err);
 }
 
 /* Whether a removable drive has this file as its medium. */
@@ -395,8 +389,8 @@ static int disks_check_same_files(const struct block_info *info, struct err *err
 	struct json_object *list = jget(info->vm->manifest, "disks");
 	_cleanup_strv_ struct strv now = { 0 }, then = { 0 }, media = { 0 };
 
-	strv_push_json(&then, list);
-	strv_push_json(&media, jget(info->vm->manifest, "media"));
+	strv_push_array(&then, list);
+	strv_push_array(&media, jget(info->vm->manifest, "media"));
 	node_paths(info, &now);
 	for (size_t i = 0; list && i < now.n; i++)
 		if (!strv_has(&then, now.v[i]) && !disk_is_medium(info, now.v[i]))
@@ -415,7 +409,7 @@ int disks_record_opened(struct vm *vm, struct err *err)
 {
 	_cleanup_(block_info_free) struct block_info info = { .vm = vm };
 	_cleanup_strv_ struct strv paths = { 0 }, media = { 0 };
-	int r = block_info_all(&info, err);
+	int r = block_info_devices(&info, err);
 
 	if (r < 0)
 		return r;
@@ -460,14 +454,6 @@ int disks_remeasure(struct json_object *disks, struct err *err)
 			fail(err, r, .what = "disk", .value = path, .why = strerror(-r));
 	}
 	return r;
-}
-
-static bool list_has_word(const char *list, const char *word)
-{
-	for (; list; list = strchr(list, ',') ? strchr(list, ',') + 1 : NULL)
-		if (strcspn(list, ",") == strlen(word) && startswith(list, word))
-			return true;
-	return false;
 }
 
 static bool is_forced(const char *forced, const char *name, const char *path)

@@ -66,17 +66,6 @@ int drives_read(struct qmp *qmp, struct json_object **drives, struct err *err)
 	return 0;
 }
 
-static struct json_object *drives_find(struct json_object *drives, const char *path)
-{
-	for (size_t i = 0; drives && i < json_object_array_length(drives); i++) {
-		struct json_object *drive = json_object_array_get_idx(drives, i);
-
-		if (jstr(drive, "drive") && streq(jstr(drive, "drive"), path))
-			return drive;
-	}
-	return NULL;
-}
-
 static struct json_object *drive_args(const char *path)
 {
 	struct json_object *args = json_object_new_object();
@@ -127,7 +116,7 @@ int drives_put_back(struct json_object *drives, struct qmp *qmp, struct err *err
 
 	for (size_t i = 0; r == 0 && now && i < json_object_array_length(now); i++) {
 		struct json_object *is = json_object_array_get_idx(now, i);
-		struct json_object *was = drives_find(drives, jstr(is, "drive"));
+		struct json_object *was = jfind(drives, "drive", jstr(is, "drive"));
 
 		if (was && jbool(was, "removable", false))
 			r = drive_put_medium(was, is, qmp, err);

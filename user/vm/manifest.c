@@ -199,10 +199,7 @@ int manifest_write(const char *dir, struct json_object *manifest, struct err *er
 
 void manifest_argv(struct json_object *manifest, struct strv *argv)
 {
-	struct json_object *array = jget(manifest, "argv");
-
-	for (size_t i = 0; i < json_object_array_length(array); i++)
-		strv_push(argv, json_object_get_string(json_object_array_get_idx(array, i)));
+	strv_push_array(argv, jget(manifest, "argv"));
 }
 
 void manifest_files(struct json_object *manifest, struct strv *files)
