@@ -33,7 +33,8 @@
  * Locking: mmap_lock -> invalidate lock of the first inode, shared in a page fault,
  * against truncation -> cpr->lock -> cpr->touching, cpr->inode_lock. A page that is handed
  * to the core of mm is locked until it is mapped, because the invalidate lock is released
- * earlier; see cpr_mapping_unmap(). A file gets a second inode under cpr->lock. It loses
+ * earlier; see cpr_mapping_unmap(). The folio lock, innermost, also excludes the insertion of
+ * a page from that of the frame. A file gets a second inode under cpr->lock. It loses
  * that with the invalidate lock held exclusively, or by eviction.
  */
 #include <linux/file.h>
@@ -117,12 +118,44 @@ static bool mapping_has_marker(const struct vm_fault *vmf)
 }
 
 /* Have mm map or copy the page. mm unlocks the page, and drops the reference or keeps it. */
-static vm_fault_t mapping_hand_over(struct vm_fault *vmf, struct page *page)
+static vm_fault_t mapping_hand_over(struct vm_fault *vmf, struct folio *folio,
+				    struct page *page)
 {
-	get_page(page);
-	lock_page(page);
+	folio_get(folio);
+	folio_lock(folio);
 	vmf->page = page;
 	return VM_FAULT_LOCKED;
+}
+
+/*
+ * A fault of 2 MiB by another thread may have come between mm's look at the page tables and
+ * this, for example if userfaultfd has just had an entry of 2 MiB removed. mm cannot put a
+ * page into such an entry, and need not.
+ *
+ * mm also says that it is out of memory if the page table was freed meanwhile, as by
+ * MADV_DONTNEED. Whoever pins memory (KVM, VFIO) would fail; so the fault is taken again.
+ * Where memory is short indeed, the allocation has called the OOM killer.
+ */
+static vm_fault_t mapping_insert_page(struct vm_fault *vmf, struct folio *folio,
+				      struct page *page)
+{
+	vm_fault_t ret = VM_FAULT_NOPAGE;
+
+	folio_lock(folio);
+	if (!pmd_leaf(pmdp_get(vmf->pmd)))
+		ret = cpr_compat_insert_pte(vmf, page);
+	folio_unlock(folio);
+	return ret == VM_FAULT_OOM ? VM_FAULT_NOPAGE : ret;
+}
+
+static vm_fault_t mapping_insert_frame(struct vm_fault *vmf, struct folio *folio)
+{
+	vm_fault_t ret;
+
+	folio_lock(folio);
+	ret = cpr_compat_insert_pmd(vmf, folio);
+	folio_unlock(folio);
+	return ret;
 }
 
 static vm_fault_t mapping_map_page(struct vm_fault *vmf)
@@ -130,6 +163,7 @@ static vm_fault_t mapping_map_page(struct vm_fault *vmf)
 	struct inode *inode = mapping_vma_inode(vmf->vma);
 	unsigned long page_at = vmf->pgoff % PAGES_PER_FRAME;
 	struct cpr *c = inode_cpr(inode);
+	struct folio *folio;
 	struct page *page;
 	u32 frame;
 	int err;
@@ -140,14 +174,15 @@ static vm_fault_t mapping_map_page(struct vm_fault *vmf)
 	guard(rwsem_read)(&c->touching);
 	if (!cpr_poison_sound(c, frame, page_at * PAGE_SIZE, PAGE_SIZE))
 		return VM_FAULT_HWPOISON;
-	page = pfn_to_page(cpr_region_pfn(&c->region, frame) + page_at);
+	folio = cpr_region_folio(&c->region, frame);
+	page = folio_page(folio, page_at);
 	/*
 	 * mm copies the page if the first access of a private mapping is a write. It
 	 * replaces a marker by an entry that has the marker's write protection.
 	 */
 	if (vmf->cow_page || mapping_has_marker(vmf))
-		return mapping_hand_over(vmf, page);
-	return cpr_compat_insert_pte(vmf, page);
+		return mapping_hand_over(vmf, folio, page);
+	return mapping_insert_page(vmf, folio, page);
 }
 
 static vm_fault_t mapping_map_frame(struct vm_fault *vmf)
@@ -178,7 +213,7 @@ static vm_fault_t mapping_map_frame(struct vm_fault *vmf)
 	/* The pages of a frame that has failed are mapped one by one. */
 	if (cpr_frames_failed(&c->frames, frame))
 		return VM_FAULT_FALLBACK;
-	return cpr_compat_insert_pmd(vmf, cpr_region_pfn(&c->region, frame));
+	return mapping_insert_frame(vmf, cpr_region_folio(&c->region, frame));
 }
 
 /* Pages are written without further faults, so the times are those of the first write. */

@@ -229,7 +229,7 @@ static void region_prepare_pages(struct cpr_region *r)
 	for (; pfn < end; pfn++)
 		cpr_compat_clear_reserved(pfn_to_page(pfn));
 	for (u32 i = 0; i < r->size >> CPR_IMAGE_FRAME_SHIFT; i++)
-		pfn_folio(cpr_region_pfn(r, i))->mapping = &r->mapping;
+		cpr_region_folio(r, i)->mapping = &r->mapping;
 }
 
 /*
@@ -299,7 +299,7 @@ int cpr_region_claim(struct cpr_region *r, u64 start, u64 size)
 void cpr_region_release(struct cpr_region *r)
 {
 	for (u32 i = 0; i < r->size >> CPR_IMAGE_FRAME_SHIFT; i++)
-		pfn_folio(cpr_region_pfn(r, i))->mapping = NULL;
+		cpr_region_folio(r, i)->mapping = NULL;
 	memunmap_pages(&r->pgmap);
 	release_mem_region(r->start, r->size);
 }
@@ -314,7 +314,7 @@ void cpr_region_release(struct cpr_region *r)
  */
 bool cpr_region_frame_pinned(const struct cpr_region *r, u32 frame)
 {
-	return folio_ref_count(pfn_folio(cpr_region_pfn(r, frame))) > 1;
+	return folio_ref_count(cpr_region_folio(r, frame)) > 1;
 }
 
 /**
@@ -327,7 +327,7 @@ bool cpr_region_frame_pinned(const struct cpr_region *r, u32 frame)
 void cpr_region_set_mapping(struct cpr_region *r, u32 frame,
 			    struct address_space *mapping, pgoff_t index)
 {
-	struct folio *folio = pfn_folio(cpr_region_pfn(r, frame));
+	struct folio *folio = cpr_region_folio(r, frame);
 
 	if (!mapping)
 		mapping = &r->mapping;
@@ -347,7 +347,7 @@ void cpr_region_set_mapping(struct cpr_region *r, u32 frame,
  */
 void cpr_region_wait_unlocked(const struct cpr_region *r, u32 frame)
 {
-	folio_wait_locked(pfn_folio(cpr_region_pfn(r, frame)));
+	folio_wait_locked(cpr_region_folio(r, frame));
 }
 
 /**
@@ -360,7 +360,7 @@ void cpr_region_wait_unlocked(const struct cpr_region *r, u32 frame)
  */
 void cpr_region_unmap(struct cpr_region *r, u32 frame)
 {
-	struct folio *folio = pfn_folio(cpr_region_pfn(r, frame));
+	struct folio *folio = cpr_region_folio(r, frame);
 
 	folio_lock(folio);
 	/* There is none while the region is being claimed or released. */

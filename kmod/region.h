@@ -38,6 +38,11 @@ static inline unsigned long cpr_region_pfn(const struct cpr_region *r, u32 frame
 	       ((unsigned long)frame << (CPR_IMAGE_FRAME_SHIFT - PAGE_SHIFT));
 }
 
+static inline struct folio *cpr_region_folio(const struct cpr_region *r, u32 frame)
+{
+	return pfn_folio(cpr_region_pfn(r, frame));
+}
+
 extern const struct address_space_operations cpr_region_aops;
 
 int cpr_region_check_kernel(void);

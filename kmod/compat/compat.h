@@ -94,10 +94,10 @@ static inline vm_fault_t cpr_compat_insert_pte(struct vm_fault *vmf, struct page
 				phys_to_pfn_t(page_to_phys(page), PFN_DEV | PFN_MAP));
 }
 
-static inline vm_fault_t cpr_compat_insert_pmd(struct vm_fault *vmf, unsigned long pfn)
+static inline vm_fault_t cpr_compat_insert_pmd(struct vm_fault *vmf, struct folio *folio)
 {
-	return vmf_insert_pfn_pmd(vmf, phys_to_pfn_t(PFN_PHYS(pfn), PFN_DEV | PFN_MAP),
-				  false);
+	return vmf_insert_pfn_pmd(vmf, phys_to_pfn_t(PFN_PHYS(folio_pfn(folio)),
+						     PFN_DEV | PFN_MAP), false);
 }
 #else
 static inline vm_fault_t cpr_compat_insert_pte(struct vm_fault *vmf, struct page *page)
@@ -105,9 +105,9 @@ static inline vm_fault_t cpr_compat_insert_pte(struct vm_fault *vmf, struct page
 	return vmf_insert_page_mkwrite(vmf, page, false);
 }
 
-static inline vm_fault_t cpr_compat_insert_pmd(struct vm_fault *vmf, unsigned long pfn)
+static inline vm_fault_t cpr_compat_insert_pmd(struct vm_fault *vmf, struct folio *folio)
 {
-	return vmf_insert_folio_pmd(vmf, pfn_folio(pfn), false);
+	return vmf_insert_folio_pmd(vmf, folio, false);
 }
 #endif
 

@@ -6,6 +6,7 @@
 
 splat_pattern='WARNING:|BUG:|Oops|KASAN|UBSAN|Kernel panic|general protection|Call Trace'
 splat_pattern+='|possible recursive locking|circular locking'
+splat_pattern+='|VM_FAULT_OOM leaked'
 splat_pattern+='|\[cpr_handover\] enqueued on deprecated|INFO: task .* blocked|kmemleak: .* new suspected'
 
 # splats FILE - print such lines of the kernel. Programs may print WARNING, too, without
