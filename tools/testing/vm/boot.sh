@@ -7,6 +7,7 @@
 #
 #   --kernel 6.12|7.3|debug   the kernel to boot (6.12)
 #   --mem SIZE                memory of L1 (4G)
+#   --cpus N                  CPUs of L1 (2)
 #   --append TEXT             more words for the kernel command line
 #   --initrd MAKER            initramfs-tools or dracut: boot with the initramfs that L1
 #                             itself would make, instead of the lab's own; L1 has it as
@@ -28,11 +29,12 @@ set -euo pipefail
 # shellcheck source-path=SCRIPTDIR
 . "$vm_dir/splat.sh"
 
-kernel=6.12 mem=4G append='' timeout=240 results='' accel=auto maker='' iommu=intel devices=() disk=''
+kernel=6.12 mem=4G cpus=2 append='' timeout=240 results='' accel=auto maker='' iommu=intel devices=() disk=''
 while [ $# -gt 0 ]; do
 	case $1 in
 	--kernel) kernel=$2 ;;
 	--mem) mem=$2 ;;
+	--cpus) cpus=$2 ;;
 	--append) append=$2 ;;
 	--initrd) maker=$2 ;;
 	--with) devices+=("$2") ;;
@@ -64,10 +66,11 @@ if [ -n "$maker" ]; then
 	cp "$initrd" "$results/initrd"
 fi
 
-# Emulation is several times slower, and so is a kernel with all its checks.
+# Emulation is several times slower, and so is a kernel with all its checks, or one CPU.
 scale=${CPR_TIMEOUT_SCALE:-1}
 [ "$accel" = kvm ] || scale=$((scale * 3))
 [ "$kernel" != debug ] || scale=$((scale * 3))
+[ "$cpus" -gt 1 ] || scale=$((scale * 2))
 timeout=$((timeout * scale))
 
 cat >"$results/payload" <<EOF
@@ -89,6 +92,8 @@ cmdline+=" no_timer_check"
 # On an NMI, which comes when the time is over, L1 prints what it is doing, even if its
 # timers have stopped: tasks, blocked tasks, timers and the stacks of all CPUs.
 cmdline+=" unknown_nmi_panic panic_print=0xc5"
+# Nothing runs on after an oops, only to hang on what the dead task has locked.
+cmdline+=" oops=panic"
 [ "$kernel" != debug ] || cmdline+=" panic_on_warn=1"
 # Otherwise systemd in the initramfs would start L1's systemd instead of l1-init.
 [ -z "$maker" ] || cmdline+=" init=/sbin/init"
@@ -98,7 +103,7 @@ cmdline+=${append:+ $append}
 # monitor on the port cpr.monitor: this QEMU is both ends of the socket.
 # shellcheck disable=SC2054 # these commas are QEMU's
 machine=(
-	-M "q35,accel=$accel,kernel-irqchip=split" -cpu max -smp 2 -m "$mem"
+	-M "q35,accel=$accel,kernel-irqchip=split" -cpu max -smp "$cpus" -m "$mem"
 	-nodefaults -no-user-config -no-reboot -display none
 	-kernel "$vmlinuz" -initrd "$initrd" -append "$cmdline"
 	-serial "file:$results/console.log" -d cpu_reset -D "$results/resets.log"
