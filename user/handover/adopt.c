@@ -17,6 +17,7 @@
 #include "vm/manifest.h"
 #include "vm/room.h"
 #include "handover/adopt.h"
+#include "handover/savable.h"
 
 #define GREETING_S 10
 
@@ -174,6 +175,8 @@ static int adopt_ask(struct adopt *a, struct err *err)
 	r = inquire_version(qmp, m, err);
 	if (r == 0)
 		r = inquire_machine(qmp, m, err);
+	if (r == 0)
+		r = savable_machine(m, err);
 	if (r == 0)
 		r = a->in_place ? inquire_memory(qmp, a->vm.dir, &a->plan, err) :
 		    inquire_size(qmp, &a->plan.base, err);

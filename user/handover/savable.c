@@ -7,6 +7,7 @@
 #include "qemu/guestcpu.h"
 #include "qemu/inventory.h"
 #include "qemu/migration.h"
+#include "stream/stream.h"
 #include "vm/devices.h"
 #include "vm/disks.h"
 #include "vm/drives.h"
@@ -16,6 +17,18 @@
 #include "handover/savable.h"
 
 static const char *const savable_runstates[] = { "running", "paused", "prelaunch", "suspended" };
+
+int savable_machine(struct json_object *manifest, struct err *err)
+{
+	const char *machine = jstr(manifest, "machine");
+
+	if (stream_knows_machine(machine))
+		return 0;
+	return fail(err, -EOPNOTSUPP, .exit = CPR_EXIT_REFUSED, .what = "machine type",
+		    .value = machine, .why = "cpr-helper does not know how QEMU writes the state of "
+		    "this machine, and could not prove it whole",
+		    .remedy = "use a machine type q35, pc or microvm");
+}
 
 static int savable_check_state(struct vm *vm, struct err *err)
 {
@@ -175,6 +188,8 @@ int savable_check(struct vm *vm, const struct save_opts *opts, struct savable *s
 	};
 	if (r == 0)
 		r = vm_manifest(vm, err);
+	if (r == 0)
+		r = savable_machine(vm->manifest, err);
 	if (r == 0)
 		r = vm_attach(vm, err);
 	if (r == 0)

@@ -58,6 +58,14 @@ void savable_free(struct savable *s);
 #define _cleanup_savable_ _cleanup_(savable_free)
 
 /**
+ * savable_machine - check that the state of a VM's machine can be proven whole
+ * @manifest: with "machine"
+ *
+ * Returns: 0; -EOPNOTSUPP with exit status 4.
+ */
+int savable_machine(struct json_object *manifest, struct err *err);
+
+/**
  * savable_check - check that a VM can be saved
  * @vm: gets its manifest, with "target" set in memory only, and its QEMU
  * @s: filled in; free it with savable_free() in any case

@@ -23,6 +23,7 @@
 #include "vm/oom.h"
 #include "vm/outlives.h"
 #include "vm/room.h"
+#include "handover/savable.h"
 #include "handover/start.h"
 
 /**
@@ -268,6 +269,8 @@ static int start_qemu(struct start *st, struct err *err)
 		r = start_ask_memory(st, qmp, err);
 	if (r == 0)
 		r = inquire_machine(qmp, m, err);
+	if (r == 0)
+		r = savable_machine(m, err);
 	if (r == 0)
 		r = inquire_inventory(qmp, m, err);
 	if (r == 0)

@@ -10,6 +10,7 @@
 #define CONFIDENTIAL "a confidential guest cannot be handed over"
 #define PLUGGED "memory that is plugged later is not handed over"
 #define READONLY "read-only memory is not supported"
+#define UNPROVEN "it changes how QEMU writes the guest's state, which could then not be proven whole"
 
 int refuse_with(struct err *err, const struct qemuopt *opt, const char *why, const char *remedy)
 {
@@ -118,6 +119,8 @@ int refuse_machine(const struct qemuopt *opt, const char *dir, struct err *err)
 	(void)dir;
 	if (keyval(opt->kv, "confidential-guest-support") || keyval(opt->kv, "memory-encryption"))
 		return refuse_with(err, opt, CONFIDENTIAL, "leave it out");
+	if (keyval_on(opt->kv, "suppress-vmdesc"))
+		return refuse_with(err, opt, UNPROVEN, "leave suppress-vmdesc out");
 	json_object_object_foreach(opt->kv, key, value) {
 		(void)value;
 		if (streq(key, "memory") || startswith(key, "memory."))
@@ -155,12 +158,25 @@ int refuse_run_with(const struct qemuopt *opt, const char *dir, struct err *err)
 	return 0;
 }
 
+/* The properties of QEMU's migration are its format, and what cpr-helper sets itself. */
+static bool refuse_sets_migration(struct json_object *kv)
+{
+	json_object_object_foreach(kv, key, value) {
+		(void)value;
+		if (startswith(key, "migration."))
+			return true;
+	}
+	return keyval_is(kv, "driver", "migration");
+}
+
 /* Which devices are passed through is read from -device alone. */
 int refuse_set(const struct qemuopt *opt, const char *dir, struct err *err)
 {
 	static const char *const identities[] = { ".host", ".sysfsdev" };
 
 	(void)dir;
+	if (refuse_sets_migration(opt->kv))
+		return refuse_with(err, opt, UNPROVEN, "leave it out");
 	json_object_object_foreach(opt->kv, key, value) {
 		(void)value;
 		if (str_in(identities, strrchr(key, '.')) &&

@@ -106,6 +106,14 @@ static int read_header(struct stream *st)
 		       .meaning = "QEMU has written only version 3 for many years");
 }
 
+bool stream_knows_machine(const char *machine)
+{
+	for (size_t i = 0; machine && i < ARRAY_SIZE(machines); i++)
+		if (startswith(machine, machines[i].prefix))
+			return true;
+	return false;
+}
+
 static int read_machine(struct stream *st)
 {
 	struct source *src = &st->src;
@@ -123,10 +131,8 @@ static int read_machine(struct stream *st)
 		return -EUCLEAN;
 	memcpy(st->machine, p, len);
 	src->pos += len;
-	for (size_t i = 0; i < ARRAY_SIZE(machines); i++)
-		if (memchr(st->machine, 0, len) == NULL &&
-		    startswith(st->machine, machines[i].prefix))
-			return 0;
+	if (!memchr(st->machine, 0, len) && stream_knows_machine(st->machine))
+		return 0;
 	return unproven(src, at + 4, .expected = "a machine type pc-q35, pc-i440fx or microvm",
 			.found = fmt("'%s'", source_printable(st->machine, len)),
 			.meaning = "cpr-helper does not know the state of other machine types");

@@ -31,6 +31,9 @@ struct stream_expect {
 	const struct digest *digest;
 };
 
+/* Whether QEMU's state is known for a resolved machine type; NULL is none. */
+bool stream_knows_machine(const char *machine);
+
 /**
  * struct stream_section - a section that was read, at least in part
  * @id: section id

@@ -258,6 +258,11 @@ module_tests() {
 	holds 'why' grep -q "^cpr-helper: QEMU's monitor '/run/cpr-helper/a.qmp': timed out$" <<<"$err"
 	holds 'nothing was done to it' counts a
 
+	section 'a machine whose state is not known'
+	refuses 'it does not start' 4 "cpr-helper: machine type 'isapc': cpr-helper does not know how QEMU writes the state of this machine, and could not prove it whole" \
+		run b --ram 32M -- qemu-system-x86_64 -M isapc,accel=tcg -display none -nodefaults
+	holds 'nothing of it is left' test ! -e /run/cpr/b
+
 	section 'NUMA'
 	call run b --ram 24M,8M -- "${qemu[@]}" -smp 2 -numa node,cpus=0 -numa node,cpus=1
 	holds 'two NUMA nodes' test "$status" = 0
