@@ -14,7 +14,8 @@ static int blockers_set_mode(struct qmp *qmp, const char *mode, struct err *err)
 
 /*
  * QEMU tells the reasons against the mode that is set, and a passed-through device is one
- * against the normal mode only. So the mode of a save is set for the question, and is then as before.
+ * against the normal mode only. So the mode of a save is set for the question, and is then
+ * as before.
  */
 static int blockers_query(struct qmp *qmp, struct json_object **ret, struct err *err)
 {
