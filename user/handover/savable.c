@@ -164,7 +164,7 @@ static int savable_inspect(struct vm *vm, const struct save_opts *opts, struct s
 	way = copymode_way(vm);
 	r = migration_inspect(vm->qemu.qmp, &way, &s->previous, err);
 	if (r == 0)
-		r = blockers_check(vm->qemu.qmp, err);
+		r = blockers_check(vm->qemu.qmp, &way, s->previous, err);
 	if (r == 0)
 		r = savable_check_inventory(vm, err);
 	if (r == 0)

@@ -4,38 +4,37 @@
 
 #include "qemu/blockers.h"
 
-static int blockers_set_mode(struct qmp *qmp, const char *mode, struct err *err)
-{
-	struct json_object *args = json_object_new_object();
-
-	jset_str(args, "mode", mode);
-	return qmp_run(qmp, "migrate-set-parameters", args, NULL, err);
-}
-
 /*
  * QEMU tells the reasons against the mode that is set, and a passed-through device is one
  * against the normal mode only. So the mode of a save is set for the question, and is then
  * as before.
  */
-static int blockers_query(struct qmp *qmp, struct json_object **ret, struct err *err)
+static int blockers_query(struct qmp *qmp, const struct migration_way *way,
+			  struct json_object *previous, struct json_object **ret, struct err *err)
 {
-	_cleanup_json_ struct json_object *parameters = NULL;
-	int back, r = qmp_run(qmp, "query-migrate-parameters", NULL, &parameters, err);
+	_cleanup_json_ struct json_object *change = json_object_new_object();
+	struct json_object *mode = jget(jget(previous, "parameters"), "mode");
+	struct json_object *params = json_object_new_object();
+	int back, r;
 
-	if (r == 0)
-		r = blockers_set_mode(qmp, "cpr-reboot", err);
+	jset(change, "capabilities", json_object_new_array());
+	jset(change, "parameters", params);
+	if (mode)
+		jset(params, "mode", json_object_get(mode));
+	r = migration_apply(qmp, way, change, err);
 	if (r < 0)
 		return r;
 	r = qmp_run(qmp, "query-migrate", NULL, ret, err);
-	back = blockers_set_mode(qmp, jstr(parameters, "mode") ?: "normal", r < 0 ? NULL : err);
+	back = migration_reset(qmp, change, r < 0 ? NULL : err);
 	return r < 0 ? r : back;
 }
 
 /* Present while there is a reason: a device without vmstate, -only-migratable's opposite, ... */
-static int blockers_check_reasons(struct qmp *qmp, struct err *err)
+static int blockers_check_reasons(struct qmp *qmp, const struct migration_way *way,
+				  struct json_object *previous, struct err *err)
 {
 	_cleanup_json_ struct json_object *ret = NULL;
-	int r = blockers_query(qmp, &ret, err);
+	int r = blockers_query(qmp, way, previous, &ret, err);
 	struct json_object *reasons = jget(ret, "blocked-reasons");
 
 	if (r < 0 || !json_object_is_type(reasons, json_type_array) ||
@@ -90,9 +89,10 @@ static int blockers_check_exports(struct qmp *qmp, struct err *err)
 		    .remedy = "end it ('block-export-del' in QEMU's monitor)");
 }
 
-int blockers_check(struct qmp *qmp, struct err *err)
+int blockers_check(struct qmp *qmp, const struct migration_way *way, struct json_object *previous,
+		   struct err *err)
 {
-	int r = blockers_check_reasons(qmp, err);
+	int r = blockers_check_reasons(qmp, way, previous, err);
 
 	if (r == 0)
 		r = blockers_check_jobs(qmp, err);

@@ -93,7 +93,7 @@ static void attach(struct vm *vm, struct peer *p, const char *runstate)
 
 /* ---- save ---- */
 
-#define MANIFEST(rest) "{\"machine\": \"pc-q35-10.0\"" rest
+#define MANIFEST(rest) "{\"machine\": \"pc-q35-10.0\"" rest "}"
 
 static const struct {
 	enum cpr_vm_state state;
@@ -102,10 +102,10 @@ static const struct {
 } not_saved[] = {
 	{ CPR_VM_STATE_SAVED, NULL, NULL, "it is saved, not running" },
 	{ CPR_VM_STATE_HELD, NULL, NULL, "it is held, not running" },
-	{ CPR_VM_STATE_RUNNING, MANIFEST("}"), "inmigrate",
+	{ CPR_VM_STATE_RUNNING, MANIFEST(""), "inmigrate",
 	  "its guest is 'inmigrate', neither running nor paused" },
-	{ CPR_VM_STATE_RUNNING, MANIFEST("}"), "postmigrate", "an earlier save was interrupted" },
-	{ CPR_VM_STATE_RUNNING, MANIFEST(", \"devices\": [{\"address\": \"0000:00:01.0\"}]}"), "paused",
+	{ CPR_VM_STATE_RUNNING, MANIFEST(""), "postmigrate", "an earlier save was interrupted" },
+	{ CPR_VM_STATE_RUNNING, MANIFEST(", \"devices\": [{\"address\": \"0000:00:01.0\"}]"), "paused",
 	  "it has devices passed through and must suspend, but it is 'paused'" },
 };
 
