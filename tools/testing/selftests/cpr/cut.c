@@ -269,8 +269,10 @@ static void apply(struct model *m, const struct op *op)
 		break;
 	case TRUNCATE:
 		set_data(f, op->start, f->size, 0);
+		/* A file that grows keeps what was allocated beyond its end. */
+		if (op->start < f->size)
+			punch_frames(f, op->start, FILE_SECTORS);
 		f->size = op->start;
-		punch_frames(f, f->size, FILE_SECTORS);
 		break;
 	case PUNCH:
 		set_data(f, op->start, MIN(end, f->size), 0);
