@@ -21,6 +21,7 @@ struct crew_worker {
 
 struct crew_run {
 	const struct crew *crew;
+	unsigned int jobs;
 	struct crew_outcome *outcomes;
 	struct crew_worker *workers;	/* one for each job; pid 0: not running */
 	size_t next;		/* job to start next */
@@ -28,11 +29,17 @@ struct crew_run {
 	bool closing;		/* start no further job */
 };
 
-unsigned int crew_default_jobs(void)
-{
-	long n = sysconf(_SC_NPROCESSORS_ONLN);
+/* A job may start a QEMU, which takes a CPU for about a second and has to answer in time. */
+#define JOBS_A_CPU 8
 
-	return n < 1 ? 1 : n > CREW_JOBS_MAX ? CREW_JOBS_MAX : n;
+unsigned int crew_default_jobs(size_t n)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	size_t most = cpus < 1 ? JOBS_A_CPU : cpus * JOBS_A_CPU;
+
+	if (most > CREW_JOBS_MAX)
+		most = CREW_JOBS_MAX;
+	return n < 1 ? 1 : n < most ? n : most;
 }
 
 /* Line buffering keeps the workers' output lines from interleaving. */
@@ -197,14 +204,15 @@ static bool crew_may_start(const struct crew_run *s)
 	bool alone = s->crew->first_alone && s->next == 1;
 
 	return !s->closing && s->next < s->crew->names->n &&
-	       s->busy < (alone ? 1 : s->crew->jobs);
+	       s->busy < (alone ? 1 : s->jobs);
 }
 
 struct crew_outcome *crew_run(const struct crew *crew)
 {
 	size_t n = crew->names->n;
 	struct crew_run s = {
-		.crew = crew, .outcomes = xcalloc(n, sizeof(*s.outcomes)),
+		.crew = crew, .jobs = crew->jobs ? crew->jobs : crew_default_jobs(n),
+		.outcomes = xcalloc(n, sizeof(*s.outcomes)),
 		.workers = xcalloc(n, sizeof(*s.workers)),
 	};
 

@@ -8,12 +8,12 @@
 
 #include "base/error.h"
 
-#define CREW_JOBS_MAX 16
+#define CREW_JOBS_MAX 256
 
 /**
  * struct crew - the jobs and how to run them
  * @names: names of the VMs; one job for each
- * @jobs: number of workers that run at the same time, at least 1
+ * @jobs: number of workers that run at the same time; 0: crew_default_jobs()
  * @work: run job @i in a worker process, which exits when @work returns.
  *	crew_run() hands @result (an object to add to) and @err to its caller.
  * @arg: passed to @work
@@ -64,7 +64,10 @@ void crew_outcomes_free(struct crew_outcome *outcomes, size_t n);
 /* Names of the VMs whose job failed or was not started, separated by spaces. Caller frees. */
 char *crew_outcomes_failed(const struct crew_outcome *outcomes, const struct strv *names);
 
-/* The number of online CPUs, at most CREW_JOBS_MAX. */
-unsigned int crew_default_jobs(void);
+/*
+ * How many of @n jobs run at the same time if nobody says: all, up to 8 for each online CPU and
+ * CREW_JOBS_MAX. They wait for QEMU, for disks and for guests rather than for a CPU.
+ */
+unsigned int crew_default_jobs(size_t n);
 
 #endif

@@ -68,7 +68,7 @@ int arg_jobs(const struct args *args, struct err *err)
 	long n;
 
 	if (!s)
-		return crew_default_jobs();
+		return 0;
 	n = strtol(s, &end, 10);
 	if (end != s && !*end && n >= 1 && n <= CREW_JOBS_MAX)
 		return n;

@@ -131,8 +131,8 @@ double arg_timeout(const struct args *args, double otherwise, struct err *err);
 /* Of the commands after which a VM must have no users. */
 #define REVOKE_OPTION { "revoke", NULL, "take the VM's files from users that prevent this" }
 
-/* --jobs, or the default; negative, with @err filled in, if invalid. */
-#define JOBS_OPTION { "jobs", "N", "how many VMs at the same time (one for each CPU, up to 16)", 'j' }
+/* --jobs; 0, for the default, without it; negative, with @err filled in, if invalid. */
+#define JOBS_OPTION { "jobs", "N", "how many VMs at the same time (all, up to 8 for each CPU)", 'j' }
 int arg_jobs(const struct args *args, struct err *err);
 
 #endif

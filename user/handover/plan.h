@@ -17,7 +17,7 @@
  * @no_vms: the module cannot be loaded: take the region from the command line of the running
  *	kernel, which the next one gets as it is
  * @exclude: names of VMs that are left as they are, separated by commas; NULL for none
- * @jobs: number of VMs that are worked on at the same time, at least 1
+ * @jobs: number of VMs that are worked on at the same time; 0: see struct crew
  * @save: how to save the VMs; its QEMU is the one that restores them
  * @dry_run: the update ends after its checks, and other VMs may start meanwhile
  */

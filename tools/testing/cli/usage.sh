@@ -26,7 +26,7 @@ refuses 'an abbreviated one before the command' 2 \
 	"cpr-helper: option '--vers': there is no such option before the command" --vers
 refuses 'a value in the next word, whatever it looks like' 2 \
 	"cpr-helper: save --timeout '--all': no number of seconds above 0, up to 86400" save a --timeout --all
-refuses 'a value behind its letter' 2 "cpr-helper: save --jobs '99': no number from 1 to 16" save --all -vj99
+refuses 'a value behind its letter' 2 "cpr-helper: save --jobs '999': no number from 1 to 256" save --all -vj999
 refuses 'no option behind --' 2 "cpr-helper: show: word '--all': the command takes one word beside its options" \
 	show a -- --all
 refuses 'name missing' 2 'cpr-helper: show: NAME is missing' show
@@ -50,9 +50,9 @@ for option in image initrd append command-line; do
 	refuses "update --$option without a kernel" 2 "cpr-helper: update: --$option needs --kernel VERSION" \
 		update --qemu /bin/true --$option x
 done
-for bad in 0 17 x -1; do
-	refuses "--jobs $bad" 2 "cpr-helper: save --jobs '$bad': no number from 1 to 16" save --all --jobs=$bad
-	refuses "-j$bad" 2 "cpr-helper: restore --jobs '$bad': no number from 1 to 16" restore --all -j$bad
+for bad in 0 257 x -1; do
+	refuses "--jobs $bad" 2 "cpr-helper: save --jobs '$bad': no number from 1 to 256" save --all --jobs=$bad
+	refuses "-j$bad" 2 "cpr-helper: restore --jobs '$bad': no number from 1 to 256" restore --all -j$bad
 done
 refuses 'device without an action' 2 'cpr-helper: device: release is missing' device
 refuses 'device with another one' 2 "cpr-helper: device: 'give' is no action of it" device give 41:00.0

@@ -101,6 +101,15 @@ TEST(not_more_than_wanted)
 	CHECK_EQ(shared->begun, 4);
 }
 
+/* They wait rather than work, so that two CPUs are no reason for two jobs. */
+TEST(all_if_nobody_says)
+{
+	crew_outcomes_free(run("", 0, false, false, 4, false), names.n);
+	CHECK_EQ(shared->most, 4);
+	CHECK_EQ(crew_default_jobs(1), 1);
+	CHECK(crew_default_jobs(100000) >= 8 && crew_default_jobs(100000) <= CREW_JOBS_MAX);
+}
+
 TEST(a_failure_is_told_whole)
 {
 	struct crew_outcome *o = run("fails", 4, false, false, 4, false);
