@@ -15,6 +15,7 @@
 struct crew_worker {
 	pid_t pid;
 	int fd;
+	bool waits;		/* does not count as busy */
 	char *text;
 	size_t len;
 };
@@ -25,7 +26,8 @@ struct crew_run {
 	struct crew_outcome *outcomes;
 	struct crew_worker *workers;	/* one for each job; pid 0: not running */
 	size_t next;		/* job to start next */
-	size_t busy;		/* number of running workers */
+	size_t running;		/* number of workers */
+	size_t busy;		/* those that do not only wait */
 	bool closing;		/* start no further job */
 };
 
@@ -40,6 +42,19 @@ unsigned int crew_default_jobs(size_t n)
 	if (most > CREW_JOBS_MAX)
 		most = CREW_JOBS_MAX;
 	return n < 1 ? 1 : n < most ? n : most;
+}
+
+/* In a worker, before its report: white space to a parser. */
+#define WAITS '\n'
+
+static int report_to = -1;	/* in a worker */
+
+void crew_job_waits(void)
+{
+	static const char mark = WAITS;
+
+	if (report_to >= 0)
+		write_all(report_to, &mark, 1);
 }
 
 /* Line buffering keeps the workers' output lines from interleaving. */
@@ -70,6 +85,7 @@ _Noreturn static void worker_main(const struct crew *crew, size_t i, pid_t paren
 
 	die_with_parent(parent);
 	worker_buffer_lines();
+	report_to = fd;
 	r = crew->work(i, crew->arg, result, &err);
 	out = worker_report(r, result, &err);
 	text = json_object_to_json_string_ext(out, JSON_C_TO_STRING_PLAIN);
@@ -101,6 +117,7 @@ static void crew_start_next(struct crew_run *s)
 		return;
 	}
 	s->outcomes[i].begun = true;
+	s->running++;
 	s->busy++;
 }
 
@@ -146,8 +163,9 @@ static void crew_reap(struct crew_run *s, size_t i)
 		err_print(&o->err, s->crew->names->v[i]);
 	close(w->fd);
 	free(w->text);
+	s->running--;
+	s->busy -= !w->waits;
 	*w = (struct crew_worker){ 0 };
-	s->busy--;
 	if (o->code < 0 && s->crew->together)
 		crew_close(s);
 }
@@ -163,6 +181,10 @@ static void crew_read(struct crew_run *s, size_t i)
 	if (n <= 0) {
 		crew_reap(s, i);
 		return;
+	}
+	if (*buf == WAITS && !w->waits) {
+		w->waits = true;
+		s->busy--;
 	}
 	w->text = xrealloc(w->text, w->len + n + 1, 1);
 	memcpy(w->text + w->len, buf, n);
@@ -223,7 +245,7 @@ struct crew_outcome *crew_run(const struct crew *crew)
 			crew_close(&s);
 		while (crew_may_start(&s))
 			crew_start_next(&s);
-		if (!s.busy)
+		if (!s.running)
 			break;
 		crew_poll(&s);
 	}

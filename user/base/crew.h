@@ -59,6 +59,14 @@ struct crew_outcome {
  */
 struct crew_outcome *crew_run(const struct crew *crew);
 
+/**
+ * crew_job_waits - let another job start, because this one only waits from now on
+ *
+ * Called in @work, for a wait that may be long and needs nothing of this host. crew_run()
+ * still waits for the job. Does nothing outside of @work.
+ */
+void crew_job_waits(void);
+
 void crew_outcomes_free(struct crew_outcome *outcomes, size_t n);
 
 /* Names of the VMs whose job failed or was not started, separated by spaces. Caller frees. */

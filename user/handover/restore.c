@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 
+#include "base/crew.h"
 #include "base/faultpoint.h"
 #include "base/interrupt.h"
 #include "base/out.h"
@@ -178,7 +179,7 @@ static void restore_seal_again(struct vm *vm, struct err *err)
 		     why.why);
 }
 
-/* The guest's clock stood still during the handover. */
+/* The guest's clock stood still during the handover. No other guest waits for this one's agent. */
 static void restore_set_clock(struct vm *vm, double patience, struct json_object *result)
 {
 	_cleanup_err_ struct err why = { 0 };
@@ -187,6 +188,8 @@ static void restore_set_clock(struct vm *vm, double patience, struct json_object
 
 	if (!path)
 		return;
+	qemu_release(&vm->qemu);	/* its monitor has one client at a time */
+	crew_job_waits();
 	ok = qga_set_time(path, deadline_in(patience), &why) == 0;
 	jset_bool(result, "clock_set", ok);
 	if (!ok)
@@ -300,14 +303,13 @@ static int restore_complete(struct vm *vm, bool live, const struct restore_opts 
 			    struct json_object *result, struct err *err)
 {
 	bool wake = manifest_suspended(jget(vm->manifest, "saved"));
+	bool ran = wake || (live && !manifest_asleep(jget(vm->manifest, "saved")));
 	_cleanup_free_ char *status = NULL;
 	int r = wake ? guest_wake(vm->qemu.qmp, err) : 0;
 
 	pause_mark(vm, "resume");
 	if (r < 0)
 		return r;
-	if (wake || (live && !manifest_asleep(jget(vm->manifest, "saved"))))
-		restore_set_clock(vm, wake ? AGENT_WOKEN_S : AGENT_S, result);
 	r = live ? guest_watch(vm->qemu.qmp, GUEST_WATCH_S, &status, err) :
 	    qmp_status(vm->qemu.qmp, &status, err);
 	if (r < 0) {
@@ -318,6 +320,8 @@ static int restore_complete(struct vm *vm, bool live, const struct restore_opts 
 	jset_str(result, "runstate", status);
 	restore_record(vm, opts);
 	jset(result, "pause", pause_json(vm->manifest));
+	if (ran)
+		restore_set_clock(vm, wake ? AGENT_WOKEN_S : AGENT_S, result);
 	return 0;
 }
 

@@ -172,6 +172,29 @@ crew_tests() {
 b: running, would be saved
 c: running, would be saved' save --all --dry-run
 
+	section 'guests whose agents do not answer'
+	remember_all
+	start g --agent
+	start h --agent
+	counts g
+	counts h
+	call save g
+	call save h
+	next_host g
+	next_host h
+	hasty 10000 behind restore --all -j1
+	holds 'the first one runs' soon state_is g running running
+	holds 'and its agent is waited for' kill -0 "$pid"
+	holds 'but not by the next guest' soon state_is h running running
+	kill_qemu g
+	kill_qemu h
+	finished
+	holds 'then all is done' test "$status" = 0
+	holds 'that no clock was set is told' grep -q "^cpr-helper: note: VM 'g': the guest's clock was not set: guest agent" <<<"$err"
+	end g
+	end h
+	holds 'the others go on' all_go_on
+
 	section 'signals'
 	for signal in INT TERM; do
 		remember_all

@@ -160,6 +160,32 @@ TEST(the_first_goes_ahead)
 	crew_outcomes_free(o, names.n);
 }
 
+static int work_then_wait(size_t i, void *arg, struct json_object *result, struct err *err)
+{
+	(void)arg;
+	(void)err;
+	if (i == 0)
+		crew_job_waits();
+	__atomic_add_fetch(&shared->begun, 1, __ATOMIC_SEQ_CST);
+	for (int ms = 0; ms < PATIENCE_MS && i == 0 && shared->begun < (int)names.n; ms += 10)
+		pause_ms(10);
+	jset_int(result, "begun", shared->begun);
+	return 0;
+}
+
+TEST(one_that_only_waits_keeps_no_other_from_work)
+{
+	struct crew crew = { .names = &names, .jobs = 1, .work = work_then_wait };
+	struct crew_outcome *o;
+
+	memset(shared, 0, sizeof(*shared));
+	o = crew_run(&crew);
+	CHECK_EQ(jint(o[0].result, "begun", 0), names.n);
+	for (size_t i = 0; i < names.n; i++)
+		CHECK(o[i].begun && o[i].code == 0 && jint(o[i].result, "begun", 0) > 0);
+	crew_outcomes_free(o, names.n);
+}
+
 TEST(a_signal_is_passed_on)
 {
 	struct crew_outcome *o;
