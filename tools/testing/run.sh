@@ -35,6 +35,7 @@ layers() {
 		e2e/faults | 1 | @/boot.sh --kernel 6.12 --timeout 400 /lab/e2e/faults.sh --guests 2 save-written restore-loaded
 		selftests/7.3 | 1 | @/boot.sh --kernel 7.3 --append memmap=64M!5G /lab/selftests/cpr/run.sh
 		selftests/devices | 1 | @/boot.sh --kernel 7.3 /lab/selftests/cpr/devices.sh right changed late give_up foreign bounds
+		e2e/scope | 1 | @/boot.sh --kernel 6.12 --append lab.systemd /lab/e2e/scope.sh
 		e2e/adversity | 1 | @/boot.sh --kernel 6.12 /lab/e2e/adversity.sh
 		selftests/poison-6.12 | 1 | @/boot.sh --kernel 6.12 /lab/selftests/cpr/poison.sh
 		selftests/poison-7.3 | 1 | @/boot.sh --kernel 7.3 /lab/selftests/cpr/poison.sh

@@ -77,6 +77,7 @@ static const struct out_field lines[] = {
 	{ "since", "since", show_time },
 	{ "kernel", "kernel then", NULL },
 	{ "qemu.pid", "pid", NULL },
+	{ "qemu.cgroup", "cgroup", NULL },
 	{ "qemu.status", "guest", NULL },
 	{ "memory_bytes", "pinned RAM", show_size },
 	{ "mapped", "RAM in use", show_bool },

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 
 #include "base/paths.h"
+#include "qemu/scope.h"
 #include "vm/cprfs.h"
 #include "vm/devices.h"
 #include "vm/users.h"
@@ -115,6 +116,7 @@ int delete_vm(struct vm *vm, bool force, struct err *err)
 		return r;
 	copymode_forget(vm);
 	delete_runtime_files(vm->name);
+	scope_clear(vm->name);
 	devices_unbind(jget(vm->manifest, "devices"));
 	return 0;
 }

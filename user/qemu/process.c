@@ -46,20 +46,27 @@ static int process_check_view(const char *pid, struct err *err)
 	return 0;
 }
 
-/* The last unit in the path of its cgroup; NULL if that is no service. Caller frees. */
-static char *process_service(const char *pid)
+char *process_cgroup(pid_t pid)
 {
 	static const char root[] = "\n0::";
-	_cleanup_free_ char *path = xasprintf("/proc/%s/cgroup", pid);
+	_cleanup_free_ char *path = xasprintf("/proc/%d/cgroup", (int)pid);
 	_cleanup_free_ char *text = read_text(path, 65536), *lines = NULL;
-	char *service = NULL, *next, *part;
+	const char *found;
 
 	lines = text ? xasprintf("\n%s", text) : NULL;
-	next = lines ? strstr(lines, root) : NULL;
-	if (!next)
+	found = lines ? strstr(lines, root) : NULL;
+	if (!found)
 		return NULL;
-	next += strlen(root);
-	next[strcspn(next, "\n")] = '\0';
+	found += strlen(root);
+	return xstrndup(found, strcspn(found, "\n"));
+}
+
+/* The last unit in the path of its cgroup; NULL if that is no service. Caller frees. */
+static char *process_service(pid_t pid)
+{
+	_cleanup_free_ char *cgroup = process_cgroup(pid);
+	char *service = NULL, *next = cgroup, *part;
+
 	while ((part = strsep(&next, "/"))) {
 		bool is_service = endswith(part, ".service");
 
@@ -72,12 +79,12 @@ static char *process_service(const char *pid)
 }
 
 /* A service would start another QEMU, or end this one: when it quits, or at the next boot. */
-static int process_check_service(const char *pid, struct err *err)
+static int process_check_service(pid_t pid, const char *name, struct err *err)
 {
 	_cleanup_free_ char *service = process_service(pid);
 
 	return !service ? 0 :
-	       process_refuse(err, pid, fmt("systemd's unit '%s' supervises it, and would start or end "
+	       process_refuse(err, name, fmt("systemd's unit '%s' supervises it, and would start or end "
 					    "the guest by itself", service),
 			      "start that QEMU in a scope of its own ('systemd-run --scope'), not in a "
 			      "service");
@@ -143,7 +150,7 @@ int process_read(pid_t pid, struct process *p, struct err *err)
 	if (r == 0)
 		r = process_check_view(name, err);
 	if (r == 0)
-		r = process_check_service(name, err);
+		r = process_check_service(pid, name, err);
 	if (r == 0)
 		r = process_read_argv(pid, &p->argv, err);
 	if (r < 0)

@@ -41,6 +41,9 @@ int process_read_words(pid_t pid, const char *file, struct strv *words);
 /* Whether the process exists and @argument is one of its arguments. */
 bool process_has_argument(pid_t pid, const char *argument);
 
+/* Path of the process's cgroup (v2); NULL without cgroups, or if it has exited. Caller frees. */
+char *process_cgroup(pid_t pid);
+
 /* Whether @thread is a thread of the process. */
 bool process_has_thread(pid_t pid, pid_t thread);
 

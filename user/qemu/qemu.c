@@ -21,6 +21,7 @@
 #include "qemu/attributes.h"
 #include "qemu/process.h"
 #include "qemu/qemu.h"
+#include "qemu/scope.h"
 
 #define MONITOR_FD 3
 #define OUTPUT_MAX 4096
@@ -184,34 +185,48 @@ static int qemu_exec(const struct qemu_command *cmd, char *const *argv, int moni
 	return -errno;
 }
 
+/* The child process: waits for a byte on @report, and writes the error of a failure there. */
+static void qemu_child(const struct qemu_command *cmd, char *const *argv, int monitor, int log,
+		       int report, pid_t parent)
+{
+	char go;
+	int code = read(report, &go, 1) == 1 ?
+		   qemu_exec(cmd, argv, monitor, log, report, parent) : -ECANCELED;
+
+	write_all(report, &code, sizeof(code));
+	_exit(127);
+}
+
 /* Returns the pid once the child has executed QEMU, or -errno. */
 static pid_t qemu_spawn(const struct qemu_command *cmd, int monitor, int log, struct err *err)
 {
 	_cleanup_strv_ struct strv argv = { 0 };
-	_cleanup_close_ int report_in = -1, report_out = -1;
-	int pipefd[2], code = 0;
+	_cleanup_close_ int ours = -1, report = -1;
+	int ends[2], code = 0;
 	pid_t pid, parent = getpid();
 
 	qemu_complete_argv(cmd, &argv);
 	for (size_t i = 0; i < argv.n; i++)
 		detail("QEMU: %s", argv.v[i]);
-	if (pipe2(pipefd, O_CLOEXEC) < 0)
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
 		return fail(err, -errno, .what = "cannot start", .value = cmd->binary);
-	report_in = pipefd[0];
-	report_out = fcntl(pipefd[1], F_DUPFD_CLOEXEC, 64);	/* must not be MONITOR_FD */
-	close(pipefd[1]);
-	pid = report_out < 0 ? -1 : fork();
+	ours = ends[0];
+	report = fcntl(ends[1], F_DUPFD_CLOEXEC, 64);	/* must not be MONITOR_FD */
+	close(ends[1]);
+	pid = report < 0 ? -1 : fork();
 	if (pid == 0) {
-		code = qemu_exec(cmd, argv.v, monitor, log, report_out, parent);
-		write_all(report_out, &code, sizeof(code));
-		_exit(127);
+		close(ours);
+		qemu_child(cmd, argv.v, monitor, log, report, parent);
 	}
 	if (pid < 0)
 		return fail(err, -errno, .what = "cannot start", .value = cmd->binary,
 			    .why = strerror(errno));
-	close(report_out);
-	report_out = -1;
-	if (read(report_in, &code, sizeof(code)) != sizeof(code))
+	close(report);
+	report = -1;
+	if (!cmd->trial)
+		scope_begin(cmd->vm, pid);
+	write_all(ours, "", 1);
+	if (read(ours, &code, sizeof(code)) != sizeof(code))
 		return pid;
 	waitpid(pid, NULL, 0);
 	return fail(err, code, .what = "cannot start", .value = cmd->binary,
@@ -233,6 +248,7 @@ static int qemu_wait_exit(struct qemu *q, deadline_t deadline, int *status)
 		return -ETIMEDOUT;
 	if (q->child)
 		waitpid(q->pid, status, 0);
+	scope_end(q->scope);
 	return 0;
 }
 
@@ -250,6 +266,7 @@ void qemu_release(struct qemu *q)
 		close(q->pidfd);
 	if (q->output >= 0)
 		close(q->output);
+	free(q->scope);
 	*q = QEMU_NONE;
 }
 
@@ -333,6 +350,7 @@ int qemu_start(const struct qemu_command *cmd, struct qemu *q, struct err *err)
 	q->pid = r;
 	q->child = true;
 	q->pidfd = pidfd_open(q->pid, 0);
+	q->scope = scope_of(cmd->vm, q->pid);
 	close(monitor);		/* or clients could still connect after QEMU's exit */
 	monitor = -1;
 	q->qmp = qemu_connect_monitor(cmd, path, &r, &monitor_err);
@@ -417,6 +435,7 @@ static int qemu_connect(const char *vm, struct qemu *q, struct jsonsock **js, st
 		qemu_release(q);
 		return -ENOENT;
 	}
+	q->scope = scope_of(vm, q->pid);
 	q->log_from = qemu_log_size(vm);
 	return 0;
 }

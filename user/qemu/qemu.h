@@ -21,6 +21,7 @@
  * @pidfd: pidfd of the process, owned; -1 if there is none
  * @child: the process is a child of this one
  * @qmp: its monitor, owned; NULL if not connected
+ * @scope: the VM's scope, if the process is in it, owned; see scope.h
  * @log_from: offset in the VM's log at which its output begins, bytes
  * @output: of a trial: file with its output, owned; -1: the output is in the VM's log
  */
@@ -29,6 +30,7 @@ struct qemu {
 	int pidfd;
 	bool child;
 	struct qmp *qmp;
+	char *scope;
 	off_t log_from;
 	int output;
 };
@@ -48,8 +50,9 @@ struct qemu {
  * @netless: run in a new network namespace, without access to the host's network
  * @until: deadline for the monitor's greeting; 0: QEMU_START_S from now
  *
- * qemu_start() adds the monitor and -S. The process has a session of its own, reads from
- * /dev/null and writes to the VM's log, or to a file of its own with @trial.
+ * qemu_start() adds the monitor and -S. The process has a session of its own, and a scope if it
+ * is no trial. It reads from /dev/null and writes to the VM's log, or to a file of its own with
+ * @trial.
  */
 struct qemu_command {
 	const char *vm;
@@ -92,7 +95,10 @@ int qemu_adopt(const char *vm, const char *socket, pid_t pid, struct err *err);
 /* Name of the VM as which the process was adopted; NULL if it was not. Caller frees. */
 char *qemu_adopted_as(pid_t pid);
 
-/* Execute "quit" and wait until QEMU has exited. Returns: 0 or -errno. */
+/*
+ * Execute "quit" and wait until QEMU has exited; then end its scope, here and below. Returns: 0
+ * or -errno.
+ */
 int qemu_quit(struct qemu *q, struct err *err);
 
 /* Send SIGKILL and wait until QEMU has exited. */

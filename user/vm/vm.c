@@ -4,6 +4,7 @@
 
 #include "base/paths.h"
 #include "base/size.h"
+#include "qemu/process.h"
 #include "vm/cprfs.h"
 #include "vm/lock.h"
 #include "vm/manifest.h"
@@ -145,7 +146,7 @@ static bool state_has_qemu(enum cpr_vm_state state)
 
 static void vm_add_qemu(struct json_object *obj, const struct cpr_vm *info)
 {
-	_cleanup_free_ char *status = NULL;
+	_cleanup_free_ char *status = NULL, *cgroup = NULL;
 	struct json_object *live;
 	struct qemu q;
 	int r;
@@ -159,8 +160,10 @@ static void vm_add_qemu(struct json_object *obj, const struct cpr_vm *info)
 	}
 	if (r < 0)
 		return;
+	cgroup = process_cgroup(q.pid);
 	live = json_object_new_object();
 	jset_int(live, "pid", q.pid);
+	jset_str(live, "cgroup", cgroup);
 	if (qmp_status(q.qmp, &status, NULL) == 0)
 		jset_str(live, "status", status);
 	jset(obj, "qemu", live);

@@ -171,11 +171,26 @@ number() {
 	echo "1..$n"
 }
 
-# Each group has mounts and processes of its own, so nothing is shared but the CPUs.
+# Where cgroups (v2) are mounted.
+cgroups=$(findmnt -n -t cgroup2 -o TARGET | head -n 1)
+
+# COMMAND...: in a cgroup of its own, below which cpr-helper makes those of its VMs, as PID 1
+# of the group is in it.
+in_cgroup() {
+	local dir=$cgroups/cpr-cli-$BASHPID
+	[ -z "$cgroups" ] || { mkdir "$dir" && echo $BASHPID >"$dir/cgroup.procs"; } 2>/dev/null || true
+	exec "$@"
+}
+remove_cgroup() { # PID
+	local dir=$cgroups/cpr-cli-$1
+	[ -z "$cgroups" ] || ! [ -d "$dir" ] || find "$dir" -depth -type d -exec rmdir {} + 2>/dev/null
+}
+
+# Each group has mounts, processes and cgroups of its own, so nothing is shared but the CPUs.
 run_groups() {
 	local group pids=() pid ok=0
 	for group in "${groups[@]}"; do
-		CPR_CLI_GROUP=$group "$0" >"$tmp/group${#pids[@]}" 2>&1 &
+		CPR_CLI_GROUP=$group in_cgroup "$0" >"$tmp/group${#pids[@]}" 2>&1 &
 		pids+=($!)
 	done
 	trap 'kill "${pids[@]}" 2>/dev/null; rm -rf "$tmp"' EXIT
@@ -183,6 +198,7 @@ run_groups() {
 		# The first is shown as it goes on, the others once it is their turn.
 		tail -n +1 -f --pid="${pids[pid]}" "$tmp/group$pid"
 		wait "${pids[pid]}" || ok=1
+		remove_cgroup "${pids[pid]}"
 	done
 	return $ok
 }
@@ -192,7 +208,7 @@ if [ -n "${CPR_CLI_GROUP:-}" ]; then
 	run_parts "${parts[@]}"
 	exit $((failed != 0))
 fi
-groups=('usage image validate module update integrity' 'disks obstacles pause rehearsal copy devices')
+groups=('usage image validate module scope update integrity' 'disks obstacles pause rehearsal copy devices')
 [ -z "${CPR_CLI_PARTS:-}" ] || groups=("$CPR_CLI_PARTS")
 echo 'TAP version 13'
 run_groups | number
