@@ -3,6 +3,7 @@
 
 #include "base/paths.h"
 #include "base/size.h"
+#include "qemu/log.h"
 #include "vm/devices.h"
 #include "vm/manifest.h"
 #include "handover/integrity.h"
@@ -105,6 +106,7 @@ static const struct out_field lines[] = {
 	{ "digests.manifest", "sealed manifest", NULL },
 	{ "digests.ram", "sealed RAM", NULL },
 	{ "manifest.argv", "arguments", show_argv },
+	{ "log", "log", NULL },
 };
 
 /* From the snapshot of the devices' mappings; a running VM has none. */
@@ -124,7 +126,7 @@ static int run_show(const struct args *args, struct err *err)
 {
 	_cleanup_genl_ struct genl *genl = NULL;
 	_cleanup_vm_info_ struct cpr_vm info = { 0 };
-	_cleanup_free_ char *dir = NULL;
+	_cleanup_free_ char *dir = NULL, *log = NULL;
 	_cleanup_json_ struct json_object *manifest = NULL;
 	_cleanup_err_ struct err why = { 0 };
 	struct json_object *out;
@@ -142,6 +144,8 @@ static int run_show(const struct args *args, struct err *err)
 	jset(out, "verified", json_object_get(jget(manifest, "verified")));
 	jset(out, "pause", pause_json(manifest));
 	jset(out, "manifest", json_object_get(manifest));
+	log = log_tail(info.name, 0);
+	jset_str(out, "log", log);
 	if (out_json) {
 		print_vm(out);
 		return 0;

@@ -6,6 +6,7 @@
 #include "base/faultpoint.h"
 #include "base/interrupt.h"
 #include "base/paths.h"
+#include "qemu/log.h"
 #include "qemu/migration.h"
 #include "qemu/suspend.h"
 #include "vm/devices.h"
@@ -174,6 +175,7 @@ static int save_now(struct vm *vm, const struct save_opts *opts, struct savable 
 	if (r < 0)
 		return r;
 	copymode_remove(vm, s->copy.stale);
+	log_trim(vm->name);	/* its state needs the room */
 	r = save_record(vm, opts, s, err);
 	if (r < 0)
 		return r;

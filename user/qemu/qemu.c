@@ -19,13 +19,12 @@
 #include "base/paths.h"
 #include "base/program.h"
 #include "qemu/attributes.h"
+#include "qemu/log.h"
 #include "qemu/process.h"
 #include "qemu/qemu.h"
 #include "qemu/scope.h"
 
 #define MONITOR_FD 3
-#define OUTPUT_MAX 4096
-#define OUTPUT_LINES 20
 
 static bool is_executable(const char *path)
 {
@@ -52,55 +51,20 @@ char *qemu_find_binary(const char *name)
 	return NULL;
 }
 
-off_t qemu_log_size(const char *vm)
-{
-	_cleanup_free_ char *path = vm_path(vm, LOG_FILE);
-	struct stat st;
-
-	return stat(path, &st) == 0 ? st.st_size : 0;
-}
-
-/* A pointer to the last OUTPUT_LINES lines of @text. */
-static const char *last_lines(const char *text)
-{
-	const char *p = text + strlen(text);
-
-	for (int lines = 0; p > text; p--)
-		if (p[-1] == '\n' && p[0] && ++lines == OUTPUT_LINES)
-			break;
-	return p;
-}
-
-static void log_tail(int fd, off_t from, struct err *err)
-{
-	char buf[OUTPUT_MAX + 1];
-	struct stat st;
-	ssize_t n;
-
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return;
-	if (st.st_size - from > OUTPUT_MAX)
-		from = st.st_size - OUTPUT_MAX;
-	n = pread(fd, buf, OUTPUT_MAX, from);
-	if (n <= 0)
-		return;
-	buf[n] = '\0';
-	while (n && buf[n - 1] == '\n')
-		buf[--n] = '\0';
-	err_words(err, last_lines(buf));
-}
-
 void qemu_log_tail(const char *vm, off_t from, struct err *err)
 {
-	_cleanup_free_ char *path = vm_path(vm, LOG_FILE);
-	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+	_cleanup_free_ char *words = log_tail(vm, from);
 
-	log_tail(fd, from, err);
+	if (words)
+		err_words(err, words);
 }
 
 void qemu_trial_log_tail(const struct qemu *q, struct err *err)
 {
-	log_tail(q->output, 0, err);
+	_cleanup_free_ char *words = log_lines(q->output, 0);
+
+	if (words)
+		err_words(err, words);
 }
 
 /* Bind here, but listen(2) in QEMU's process: SO_PEERCRED then reports QEMU's pid. */
@@ -125,7 +89,6 @@ static int qemu_bind_monitor(const char *path, struct err *err)
 
 static int qemu_open_log(const struct qemu_command *cmd, struct qemu *q, struct err *err)
 {
-	_cleanup_free_ char *path = vm_path(cmd->vm, LOG_FILE);
 	int fd;
 
 	if (cmd->trial) {
@@ -134,12 +97,9 @@ static int qemu_open_log(const struct qemu_command *cmd, struct qemu *q, struct 
 		return fd >= 0 ? fd : fail(err, -errno, .what = "no file for",
 					   .value = "QEMU's output");
 	}
-	fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return fail(err, -errno, .what = "cannot open", .value = path,
-			    .why = strerror(errno));
-	q->log_from = lseek(fd, 0, SEEK_END);
-	return fd;
+	log_trim(cmd->vm);
+	q->log_from = log_size(cmd->vm);
+	return log_open(cmd->vm, err);
 }
 
 static void qemu_complete_argv(const struct qemu_command *cmd, struct strv *argv)
@@ -436,7 +396,7 @@ static int qemu_connect(const char *vm, struct qemu *q, struct jsonsock **js, st
 		return -ENOENT;
 	}
 	q->scope = scope_of(vm, q->pid);
-	q->log_from = qemu_log_size(vm);
+	q->log_from = log_size(vm);
 	return 0;
 }
 

@@ -133,9 +133,6 @@ int qemu_check_version(int major, int minor, const char *text, struct err *err);
  */
 int qemu_version(struct qmp *qmp, char **text, struct err *err);
 
-/* Size of the VM's log, bytes. */
-off_t qemu_log_size(const char *vm);
-
 /* Absolute path of the executable that execvp(3) would run; NULL if none. Caller frees. */
 char *qemu_find_binary(const char *name);
 
