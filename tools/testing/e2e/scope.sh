@@ -12,7 +12,20 @@ set -u
 
 unit=cpr-scoped.scope
 
-once() { systemd-run --quiet --wait --service-type=oneshot -p StandardError=tty -E PATH -E CPR_TIMEOUT_SCALE "$@"; }
+# COMMAND...: by a service, which ends with it. There is no D-Bus, as systemd-run needs it.
+once() {
+	cat >/run/systemd/system/once.service <<-END
+		[Unit]
+		DefaultDependencies=no
+		[Service]
+		Type=oneshot
+		Environment=CPR_TIMEOUT_SCALE=$CPR_TIMEOUT_SCALE
+		ExecStart=/bin/bash /run/once
+		StandardError=tty
+	END
+	printf '%q ' exec "$@" >/run/once
+	systemctl daemon-reload && systemctl start once.service
+}
 run_once() {
 	local argv
 	guest_argv scoped
