@@ -68,9 +68,12 @@ static void update_print(struct json_object *result, int code, const struct err 
 	for (size_t i = 0; i < json_object_array_length(vms); i++) {
 		struct json_object *vm = json_object_array_get_idx(vms, i);
 		const char *runstate = jstr(jget(vm, "qemu"), "status");
+		const char *where = !runstate || !jget(vm, "updated") ? "" :
+				    jbool(vm, "updated", false) ? " in the new QEMU" :
+				    " in the QEMU that it had";
 
-		say("%s: %s%s%s", jstr(vm, "name"), jstr(vm, "state"),
-		    runstate ? ", its guest is " : "", runstate ? runstate : "");
+		say("%s: %s%s%s%s", jstr(vm, "name"), jstr(vm, "state"),
+		    runstate ? ", its guest is " : "", runstate ? runstate : "", where);
 	}
 	if (!out_json)
 		return;

@@ -23,6 +23,10 @@
 
 #define PROVEN "proven"			/* in a VM's result: see dma_prove() */
 
+#define UPDATED "updated"		/* in a VM's result: whether it runs in the new QEMU */
+
+#define ROLLING_JOBS 4			/* more would make the pause of each longer */
+
 /**
  * struct update - an update under way
  * @plan: the caller's
@@ -45,6 +49,7 @@ static void update_init(struct update *u)
 	u->keep = xcalloc(n, sizeof(*u->keep));
 	for (size_t i = 0; i < n; i++) {
 		u->results[i] = json_object_new_object();
+		u->keep[i] = plan_is_saved(u->plan, &u->plan->vms[i]);
 		u->plan->vms[i].revoke = u->plan->opts->revoke;
 	}
 }
@@ -117,14 +122,14 @@ static int update_prove_task(size_t i, void *arg, struct json_object *result, st
 	return r;
 }
 
-static int update_save_task(size_t i, void *arg, struct json_object *result, struct err *err)
+/* A VM that was saved for another QEMU is aborted and saved again. */
+static int update_save(struct update *u, struct vm *vm, struct json_object *result,
+		       struct err *err)
 {
-	struct update *u = arg;
-	struct vm *vm = &u->plan->vms[i];
-	int r = update_connect(vm, err);
+	int r = 0;
 
-	if (r < 0 || plan_is_saved(u->plan, vm))
-		return r;
+	if (plan_is_saved(u->plan, vm))
+		return 0;
 	if (abort_wanted(&vm->info))
 		r = update_abort(u, vm, result, err);
 	if (r == 0)
@@ -134,18 +139,35 @@ static int update_save_task(size_t i, void *arg, struct json_object *result, str
 	return r;
 }
 
+static int update_save_task(size_t i, void *arg, struct json_object *result, struct err *err)
+{
+	struct update *u = arg;
+	struct vm *vm = &u->plan->vms[i];
+	int r = update_connect(vm, err);
+
+	return r < 0 ? r : update_save(u, vm, result, err);
+}
+
+static int update_seal(struct update *u, struct vm *vm, struct json_object *result,
+		       struct err *err)
+{
+	int r;
+
+	if (vm->info.state == CPR_VM_STATE_SEALED)
+		return 0;
+	r = seal_vm(vm, err);
+	if (r == 0)
+		update_progressed(u, UPDATE_SEALED, vm, result);
+	return r;
+}
+
 static int update_seal_task(size_t i, void *arg, struct json_object *result, struct err *err)
 {
 	struct update *u = arg;
 	struct vm *vm = &u->plan->vms[i];
 	int r = update_connect(vm, err);
 
-	if (r < 0 || vm->info.state == CPR_VM_STATE_SEALED)
-		return r;
-	r = seal_vm(vm, err);
-	if (r == 0)
-		update_progressed(u, UPDATE_SEALED, vm, result);
-	return r;
+	return r < 0 ? r : update_seal(u, vm, result, err);
 }
 
 static int update_restore(struct update *u, struct vm *vm, const struct restore_opts *opts,
@@ -174,18 +196,37 @@ static void update_fall_back(struct update *u, struct vm *vm, struct json_object
 	jset_bool(result, "fell_back", r == 0);
 }
 
-static int update_exchange_task(size_t i, void *arg, struct json_object *result, struct err *err)
+static int update_exchange(struct update *u, struct vm *vm, struct json_object *result,
+			   struct err *err)
 {
-	int r = update_seal_task(i, arg, result, err);
-	struct update *u = arg;
-	struct vm *vm = &u->plan->vms[i];
+	int r = update_seal(u, vm, result, err);
 
 	if (r < 0)
 		return r;
 	r = update_restore(u, vm, &RESTORE_DEFAULT, result, err);
-	if (r < 0 && vm->info.state == CPR_VM_STATE_SEALED)
+	if (r == 0)
+		jset_bool(result, UPDATED, true);
+	else if (vm->info.state == CPR_VM_STATE_SEALED)
 		update_fall_back(u, vm, result);
+	else
+		jset(result, UPDATED, NULL);	/* it may be in either */
 	return r;
+}
+
+/*
+ * The guest waits for no other. Once it is saved nothing interrupts it: whatever becomes of
+ * the others, it goes to the new QEMU or back to the old one.
+ */
+static int update_roll_task(size_t i, void *arg, struct json_object *result, struct err *err)
+{
+	struct update *u = arg;
+	struct vm *vm = &u->plan->vms[i];
+	int r = update_connect(vm, err);
+
+	if (r == 0)
+		r = update_save(u, vm, result, err);
+	interrupt_disable();
+	return r < 0 ? r : update_exchange(u, vm, result, err);
 }
 
 /* Also for a VM that the update had not reached, or whose process was killed. */
@@ -208,6 +249,8 @@ static void update_keep_result(struct update *u, size_t i, const struct crew_out
 
 	json_object_object_foreach(o->result, key, value)
 		jset(into, key, json_object_get(value));
+	if (o->code == -ECHILD)
+		json_object_object_del(into, UPDATED);	/* it was killed, and cannot tell */
 	if (o->code < 0 && !jget(into, "error"))
 		jset(into, "error", err_json(&o->err));
 	json_object_put(u->plan->vms[i].manifest);
@@ -231,8 +274,8 @@ update_proving = { { .work = update_prove_task, .together = true }, "ready to be
 update_saving = { { .work = update_save_task, .together = true }, "saved" },
 /* In these QEMUs quit: an error that hits every VM must hit one only. */
 update_sealing = { { .work = update_seal_task, .together = true, .first_alone = true }, "sealed" },
-update_exchanging = { { .work = update_exchange_task, .together = true, .first_alone = true },
-		      "updated" },
+update_rolling = { { .work = update_roll_task, .together = true, .first_alone = true,
+		     .jobs = ROLLING_JOBS }, "updated" },
 update_rolling_back = { { .work = update_rollback_task }, "rolled back" };
 
 static int update_run_phase(struct update *u, const struct update_phase *phase, struct err *err)
@@ -242,7 +285,8 @@ static int update_run_phase(struct update *u, const struct update_phase *phase, 
 	struct crew_outcome *outcomes;
 
 	crew.names = &u->plan->names;
-	crew.jobs = u->plan->opts->jobs;
+	if (u->plan->opts->jobs)
+		crew.jobs = u->plan->opts->jobs;
 	crew.arg = u;
 	outcomes = crew_run(&crew);
 	failed = crew_outcomes_failed(outcomes, &u->plan->names);
@@ -256,14 +300,10 @@ static int update_run_phase(struct update *u, const struct update_phase *phase, 
 		    .remedy = "the reason of each VM is printed above");
 }
 
-/* A VM that was saved for another QEMU is aborted and saved again. */
 static int update_save_all(struct update *u, struct err *err)
 {
-	int r;
+	int r = update_run_phase(u, &update_saving, err);
 
-	for (size_t i = 0; i < u->plan->names.n; i++)
-		u->keep[i] = plan_is_saved(u->plan, &u->plan->vms[i]);
-	r = update_run_phase(u, &update_saving, err);
 	if (r == 0)
 		r = faultpoint("update-saved", NULL, err);
 	/* From here on a signal does not interrupt the update. */
@@ -283,6 +323,28 @@ static int update_seal_and_jump(struct update *u, struct err *err)
 		return r;
 	say("jumping to %s", u->plan->kernel.version);
 	return kexec_jump(err);
+}
+
+/* VM by VM: each guest stands still for its own sake only, and the first one goes ahead. */
+static int update_roll(struct update *u, struct err *err)
+{
+	_cleanup_strv_ struct strv updated = { 0 };
+	int r;
+
+	for (size_t i = 0; i < u->plan->names.n; i++)
+		jset_bool(u->results[i], UPDATED, false);
+	r = update_run_phase(u, &update_rolling, err);
+	for (size_t i = 0; i < u->plan->names.n; i++)
+		if (jbool(u->results[i], UPDATED, false))
+			strv_push(&updated, u->plan->names.v[i]);
+	if (r == 0 || !updated.n)
+		return r;
+	err->exit = CPR_EXIT_PARTLY;
+	free(err->remedy);
+	err->remedy = xasprintf("VMs '%s' run in the new QEMU, the others in the one that they had, for "
+				"the reasons printed above; repeat the update, or leave VMs out with "
+				"--exclude", show_joined(&updated, " "));
+	return r;
 }
 
 /* Keep the original error, but exit PARTLY: some VMs were not rolled back. */
@@ -328,10 +390,9 @@ static int update_carry_out(struct update *u, struct err *err)
 
 	if (r < 0)
 		return r;
-	r = update_save_all(u, err);
-	if (r == 0)
-		r = u->plan->kernel.version ? update_seal_and_jump(u, err) :
-		    update_run_phase(u, &update_exchanging, err);
+	r = u->plan->kernel.version ? update_save_all(u, err) : update_roll(u, err);
+	if (r == 0 && u->plan->kernel.version)
+		r = update_seal_and_jump(u, err);
 	return r < 0 ? update_roll_back(u, r, err) : 0;
 }
 

@@ -7,6 +7,10 @@
  * before that, any failure rolls all VMs back. After it, sealed VMs are restored under this
  * kernel.
  *
+ * Without a kernel, the VMs go one by one, a few at the same time: each is saved, sealed and
+ * restored in the new QEMU while the others run. The first one goes alone. A VM that fails
+ * returns to its old QEMU, and no further one begins.
+ *
  * The progress is in the region: the module's state and the manifest of each VM. So
  * abort_vm() can roll back an update that was killed, or another update can continue it.
  */
@@ -33,13 +37,14 @@ typedef void (*update_progress)(enum update_step step, const char *vm,
  * @plan: from plan_make(); with its dry_run only the checks are made
  * @progress: may be NULL
  * @result: gets "qemu" (or null), "vms": for each VM what the steps report, "error" if a
- *	step failed, "ok", "fell_back": whether it runs in its old QEMU again, and its state as
- *	of vm_json(). If the host jumps: "jumping_to", and "vms" is empty. Untouched after a
+ *	step failed, "ok", without a kernel "updated": whether it runs in the new QEMU, null or not
+ *	there if that is not known, after a failure "fell_back": whether it runs in its old QEMU again, and its state as of
+ *	vm_json(). If the host jumps: "jumping_to", and "vms" is empty. Untouched after a
  *	dry run that succeeds
  *
  * Forks a process for each VM. Returns: 0, and the host is about to jump if the plan has a
  * kernel; a refusal with exit status 4 if a VM cannot be saved; or another errno, with
- * exit status 6 if a VM could not be rolled back.
+ * exit status 6 if a VM could not be rolled back, or only some are in the new QEMU.
  */
 int update_vms(struct plan *plan, update_progress progress, struct json_object *result,
 	       struct err *err);

@@ -390,6 +390,77 @@ new_qemu() { # FILE CASE: a program that is QEMU, but for what the case does
 	chmod 755 "$1"
 }
 
+# How many pauses a guest has had, and the QEMU that it is in.
+past() { pid_of "$1"; python3 -c "
+import json
+print(len(json.load(open('/run/cpr/$1/report.json'))['pauses']))"; } # NAME
+
+# With --qemu alone, no guest stops for another's sake.
+roll_tests() {
+	local b c point
+	section '--qemu, the first of them'
+	remember_all
+	new_qemu "$tmp/other" ''
+	new_qemu "$tmp/third" ''
+	new_qemu "$tmp/none" '*-incoming*) echo bad luck >&2; exit 1 ;;'
+	b=$(past b) c=$(past c)
+	call update --qemu "$tmp/none" --no-rehearse
+	holds 'when it fails, the update does' test "$status" = 1
+	holds 'it is in its old QEMU again' manifest a "m['binary'] == '$tmp/new'"
+	holds 'which is told' grep -q '^a: running, its guest is running in the QEMU that it had$' <<<"$out"
+	holds 'no other has stopped' test "$(past b) $(past c)" = "$b $c"
+	holds 'all go on' all_go_on
+
+	section '--qemu, one after the other'
+	c=$(past c)
+	new_qemu "$tmp/bad-b" '*/run/cpr/b/*-incoming*) echo bad luck >&2; exit 1 ;;'
+	call update --qemu "$tmp/bad-b" --no-rehearse -j 1
+	holds 'when one fails, the update has partly failed' test "$status" = 6
+	holds 'which it says' grep -q "^cpr-helper: VMs 'b c': not updated$" <<<"$err"
+	holds 'and which are updated' grep -q "^  remedy: VMs 'a' run in the new QEMU, the others in the one that they had" <<<"$err"
+	holds 'those before are' manifest a "m['binary'] == '$tmp/bad-b'"
+	holds 'that one is not' manifest b "m['binary'] == '$tmp/new'"
+	holds 'those after it have not stopped' test "$(past c)" = "$c"
+	holds 'each is told of' test "$(tail -n 3 <<<"$out")" = 'a: running, its guest is running in the new QEMU
+b: running, its guest is running in the QEMU that it had
+c: running, its guest is running in the QEMU that it had'
+	holds 'all go on, whichever they are in' all_go_on
+	holds 'nothing is left of that' nothing_left
+
+	section '--qemu, at the same time'
+	CPR_FAULT=save-written:hang:b behind update --qemu "$tmp/other"
+	holds 'one takes long' soon is_halted
+	holds 'another is not stopped for that long' soon manifest c "m['binary'] == '$tmp/other' and 'saved' not in m"
+	holds 'nor is the first' manifest a "m['binary'] == '$tmp/other' and 'saved' not in m"
+	kill -CONT "$(halted)"
+	finished
+	holds 'in the end all are updated' test "$status" = 0
+	holds 'and go on' all_go_on
+
+	section '--qemu, interrupted'
+	remember_all
+	CPR_FAULT=save-begun:hang:b behind update --qemu "$tmp/new" -j 1
+	soon is_halted
+	c=$(past c)
+	kill -TERM $pid
+	kill -CONT "$(halted)"
+	finished
+	holds 'the update has partly failed' test "$status" = 6
+	holds 'what was done stays' manifest a "m['binary'] == '$tmp/new'"
+	holds 'what was not is undone' manifest b "m['binary'] == '$tmp/other'"
+	holds 'what was not begun has not stopped' test "$(past c)" = "$c"
+	holds 'all go on after that' all_go_on
+	holds 'nothing is left over' nothing_left
+	for point in save-checked:fail seal-begun:fail seal-quit:fail seal-done:fail; do
+		faulty "$point:b" update --qemu "$tmp/third" -j 1
+		holds "$point" test "$status" = 6
+		holds "$point: all go on" all_go_on
+		holds "$point: nothing is left" nothing_left
+	done
+	call update --qemu "$tmp/new"
+	holds 'the next update completes it' test "$status" = 0
+}
+
 qemu_tests() {
 	local old
 	section '--qemu'
@@ -405,9 +476,10 @@ c: save for $tmp/new, quit QEMU, seal, restore in the new QEMU" update --qemu "$
 	holds 'in another QEMU' test "$(pid_of b)" != "$old"
 	holds 'which is on record' manifest b "m['binary'] == '$tmp/new'"
 	holds 'nothing is left' nothing_left
+	roll_tests
 	remember_all
 	json 'a QEMU that does not load one of them' \
-		"o['error']['code'] == 1 and o['vms'][1]['fell_back'] and o['vms'][1]['ok'] == False" \
+		"o['error']['code'] == 6 and o['vms'][1]['fell_back'] and o['vms'][1]['ok'] == False" \
 		update --qemu "$tmp/bad" --no-rehearse -j 3
 	holds 'that goes on all the same' all_go_on
 	holds 'in the old one' manifest b "m['binary'] == '$tmp/new'"
@@ -436,7 +508,7 @@ sweep_tests() {
 		come_by "$point" fail
 		case $point in
 		update-prepared | update-loaded) want=4 ;;
-		abort-*) want=6 ;;
+		abort-* | restore-*) want=6 ;;
 		*) want=1 ;;
 		esac
 		holds "$point fails" test "$status" = $want
