@@ -37,10 +37,10 @@ typedef void (*update_progress)(enum update_step step, const char *vm,
  * @plan: from plan_make(); with its dry_run only the checks are made
  * @progress: may be NULL
  * @result: gets "qemu" (or null), "vms": for each VM what the steps report, "error" if a
- *	step failed, "ok", without a kernel "updated": whether it runs in the new QEMU, null or not
- *	there if that is not known, after a failure "fell_back": whether it runs in its old QEMU again, and its state as of
- *	vm_json(). If the host jumps: "jumping_to", and "vms" is empty. Untouched after a
- *	dry run that succeeds
+ *	step failed, "ok", without a kernel "updated": whether it runs in the new QEMU (null or
+ *	absent: not known), after a failure "fell_back": whether it runs in its old QEMU again,
+ *	and its state as of vm_json(). If the host jumps: "jumping_to", and "vms" is empty.
+ *	Untouched after a dry run that succeeds
  *
  * Forks a process for each VM. Returns: 0, and the host is about to jump if the plan has a
  * kernel; a refusal with exit status 4 if a VM cannot be saved; or another errno, with
