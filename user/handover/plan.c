@@ -9,6 +9,7 @@
 #include "host/kcmdline.h"
 #include "host/kernel.h"
 #include "host/kexec.h"
+#include "host/module.h"
 #include "vm/devices.h"
 #include "vm/lock.h"
 #include "vm/manifest.h"
@@ -206,8 +207,11 @@ static int plan_prepare_kernel(struct plan *plan, struct err *err)
 	int r = kernel_find(&plan->kernel, err);
 
 	if (r == 0)
-		r = kernel_check_module(&plan->kernel, err);
-	return r < 0 ? r : plan_compose(plan, err);
+		r = module_check(&plan->kernel, err);
+	if (r == 0)
+		r = plan_compose(plan, err);
+	return r < 0 ? r : module_check_signature(&plan->kernel, plan->cmdline, plan->opts->force,
+						  err);
 }
 
 /* Whatever the module has, it is not to be left behind. */

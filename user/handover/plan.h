@@ -12,7 +12,8 @@
  * @image, @initrd: of that kernel; NULL: from the usual places
  * @append: words to add to the kernel's command line; NULL for none
  * @command_line: replaces the command line of the running kernel; NULL: keep that
- * @force: also if VMs have devices and the initrd lacks the module
+ * @force: also if VMs have devices and the initrd lacks the module, or if the running kernel
+ *	does not know the key of the module's signature
  * @revoke: take the files of the VMs from users that would prevent their VMs from being sealed
  * @no_vms: the module cannot be loaded: take the region from the command line of the running
  *	kernel, which the next one gets as it is

@@ -220,17 +220,47 @@ static int kcmdline_check_region(const char *line, const struct memmap *region, 
 }
 
 /* As kstrtobool() of the kernel: the first letter counts, and of "on" the second. */
+static bool is_true(const char *value)
+{
+	return (*value && strchr("yYtT1", *value)) ||
+	       (*value && strchr("oO", *value) && value[1] && strchr("nN", value[1]));
+}
+
 bool kcmdline_wants_kho(const char *line)
 {
 	const char *word;
 	bool on = false;
 	size_t len;
 
-	while ((word = next_word(&line, &len)))
-		if (word_is(word, len, "kho="))
-			on = len > 4 && (strchr("yYtT1", word[4]) ||
-					 (len > 5 && strchr("oO", word[4]) && strchr("nN", word[5])));
+	while ((word = next_word(&line, &len))) {
+		_cleanup_free_ char *value = word_value(word, len, "kho");
+
+		if (value)
+			on = is_true(value);
+	}
 	return on;
+}
+
+/* None of these words takes back what an earlier one has demanded. */
+static bool word_demands_signing(const char *word, size_t len, bool lockdown)
+{
+	_cleanup_free_ char *enforce = word_value(word, len, "module.sig_enforce");
+	_cleanup_free_ char *lock = lockdown ? word_value(word, len, "lockdown") : NULL;
+	static const char *const levels[] = { "integrity", "confidentiality" };
+
+	return (len == strlen("module.sig_enforce") && word_is(word, len, "module.sig_enforce")) ||
+	       (enforce && is_true(enforce)) || str_in(levels, lock);
+}
+
+char *kcmdline_signing(const char *line, bool lockdown)
+{
+	const char *word;
+	size_t len;
+
+	while ((word = next_word(&line, &len)) && !(len == 2 && strncmp(word, "--", 2) == 0))
+		if (word_demands_signing(word, len, lockdown))
+			return xstrndup(word, len);
+	return NULL;
 }
 
 /* As the kernel parses the option: the last one counts, even if it is for init. */

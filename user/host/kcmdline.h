@@ -49,14 +49,20 @@ struct kcmdline_request {
  * @warning: a warning for the user, owned by the caller; NULL if there is none
  *
  * Returns: 0; with exit status 4 -EINVAL if the next kernel would not reserve the region,
- * may not load the module, or could not read the region because only one of the two kernels encrypts memory, and -E2BIG if the
- * line is too long.
+ * may not load the module, or could not read the region because only one of the two kernels
+ * encrypts memory, and -E2BIG if the line is too long.
  */
 int kcmdline_compose(const struct kcmdline_request *req, char **line, char **warning,
 		     struct err *err);
 
 /* Was a kernel with this command line asked for kexec handover (KHO)? */
 bool kcmdline_wants_kho(const char *line);
+
+/*
+ * The word by which a kernel with this command line loads signed modules only; NULL if there
+ * is none. @lockdown: whether the kernel knows lockdown=. Caller frees.
+ */
+char *kcmdline_signing(const char *line, bool lockdown);
 
 /* Does a kernel with this command line encrypt memory, if the CPU can? */
 bool kcmdline_encrypts_memory(const char *line);

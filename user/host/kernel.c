@@ -5,12 +5,8 @@
 #include <stdio.h>
 #include <sys/utsname.h>
 
-#include <libkmod.h>
-
 #include "host/initrd.h"
 #include "host/kernel.h"
-
-#define MODULE "cpr_handover"
 
 static const char *const images[] = {
 	"/boot/vmlinuz-%s", "/usr/lib/modules/%s/vmlinuz", "/lib/modules/%s/vmlinuz",
@@ -73,69 +69,6 @@ int kernel_find(struct kernel *k, struct err *err)
 			    .remedy = fmt("'update-initramfs -c -k %s', or name the initrd with "
 					  "--initrd", k->version));
 	return initrd_check_format(k->initrd, err);
-}
-
-static void cleanup_kmod(struct kmod_ctx **ctx)
-{
-	kmod_unref(*ctx);
-}
-
-static void cleanup_module(struct kmod_module **mod)
-{
-	if (*mod)
-		kmod_module_unref(*mod);
-}
-
-static void cleanup_list(struct kmod_list **list)
-{
-	kmod_module_unref_list(*list);
-}
-
-/* vermagic is like "7.3.4+deb13-amd64 SMP preempt mod_unload": release first. */
-static int kernel_check_vermagic(struct kmod_module *mod, const char *version, struct err *err)
-{
-	struct kmod_list *info = NULL, *l;
-	const char *vermagic = NULL;
-	size_t len = strlen(version);
-	int r = 0;
-
-	if (kmod_module_get_info(mod, &info) >= 0)
-		kmod_list_foreach(l, info)
-			if (streq(kmod_module_info_get_key(l), "vermagic"))
-				vermagic = kmod_module_info_get_value(l);
-	if (!vermagic || strncmp(vermagic, version, len) != 0 ||
-	    (vermagic[len] && vermagic[len] != ' '))
-		r = fail(err, -ENOEXEC, .exit = CPR_EXIT_REFUSED, .what = "module",
-			 .value = kmod_module_get_path(mod),
-			 .why = fmt("it is built for '%s'", vermagic ? vermagic : "nothing"),
-			 .remedy = fmt("build it for %s ('dkms autoinstall -k %s')", version,
-				       version));
-	kmod_module_info_free_list(info);
-	return r;
-}
-
-static int kernel_no_module(const struct kernel *k, const char *dir, struct err *err)
-{
-	return fail(err, -ENOENT, .exit = CPR_EXIT_REFUSED, .what = "module", .value = MODULE,
-		    .why = fmt("%s does not have it: the next kernel could not find the guests",
-			       dir),
-		    .remedy = fmt("build and install the module for %s, and run depmod %s",
-				  k->version, k->version));
-}
-
-int kernel_check_module(const struct kernel *k, struct err *err)
-{
-	_cleanup_free_ char *dir = xasprintf("/lib/modules/%s", k->version);
-	_cleanup_(cleanup_kmod) struct kmod_ctx *ctx = kmod_new(dir, NULL);
-	_cleanup_(cleanup_list) struct kmod_list *list = NULL;
-	_cleanup_(cleanup_module) struct kmod_module *mod = NULL;
-
-	if (!ctx || kmod_module_new_from_lookup(ctx, MODULE, &list) < 0 || !list)
-		return kernel_no_module(k, dir, err);
-	mod = kmod_module_get_module(list);
-	if (!mod || !kmod_module_get_path(mod))
-		return kernel_no_module(k, dir, err);
-	return kernel_check_vermagic(mod, k->version, err);
 }
 
 static uint64_t read_u64(const char *dir, const char *entry, const char *file)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The next kernel's files and module; the running kernel's release and memory map. */
+/* The next kernel's files; the running kernel's release and memory map. */
 #ifndef CPR_KERNEL_H
 #define CPR_KERNEL_H
 
@@ -26,12 +26,6 @@ void kernel_free(struct kernel *k);
  * Returns: 0, or -ENOENT with exit status 3 if a file is missing.
  */
 int kernel_find(struct kernel *k, struct err *err);
-
-/*
- * Check that the kernel has the module cpr_handover, built for its release. Returns: 0;
- * with exit status 4 -ENOENT if it has none, -ENOEXEC if the module is for another release.
- */
-int kernel_check_module(const struct kernel *k, struct err *err);
 
 /* Whether one entry of the firmware's memory map has the range as persistent memory. */
 bool kernel_firmware_pmem(uint64_t start, uint64_t size);

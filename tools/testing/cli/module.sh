@@ -323,6 +323,57 @@ users_tests() {
 	wait "$hidden" 2>/dev/null
 }
 
+# Under a signature that no key fits; in the modules' own form, after their content.
+sign() { # FILE
+	{
+		base64 -d <<-'EOF'
+			MIHPBgkqhkiG9w0BBwKggcEwgb4CAQExDTALBglghkgBZQMEAgEwCwYJKoZIhvcNAQcBMYGcMIGZ
+			AgEBMDIwGjEYMBYGA1UEAwwPdGVzdCBvZiBtb2R1bGVzAhRsmReR24oCuWTC919XBhAaBSuweDAL
+			BglghkgBZQMEAgEwCgYIKoZIzj0EAwIERzBFAiB7N/ZTMr1c0qldEvq+lIhp60RPNg+d/thS3GoI
+			bd0V3wIhAMFiZxXiauPt4beu+Md5G1H8JNKB9mNsh+SPMYcKwLYD
+		EOF
+		printf '\0\0\2\0\0\0\0\0\0\0\0\322~Module signature appended~\n'
+	} >>"$1"
+}
+
+signature_tests() {
+	local module=/lib/modules/9.9.9-cpr/extra/cpr_handover.ko
+	cp $module "$tmp/unsigned.ko"
+	: >"$tmp/keys"
+	mount --bind "$tmp/keys" /proc/keys
+	refuses 'update: a module that is not signed, and a kernel that is locked down' 4 \
+		"cpr-helper: module '$module': it is not signed, and the next kernel loads signed modules only (lockdown=integrity)" \
+		update --kernel 9.9.9-cpr "${initrd[@]}" --append lockdown=integrity --dry-run
+	printf 'CONFIG_MODULE_SIG=y\nCONFIG_MODULE_SIG_FORCE=y\n' >/lib/modules/9.9.9-cpr/config
+	refuses 'update: a kernel that is built so' 4 \
+		"cpr-helper: module '$module': it is not signed, and the next kernel loads signed modules only (CONFIG_MODULE_SIG_FORCE)" \
+		update --kernel 9.9.9-cpr "${initrd[@]}" --force --dry-run
+	sign $module
+	refuses 'update: a module signed with an unknown key' 4 \
+		"cpr-helper: module '$module': it is signed by 'test of modules', whose key the running kernel does not have, and the next kernel loads modules of trusted keys only (CONFIG_MODULE_SIG_FORCE)" \
+		update --kernel 9.9.9-cpr "${initrd[@]}" --dry-run
+	call update --kernel 9.9.9-cpr "${initrd[@]}" --force --dry-run
+	holds 'update --force of that' test "$status" = 0
+	echo '1a2b3c4d I------ 1 perm 1f010000 0 0 asymmetri test of modules: 00ff: X509.ecdsa 00ff []' >"$tmp/keys"
+	call update --kernel 9.9.9-cpr "${initrd[@]}" --dry-run
+	holds 'update: a key that is enrolled' test "$status" = 0
+	umount /proc/keys
+	rm /lib/modules/9.9.9-cpr/config
+	cp "$tmp/unsigned.ko" $module
+
+	mkdir -p /run/modprobe.d
+	mount -t tmpfs tmpfs /run/modprobe.d
+	echo 'blacklist cpr-handover' >/run/modprobe.d/cpr-test.conf
+	refuses 'update: a module on the black list' 4 \
+		"cpr-helper: modprobe.d 'blacklist cpr_handover': it keeps the next kernel from loading the module, which has the guests" \
+		update --kernel 9.9.9-cpr "${initrd[@]}"
+	echo 'install cpr_handover /bin/false' >/run/modprobe.d/cpr-test.conf
+	refuses 'update: a module that another command takes the place of' 4 \
+		"cpr-helper: modprobe.d 'install cpr_handover': it keeps the next kernel from loading the module, which has the guests" \
+		update --kernel 9.9.9-cpr "${initrd[@]}"
+	umount /run/modprobe.d
+}
+
 kexec_tests() {
 	local initrd=(--initrd "$tmp/initrd")
 	refuses 'update: no such kernel' 3 \
@@ -353,6 +404,7 @@ kexec_tests() {
 	refuses 'update: a contradicting command line' 4 \
 		"cpr-helper: next command line 'memmap=512M!0x100000000': it contradicts the region's memmap=1G!0x100000000" \
 		update --kernel 9.9.9-cpr "${initrd[@]}" --append 'memmap=512M!4G'
+	signature_tests
 	json 'update --dry-run' "o['command_line'] == 'root=/dev/vda1 memmap=1G!4G quiet x=y' and \
 		o['image'].endswith('/lib/modules/9.9.9-cpr/vmlinuz') and o['vms'] == ['a', 'b']" \
 		update --kernel 9.9.9-cpr "${initrd[@]}" --append x=y --dry-run

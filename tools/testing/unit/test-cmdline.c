@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "ktap.h"
 #include "host/kcmdline.h"
+#include "host/signing.h"
 #include "base/size.h"
 
 #define GIB (UINT64_C(1) << 30)
@@ -176,6 +177,42 @@ TEST(kho)
 	CHECK(!kcmdline_wants_kho("kho="));
 	CHECK(!kcmdline_wants_kho("kho=o"));
 	CHECK(!kcmdline_wants_kho("nokho=on kho_scratch=1G"));
+}
+
+static const struct { const char *config, *line; bool secure_boot; const char *cause; } signings[] = {
+	{ "CONFIG_MODULE_SIG=y\n", "quiet", true, NULL },
+	{ "CONFIG_MODULE_SIG=y\nCONFIG_MODULE_SIG_FORCE=y", "quiet", false, "CONFIG_MODULE_SIG_FORCE" },
+	{ "CONFIG_MODULE_SIG=y\n# CONFIG_MODULE_SIG_FORCE is not set\nXCONFIG_MODULE_SIG_FORCE=y\n"
+	  "CONFIG_MODULE_SIG_FORCE=yes\n", "quiet", false, NULL },
+	{ "CONFIG_MODULE_SIG=y\n", "module.sig_enforce", false, "module.sig_enforce" },
+	{ "CONFIG_MODULE_SIG=y\n", "module.sig-enforce=1 quiet", false, "module.sig-enforce=1" },
+	{ "CONFIG_MODULE_SIG=y\n", "module.sig_enforce=0 -- module.sig_enforce", false, NULL },
+	{ "CONFIG_MODULE_SIG=y\n", "lockdown=integrity", false, NULL },
+	{ "CONFIG_MODULE_SIG=y\nCONFIG_SECURITY_LOCKDOWN_LSM=y\n", "a lockdown=integrity", false,
+	  "lockdown=integrity" },
+	{ "CONFIG_MODULE_SIG=y\nCONFIG_SECURITY_LOCKDOWN_LSM=y\n", "lockdown=none", true, NULL },
+	{ "CONFIG_MODULE_SIG=y\nCONFIG_LOCK_DOWN_KERNEL_FORCE_INTEGRITY=y\n", "", false,
+	  "CONFIG_LOCK_DOWN_KERNEL_FORCE_INTEGRITY" },
+	{ "CONFIG_MODULE_SIG=y\nCONFIG_LOCK_DOWN_IN_EFI_SECURE_BOOT=y\n", "", false, NULL },
+	{ "CONFIG_MODULE_SIG=y\nCONFIG_LOCK_DOWN_IN_EFI_SECURE_BOOT=y\n", "", true, "Secure Boot" },
+	{ "CONFIG_MODULE_SIG=y\nCONFIG_IMA_ARCH_POLICY=y\n", "", true, "Secure Boot" },
+	/* A kernel that cannot verify, and one that nothing is known of. */
+	{ "CONFIG_MODULES=y\n", "lockdown=integrity module.sig_enforce", true, NULL },
+	{ NULL, "quiet", false, NULL },
+	{ NULL, "lockdown=confidentiality", false, "lockdown=confidentiality" },
+	{ NULL, "quiet", true, "Secure Boot" },
+};
+
+TEST(kernels_that_load_signed_modules_only)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(signings); i++) {
+		_cleanup_free_ char *cause = signing_cause(signings[i].config, signings[i].line,
+							   signings[i].secure_boot);
+
+		CHECK_MSG(!cause == !signings[i].cause, "%zu: %s", i, cause ? cause : "none");
+		if (cause)
+			CHECK_STR(cause, signings[i].cause);
+	}
 }
 
 int main(void)
