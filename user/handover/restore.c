@@ -183,7 +183,7 @@ static void restore_seal_again(struct vm *vm, struct err *err)
 static void restore_set_clock(struct vm *vm, double patience, struct json_object *result)
 {
 	_cleanup_err_ struct err why = { 0 };
-	const char *path = jstr(vm->manifest, "agent");
+	_cleanup_free_ char *path = manifest_agent(vm->manifest);
 	bool ok;
 
 	if (!path)
@@ -193,7 +193,8 @@ static void restore_set_clock(struct vm *vm, double patience, struct json_object
 	ok = qga_set_time(path, deadline_in(patience), &why) == 0;
 	jset_bool(result, "clock_set", ok);
 	if (!ok)
-		note("VM '%s': the guest's clock was not set: %s %s", vm->name, why.what, why.why);
+		note("VM '%s': the guest's clock was not set: %s '%s': %s", vm->name, why.what,
+		     why.value ? why.value : path, why.why);
 }
 
 /* The manifest names the new QEMU, and no saved state any more. */

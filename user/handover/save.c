@@ -72,8 +72,9 @@ static int save_again(struct vm *vm, const struct save_opts *opts, const struct 
 
 static int save_suspend(struct vm *vm, deadline_t deadline, struct err *err)
 {
+	_cleanup_free_ char *agent = manifest_agent(vm->manifest);
 	_cleanup_err_ struct err why = { 0 };
-	int r = guest_suspend(vm->qemu.qmp, jstr(vm->manifest, "agent"), deadline, &why);
+	int r = guest_suspend(vm->qemu.qmp, agent, deadline, &why);
 
 	if (r == 0)
 		return 0;

@@ -202,6 +202,16 @@ void manifest_argv(struct json_object *manifest, struct strv *argv)
 	strv_push_array(argv, jget(manifest, "argv"));
 }
 
+/* A command line may name it as QEMU sees it, from its working directory. */
+char *manifest_agent(struct json_object *manifest)
+{
+	const char *path = jstr(manifest, "agent"), *cwd = jstr(manifest, "cwd");
+
+	if (!path)
+		return NULL;
+	return *path == '/' || !cwd ? xstrdup(path) : xasprintf("%s/%s", cwd, path);
+}
+
 void manifest_files(struct json_object *manifest, struct strv *files)
 {
 	struct json_object *memory = jget(manifest, "memory");

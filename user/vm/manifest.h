@@ -119,6 +119,9 @@ int manifest_check(struct json_object *manifest, struct err *err);
 /* Append QEMU's arguments to @argv. */
 void manifest_argv(struct json_object *manifest, struct strv *argv);
 
+/* The socket of the guest agent, by an absolute path; NULL if there is none. Caller frees. */
+char *manifest_agent(struct json_object *manifest);
+
 /* Append the names of the memory files to @files. */
 void manifest_files(struct json_object *manifest, struct strv *files);
 

@@ -233,6 +233,8 @@ module_tests() {
 	holds 'run -S' state_is b running prelaunch
 	end b
 
+	agent_tests
+
 	section 'a QEMU that cannot be saved'
 	start b -- -drive driver=null-co,read-zeroes=on,if=none,id=n -device nvme,serial=x,drive=n
 	call save b
@@ -321,6 +323,21 @@ users_tests() {
 	holds 'revokes as well' grep -qx 'unpin b revoke' "$CPR_FAKE/log"
 	kill "$hidden"
 	wait "$hidden" 2>/dev/null
+}
+
+# Its channel is named as QEMU sees it, from its working directory.
+agent_tests() {
+	section 'agent by a relative path'
+	pushd "$tmp" >/dev/null || return
+	start r -- -device virtio-serial -chardev socket,id=r,path=r.agent,server=on,wait=off \
+		-device virtserialport,chardev=r,name=org.qemu.guest_agent.0
+	popd >/dev/null || return
+	call save r
+	kill_qemu r
+	hasty 10 call restore r
+	holds 'restore from elsewhere' test "$status" = 0
+	holds 'asks it, and names it whole' grep -qx "cpr-helper: note: VM 'r': the guest's clock was not set: guest agent '$tmp/r.agent': does not answer" <<<"$err"
+	end r
 }
 
 # Under a signature that no key fits; in the modules' own form, after their content.

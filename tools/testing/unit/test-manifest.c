@@ -48,6 +48,25 @@ TEST(written_and_read)
 	CHECK(access(fmt("%s/manifest.json.new", dir), F_OK) < 0);
 }
 
+TEST(the_agent_is_found_from_any_directory)
+{
+	static const struct { const char *manifest, *path; } agents[] = {
+		{ "{\"cwd\":\"/srv\",\"agent\":\"a.qga\"}", "/srv/a.qga" },
+		{ "{\"cwd\":\"/srv\",\"agent\":\"../run/a.qga\"}", "/srv/../run/a.qga" },
+		{ "{\"cwd\":\"/srv\",\"agent\":\"/run/a.qga\"}", "/run/a.qga" },
+		{ "{\"cwd\":\"/srv\"}", NULL },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(agents); i++) {
+		_cleanup_json_ struct json_object *m = json_tokener_parse(agents[i].manifest);
+		_cleanup_free_ char *path = manifest_agent(m);
+
+		CHECK(!path == !agents[i].path);
+		if (path && agents[i].path)
+			CHECK_STR(path, agents[i].path);
+	}
+}
+
 /* Each takes a good manifest and breaks it in one place. */
 static const struct { const char *from, *to; } damages[] = {
 	{ "\"version\":1", "\"version\":2" },
