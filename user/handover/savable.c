@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "qemu/attributes.h"
+#include "qemu/bitmaps.h"
 #include "qemu/blockers.h"
 #include "qemu/guestcpu.h"
 #include "qemu/inventory.h"
@@ -165,6 +166,8 @@ static int savable_inspect(struct vm *vm, const struct save_opts *opts, struct s
 	r = migration_inspect(vm->qemu.qmp, &way, &s->previous, err);
 	if (r == 0)
 		r = blockers_check(vm->qemu.qmp, &way, s->previous, err);
+	if (r == 0)
+		r = bitmaps_note(vm->qemu.qmp, vm->name, err);
 	if (r == 0)
 		r = savable_check_inventory(vm, err);
 	if (r == 0)

@@ -72,6 +72,10 @@ blocker_tests() {
 	holds 'the export is ended' answers block-export-del '{"id": "e", "mode": "hard"}'
 	soon export_is_gone
 	saves 'without it'
+	holds 'a bitmap' answers block-dirty-bitmap-add '{"node": "data", "name": "since-monday"}'
+	call save o --dry-run
+	holds 'is no reason' test "$status" = 0
+	holds 'but is named once if it is lost' test "$(grep -c "^cpr-helper: note: VM 'o': the dirty bitmap 'since-monday' of '$tmp/data' is not persistent, and is lost" <<<"$err")" = 1
 	end o
 }
 job_is_gone() { ask query-jobs | grep -q '"return": \[\]'; }
