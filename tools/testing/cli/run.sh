@@ -190,6 +190,8 @@ remove_cgroup() { # PID
 run_groups() {
 	local group pids=() pid ok=0
 	for group in "${groups[@]}"; do
+		# tail reads it, perhaps before the group has begun.
+		: >"$tmp/group${#pids[@]}"
 		CPR_CLI_GROUP=$group in_cgroup "$0" >"$tmp/group${#pids[@]}" 2>&1 &
 		pids+=($!)
 	done
