@@ -169,22 +169,40 @@ static bool refuse_sets_migration(struct json_object *kv)
 	return keyval_is(kv, "driver", "migration");
 }
 
+/* A property of vfio-pci that says which device it is, also by the name of a parent type. */
+static bool refuse_is_identity(const char *driver, size_t len, const char *property)
+{
+	static const char *const identities[] = { "host", "sysfsdev" };
+	static const char *const parents[] = { "device", "pci-device" };
+	_cleanup_free_ char *type = xstrndup(driver, len);
+
+	return str_in(identities, property) && (startswith(type, "vfio-") || str_in(parents, type));
+}
+
+static bool refuse_sets_identity(struct json_object *kv)
+{
+	const char *driver = keyval(kv, "driver");
+
+	json_object_object_foreach(kv, key, value) {
+		const char *last = strrchr(key, '.');
+
+		(void)value;
+		if (last && refuse_is_identity(key, strcspn(key, "."), last + 1))
+			return true;
+	}
+	return driver && refuse_is_identity(driver, strlen(driver), keyval(kv, "property"));
+}
+
 /* Which devices are passed through is read from -device alone. */
 int refuse_set(const struct qemuopt *opt, const char *dir, struct err *err)
 {
-	static const char *const identities[] = { ".host", ".sysfsdev" };
-
 	(void)dir;
 	if (refuse_sets_migration(opt->kv))
 		return refuse_with(err, opt, UNPROVEN, "leave it out");
-	json_object_object_foreach(opt->kv, key, value) {
-		(void)value;
-		if (str_in(identities, strrchr(key, '.')) &&
-		    (startswith(key, "device.") || startswith(key, "vfio-pci.")))
-			return refuse_with(err, opt,
-					   "it could replace a device that is passed through by another",
-					   "name the device in its -device option");
-	}
+	if (refuse_sets_identity(opt->kv))
+		return refuse_with(err, opt,
+				   "it could replace a device that is passed through by another",
+				   "name the device in its -device option");
 	return 0;
 }
 
