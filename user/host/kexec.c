@@ -65,6 +65,15 @@ static bool kexec_has_kho(void)
 	return access("/sys/kernel/debug/kho/out", F_OK) == 0 || (line && kcmdline_wants_kho(line));
 }
 
+/* What a bzImage takes when it unpacks itself: init_size of its header, or 0. */
+static uint64_t kexec_unpacked_size(const struct kernel *k)
+{
+	_cleanup_close_ int image = open(k->image, O_RDONLY | O_CLOEXEC);
+	uint32_t size = 0;
+
+	return pread(image, &size, sizeof(size), 0x260) == sizeof(size) ? size : 0;
+}
+
 /* With KHO, the kernel puts all that it loads into memory that it reserved for that at boot. */
 static int kexec_no_scratch(const struct kernel *k, struct err *err)
 {
@@ -72,8 +81,9 @@ static int kexec_no_scratch(const struct kernel *k, struct err *err)
 
 	stat(k->initrd, &st);
 	return fail(err, -EADDRNOTAVAIL, .what = "cannot load kernel", .value = k->image,
-		    .why = fmt("with kexec handover (kho=on) it must fit into the kernel's scratch "
-			       "areas, and so must its initrd of %s", size_human(st.st_size)),
+		    .why = fmt("it takes %s unpacked, and with kexec handover (kho=on) it must fit "
+			       "into the kernel's scratch areas, and so must its initrd of %s",
+			       size_human(kexec_unpacked_size(k)), size_human(st.st_size)),
 		    .remedy = "boot this kernel with larger areas, such as kho_scratch=1G,1G,0, or "
 		    "without kho=on: the guests do not need it");
 }
