@@ -325,7 +325,7 @@ static const struct action {
 	unsigned int weight;
 } actions[] = {
 	{ make_vm, 24 }, { remove_vm, 6 }, { open_or_close, 12 }, { map_or_unmap, 12 },
-	{ change_file, 6 }, { attach_or_detach, 5 }, { remap_device, 2 },
+	{ change_file, 6 }, { attach_or_detach, 8 }, { remap_device, 2 },
 	{ mount_or_unmount, 2 }, { remount, 4 }, { sync_files, 2 },
 };
 
@@ -376,9 +376,10 @@ static void put_vm_name(const struct attr *a)
 		genl_put_string(&buffer, a->id, vm_names[focus]);
 }
 
+/* See make_vm() for what a VM has. */
 static void put_file_name(const struct attr *a)
 {
-	put_word(a, file_names, 2, NR(file_names));
+	put_word(a, file_names, focus & 1 ? 2 : 1, NR(file_names));
 }
 
 static void put_address(const struct attr *a)
@@ -389,13 +390,16 @@ static void put_address(const struct attr *a)
 		put_word(a, addresses, NR(addresses), NR(addresses));
 }
 
+/* The first file of the device is the one that shows that the caller has it. */
 static void put_fd(const struct attr *a)
 {
-	static unsigned int turn;
-	const int others[] = { fds[below(OPEN)], sock, -1, below(64), below(UINT32_MAX) };
+	const int others[] = {
+		fds[below(OPEN)], attached ? iommu.fds[1] : -1, sock, -1, below(64),
+		below(UINT32_MAX),
+	};
 
 	if (attached && !one_in(6))
-		genl_put_u32(&buffer, a->id, iommu.fds[turn++ & 1]);
+		genl_put_u32(&buffer, a->id, iommu.fds[0]);
 	else
 		genl_put_u32(&buffer, a->id, others[below(NR(others))]);
 }
@@ -515,6 +519,14 @@ static bool wanted(const struct attr *a)
 	return !one_in(a->multi ? 4 : 64);
 }
 
+/* There is one device, and a request that names it twice is refused. */
+static uint64_t how_many(const struct attr *a)
+{
+	unsigned int seldom = strcmp(a->name, "device") ? 2 : 8;
+
+	return a->multi && one_in(seldom) ? 1 + below(3) : 1;
+}
+
 static void put_set(const struct set *set, uint64_t among, unsigned int depth)
 {
 	for (unsigned int i = 0; i < set->nr; i++) {
@@ -522,7 +534,7 @@ static void put_set(const struct set *set, uint64_t among, unsigned int depth)
 
 		if (!(among & 1ull << a->id) || !wanted(a))
 			continue;
-		for (uint64_t n = a->multi && one_in(2) ? 1 + below(3) : 1; n; n--)
+		for (uint64_t n = how_many(a); n; n--)
 			put_attr(a, depth);
 	}
 }
@@ -884,7 +896,7 @@ static void run(unsigned int process, time_t end)
 
 		if (one_in(4))
 			act();
-		focus = attached && one_in(2) ? device_vm : below(VMS);
+		focus = attached && !one_in(4) ? device_vm : below(VMS);
 		for (uint64_t i = 0; i < size && room(4096); i++)
 			add_request();
 		n += batch_nr;
