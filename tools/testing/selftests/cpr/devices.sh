@@ -463,8 +463,12 @@ test_cost() {
 	unload
 }
 
-# As in run.sh: all tasks are frozen, and the suspend ends.
+# As in run.sh: all tasks are frozen, and the suspend ends. Without that, nothing would wake L1.
 test_sleep() {
+	if [ ! -e /sys/power/pm_test ]; then
+		skip "the host is suspended while a device is held" "this kernel cannot end a suspend by itself"
+		return
+	fi
 	forge_dma "${right[@]}"
 	driver_goes
 	arrive
