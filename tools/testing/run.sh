@@ -18,71 +18,71 @@ cd "$here/../.." || exit
 # of CPUs of its L1, and @ is the directory of the lab. /lab in L1 is tools/testing here.
 layers() {
 	cat <<-'EOF'
-		static/sources | 1 | tools/testing/check.sh
-		static/tests | 1 | tools/testing/check-tests.sh
-		dkms | 1 | @/toolbox.sh tools/testing/dkms.sh
-		boot/script | 1 | @/toolbox.sh tools/testing/boot/run.sh
-		fuzz | 1 | @/toolbox.sh make -s -C tools/testing/fuzz check
-		unit | 2 | @/toolbox.sh make -s -j$(nproc) -C tools/testing/unit check
-		cli | 2 | CPR_QEMU_NEXT=$(@/install.sh path qemu-next) @/toolbox.sh make -s -j$(nproc) -C tools/testing/cli check
-		state | 2 | CPR_QEMU_NEXT=$(@/install.sh path qemu-next) @/toolbox.sh make -s -j$(nproc) -C tools/testing/state check
-		selftests/6.12 | 2 | @/boot.sh --kernel 6.12 --append memmap=64M!5G /lab/selftests/cpr/run.sh
-		selftests/debug | 2 | @/boot.sh --kernel debug --append memmap=64M!5G /lab/selftests/cpr/run.sh
-		fs/7.3 | 2 | @/boot.sh --kernel 7.3 /lab/fs/run.sh short
-		e2e/cuts | 2 | @/boot.sh --kernel 7.3 /lab/e2e/cuts.sh 15
-		e2e/vfio-6.12-7.3 | 1 | @/boot.sh --kernel 6.12 --timeout 400 --with nvme --with igb --with nvme /lab/e2e/vfio.sh 7.3 split=0000:00:02.0+slot1 vf=vf2 asleep=slot3
-		e2e/7.3-6.12 | 1 | @/boot.sh --kernel 7.3 --timeout 400 /lab/e2e/handover.sh 6.12 4
-		e2e/faults | 1 | @/boot.sh --kernel 6.12 --timeout 400 /lab/e2e/faults.sh --guests 2 save-written restore-loaded
-		selftests/7.3 | 1 | @/boot.sh --kernel 7.3 --append memmap=64M!5G /lab/selftests/cpr/run.sh
-		selftests/devices | 1 | @/boot.sh --kernel 7.3 /lab/selftests/cpr/devices.sh right changed late give_up foreign bounds
-		e2e/scope | 1 | @/boot.sh --kernel 6.12 --append lab.systemd /lab/e2e/scope.sh
-		e2e/adversity | 1 | @/boot.sh --kernel 6.12 /lab/e2e/adversity.sh
-		selftests/poison-6.12 | 1 | @/boot.sh --kernel 6.12 /lab/selftests/cpr/poison.sh
-		selftests/poison-7.3 | 1 | @/boot.sh --kernel 7.3 /lab/selftests/cpr/poison.sh
-		selftests/kdump | 1 | @/boot.sh --kernel 7.3 --append elfcorehdr=4G /lab/selftests/cpr/kdump.sh
-		selftests/no-iommu | 1 | @/boot.sh --kernel 7.3 --iommu none /lab/selftests/cpr/devices.sh no_iommu
-		long/netlink-short | 2 | @/boot.sh --kernel 7.3 /lab/fuzz/netlink.sh 20000 --processes 2
-		long/failnth | 2 | @/boot.sh --kernel debug --timeout 2400 /lab/selftests/cpr/failnth.sh
-		long/netlink-7.3 | 2 | @/boot.sh --kernel 7.3 --timeout 2400 /lab/fuzz/netlink.sh 10000000 --processes 2
-		long/netlink-debug | 2 | @/boot.sh --kernel debug --timeout 1200 /lab/fuzz/netlink.sh 1000000 --processes 2
-		long/images-debug | 2 | @/boot.sh --kernel debug --timeout 600 /lab/fuzz/images.sh 2000
-		long/trinity-debug | 2 | @/boot.sh --kernel debug --disk suites --timeout 300 /lab/fuzz/trinity.sh 60
-		long/poison-debug | 2 | @/boot.sh --kernel debug /lab/selftests/cpr/poison.sh
-		long/fs-6.12 | 2 | @/boot.sh --kernel 6.12 --timeout 1800 /lab/fs/run.sh whole
-		long/fs-7.3 | 2 | @/boot.sh --kernel 7.3 --timeout 1800 /lab/fs/run.sh whole
-		long/fs-debug | 2 | @/boot.sh --kernel debug --timeout 1800 /lab/fs/run.sh whole
-		long/suites-6.12 | 2 | @/boot.sh --kernel 6.12 --disk suites --timeout 900 /lab/fs/suites.sh
-		long/suites-7.3 | 2 | @/boot.sh --kernel 7.3 --disk suites --timeout 900 /lab/fs/suites.sh
-		long/suites-debug | 2 | @/boot.sh --kernel debug --disk suites --timeout 900 /lab/fs/suites.sh
-		long/vfio-both | 2 | @/boot.sh --kernel 7.3 --timeout 400 --with nvme /lab/e2e/vfio.sh 6.12 both=0000:00:02.0+slot1
-		long/vfio-initramfs | 2 | @/boot.sh --kernel 7.3 --initrd initramfs-tools --timeout 400 /lab/e2e/vfio.sh 7.3 nic=0000:00:02.0
-		long/vfio-adversity | 2 | @/boot.sh --kernel 7.3 --timeout 600 --with e1000e --with empty /lab/e2e/vfio-adversity.sh
-		long/6.12-7.3 | 2 | @/boot.sh --kernel 6.12 /lab/e2e/handover.sh 7.3 1
-		long/7.3-7.3 | 2 | @/boot.sh --kernel 7.3 /lab/e2e/handover.sh 7.3 1
-		long/adversity-73 | 2 | @/boot.sh --kernel 7.3 /lab/e2e/adversity.sh
-		long/cuts-7.3 | 2 | @/boot.sh --kernel 7.3 --timeout 2400 /lab/e2e/cuts.sh 300
-		long/cuts-6.12 | 2 | @/boot.sh --kernel 6.12 --timeout 2400 /lab/e2e/cuts.sh 300
-		long/copy | 2 | @/boot.sh --kernel 6.12 --timeout 400 /lab/e2e/copy.sh 7.3
-		long/ring | 2 | @/boot.sh --kernel 6.12 --timeout 2400 /lab/e2e/ring.sh 7.3 50
-		long/faults-update | 2 | @/boot.sh --kernel 6.12 --timeout 600 /lab/e2e/faults.sh update abort
-		long/faults-save | 2 | @/boot.sh --kernel 6.12 --timeout 600 /lab/e2e/faults.sh save
-		long/faults-seal | 2 | @/boot.sh --kernel 6.12 --timeout 600 /lab/e2e/faults.sh seal restore
-		long/faults-73-update | 2 | @/boot.sh --kernel 7.3 --timeout 600 /lab/e2e/faults.sh update abort
-		long/faults-73-save | 2 | @/boot.sh --kernel 7.3 --timeout 600 /lab/e2e/faults.sh save
-		long/faults-73-seal | 2 | @/boot.sh --kernel 7.3 --timeout 600 /lab/e2e/faults.sh seal restore
-		long/debug | 2 | @/boot.sh --kernel debug /lab/e2e/handover.sh debug 1
-		long/kho | 2 | @/boot.sh --kernel debug --append "kho=on liveupdate=on kho_scratch=64M,64M,32M" /lab/e2e/handover.sh debug 1
-		long/vfio-debug | 2 | @/boot.sh --kernel debug --timeout 400 --with nvme /lab/e2e/vfio.sh debug iommufd=0000:00:02.0+slot1
-		long/devices | 2 | @/boot.sh --kernel 7.3 --timeout 500 --with e1000e /lab/selftests/cpr/devices.sh
-		long/devices-6.12 | 2 | @/boot.sh --kernel 6.12 --timeout 500 --with e1000e /lab/selftests/cpr/devices.sh
-		long/devices-debug | 2 | @/boot.sh --kernel debug --timeout 500 --with e1000e /lab/selftests/cpr/devices.sh
-		long/root-disk | 2 | @/boot.sh --kernel 7.3 --initrd initramfs-tools --append cpr_handover.region=1G!4G /lab/e2e/root-disk.sh
-		long/initramfs-tools | 2 | @/boot.sh --kernel 6.12 --initrd initramfs-tools --append cpr_handover.region=1G!4G /lab/e2e/initramfs.sh
-		long/dracut | 2 | @/boot.sh --kernel 7.3 --initrd dracut --append cpr_handover.region=1G!4G /lab/e2e/initramfs.sh
-		long/vfio-7.3-6.12 | 2 | @/boot.sh --kernel 7.3 --timeout 400 --with nvme --with igb --with nvme /lab/e2e/vfio.sh 6.12 split=0000:00:02.0+slot1 vf=vf2 asleep=slot3
-		long/vfio-adversity-6.12 | 2 | @/boot.sh --kernel 6.12 --timeout 600 --with e1000e --with empty /lab/e2e/vfio-adversity.sh
-		long/vfio-amd | 2 | @/boot.sh --kernel 7.3 --iommu amd --timeout 200 /lab/e2e/vfio.sh 6.12 nic=0000:00:02.0
-		long/vfio-virtio | 2 | @/boot.sh --kernel 6.12 --iommu virtio --timeout 300 --with nvme /lab/e2e/vfio.sh 7.3 both=0000:00:02.0+slot1
+		static/sources           | 1 | tools/testing/check.sh
+		static/tests             | 1 | tools/testing/check-tests.sh
+		dkms                     | 1 | @/toolbox.sh tools/testing/dkms.sh
+		boot/script              | 1 | @/toolbox.sh tools/testing/boot/run.sh
+		fuzz                     | 1 | @/toolbox.sh make -s -C tools/testing/fuzz check
+		unit                     | 2 | @/toolbox.sh make -s -j$(nproc) -C tools/testing/unit check
+		cli                      | 2 | CPR_QEMU_NEXT=$(@/install.sh path qemu-next) @/toolbox.sh make -s -j$(nproc) -C tools/testing/cli check
+		state                    | 2 | CPR_QEMU_NEXT=$(@/install.sh path qemu-next) @/toolbox.sh make -s -j$(nproc) -C tools/testing/state check
+		selftests/6.12           | 2 | @/boot.sh --kernel 6.12 --append memmap=64M!5G /lab/selftests/cpr/run.sh
+		selftests/debug          | 2 | @/boot.sh --kernel debug --append memmap=64M!5G /lab/selftests/cpr/run.sh
+		fs/7.3                   | 2 | @/boot.sh --kernel 7.3 /lab/fs/run.sh short
+		e2e/cuts                 | 2 | @/boot.sh --kernel 7.3 /lab/e2e/cuts.sh 15
+		e2e/vfio-6.12-7.3        | 1 | @/boot.sh --kernel 6.12 --timeout 400 --with nvme --with igb --with nvme /lab/e2e/vfio.sh 7.3 split=0000:00:02.0+slot1 vf=vf2 asleep=slot3
+		e2e/7.3-6.12             | 1 | @/boot.sh --kernel 7.3 --timeout 400 /lab/e2e/handover.sh 6.12 4
+		e2e/faults               | 1 | @/boot.sh --kernel 6.12 --timeout 400 /lab/e2e/faults.sh --guests 2 save-written restore-loaded
+		selftests/7.3            | 1 | @/boot.sh --kernel 7.3 --append memmap=64M!5G /lab/selftests/cpr/run.sh
+		selftests/devices        | 1 | @/boot.sh --kernel 7.3 /lab/selftests/cpr/devices.sh right changed late give_up foreign bounds
+		e2e/scope                | 1 | @/boot.sh --kernel 6.12 --append lab.systemd /lab/e2e/scope.sh
+		e2e/adversity            | 1 | @/boot.sh --kernel 6.12 /lab/e2e/adversity.sh
+		selftests/poison-6.12    | 1 | @/boot.sh --kernel 6.12 /lab/selftests/cpr/poison.sh
+		selftests/poison-7.3     | 1 | @/boot.sh --kernel 7.3 /lab/selftests/cpr/poison.sh
+		selftests/kdump          | 1 | @/boot.sh --kernel 7.3 --append elfcorehdr=4G /lab/selftests/cpr/kdump.sh
+		selftests/no-iommu       | 1 | @/boot.sh --kernel 7.3 --iommu none /lab/selftests/cpr/devices.sh no_iommu
+		long/netlink-short       | 2 | @/boot.sh --kernel 7.3 /lab/fuzz/netlink.sh 20000 --processes 2
+		long/failnth             | 2 | @/boot.sh --kernel debug --timeout 2400 /lab/selftests/cpr/failnth.sh
+		long/netlink-7.3         | 2 | @/boot.sh --kernel 7.3 --timeout 2400 /lab/fuzz/netlink.sh 10000000 --processes 2
+		long/netlink-debug       | 2 | @/boot.sh --kernel debug --timeout 1200 /lab/fuzz/netlink.sh 1000000 --processes 2
+		long/images-debug        | 2 | @/boot.sh --kernel debug --timeout 600 /lab/fuzz/images.sh 2000
+		long/trinity-debug       | 2 | @/boot.sh --kernel debug --disk suites --timeout 300 /lab/fuzz/trinity.sh 60
+		long/poison-debug        | 2 | @/boot.sh --kernel debug /lab/selftests/cpr/poison.sh
+		long/fs-6.12             | 2 | @/boot.sh --kernel 6.12 --timeout 1800 /lab/fs/run.sh whole
+		long/fs-7.3              | 2 | @/boot.sh --kernel 7.3 --timeout 1800 /lab/fs/run.sh whole
+		long/fs-debug            | 2 | @/boot.sh --kernel debug --timeout 1800 /lab/fs/run.sh whole
+		long/suites-6.12         | 2 | @/boot.sh --kernel 6.12 --disk suites --timeout 900 /lab/fs/suites.sh
+		long/suites-7.3          | 2 | @/boot.sh --kernel 7.3 --disk suites --timeout 900 /lab/fs/suites.sh
+		long/suites-debug        | 2 | @/boot.sh --kernel debug --disk suites --timeout 900 /lab/fs/suites.sh
+		long/vfio-both           | 2 | @/boot.sh --kernel 7.3 --timeout 400 --with nvme /lab/e2e/vfio.sh 6.12 both=0000:00:02.0+slot1
+		long/vfio-initramfs      | 2 | @/boot.sh --kernel 7.3 --initrd initramfs-tools --timeout 400 /lab/e2e/vfio.sh 7.3 nic=0000:00:02.0
+		long/vfio-adversity      | 1 | @/boot.sh --kernel 7.3 --timeout 600 --with e1000e --with empty /lab/e2e/vfio-adversity.sh
+		long/6.12-7.3            | 2 | @/boot.sh --kernel 6.12 /lab/e2e/handover.sh 7.3 1
+		long/7.3-7.3             | 2 | @/boot.sh --kernel 7.3 /lab/e2e/handover.sh 7.3 1
+		long/adversity-73        | 2 | @/boot.sh --kernel 7.3 /lab/e2e/adversity.sh
+		long/cuts-7.3            | 2 | @/boot.sh --kernel 7.3 --timeout 2400 /lab/e2e/cuts.sh 300
+		long/cuts-6.12           | 2 | @/boot.sh --kernel 6.12 --timeout 2400 /lab/e2e/cuts.sh 300
+		long/copy                | 2 | @/boot.sh --kernel 6.12 --timeout 400 /lab/e2e/copy.sh 7.3
+		long/ring                | 1 | @/boot.sh --kernel 6.12 --timeout 2400 /lab/e2e/ring.sh 7.3 50
+		long/faults-update       | 2 | @/boot.sh --kernel 6.12 --timeout 600 /lab/e2e/faults.sh update abort
+		long/faults-save         | 2 | @/boot.sh --kernel 6.12 --timeout 600 /lab/e2e/faults.sh save
+		long/faults-seal         | 2 | @/boot.sh --kernel 6.12 --timeout 600 /lab/e2e/faults.sh seal restore
+		long/faults-73-update    | 2 | @/boot.sh --kernel 7.3 --timeout 600 /lab/e2e/faults.sh update abort
+		long/faults-73-save      | 2 | @/boot.sh --kernel 7.3 --timeout 600 /lab/e2e/faults.sh save
+		long/faults-73-seal      | 2 | @/boot.sh --kernel 7.3 --timeout 600 /lab/e2e/faults.sh seal restore
+		long/debug               | 2 | @/boot.sh --kernel debug /lab/e2e/handover.sh debug 1
+		long/kho                 | 2 | @/boot.sh --kernel debug --append "kho=on liveupdate=on kho_scratch=128M,128M,32M" /lab/e2e/handover.sh debug 1
+		long/vfio-debug          | 2 | @/boot.sh --kernel debug --timeout 400 --with nvme /lab/e2e/vfio.sh debug iommufd=0000:00:02.0+slot1
+		long/devices             | 2 | @/boot.sh --kernel 7.3 --timeout 500 --with e1000e /lab/selftests/cpr/devices.sh
+		long/devices-6.12        | 2 | @/boot.sh --kernel 6.12 --timeout 500 --with e1000e /lab/selftests/cpr/devices.sh
+		long/devices-debug       | 2 | @/boot.sh --kernel debug --timeout 500 --with e1000e /lab/selftests/cpr/devices.sh
+		long/root-disk           | 2 | @/boot.sh --kernel 7.3 --initrd initramfs-tools --append cpr_handover.region=1G!4G /lab/e2e/root-disk.sh
+		long/initramfs-tools     | 2 | @/boot.sh --kernel 6.12 --initrd initramfs-tools --append cpr_handover.region=1G!4G /lab/e2e/initramfs.sh
+		long/dracut              | 2 | @/boot.sh --kernel 7.3 --initrd dracut --append cpr_handover.region=1G!4G /lab/e2e/initramfs.sh
+		long/vfio-7.3-6.12       | 2 | @/boot.sh --kernel 7.3 --timeout 400 --with nvme --with igb --with nvme /lab/e2e/vfio.sh 6.12 split=0000:00:02.0+slot1 vf=vf2 asleep=slot3
+		long/vfio-adversity-6.12 | 1 | @/boot.sh --kernel 6.12 --timeout 600 --with e1000e --with empty /lab/e2e/vfio-adversity.sh
+		long/vfio-amd            | 2 | @/boot.sh --kernel 7.3 --iommu amd --timeout 200 /lab/e2e/vfio.sh 6.12 nic=0000:00:02.0
+		long/vfio-virtio         | 2 | @/boot.sh --kernel 6.12 --iommu virtio --timeout 300 --with nvme /lab/e2e/vfio.sh 7.3 both=0000:00:02.0+slot1
 	EOF
 }
 
@@ -216,7 +216,7 @@ all_cores=$(nproc)
 [ ${#list[@]} -gt 1 ] || all_cores=1
 for line in "${list[@]}"; do
 	IFS='|' read -r name cores command <<<"$line"
-	name=${name% } cores=${cores// } command=${command# }
+	name=${name%% *} cores=${cores// } command=${command# }
 	while [ $busy -gt 0 ] && [ $((busy + cores)) -gt "$all_cores" ]; do
 		finish_one
 	done
