@@ -82,7 +82,7 @@ bool signing_knows_key(const char *signer)
 	char *next = keys, *line;
 
 	while (next && (line = strsep(&next, "\n")))
-		if (strstr(line, " asymmetri ") && strstr(line, name))
+		if (strstr(line, ": X509.") && strstr(line, name))
 			return true;
 	return false;
 }

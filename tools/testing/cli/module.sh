@@ -371,7 +371,7 @@ signature_tests() {
 		update --kernel 9.9.9-cpr "${initrd[@]}" --dry-run
 	call update --kernel 9.9.9-cpr "${initrd[@]}" --force --dry-run
 	holds 'update --force of that' test "$status" = 0
-	echo '1a2b3c4d I------ 1 perm 1f010000 0 0 asymmetri test of modules: 00ff: X509.ecdsa 00ff []' >"$tmp/keys"
+	echo '1a2b3c4d I------ 1 perm 1f010000 0 0 key test of modules: 00ff: X509.ecdsa 00ff []' >"$tmp/keys"
 	call update --kernel 9.9.9-cpr "${initrd[@]}" --dry-run
 	holds 'update: a key that is enrolled' test "$status" = 0
 	umount /proc/keys
