@@ -54,22 +54,29 @@ void digest_text(const XXH3_state_t *state, char *text)
 	digest_bytes_text(canon.digest, text);
 }
 
+void digest_finish(const XXH3_state_t *state, uint64_t size, struct digest *out)
+{
+	XXH128_canonical_t canon;
+
+	XXH128_canonicalFromHash(&canon, XXH3_128bits_digest(state));
+	out->size = size;
+	memcpy(out->bytes, canon.digest, sizeof(out->bytes));
+	digest_bytes_text(out->bytes, out->text);
+}
+
 int digest_fd(int fd, struct digest *out)
 {
 	_cleanup_(cleanup_xxh3) XXH3_state_t *state = XXH3_createState();
-	XXH128_canonical_t canon;
+	uint64_t size;
 	int r;
 
 	if (!state)
 		return -ENOMEM;
 	XXH3_128bits_reset(state);
-	r = digest_update(state, fd, &out->size);
-	if (r < 0)
-		return r;
-	XXH128_canonicalFromHash(&canon, XXH3_128bits_digest(state));
-	memcpy(out->bytes, canon.digest, sizeof(out->bytes));
-	digest_bytes_text(out->bytes, out->text);
-	return 0;
+	r = digest_update(state, fd, &size);
+	if (r == 0)
+		digest_finish(state, size, out);
+	return r;
 }
 
 int digest_file(const char *path, struct digest *out, struct err *err)

@@ -33,6 +33,9 @@ int digest_fd(int fd, struct digest *out);
 /* digest_fd() of the file at @path. Returns: 0 or -errno with @err filled in. */
 int digest_file(const char *path, struct digest *out, struct err *err);
 
+/* The digest of the @size bytes that were hashed into @state. */
+void digest_finish(const XXH3_state_t *state, uint64_t size, struct digest *out);
+
 /* Write the digest of the data hashed into @state to @text, of DIGEST_LEN bytes. */
 void digest_text(const XXH3_state_t *state, char *text);
 

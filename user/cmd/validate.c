@@ -99,7 +99,7 @@ static int validate_file(const char *path, struct json_object *manifest, struct 
 			 struct err *err)
 {
 	bool digest = validate_has_digest(manifest, path);
-	int r = statefile_check(path, manifest, digest, out, err);
+	int r = statefile_check(path, manifest, digest, NULL, out, err);
 
 	jset_bool(out, "valid", r == 0);
 	jset_bool(out, "proven", r == 0 && digest);

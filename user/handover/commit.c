@@ -29,11 +29,9 @@ static int commit_check_file(struct vm *vm, const char *path, struct digest *dig
 
 	if (r == 0 && fsync(fd) < 0)
 		r = -errno;
-	if (r == 0)
-		r = digest_fd(fd, digest);
 	if (r < 0)
 		return fail(err, r, .what = "state file", .value = path, .why = strerror(-r));
-	return statefile_check(path, vm->manifest, false, NULL, err);
+	return statefile_check(path, vm->manifest, false, digest, NULL, err);
 }
 
 /* A state that went to a command has no file, and no digest. */

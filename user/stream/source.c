@@ -37,8 +37,7 @@ void source_close(struct source *src)
 
 void source_digest(struct source *src, struct digest *out)
 {
-	out->size = src->size;
-	digest_text(src->state, out->text);
+	digest_finish(src->state, src->size, out);
 }
 
 const char *source_printable(const void *bytes, size_t n)

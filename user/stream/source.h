@@ -86,7 +86,7 @@ struct source {
 int source_open(struct source *src, int fd, bool digest);
 void source_close(struct source *src);
 
-/* Size and text of the digest. Valid only after the whole file was read. */
+/* The digest. Valid only after the whole file was read. */
 void source_digest(struct source *src, struct digest *out);
 
 /*

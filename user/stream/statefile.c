@@ -155,7 +155,7 @@ static int statefile_unreadable(const char *path, int code, struct err *err)
 }
 
 int statefile_check(const char *path, struct json_object *manifest, bool with_digest,
-		    struct json_object *result, struct err *err)
+		    struct digest *digest, struct json_object *result, struct err *err)
 {
 	/* O_NONBLOCK: opening a FIFO must not block. */
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
@@ -166,6 +166,7 @@ int statefile_check(const char *path, struct json_object *manifest, bool with_di
 	if (fd < 0)
 		return statefile_unreadable(path, -errno, err);
 	expect_from_manifest(&known, manifest, with_digest);
+	known.expect.measure = digest;
 	r = stream_check(&st, fd, &known.expect);
 	if (st.src.fault.kind && result)
 		jset(result, "fault", fault_json(&st.src.fault));
@@ -173,6 +174,8 @@ int statefile_check(const char *path, struct json_object *manifest, bool with_di
 		return statefile_faulty(&st.src.fault, path, err);
 	if (r < 0)
 		return statefile_unreadable(path, r, err);
+	if (digest)
+		*digest = st.digest;
 	if (result)
 		statefile_describe(result, &st);
 	return 0;

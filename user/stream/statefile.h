@@ -3,7 +3,7 @@
 #ifndef CPR_STATEFILE_H
 #define CPR_STATEFILE_H
 
-#include "base/error.h"
+#include "base/digest.h"
 
 /**
  * statefile_check - check whether a state file is complete and undamaged
@@ -11,6 +11,7 @@
  * @manifest: manifest of the VM; NULL if there is none, in which case the machine type
  *	and the memory files are not checked
  * @with_digest: compare the digest with the one in "saved" of the manifest
+ * @digest: gets the digest, for which the file is not read again; may be NULL
  * @result: object to which the function adds what the file contains, or "fault" if
  *	there is a fault; may be NULL
  *
@@ -19,6 +20,6 @@
  * exit status 3.
  */
 int statefile_check(const char *path, struct json_object *manifest, bool with_digest,
-		    struct json_object *result, struct err *err);
+		    struct digest *digest, struct json_object *result, struct err *err);
 
 #endif

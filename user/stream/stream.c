@@ -683,16 +683,14 @@ static int stream_check_digest(struct stream *st)
 {
 	const struct digest *want = st->expect->digest;
 	struct source *src = &st->src;
-	struct digest got;
 
 	source_in(src, "file");
-	if (want) {
-		source_digest(src, &got);
-		st->proven = streq(got.text, want->text);
-	}
+	if (src->state)
+		source_digest(src, &st->digest);
+	st->proven = want && streq(st->digest.text, want->text);
 	if (want && !st->proven)
 		return damaged(src, src->size, .expected = fmt("digest %s", want->text),
-			       .found = got.text, .meaning = "bits of a device's data, or of "
+			       .found = st->digest.text, .meaning = "bits of a device's data, or of "
 			       "memory, differ from those that were saved");
 	if (st->proven || !src->doubt.kind)
 		return 0;
@@ -750,7 +748,7 @@ int stream_check(struct stream *st, int fd, const struct stream_expect *expect)
 	*st = (struct stream){ .expect = expect };
 	st->ram.files = expect->files;
 	st->ram.nfiles = expect->nfiles;
-	r = source_open(&st->src, fd, expect->digest);
+	r = source_open(&st->src, fd, expect->digest || expect->measure);
 	if (r == 0)
 		r = stream_read_all(st);
 	return st->src.fault.kind ? -EUCLEAN : r;

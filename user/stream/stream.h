@@ -23,12 +23,14 @@
  * @files: memory files, whose content is not in the state file; NULL if unknown
  * @nfiles: number of @files
  * @digest: digest and size recorded when the file was saved; NULL if none was
+ * @measure: compute the digest also if there is none to compare it with
  */
 struct stream_expect {
 	const char *machine;
 	const struct ram_file *files;
 	size_t nfiles;
 	const struct digest *digest;
+	bool measure;
 };
 
 /* Whether QEMU's state is known for a resolved machine type; NULL is none. */
@@ -61,6 +63,7 @@ struct stream_section {
  * @runstate: run state of the guest
  * @devices: number of devices
  * @cpus: number of these that are CPUs
+ * @digest: of the file, if one was expected or wanted, and no fault found
  * @proven: the digest matches the recorded one
  * @expect: content that the file must have
  * @sections: sections read so far, owned
@@ -77,6 +80,7 @@ struct stream {
 	char runstate[32];
 	size_t devices;
 	unsigned int cpus;
+	struct digest digest;
 	bool proven;
 	const struct stream_expect *expect;
 	struct stream_section *sections;

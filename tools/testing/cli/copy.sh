@@ -44,8 +44,11 @@ assert str(next(c['state'] for c in json.load(sys.stdin)['return']
                if c['capability'] == 'multifd')).lower() == '$1'"
 }
 
+# The bytes that the processes of this shell have read, as far as they have ended.
+read_by_helpers() { sed -n 's/^rchar: //p' "/proc/$$/io"; }
+
 copy_tests() {
-	local before disk=$tmp/disk
+	local before size before_read disk=$tmp/disk
 	mkdir "$disk"
 
 	section 'run'
@@ -81,11 +84,16 @@ copy_tests() {
 	before=$(counted c)
 	next_host c
 	printf X | dd of=/run/cpr/c/state bs=1 seek=5000 conv=notrunc status=none
-	refuses 'a changed state' 1 "cpr-helper: state file '/run/cpr/c/state': its digest is not the one it was saved with" restore c
+	call restore c
+	holds 'a changed state' test "$status" = 1
+	holds 'is told with its place' grep -q "^cpr-helper: state file '/run/cpr/c/state': at byte [0-9]*, in " <<<"$err"
 	holds 'leaves it held' state_is c held
 	printf '\0' | dd of=/run/cpr/c/state bs=1 seek=5000 conv=notrunc status=none
+	size=$(stat -c %s /run/cpr/c/state)
+	before_read=$(read_by_helpers)
 	call restore c
 	holds 'restore' test "$status" = 0
+	holds 'has read the state once' test $(($(read_by_helpers) - before_read)) -lt $((size * 3 / 2))
 	holds 'with the memory it had' counts_on c "$before"
 	holds 'the state is gone then' test ! -e /run/cpr/c/state
 	holds 'QEMU is as a new one' migration_is_as_it_was c

@@ -687,6 +687,21 @@ TEST(a_digest_proves_what_is_in_a_device)
 	fault_is("content", len, fmt("digest %s", digest.text), digest_of().text, FAULT_DAMAGED);
 }
 
+TEST(a_digest_is_made_by_the_way)
+{
+	struct stream_expect expect = nothing;
+
+	write_file(description);
+	CHECK_EQ(check(&expect), 0);
+	CHECK_STR(st.digest.text, "");
+	expect.measure = true;
+	CHECK_EQ(check(&expect), 0);
+	CHECK(!st.proven);
+	CHECK_STR(st.digest.text, digest_of().text);
+	CHECK_EQ(st.digest.size, len);
+	CHECK(!memcmp(st.digest.bytes, digest_of().bytes, DIGEST_BYTES));
+}
+
 /* It may have been lost, or QEMU was told not to look: the digest decides. */
 TEST(a_page_of_zeros_as_content)
 {
