@@ -152,10 +152,8 @@ static void make_file(unsigned int vm, const char *name, off_t size)
 	close(fd);
 }
 
-static void make_vm(void)
+static void make_files(unsigned int vm)
 {
-	unsigned int vm = below(VMS);
-
 	mkdir(path_of(vm, ""), 0700);
 	make_file(vm, "ram0", 2 * FRAME);
 	/* A device reaches ram0 only. */
@@ -165,6 +163,11 @@ static void make_vm(void)
 		mkdir(path_of(vm, "dir"), 0700);
 	make_file(vm, "state", 100);
 	close(open(MNT "/file", O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+}
+
+static void make_vm(void)
+{
+	make_files(below(VMS));
 }
 
 static void remove_vm(void)
@@ -257,6 +260,7 @@ static void attach_or_detach(void)
 		detach();
 		return;
 	}
+	make_files(vm);
 	fd = open(path_of(vm, "ram0"), O_RDWR | O_CLOEXEC);
 	if (fd < 0)
 		return;
@@ -326,7 +330,7 @@ static const struct action {
 } actions[] = {
 	{ make_vm, 24 }, { remove_vm, 6 }, { open_or_close, 12 }, { map_or_unmap, 12 },
 	{ change_file, 6 }, { attach_or_detach, 8 }, { remap_device, 2 },
-	{ mount_or_unmount, 2 }, { remount, 4 }, { sync_files, 2 },
+	{ mount_or_unmount, 4 }, { remount, 8 }, { sync_files, 2 },
 };
 
 static void act(void)
@@ -376,7 +380,7 @@ static void put_vm_name(const struct attr *a)
 		genl_put_string(&buffer, a->id, vm_names[focus]);
 }
 
-/* See make_vm() for what a VM has. */
+/* See make_files() for what a VM has. */
 static void put_file_name(const struct attr *a)
 {
 	put_word(a, file_names, focus & 1 ? 2 : 1, NR(file_names));
@@ -438,6 +442,16 @@ static void put_window_length(const struct attr *a)
 	genl_put_u64(&buffer, a->id, one_in(500) ? number() : below(4) * FRAME + below(2));
 }
 
+static void put_room_bytes(const struct attr *a)
+{
+	genl_put_u64(&buffer, a->id, one_in(8) ? number() : below(8) * FRAME);
+}
+
+static void put_room_names(const struct attr *a)
+{
+	genl_put_u32(&buffer, a->id, one_in(8) ? number() : 1 + below(16));
+}
+
 /* What an attribute is for, where its type does not tell. */
 static const struct resource {
 	const char *name;
@@ -447,6 +461,7 @@ static const struct resource {
 	{ "device", put_address }, { "address", put_address }, { "group-member", put_address },
 	{ "file", put_fd }, { "start", put_start }, { "size", put_size },
 	{ "window-length", put_window_length },
+	{ "room-bytes", put_room_bytes }, { "room-names", put_room_names },
 };
 
 static void put_set(const struct set *set, uint64_t among, unsigned int depth);
@@ -894,7 +909,7 @@ static void run(unsigned int process, time_t end)
 	for (uint64_t n = 0; n < requests && (!want.seconds || time(NULL) < end); ) {
 		uint64_t size = 1 + below(BATCH);
 
-		if (one_in(4))
+		if (one_in(2))
 			act();
 		focus = attached && !one_in(4) ? device_vm : below(VMS);
 		for (uint64_t i = 0; i < size && room(4096); i++)
