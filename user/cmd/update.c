@@ -170,7 +170,7 @@ const struct cmd cmd_update = {
 		JOBS_OPTION,
 		{ "digest-ram", NULL, "make digests of the guests' memory, for restore to compare" },
 		{ "no-rehearse", NULL, "do not rehearse the loads" },
-		{ "force", NULL, "despite doubts about the initrd, the module's key, or lost files" },
+		{ "force", NULL, "despite an unfit initrd, an unknown key or lost files" },
 		{ "no-vms", NULL, "the module does not load here: go back to where it does" },
 		{ "exclude", "NAME,...", "leave these VMs in the QEMU that they have" },
 		REVOKE_OPTION,
