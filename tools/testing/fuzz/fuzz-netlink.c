@@ -305,7 +305,8 @@ static void mount_or_unmount(void)
 {
 	if (one_in(2)) {
 		let_go();
-		umount2(MNT, 0);
+		while (!umount2(MNT, 0))
+			;
 	} else {
 		mount("cprfs", MNT, "cprfs", 0, NULL);
 	}
