@@ -46,14 +46,6 @@ void jset_digest(struct json_object *obj, const char *key, const uint8_t *bytes)
 	jset_str(obj, key, bytes ? text : NULL);
 }
 
-void digest_text(const XXH3_state_t *state, char *text)
-{
-	XXH128_canonical_t canon;
-
-	XXH128_canonicalFromHash(&canon, XXH3_128bits_digest(state));
-	digest_bytes_text(canon.digest, text);
-}
-
 void digest_finish(const XXH3_state_t *state, uint64_t size, struct digest *out)
 {
 	XXH128_canonical_t canon;

@@ -36,9 +36,6 @@ int digest_file(const char *path, struct digest *out, struct err *err);
 /* The digest of the @size bytes that were hashed into @state. */
 void digest_finish(const XXH3_state_t *state, uint64_t size, struct digest *out);
 
-/* Write the digest of the data hashed into @state to @text, of DIGEST_LEN bytes. */
-void digest_text(const XXH3_state_t *state, char *text);
-
 /* Write the hash @bytes, of DIGEST_BYTES, in text form to @text, of DIGEST_LEN bytes. */
 void digest_bytes_text(const uint8_t *bytes, char *text);
 

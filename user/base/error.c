@@ -31,6 +31,16 @@ void err_words(struct err *err, const char *words)
 		err->words = xstrdup(words);
 }
 
+void err_remedy(struct err *err, char *remedy)
+{
+	if (!err || !err->set) {
+		free(remedy);
+		return;
+	}
+	free(err->remedy);
+	err->remedy = remedy;
+}
+
 void err_clear(struct err *err)
 {
 	free(err->what);

@@ -76,6 +76,9 @@ int err_record(struct err *err, int code, const struct err_info *info);
 /* Add another program's output to a recorded error that has none yet. Copies @words. */
 void err_words(struct err *err, const char *words);
 
+/* Replace the remedy of a recorded error. Takes @remedy over. */
+void err_remedy(struct err *err, char *remedy);
+
 void err_clear(struct err *err);
 
 /* Print the error on stderr; @prefix (a VM's name) may be NULL. */

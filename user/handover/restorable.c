@@ -20,11 +20,11 @@
 /* All of it, in one pass: an older cpr-helper may have recorded a damaged file. */
 static int restorable_check_content(struct vm *vm, const char *path, struct err *err)
 {
-	_cleanup_err_ struct err why = { 0 };
-	int r = statefile_check(path, vm->manifest, true, NULL, NULL, &why);
+	int r = statefile_check(path, vm->manifest, true, NULL, NULL, err);
 
-	return r < 0 ? fail(err, r, .exit = why.exit, .what = why.what, .value = why.value,
-			    .why = why.why, .remedy = CANNOT_LOAD) : 0;
+	if (r < 0)
+		err_remedy(err, xstrdup(CANNOT_LOAD));
+	return r;
 }
 
 static int restorable_check_state(struct vm *vm, struct err *err)

@@ -313,10 +313,12 @@ static int update_save_all(struct update *u, struct err *err)
 	return r;
 }
 
-static int update_seal_and_jump(struct update *u, struct err *err)
+static int update_jump(struct update *u, struct err *err)
 {
-	int r = update_run_phase(u, &update_sealing, err);
+	int r = update_save_all(u, err);
 
+	if (r == 0)
+		r = update_run_phase(u, &update_sealing, err);
 	if (r == 0)
 		r = faultpoint("update-sealed", NULL, err);
 	if (r < 0)
@@ -340,10 +342,9 @@ static int update_roll(struct update *u, struct err *err)
 	if (r == 0 || !updated.n)
 		return r;
 	err->exit = CPR_EXIT_PARTLY;
-	free(err->remedy);
-	err->remedy = xasprintf("VMs '%s' run in the new QEMU, the others in the one that they had, for "
-				"the reasons printed above; repeat the update, or leave VMs out with "
-				"--exclude", show_joined(&updated, " "));
+	err_remedy(err, xasprintf("VMs '%s' run in the new QEMU, the others in the one that they had, "
+				  "for the reasons printed above; repeat the update, or leave VMs "
+				  "out with --exclude", show_joined(&updated, " ")));
 	return r;
 }
 
@@ -351,9 +352,9 @@ static int update_roll(struct update *u, struct err *err)
 static void update_not_rolled_back(struct err *err, const struct err *why)
 {
 	err->exit = CPR_EXIT_PARTLY;
-	free(err->remedy);
-	err->remedy = xasprintf("VMs '%s' could not be rolled back, for the reasons printed above; "
-				"nothing of them is deleted: try 'cpr-helper abort --all'", why->value);
+	err_remedy(err, xasprintf("VMs '%s' could not be rolled back, for the reasons printed above; "
+				  "nothing of them is deleted: try 'cpr-helper abort --all'",
+				  why->value));
 }
 
 static int update_roll_back(struct update *u, int code, struct err *err)
@@ -390,9 +391,7 @@ static int update_carry_out(struct update *u, struct err *err)
 
 	if (r < 0)
 		return r;
-	r = u->plan->kernel.version ? update_save_all(u, err) : update_roll(u, err);
-	if (r == 0 && u->plan->kernel.version)
-		r = update_seal_and_jump(u, err);
+	r = u->plan->kernel.version ? update_jump(u, err) : update_roll(u, err);
 	return r < 0 ? update_roll_back(u, r, err) : 0;
 }
 

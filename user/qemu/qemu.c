@@ -55,16 +55,14 @@ void qemu_log_tail(const char *vm, off_t from, struct err *err)
 {
 	_cleanup_free_ char *words = log_tail(vm, from);
 
-	if (words)
-		err_words(err, words);
+	err_words(err, words);
 }
 
 void qemu_trial_log_tail(const struct qemu *q, struct err *err)
 {
 	_cleanup_free_ char *words = log_lines(q->output, 0);
 
-	if (words)
-		err_words(err, words);
+	err_words(err, words);
 }
 
 /* Bind here, but listen(2) in QEMU's process: SO_PEERCRED then reports QEMU's pid. */

@@ -54,15 +54,15 @@ static int diskfile_add_head(struct json_object *disk, int fd)
 {
 	_cleanup_free_ char *head = xcalloc(1, HEAD_SIZE);
 	XXH3_state_t *state = XXH3_createState();
-	char text[DIGEST_LEN];
+	struct digest digest;
 	ssize_t n = pread(fd, head, HEAD_SIZE, 0);
 	int r = n < 0 ? -errno : !state ? -ENOMEM : 0;
 
 	if (r == 0) {
 		XXH3_128bits_reset(state);
 		XXH3_128bits_update(state, head, n);
-		digest_text(state, text);
-		jset_str(disk, "head", text);
+		digest_finish(state, n, &digest);
+		jset_str(disk, "head", digest.text);
 	}
 	XXH3_freeState(state);
 	return r == -ENOMEDIUM ? 0 : r;	/* an empty drive is no failure */

@@ -165,8 +165,7 @@ void users_blame(const char *dir, bool revoked, struct err *err)
 	why = xasprintf("%s: %s", err->why, users ?: "no process was found that uses its files");
 	free(err->why);
 	err->why = why;
-	free(err->remedy);
-	err->remedy = xasprintf("%s%s", users ? "end these processes" : "end the user",
-				revoked ? "" : ", or repeat the command with --revoke, which takes "
-				"the files from all users");
+	err_remedy(err, xasprintf("%s%s", users ? "end these processes" : "end the user",
+				  revoked ? "" : ", or repeat the command with --revoke, which "
+				  "takes the files from all users"));
 }
