@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #define _GNU_SOURCE
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 
 #include "base/crew.h"
@@ -15,7 +15,9 @@
 struct crew_worker {
 	pid_t pid;
 	int fd;
-	bool waits;		/* does not count as busy */
+	bool waits;		/* see crew_job_waits() */
+	int met;		/* meetings that it has come to */
+	bool held;		/* at the last one of them */
 	char *text;
 	size_t len;
 };
@@ -27,7 +29,6 @@ struct crew_run {
 	struct crew_worker *workers;	/* one for each job; pid 0: not running */
 	size_t next;		/* job to start next */
 	size_t running;		/* number of workers */
-	size_t busy;		/* those that do not only wait */
 	bool closing;		/* start no further job */
 };
 
@@ -44,17 +45,35 @@ unsigned int crew_default_jobs(size_t n)
 	return n < 1 ? 1 : n < most ? n : most;
 }
 
-/* In a worker, before its report: white space to a parser. */
+/* From a worker, before its report: white space to a parser, which escapes it in strings. */
 #define WAITS '\n'
+#define MEETS '\t'
 
-static int report_to = -1;	/* in a worker */
+static int parent_fd = -1;	/* in a worker */
+static bool meetings;		/* in a worker whose crew has them */
+
+static void worker_tell(char mark)
+{
+	if (parent_fd >= 0)
+		write_all(parent_fd, &mark, 1);
+}
 
 void crew_job_waits(void)
 {
-	static const char mark = WAITS;
+	worker_tell(WAITS);
+}
 
-	if (report_to >= 0)
-		write_all(report_to, &mark, 1);
+int crew_meet(void)
+{
+	struct pollfd fd = { .fd = parent_fd, .events = POLLIN };
+	char go;
+
+	if (!meetings)
+		return 0;
+	worker_tell(MEETS);
+	while (!interrupted() && ppoll(&fd, 1, NULL, interrupt_mask()) < 0 && errno == EINTR)
+		;
+	return !interrupted() && read(parent_fd, &go, 1) == 1 ? 0 : -EINTR;
 }
 
 /* Line buffering keeps the workers' output lines from interleaving. */
@@ -85,7 +104,8 @@ _Noreturn static void worker_main(const struct crew *crew, size_t i, pid_t paren
 
 	die_with_parent(parent);
 	worker_buffer_lines();
-	report_to = fd;
+	parent_fd = fd;
+	meetings = crew->meets;
 	r = crew->work(i, crew->arg, result, &err);
 	out = worker_report(r, result, &err);
 	text = json_object_to_json_string_ext(out, JSON_C_TO_STRING_PLAIN);
@@ -101,8 +121,8 @@ static void crew_start_next(struct crew_run *s)
 	int fds[2];
 
 	fflush(NULL);
-	if (pipe2(fds, O_CLOEXEC) < 0) {
-		s->outcomes[i].code = fail(&s->outcomes[i].err, -errno, .what = "pipe");
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0) {
+		s->outcomes[i].code = fail(&s->outcomes[i].err, -errno, .what = "socketpair");
 		return;
 	}
 	w->pid = fork();
@@ -118,7 +138,6 @@ static void crew_start_next(struct crew_run *s)
 	}
 	s->outcomes[i].begun = true;
 	s->running++;
-	s->busy++;
 }
 
 static void crew_close(struct crew_run *s)
@@ -164,10 +183,18 @@ static void crew_reap(struct crew_run *s, size_t i)
 	close(w->fd);
 	free(w->text);
 	s->running--;
-	s->busy -= !w->waits;
 	*w = (struct crew_worker){ 0 };
 	if (o->code < 0 && s->crew->together)
 		crew_close(s);
+}
+
+static void worker_read_marks(struct crew_worker *w, const char *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++) {
+		w->waits |= text[i] == WAITS;
+		w->held |= text[i] == MEETS;
+		w->met += text[i] == MEETS;
+	}
 }
 
 static void crew_read(struct crew_run *s, size_t i)
@@ -182,10 +209,7 @@ static void crew_read(struct crew_run *s, size_t i)
 		crew_reap(s, i);
 		return;
 	}
-	if (*buf == WAITS && !w->waits) {
-		w->waits = true;
-		s->busy--;
-	}
+	worker_read_marks(w, buf, n);
 	w->text = xrealloc(w->text, w->len + n + 1, 1);
 	memcpy(w->text + w->len, buf, n);
 	w->len += n;
@@ -221,12 +245,44 @@ static void crew_cancel_rest(struct crew_run *s)
 	}
 }
 
+static size_t crew_busy(const struct crew_run *s)
+{
+	size_t busy = 0;
+
+	for (size_t i = 0; i < s->next; i++)
+		busy += s->workers[i].pid > 0 && !s->workers[i].waits && !s->workers[i].held;
+	return busy;
+}
+
 static bool crew_may_start(const struct crew_run *s)
 {
 	bool alone = s->crew->first_alone && s->next == 1;
 
 	return !s->closing && s->next < s->crew->names->n &&
-	       s->busy < (alone ? 1 : s->jobs);
+	       crew_busy(s) < (alone ? 1 : s->jobs);
+}
+
+/* All jobs have begun, and those that have not ended have come to this meeting. */
+static bool crew_has_met(const struct crew_run *s, int meeting)
+{
+	for (size_t i = 0; i < s->next; i++)
+		if (s->workers[i].pid > 0 && s->workers[i].met < meeting)
+			return false;
+	return s->next == s->crew->names->n;
+}
+
+static void crew_let_go(struct crew_run *s)
+{
+	static const char go;
+
+	for (size_t i = 0; i < s->next && !s->closing; i++) {
+		struct crew_worker *w = &s->workers[i];
+
+		if (!w->held || crew_busy(s) >= s->jobs || !crew_has_met(s, w->met))
+			continue;
+		w->held = false;
+		write_all(w->fd, &go, 1);
+	}
 }
 
 struct crew_outcome *crew_run(const struct crew *crew)
@@ -245,6 +301,7 @@ struct crew_outcome *crew_run(const struct crew *crew)
 			crew_close(&s);
 		while (crew_may_start(&s))
 			crew_start_next(&s);
+		crew_let_go(&s);
 		if (!s.running)
 			break;
 		crew_poll(&s);

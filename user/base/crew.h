@@ -20,6 +20,7 @@
  * @together: after one job fails, start no other job and interrupt the running ones
  * @first_alone: start the other jobs only after the first has finished, so that an
  *	error that every job would hit is hit by one job alone
+ * @meets: crew_meet() waits; not with @first_alone, as the others would not come
  *
  * A worker is a fork of the caller. @work must not use inherited descriptors that
  * carry state, such as a netlink socket: it opens its own. The kernel kills a worker
@@ -32,6 +33,7 @@ struct crew {
 	void *arg;
 	bool together;
 	bool first_alone;
+	bool meets;
 };
 
 /**
@@ -66,6 +68,17 @@ struct crew_outcome *crew_run(const struct crew *crew);
  * still waits for the job. Does nothing outside of @work.
  */
 void crew_job_waits(void);
+
+/**
+ * crew_meet - wait until each other job has called this as often, or has ended
+ *
+ * Called in @work. A job that waits here lets another one start; no more than @jobs go on at
+ * the same time.
+ *
+ * Returns: 0, at once if the crew has no meetings and outside of @work; -EINTR on a signal,
+ * also because another job has failed.
+ */
+int crew_meet(void);
 
 void crew_outcomes_free(struct crew_outcome *outcomes, size_t n);
 

@@ -186,6 +186,11 @@ void pause_begin(struct vm *vm)
 	jset(vm->manifest, "pause", record);
 }
 
+void pause_forget(struct vm *vm)
+{
+	json_object_object_del(vm->manifest, "pause");
+}
+
 void pause_mark(struct vm *vm, const char *phase)
 {
 	struct json_object *record = pause_record(vm);

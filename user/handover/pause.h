@@ -6,6 +6,7 @@
  * that has a mark:
  *
  *	suspend	the guest suspends; only with devices
+ *	others	the guests of other VMs suspend, or are copied; only with devices
  *	write	QEMU stops the guest and writes its state
  *	check	the state file is synced, digested and validated
  *	prove	the QEMU that will load the state is queried, and rehearses the load
@@ -61,6 +62,9 @@
 
 /* Open a pause: the guest stands still from now on. Removes the record of an earlier pause. */
 void pause_begin(struct vm *vm);
+
+/* Remove the record of an earlier pause: the guest runs, and a pause may be opened. */
+void pause_forget(struct vm *vm);
 
 /* Mark the end of a phase. */
 void pause_mark(struct vm *vm, const char *phase);

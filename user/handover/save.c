@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 
+#include "base/crew.h"
 #include "base/digest.h"
 #include "base/faultpoint.h"
 #include "base/interrupt.h"
@@ -27,7 +28,7 @@ static int save_write(struct vm *vm, const char *part, deadline_t deadline, stru
 	int r;
 
 	if (!manifest_suspended(vm->manifest))
-		pause_begin(vm);	/* the guest has run until now */
+		pause_begin(vm);
 	r = stream ? copycommand_save(vm, err) : migration_save(qmp, part, err);
 	if (r == 0)
 		r = faultpoint("save-begun", vm->name, err);
@@ -118,11 +119,12 @@ static int save_record(struct vm *vm, const struct save_opts *opts, const struct
 	jset(vm->manifest, "cpu", json_object_get(s->cpu));
 	jset(vm->manifest, "process", json_object_get(s->process));
 	jset_str(vm->manifest, "runstate", s->runstate);
-	if (vm_has_devices(vm) && streq(s->runstate, "running"))
+	json_object_object_del(vm->manifest, "suspended");
+	pause_forget(vm);
+	if (vm_has_devices(vm) && streq(s->runstate, "running")) {
 		jset_bool(vm->manifest, "suspended", true);
-	else
-		json_object_object_del(vm->manifest, "suspended");
-	pause_begin(vm);
+		pause_begin(vm);
+	}
 	r = vm_manifest_save(vm, err);
 	/* The guest was paused and has run since: nothing may take that state for the new one. */
 	if (r == 0)
@@ -141,7 +143,36 @@ static int save_measure(struct vm *vm, double timeout, struct savable *s, struct
 	return r;
 }
 
-static int save_stop_and_write(struct vm *vm, const char *part, const struct savable *s,
+/* Wait for the other VMs of an update; that does not count as this one's time. */
+static int save_meet(struct vm *vm, struct savable *s, struct err *err)
+{
+	int64_t begin = now_ms();
+	int r = crew_meet();
+
+	s->proof.deadline += now_ms() - begin;
+	return r < 0 ? fail(err, r, .what = "VM", .value = vm->name, .why = "interrupted") : 0;
+}
+
+/*
+ * What takes long, or depends on a guest, comes before any other guest stops: the guests with
+ * devices are suspended, and those in copy mode, which do not wait for the others, are saved.
+ */
+static int save_take_turn(struct vm *vm, struct savable *s, struct err *err)
+{
+	int r = manifest_copied(vm->manifest) ? 0 : save_meet(vm, s, err);
+
+	if (r < 0)
+		return r;
+	if (manifest_suspended(vm->manifest)) {
+		pause_mark(vm, "others");
+		return 0;
+	}
+	/* For abort_vm(), if this process is killed while the guest stands still. */
+	pause_begin(vm);
+	return vm_manifest_save(vm, err);
+}
+
+static int save_stop_and_write(struct vm *vm, const char *part, struct savable *s,
 			       struct err *err)
 {
 	struct migration_way way = copymode_way(vm);
@@ -149,6 +180,8 @@ static int save_stop_and_write(struct vm *vm, const char *part, const struct sav
 
 	if (r == 0)
 		r = save_quiesce(vm, s->proof.deadline, err);
+	if (r == 0)
+		r = save_take_turn(vm, s, err);
 	if (r == 0)
 		r = migration_apply(vm->qemu.qmp, &way, s->previous, err);
 	if (r == 0)
@@ -173,6 +206,9 @@ static int save_now(struct vm *vm, const struct save_opts *opts, struct savable 
 	/* Until the guest stops, there is nothing to roll back. */
 	if (r == 0)
 		r = dma_prove(vm, err);
+	/* Nor for the other VMs of an update: it goes on once all are found fit to be saved. */
+	if (r == 0)
+		r = save_meet(vm, s, err);
 	if (r < 0)
 		return r;
 	copymode_remove(vm, s->copy.stale);

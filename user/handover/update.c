@@ -271,7 +271,7 @@ struct update_phase {
 static const struct update_phase
 update_checking = { { .work = update_check_task }, "ready to be saved" },
 update_proving = { { .work = update_prove_task, .together = true }, "ready to be saved" },
-update_saving = { { .work = update_save_task, .together = true }, "saved" },
+update_saving = { { .work = update_save_task, .together = true, .meets = true }, "saved" },
 /* In these QEMUs quit: an error that hits every VM must hit one only. */
 update_sealing = { { .work = update_seal_task, .together = true, .first_alone = true }, "sealed" },
 update_rolling = { { .work = update_roll_task, .together = true, .first_alone = true,

@@ -226,6 +226,16 @@ devices_tests() {
 	holds 'a guest that does not suspend' test "$status" = 4
 	holds 'why not' grep -q 'and does not: guest: it does not suspend$' <<<"$err"
 	holds 'that guest runs on' counts v
+	start w
+	counts w
+	initrd_lists 'echo usr/lib/modules/9/updates/dkms/cpr_handover.ko'
+	PATH=$tmp/listers hasty 30 call update --kernel 9.9.9-cpr --initrd "$tmp/initrd" --timeout 10
+	holds 'an update with it' test "$status" = 1
+	holds 'names it' grep -q "^cpr-helper: v: VM 'v': its guest must suspend to RAM, for its devices, and does not" <<<"$err"
+	holds 'no other guest has stopped for it' test ! -e /run/cpr/w/report.json
+	holds 'both run on' counts v
+	holds 'as they were' counts w
+	end w
 	hasty 30 behind save v --timeout 1000
 	soon manifest v "m['suspended']"
 	kill -TERM "$pid"

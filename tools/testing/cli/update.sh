@@ -235,6 +235,34 @@ c: running, would be saved' save --all --dry-run
 	refuses 'abort with nothing left' 3 'cpr-helper: --all: no VM is saved' abort --all
 }
 
+# What may fail has been done when a guest stops for the next kernel.
+together_tests() {
+	local a now point
+	section 'no guest stops before all can'
+	remember_all
+	a=$(past a)
+	CPR_FAULT=save-noted:hang:b behind update --kernel 9.9.9-cpr "${initrd[@]}"
+	holds 'one is about to stop' soon is_halted
+	now=$(counted c)
+	holds 'the others run meanwhile' counts_on c "$now"
+	kill -KILL "$(halted)"
+	finished 2>/dev/null
+	holds 'when that fails, the update does' test "$status" = 1
+	holds 'all guests run on' all_go_on
+	holds 'none of which has stopped' test "$(past a)" = "$a"
+	holds 'nothing is left of it' nothing_left
+	for point in save-written save-checked; do
+		call run w --ram-mode copy -- "${qemu[@]}" -m 32M
+		holds 'one in copy mode' counts w
+		a=$(past a)
+		faulty "$point:fail:w" update --kernel 9.9.9-cpr "${initrd[@]}"
+		holds "$point: the copy fails" test "$status" = 1
+		holds "$point: all guests run on" all_go_on
+		holds "$point: no other has stopped" test "$(past a)" = "$a"
+		end w
+	done
+}
+
 # The QEMU of b, while a helper has its monitor.
 who_maps_b() { grep -l '/run/cpr/b/ram0' /proc/[0-9]*/maps 2>/dev/null | head -n 1 | cut -d/ -f3; }
 
@@ -565,6 +593,7 @@ update_tests() {
 	preflight_tests
 	left_out_tests
 	crew_tests
+	together_tests
 	hang_tests
 	death_tests
 	asleep_tests

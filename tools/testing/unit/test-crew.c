@@ -186,6 +186,72 @@ TEST(one_that_only_waits_keeps_no_other_from_work)
 	crew_outcomes_free(o, names.n);
 }
 
+/*
+ * Those that are together between two meetings count what happened in front of the first. The
+ * last process comes to no meeting, and the second may fail on the way to it.
+ */
+static int work_and_meet(size_t i, void *arg, struct json_object *result, struct err *err)
+{
+	int r = 0;
+
+	if (i + 1 == names.n)
+		return 0;
+	if (i == 1 && streq(arg, "fails"))
+		return fail(err, -EBUSY, .what = "w");
+	for (int meeting = 1; r == 0 && meeting <= 3; meeting++) {
+		int busy = __atomic_add_fetch(&shared->busy, 1, __ATOMIC_SEQ_CST);
+
+		if (busy > shared->most)
+			shared->most = busy;
+		pause_ms(10 * i);
+		__atomic_add_fetch(&shared->begun, 1, __ATOMIC_SEQ_CST);
+		__atomic_sub_fetch(&shared->busy, 1, __ATOMIC_SEQ_CST);
+		r = crew_meet();
+		jset_bool(result, "all", r == 0 && shared->begun >= 3 * meeting);
+	}
+	return r < 0 ? fail(err, r, .what = "work", .why = "interrupted") : 0;
+}
+
+static struct crew_outcome *run_meetings(const char *what, unsigned int jobs, bool meets)
+{
+	struct crew crew = { .names = &names, .jobs = jobs, .work = work_and_meet,
+			     .arg = (void *)what, .together = true, .meets = meets };
+
+	memset(shared, 0, sizeof(*shared));
+	return crew_run(&crew);
+}
+
+TEST(nobody_leaves_a_meeting_before_all_have_come)
+{
+	for (unsigned int jobs = 1; jobs <= 4; jobs++) {
+		struct crew_outcome *o = run_meetings("", jobs, true);
+
+		for (size_t i = 0; i + 1 < names.n; i++)
+			CHECK(o[i].code == 0 && jbool(o[i].result, "all", false));
+		CHECK(o[3].code == 0);
+		CHECK(shared->most <= (int)jobs);
+		crew_outcomes_free(o, names.n);
+	}
+}
+
+TEST(without_meetings_nobody_waits)
+{
+	struct crew_outcome *o = run_meetings("", 1, false);
+
+	CHECK(o[0].code == 0 && !jbool(o[0].result, "all", true));
+	CHECK_EQ(o[2].code, 0);
+	CHECK_EQ(crew_meet(), 0);
+	crew_outcomes_free(o, names.n);
+}
+
+TEST(who_waits_at_a_meeting_is_told_of_a_failure)
+{
+	struct crew_outcome *o = run_meetings("fails", 4, true);
+
+	CHECK(o[0].code == -EINTR && o[1].code == -EBUSY && o[2].code == -EINTR);
+	crew_outcomes_free(o, names.n);
+}
+
 TEST(a_signal_is_passed_on)
 {
 	struct crew_outcome *o;
