@@ -13,6 +13,9 @@ static void update_print_step(enum update_step step, const char *vm, struct json
 	case UPDATE_ABORTED:
 		print_aborted(vm, result);
 		break;
+	case UPDATE_SHUT_DOWN:
+		say("%s: its guest has powered off", vm);
+		break;
 	case UPDATE_SAVED:
 		print_saved(vm, result);
 		break;
@@ -35,6 +38,8 @@ static void update_print_steps(const struct plan *plan)
 		say("load %s with %s by kexec_file_load", plan->kernel.image, plan->kernel.initrd);
 		say("command line: %s", plan->cmdline);
 	}
+	for (size_t i = 0; i < plan->shutdown.n; i++)
+		say("%s: shut its guest down", plan->shutdown.v[i]);
 	for (size_t i = 0; i < plan->names.n; i++)
 		say("%s: %s%s", plan->names.v[i], plan_is_saved(plan, &plan->vms[i]) ? "" :
 		    qemu ? fmt("save for %s, ", qemu) : "save, ", last);
@@ -57,6 +62,7 @@ static void update_print_plan(const struct plan *plan)
 	jset_str(out, "warning", plan->warning);
 	jset_str(out, "qemu", plan->opts->save.qemu);
 	jset(out, "vms", manifest_strings(&plan->names));
+	jset(out, "left_out", json_object_get(plan->left_out));
 	out_object(out);
 }
 
@@ -85,11 +91,12 @@ static void update_print(struct json_object *result, int code, const struct err 
 static int update_check_args(const struct args *args, struct err *err)
 {
 	static const char *const of_kernel[] = {
-		"image", "initrd", "append", "command-line", "force", "no-vms",
+		"image", "initrd", "append", "command-line", "force", "no-vms", "shutdown",
 	};
 	/* The command line carries the region, which nothing else is known of. */
 	static const char *const of_vms[] = {
 		"qemu", "append", "command-line", "digest-ram", "no-rehearse", "exclude", "revoke",
+		"shutdown",
 	};
 	const char *kernel = arg(args, "kernel");
 
@@ -115,6 +122,7 @@ static int update_options(const struct args *args, struct plan_opts *opts, struc
 		.initrd = arg(args, "initrd"), .append = arg(args, "append"),
 		.command_line = arg(args, "command-line"), .force = arg(args, "force"),
 		.revoke = arg(args, "revoke"), .exclude = arg(args, "exclude"),
+		.shutdown = arg(args, "shutdown"),
 		.no_vms = arg(args, "no-vms"), .jobs = jobs, .dry_run = args->dry_run,
 	};
 	if (jobs < 0)
@@ -173,6 +181,7 @@ const struct cmd cmd_update = {
 		{ "force", NULL, "despite an unfit initrd, an unknown key or lost files" },
 		{ "no-vms", NULL, "the module does not load here: go back to where it does" },
 		{ "exclude", "NAME,...", "leave these VMs in the QEMU that they have" },
+		{ "shutdown", "NAME,...", "have these guests power off, instead of taking them along" },
 		REVOKE_OPTION,
 	},
 	.examples = {

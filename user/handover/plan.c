@@ -13,6 +13,7 @@
 #include "vm/devices.h"
 #include "vm/lock.h"
 #include "vm/manifest.h"
+#include "handover/abort.h"
 #include "handover/plan.h"
 
 void plan_free(struct plan *plan)
@@ -20,6 +21,8 @@ void plan_free(struct plan *plan)
 	for (size_t i = 0; i < plan->names.n; i++)
 		vm_close(&plan->vms[i]);
 	strv_free(&plan->names);
+	strv_free(&plan->shutdown);
+	json_object_put(plan->left_out);
 	free(plan->vms);
 	kernel_free(&plan->kernel);
 	free(plan->cmdline);
@@ -82,23 +85,48 @@ static bool plan_is_dead(const struct cpr_vm *info)
 	return dead;
 }
 
+/* Returns: 0, as plan_wants_vm(). */
+static int plan_leave_out(struct plan *plan, const struct cpr_vm *info, const char *why)
+{
+	struct json_object *vm = json_object_new_object();
+
+	jset_str(vm, "name", info->name);
+	jset_str(vm, "why", why);
+	json_object_array_add(plan->left_out, vm);
+	return 0;
+}
+
 /* What runs does not survive the kernel: only an exchange of QEMU can leave it as it is. */
-static int plan_exclude_vm(const struct plan *plan, const struct cpr_vm *info, struct err *err)
+static int plan_exclude_vm(struct plan *plan, const struct cpr_vm *info, struct err *err)
 {
 	if (!plan->kernel.version)
-		return 0;
+		return plan_leave_out(plan, info, "excluded");
 	return fail(err, -EBUSY, .exit = CPR_EXIT_REFUSED, .what = "--exclude", .value = info->name,
 		    .why = fmt("it is %s, and a VM that takes no part in the change of the kernel "
 			       "is lost", cpr_state_name(info->state)),
-		    .remedy = "shut its guest down first: a VM whose QEMU has ended is left out by "
-			      "itself");
+		    .remedy = fmt("shut its guest down with '--shutdown %s', or from inside: a VM "
+				  "whose QEMU has ended is left out by itself", info->name));
+}
+
+/* A saved state would be lost, and a save that was interrupted has stopped the guest. */
+static int plan_shut_down_vm(struct plan *plan, const struct cpr_vm *info, struct err *err)
+{
+	if (info->state != CPR_VM_STATE_RUNNING || abort_wanted(info))
+		return fail(err, -EBUSY, .exit = CPR_EXIT_BUSY, .what = "--shutdown",
+			    .value = info->name, .why = info->state == CPR_VM_STATE_RUNNING ?
+			    "a save of it was interrupted" :
+			    fmt("it is %s, not running", cpr_state_name(info->state)),
+			    .remedy = fmt("'cpr-helper abort %s' first", info->name));
+	strv_push(&plan->shutdown, info->name);
+	return plan_leave_out(plan, info, "shutdown");
 }
 
 /* Each name must be that of a VM. */
-static int plan_check_exclude(const struct plan *plan, const struct cpr_vms *all, struct err *err)
+static int plan_check_names(const char *option, const char *names, const struct cpr_vms *all,
+			    struct err *err)
 {
-	_cleanup_free_ char *copy = xstrdup(plan->opts->exclude ? plan->opts->exclude : "");
-	char *next = plan->opts->exclude ? copy : NULL, *word;
+	_cleanup_free_ char *copy = xstrdup(names ? names : "");
+	char *next = names ? copy : NULL, *word;
 
 	while ((word = strsep(&next, ","))) {
 		bool found = false;
@@ -106,7 +134,7 @@ static int plan_check_exclude(const struct plan *plan, const struct cpr_vms *all
 		for (size_t i = 0; i < all->n; i++)
 			found |= streq(all->v[i].name, word);
 		if (!found)
-			return fail(err, -ENOENT, .exit = CPR_EXIT_NOTFOUND, .what = "--exclude",
+			return fail(err, -ENOENT, .exit = CPR_EXIT_NOTFOUND, .what = option,
 				    .value = word, .why = "there is no such VM",
 				    .remedy = "'cpr-helper list'");
 	}
@@ -114,22 +142,25 @@ static int plan_check_exclude(const struct plan *plan, const struct cpr_vms *all
 }
 
 /* Returns: 1 if the VM takes part, 0 if it can be left alone, or a refusal. */
-static int plan_wants_vm(const struct plan *plan, const struct cpr_vm *info, struct err *err)
+static int plan_wants_vm(struct plan *plan, const struct cpr_vm *info, struct err *err)
 {
+	bool exclude = list_has_word(plan->opts->exclude, info->name);
 	struct qemu q;
 
 	if (plan_is_dead(info)) {
 		note("VM '%s': its QEMU has ended, so that it takes no part; its memory stays until "
 		     "it is deleted", info->name);
-		return 0;
+		return plan_leave_out(plan, info, "dead");
 	}
+	if (list_has_word(plan->opts->shutdown, info->name))
+		return plan_shut_down_vm(plan, info, err);
 	switch (info->state) {
 	case CPR_VM_STATE_RUNNING:
 	case CPR_VM_STATE_SAVED:
 	case CPR_VM_STATE_RESTORING:
-		return list_has_word(plan->opts->exclude, info->name) ? plan_exclude_vm(plan, info, err) : 1;
+		return exclude ? plan_exclude_vm(plan, info, err) : 1;
 	case CPR_VM_STATE_SEALED:
-		return !plan->kernel.version && !list_has_word(plan->opts->exclude, info->name);
+		return !plan->kernel.version && !exclude;
 	case CPR_VM_STATE_DEFINED:
 		if (qemu_attach(info->name, QEMU_ATTACH_S, &q, NULL) < 0 && !info->mapped)
 			return 0;
@@ -137,7 +168,7 @@ static int plan_wants_vm(const struct plan *plan, const struct cpr_vm *info, str
 		return plan_refuse_vm(info, "its QEMU runs, but it is not pinned", err);
 	case CPR_VM_STATE_LOST:
 		note("VM '%s': it is lost; its memory stays until it is deleted", info->name);
-		return 0;
+		return plan_leave_out(plan, info, "lost");
 	default:
 		return 0;
 	}
@@ -162,7 +193,9 @@ static int plan_add_vms(struct plan *plan, struct err *err)
 	int r = genl_vms(plan->genl, &all, err);
 
 	if (r == 0)
-		r = plan_check_exclude(plan, &all, err);
+		r = plan_check_names("--exclude", plan->opts->exclude, &all, err);
+	if (r == 0)
+		r = plan_check_names("--shutdown", plan->opts->shutdown, &all, err);
 	for (size_t i = 0; r == 0 && i < all.n; i++)
 		r = plan_add_vm(plan, &all.v[i], err);
 	if (r < 0 || plan->names.n || plan->kernel.version)
@@ -281,6 +314,7 @@ static int plan_learn(struct plan *plan, struct err *err)
 int plan_make(struct plan *plan, const struct plan_opts *opts, struct err *err)
 {
 	plan->opts = opts;
+	plan->left_out = json_object_new_array();
 	plan->kernel.version = opts->kernel;
 	plan->kernel.image = opts->image ? xstrdup(opts->image) : NULL;
 	plan->kernel.initrd = opts->initrd ? xstrdup(opts->initrd) : NULL;

@@ -18,6 +18,7 @@
  * @no_vms: the module cannot be loaded: take the region from the command line of the running
  *	kernel, which the next one gets as it is
  * @exclude: names of VMs that are left as they are, separated by commas; NULL for none
+ * @shutdown: names of VMs whose guests power off first, separated by commas; NULL for none
  * @jobs: number of VMs that are worked on at the same time; 0: see struct crew
  * @save: how to save the VMs; its QEMU is the one that restores them
  * @dry_run: the update ends after its checks, and other VMs may start meanwhile
@@ -32,6 +33,7 @@ struct plan_opts {
 	bool revoke;
 	bool no_vms;
 	const char *exclude;
+	const char *shutdown;
 	unsigned int jobs;
 	struct save_opts save;
 	bool dry_run;
@@ -43,6 +45,9 @@ struct plan_opts {
  * @kernel: to jump to; without a version only QEMU is replaced
  * @cmdline: of that kernel
  * @warning: about @cmdline; NULL for none
+ * @left_out: VMs that take no part: an array of objects with "name" and "why": "excluded",
+ *	"shutdown", "dead" (its QEMU has ended) or "lost"
+ * @shutdown: those whose guests power off first
  * @names, @vms: the VMs that take part, in the order of their names. They stay locked as long
  *	as the plan exists, also for child processes
  * @host: lock that keeps other VMs from starting
@@ -54,6 +59,8 @@ struct plan {
 	struct kernel kernel;
 	char *cmdline;
 	char *warning;
+	struct json_object *left_out;
+	struct strv shutdown;
 	struct strv names;
 	struct vm *vms;
 	int host;

@@ -10,6 +10,7 @@
 #include "base/paths.h"
 #include "base/size.h"
 #include "host/kexec.h"
+#include "qemu/poweroff.h"
 #include "vm/devices.h"
 #include "vm/dma.h"
 #include "handover/abort.h"
@@ -300,6 +301,41 @@ static int update_run_phase(struct update *u, const struct update_phase *phase, 
 		    .remedy = "the reason of each VM is printed above");
 }
 
+/* A guest that has powered off meanwhile has done what it was to do. */
+static int update_shut_down_task(size_t i, void *arg, struct json_object *result, struct err *err)
+{
+	struct update *u = arg;
+	_cleanup_genl_ struct genl *genl = genl_open(err);
+	_cleanup_vm_ struct vm vm = { .lock = -1, .qemu = QEMU_NONE };
+	int r = genl ? vm_open(genl, u->plan->shutdown.v[i], &vm, err) : -ENOENT;
+
+	(void)result;
+	if (r < 0)
+		return r;
+	r = qemu_attach(vm.name, QEMU_ATTACH_S, &vm.qemu, err);
+	if (r == 0)
+		r = guest_power_off(&vm.qemu, deadline_in(u->plan->opts->save.timeout), err);
+	if (r < 0 && r != -ESRCH)
+		return r;
+	update_progressed(u, UPDATE_SHUT_DOWN, &vm, NULL);
+	return 0;
+}
+
+static int update_shut_down(struct update *u, struct err *err)
+{
+	const struct strv *names = &u->plan->shutdown;
+	struct crew crew = { .names = names, .work = update_shut_down_task, .arg = u,
+			     .jobs = u->plan->opts->jobs };
+	struct crew_outcome *outcomes = crew_run(&crew);
+	_cleanup_free_ char *failed = crew_outcomes_failed(outcomes, names);
+
+	crew_outcomes_free(outcomes, names->n);
+	if (!*failed)
+		return 0;
+	return fail(err, -EIO, .what = "VMs", .value = failed, .why = "not shut down",
+		    .remedy = "the reason of each VM is printed above; the other guests run on");
+}
+
 static int update_save_all(struct update *u, struct err *err)
 {
 	int r = update_run_phase(u, &update_saving, err);
@@ -315,8 +351,10 @@ static int update_save_all(struct update *u, struct err *err)
 
 static int update_jump(struct update *u, struct err *err)
 {
-	int r = update_save_all(u, err);
+	int r = update_shut_down(u, err);
 
+	if (r == 0)
+		r = update_save_all(u, err);
 	if (r == 0)
 		r = update_run_phase(u, &update_sealing, err);
 	if (r == 0)
@@ -465,6 +503,7 @@ int update_vms(struct plan *plan, update_progress progress, struct json_object *
 	jset_str(result, "qemu", plan->opts->save.qemu);
 	if (jumps)
 		jset_str(result, "jumping_to", plan->kernel.version);
+	jset(result, "left_out", json_object_get(plan->left_out));
 	jset(result, "vms", jumps ? json_object_new_array() : update_report_vms(&u));
 	return r;
 }

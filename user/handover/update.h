@@ -2,8 +2,8 @@
 /*
  * An update: all VMs go to another kernel, or to another QEMU, or both.
  *
- * All checks pass, and the next kernel is loaded, before the first guest stops. Then all
- * guests are saved, at the same time. Only when all are saved does the first QEMU quit;
+ * All checks pass, and the next kernel is loaded, before the first guest stops. Guests that are
+ * to be shut down power off. Then all others are saved, at the same time. Only when all are saved does the first QEMU quit;
  * before that, any failure rolls all VMs back. After it, sealed VMs are restored under this
  * kernel.
  *
@@ -22,13 +22,16 @@
 /**
  * enum update_step - a step that a VM has completed
  * @UPDATE_ABORTED: abort_vm()
+ * @UPDATE_SHUT_DOWN: guest_power_off()
  * @UPDATE_SAVED: save_vm()
  * @UPDATE_SEALED: seal_vm()
  * @UPDATE_RESTORED: restore_vm()
  */
-enum update_step { UPDATE_ABORTED, UPDATE_SAVED, UPDATE_SEALED, UPDATE_RESTORED };
+enum update_step {
+	UPDATE_ABORTED, UPDATE_SHUT_DOWN, UPDATE_SAVED, UPDATE_SEALED, UPDATE_RESTORED,
+};
 
-/* Called in the process that works on @vm, with the result of the step. */
+/* Called in the process that works on @vm, with the result of the step; NULL if it has none. */
 typedef void (*update_progress)(enum update_step step, const char *vm,
 				struct json_object *result);
 
@@ -39,7 +42,7 @@ typedef void (*update_progress)(enum update_step step, const char *vm,
  * @result: gets "qemu" (or null), "vms": for each VM what the steps report, "error" if a
  *	step failed, "ok", without a kernel "updated": whether it runs in the new QEMU (null or
  *	absent: not known), after a failure "fell_back": whether it runs in its old QEMU again,
- *	and its state as of vm_json(). If the host jumps: "jumping_to", and "vms" is empty.
+ *	and its state as of vm_json(); "left_out" as in the plan. If the host jumps: "jumping_to", and "vms" is empty.
  *	Untouched after a dry run that succeeds
  *
  * Forks a process for each VM. Returns: 0, and the host is about to jump if the plan has a

@@ -191,8 +191,7 @@ static pid_t qemu_spawn(const struct qemu_command *cmd, int monitor, int log, st
 		    .why = strerror(-code));
 }
 
-/* Wait for the exit by the pidfd, and reap the process if it is a child. */
-static int qemu_wait_exit(struct qemu *q, deadline_t deadline, int *status)
+int qemu_wait_exit(struct qemu *q, deadline_t deadline, int *status)
 {
 	struct pollfd pfd = { .fd = q->pidfd, .events = POLLIN };
 	int r;

@@ -101,6 +101,12 @@ char *qemu_adopted_as(pid_t pid);
  */
 int qemu_quit(struct qemu *q, struct err *err);
 
+/*
+ * Wait until QEMU has exited, and end its scope. @status is as of waitpid(2), 0 if it is no
+ * child. Returns: 0 or -ETIMEDOUT.
+ */
+int qemu_wait_exit(struct qemu *q, deadline_t deadline, int *status);
+
 /* Send SIGKILL and wait until QEMU has exited. */
 void qemu_kill(struct qemu *q);
 

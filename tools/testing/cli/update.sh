@@ -84,7 +84,8 @@ left_out_tests() {
 	refuses 'no such VM' 3 "cpr-helper: --exclude 'v': there is no such VM" update --qemu "$tmp/new" --exclude w,v
 	refuses 'of another kernel' 4 "cpr-helper: --exclude 'w': it is running, and a VM that takes no part in the change of the kernel is lost" \
 		update --kernel 9.9.9-cpr "${initrd[@]}" --exclude w
-	json 'update --qemu --exclude' "[v['name'] for v in o['vms']] == ['a', 'b', 'c']" update --qemu "$tmp/new" --exclude w
+	json 'update --qemu --exclude' "[v['name'] for v in o['vms']] == ['a', 'b', 'c'] and
+		o['left_out'] == [{'name': 'w', 'why': 'excluded'}]" update --qemu "$tmp/new" --exclude w
 	holds 'it has the QEMU that it had' test "$(pid_of w)" = "$old"
 	holds 'and runs' counts w
 	holds 'the others were updated' manifest b "m['binary'] == '$tmp/new'"
@@ -102,7 +103,8 @@ left_out_tests() {
 b: save for $tmp/new, quit QEMU, seal, restore in the new QEMU
 c: save for $tmp/new, quit QEMU, seal, restore in the new QEMU" update --qemu "$tmp/new" --dry-run
 	holds 'is noted' grep -q "^cpr-helper: note: VM 'w': its QEMU has ended, so that it takes no part" <<<"$err"
-	json 'by an update of the kernel, too' "o['vms'] == ['a', 'b', 'c']" update --kernel 9.9.9-cpr "${initrd[@]}" --dry-run
+	json 'by an update of the kernel, too' "o['vms'] == ['a', 'b', 'c'] and
+		o['left_out'] == [{'name': 'w', 'why': 'dead'}]" update --kernel 9.9.9-cpr "${initrd[@]}" --dry-run
 	end w
 
 	section '--no-vms'
@@ -135,6 +137,68 @@ c: save for $tmp/new, quit QEMU, seal, restore in the new QEMU" update --qemu "$
 	fi
 	end w
 	holds 'all go on' all_go_on
+}
+
+# When its power button is pressed, the guest powers off. The other monitor tells.
+obey_button() { # SOCKET
+	python3 - "$1" <<-'EOF2'
+		import json, os, socket, sys
+		s = socket.socket(socket.AF_UNIX)
+		s.settimeout(60 * float(os.environ["CPR_TIMEOUT_SCALE"]))
+		s.connect(sys.argv[1])
+		f = s.makefile("rw")
+		f.write('{"execute": "qmp_capabilities"}\n')
+		f.flush()
+		while json.loads(f.readline()).get("event") != "POWERDOWN":
+		    pass
+		f.write(json.dumps({"execute": "human-monitor-command",
+		                    "arguments": {"command-line": "o /w 0x604 0x2000"}}) + "\n")
+		f.flush()
+		f.read()
+	EOF2
+}
+
+shutdown_tests() {
+	local a options button
+	section '--shutdown'
+	remember_all
+	a=$(past a)
+	start w
+	counts w
+	refuses 'without --kernel' 2 'cpr-helper: update: --shutdown needs --kernel VERSION' update --qemu "$tmp/new" --shutdown w
+	refuses 'no such VM' 3 "cpr-helper: --shutdown 'v': there is no such VM" \
+		update --kernel 9.9.9-cpr "${initrd[@]}" --shutdown w,v
+	json 'what would be done' "o['left_out'] == [{'name': 'w', 'why': 'shutdown'}] and o['vms'] == ['a', 'b', 'c']" \
+		update --kernel 9.9.9-cpr "${initrd[@]}" --shutdown w --dry-run
+	call update --kernel 9.9.9-cpr "${initrd[@]}" --shutdown w --timeout 2
+	holds 'a guest that does not power off' test "$status" = 1
+	holds 'is told' grep -q '^cpr-helper: w: guest: it has not powered off so far$' <<<"$err"
+	holds 'it runs on' counts w
+	qmp w '{"execute": "stop"}' >/dev/null
+	call update --kernel 9.9.9-cpr "${initrd[@]}" --shutdown w
+	holds 'one that is paused' grep -q "^cpr-helper: w: guest 'paused': only a guest that runs can power off$" <<<"$err"
+	holds 'no other has stopped for that' test "$(past a)" = "$a"
+	call save w
+	refuses 'one that is saved' 4 "cpr-helper: --shutdown 'w': it is saved, not running" \
+		update --kernel 9.9.9-cpr "${initrd[@]}" --shutdown w
+	end w
+	holds 'all go on' all_go_on
+	holds 'nothing is left' nothing_left
+
+	for options in '' -no-shutdown; do
+		section "--shutdown of a guest that powers off${options:+, }$options"
+		start w -- -qmp "unix:$tmp/button,server=on,wait=off" $options
+		counts w
+		obey_button "$tmp/button" &
+		button=$!
+		call update --kernel 9.9.9-cpr "${initrd[@]}" --shutdown w
+		holds 'it has' grep -q '^w: its guest has powered off$' <<<"$out"
+		holds 'its QEMU has ended' state_is w dead
+		holds 'then the others were saved' grep -q '^a: saved' <<<"$out"
+		wait $button
+		end w
+		holds 'which go on' all_go_on
+	done
 }
 
 crew_tests() {
@@ -592,6 +656,7 @@ update_tests() {
 	echo 'this was not to be' >"$CPR_FAKE/fail-jump"
 	preflight_tests
 	left_out_tests
+	shutdown_tests
 	crew_tests
 	together_tests
 	hang_tests
