@@ -47,9 +47,9 @@ int arg_size(const struct args *args, const char *name, uint64_t *size, struct e
 	return usage_value(args, err, name, "no size like 512M or 4G");
 }
 
-double arg_timeout(const struct args *args, double otherwise, struct err *err)
+double arg_seconds(const struct args *args, const char *name, double otherwise, struct err *err)
 {
-	const char *s = arg(args, "timeout");
+	const char *s = arg(args, name);
 	char *end;
 	double v;
 
@@ -58,7 +58,7 @@ double arg_timeout(const struct args *args, double otherwise, struct err *err)
 	v = strtod(s, &end);
 	if (end != s && !*end && v > 0 && v <= 86400)
 		return v;
-	return usage_value(args, err, "timeout", "no number of seconds above 0, up to 86400");
+	return usage_value(args, err, name, "no number of seconds above 0, up to 86400");
 }
 
 int arg_jobs(const struct args *args, struct err *err)

@@ -125,8 +125,8 @@ int arg_vm(const struct args *args, struct genl **genl, struct cpr_vm *info, str
 /* The size that an option gives, in bytes, MiB without a unit; @size is untouched without it. */
 int arg_size(const struct args *args, const char *name, uint64_t *size, struct err *err);
 
-/* Seconds of --timeout, or @otherwise; negative, with @err filled in, if invalid. */
-double arg_timeout(const struct args *args, double otherwise, struct err *err);
+/* The seconds that an option gives, or @otherwise; negative, with @err filled in, if invalid. */
+double arg_seconds(const struct args *args, const char *name, double otherwise, struct err *err);
 
 /* Of the commands after which a VM must have no users. */
 #define REVOKE_OPTION { "revoke", NULL, "take the VM's files from users that prevent this" }

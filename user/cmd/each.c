@@ -130,7 +130,7 @@ int for_each_vm(const struct each *each, const struct args *args, struct err *er
 		return usage(args, err, all ? "both NAME and --all" : "NAME or --all is missing");
 	if (!all && vm_name_check(args->argv[0], err) < 0)
 		return -EINVAL;
-	if (arg_timeout(args, 1, err) < 0 || arg_jobs(args, err) < 0)
+	if (arg_seconds(args, "timeout", 1, err) < 0 || arg_jobs(args, err) < 0)
 		return -EINVAL;
 	genl = genl_open(err);
 	if (!genl)

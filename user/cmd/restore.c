@@ -67,7 +67,7 @@ static struct restore_opts restore_options(const struct args *args, const char *
 {
 	return (struct restore_opts){
 		.replace = replace,
-		.timeout = arg_timeout(args, RESTORE_TIMEOUT_S, NULL),
+		.timeout = arg_seconds(args, "timeout", RESTORE_TIMEOUT_S, NULL),
 		.force_disks = forced, .full = arg(args, "full"),
 	};
 }

@@ -27,13 +27,14 @@ int save_options(const struct args *args, struct save_opts *opts, struct err *er
 	int r = save_options_check(args, err);
 
 	*opts = (struct save_opts){
-		.timeout = arg_timeout(args, SAVE_TIMEOUT_S, err),
+		.timeout = arg_seconds(args, "timeout", SAVE_TIMEOUT_S, err),
+		.max_pause = arg_seconds(args, "max-pause", 0, err),
 		.no_rehearse = arg(args, "no-rehearse"), .rehearse = arg(args, "rehearse"),
 		.digest_ram = arg(args, "digest-ram"), .full = arg(args, "full"),
 		.no_kexec = arg(args, "no-kexec"),
 		.copy = { arg(args, "to"), arg(args, "uri"), arg(args, "restore-uri") },
 	};
-	if (r < 0 || opts->timeout < 0)
+	if (r < 0 || opts->timeout < 0 || opts->max_pause < 0)
 		return -EINVAL;
 	opts->qemu = qemu ? qemu_find_binary(qemu) : NULL;
 	return !qemu || opts->qemu ? 0 :

@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "vm/manifest.h"
+#include "handover/pause.h"
 #include "handover/update.h"
 #include "cmd/print.h"
 #include "cmd/saveopts.h"
@@ -47,11 +48,23 @@ static void update_print_steps(const struct plan *plan)
 		say("jump to %s", release);
 }
 
-static void update_print_plan(const struct plan *plan)
+static void update_print_expected(struct json_object *expected)
 {
-	struct json_object *out;
+	_cleanup_strv_ struct strv words = { 0 };
+
+	json_object_object_foreach(expected, name, ms)
+		if (ms)
+			strv_pushf(&words, "%s %s", name, pause_duration(json_object_get_int64(ms)));
+	if (words.n)
+		say("pauses by the last handover: %s", show_joined(&words, ", "));
+}
+
+static void update_print_plan(const struct plan *plan, struct json_object *result)
+{
+	struct json_object *out, *expected = jget(result, "expected_pause_ms");
 
 	update_print_steps(plan);
+	update_print_expected(expected);
 	if (!out_json)
 		return;
 	out = json_object_new_object();
@@ -62,6 +75,7 @@ static void update_print_plan(const struct plan *plan)
 	jset_str(out, "warning", plan->warning);
 	jset_str(out, "qemu", plan->opts->save.qemu);
 	jset(out, "vms", manifest_strings(&plan->names));
+	jset(out, "expected_pause_ms", json_object_get(expected));
 	jset(out, "left_out", json_object_get(plan->left_out));
 	out_object(out);
 }
@@ -144,7 +158,7 @@ static int update_run(const struct plan_opts *opts, struct err *err)
 		note("%s", plan.warning);
 	r = update_vms(&plan, update_print_step, result, err);
 	if (r == 0 && opts->dry_run)
-		update_print_plan(&plan);
+		update_print_plan(&plan, result);
 	else
 		update_print(result, r, err);
 	return r;
@@ -175,6 +189,7 @@ const struct cmd cmd_update = {
 		{ "append", "WORDS", "add to the command line" },
 		{ "command-line", "LINE", "instead of the running kernel's command line" },
 		{ "timeout", "SECONDS", "to save a VM; if one takes longer all run on (120)" },
+		{ "max-pause", "SECONDS", "let all run on if a guest would stand still for longer" },
 		JOBS_OPTION,
 		{ "digest-ram", NULL, "make digests of the guests' memory, for restore to compare" },
 		{ "no-rehearse", NULL, "do not rehearse the loads" },

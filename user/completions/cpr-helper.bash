@@ -37,7 +37,7 @@ _cpr_helper() {
 	device) words='release --dry-run' ;;
 	delete) words="--force --revoke --dry-run $(_cpr_helper_vms)" ;;
 	update) words='--kernel --qemu --image --initrd --append --command-line --timeout --jobs --digest-ram
-		--no-rehearse --force --no-vms --exclude --shutdown --revoke --dry-run' ;;
+		--no-rehearse --force --no-vms --exclude --shutdown --max-pause --revoke --dry-run' ;;
 	esac
 	[ -z "$cmd" ] || words+=' --json --verbose --help'
 	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")

@@ -274,6 +274,31 @@ void pause_end(struct vm *vm)
 	pause_append_report(vm, pause);
 }
 
+int64_t pause_so_far(struct vm *vm)
+{
+	struct json_object *marks = jget(pause_record(vm), "marks");
+	struct instant now;
+
+	if (!marks)
+		return 0;
+	instant_now(&now);
+	return pause_ms(now.up_us - jint(json_object_array_get_idx(marks, 0), "up_us", now.up_us));
+}
+
+struct json_object *pause_reports(const char *dir)
+{
+	_cleanup_json_ struct json_object *report = pause_read_report(dir);
+
+	return json_object_get(jget(report, "pauses"));
+}
+
+bool pause_crossed_kernels(struct json_object *pause)
+{
+	const char *clock = jstr(pause, "clock");
+
+	return clock && !streq(clock, clock_names[CLOCK_BOOT]);
+}
+
 struct json_object *pause_json(struct json_object *manifest)
 {
 	struct json_object *pause = jget(manifest, "pause");
@@ -284,7 +309,7 @@ struct json_object *pause_json(struct json_object *manifest)
 		json_object_get(pause) : NULL;
 }
 
-static const char *pause_duration(int64_t ms)
+const char *pause_duration(int64_t ms)
 {
 	return ms < 1000 ? fmt("%lld ms", (long long)ms) : fmt("%.1f s", (double)ms / 1000);
 }

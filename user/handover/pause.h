@@ -87,6 +87,18 @@ void pause_end(struct vm *vm);
  */
 struct json_object *pause_json(struct json_object *manifest);
 
+/* Milliseconds since a pause was opened under this kernel; 0 if none is open. */
+int64_t pause_so_far(struct vm *vm);
+
+/* The pauses in report.json, oldest first: an array that the caller owns. */
+struct json_object *pause_reports(const char *dir);
+
+/* Whether a pause that is over was that of a kexec. */
+bool pause_crossed_kernels(struct json_object *pause);
+
+/* "3.1 s", without more. Static buffer, as fmt(). */
+const char *pause_duration(int64_t ms);
+
 /* "3.1 s", "3.1 s by the wall clock" or "an unknown time: reason". Static buffer, as fmt(). */
 const char *pause_text(struct json_object *pause);
 

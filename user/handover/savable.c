@@ -187,6 +187,7 @@ int savable_check(struct vm *vm, const struct save_opts *opts, struct savable *s
 	int r = savable_check_state(vm, err);
 
 	*s = (struct savable){
+		.max_pause = opts->max_pause,
 		.proof = { .no_rehearse = opts->no_rehearse, .rehearse = opts->rehearse },
 	};
 	if (r == 0)

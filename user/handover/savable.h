@@ -12,6 +12,7 @@
 /**
  * struct save_opts - how to save a VM
  * @timeout: seconds after which the save fails and the guest runs on
+ * @max_pause: seconds that the guest may stand still until it is saved; 0 for no limit
  * @qemu: path of the QEMU that will load the state; NULL: the binary that the guest's QEMU
  *	was started from, as it is on disk now
  * @no_rehearse: do not rehearse the load
@@ -23,6 +24,7 @@
  */
 struct save_opts {
 	double timeout;
+	double max_pause;
 	char *qemu;
 	bool no_rehearse;
 	bool rehearse;
@@ -41,6 +43,8 @@ struct save_opts {
  * @process: as attributes_read() returns it
  * @disks: as disks_inspect() returns them
  * @copy: where the RAM goes in copy mode
+ * @max_pause: as in the options
+ * @until: when the guest must be saved; 0 for no limit, as long as it runs
  * @proof: what the state has to pass; the caller sets the deadline
  */
 struct savable {
@@ -51,6 +55,8 @@ struct savable {
 	struct json_object *process;
 	struct json_object *disks;
 	struct copymode_plan copy;
+	double max_pause;
+	deadline_t until;
 	struct proof proof;
 };
 

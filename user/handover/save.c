@@ -21,6 +21,20 @@
 #include "handover/rollback.h"
 #include "handover/save.h"
 
+/* The guest stands still from now on. */
+static void save_begin_pause(struct vm *vm, struct savable *s)
+{
+	pause_begin(vm);
+	if (s->max_pause > 0)
+		s->until = deadline_in(s->max_pause);
+}
+
+/* Of a wait while the guest stands still. */
+static deadline_t save_deadline(const struct savable *s)
+{
+	return s->until && s->until < s->proof.deadline ? s->until : s->proof.deadline;
+}
+
 static int save_write(struct vm *vm, const char *part, deadline_t deadline, struct err *err)
 {
 	struct qmp *qmp = vm->qemu.qmp;
@@ -103,7 +117,7 @@ static int save_quiesce(struct vm *vm, deadline_t deadline, struct err *err)
 }
 
 /* For abort_vm(), if this process is killed from here on. */
-static int save_record(struct vm *vm, const struct save_opts *opts, const struct savable *s,
+static int save_record(struct vm *vm, const struct save_opts *opts, struct savable *s,
 		       struct err *err)
 {
 	_cleanup_free_ char *state = vm_path(vm->name, STATE_FILE);
@@ -123,7 +137,7 @@ static int save_record(struct vm *vm, const struct save_opts *opts, const struct
 	pause_forget(vm);
 	if (vm_has_devices(vm) && streq(s->runstate, "running")) {
 		jset_bool(vm->manifest, "suspended", true);
-		pause_begin(vm);
+		save_begin_pause(vm, s);
 	}
 	r = vm_manifest_save(vm, err);
 	/* The guest was paused and has run since: nothing may take that state for the new one. */
@@ -168,7 +182,7 @@ static int save_take_turn(struct vm *vm, struct savable *s, struct err *err)
 		return 0;
 	}
 	/* For abort_vm(), if this process is killed while the guest stands still. */
-	pause_begin(vm);
+	save_begin_pause(vm, s);
 	return vm_manifest_save(vm, err);
 }
 
@@ -179,14 +193,27 @@ static int save_stop_and_write(struct vm *vm, const char *part, struct savable *
 	int r = faultpoint("save-noted", vm->name, err);
 
 	if (r == 0)
-		r = save_quiesce(vm, s->proof.deadline, err);
+		r = save_quiesce(vm, save_deadline(s), err);
 	if (r == 0)
 		r = save_take_turn(vm, s, err);
 	if (r == 0)
 		r = migration_apply(vm->qemu.qmp, &way, s->previous, err);
 	if (r == 0)
 		r = faultpoint("save-set-up", vm->name, err);
+	s->proof.deadline = save_deadline(s);
 	return r < 0 ? r : save_write(vm, part, s->proof.deadline, err);
+}
+
+static int save_check_pause(const struct vm *vm, const struct savable *s, int code,
+			    struct err *err)
+{
+	if (!s->until || now_ms() < s->until || (code < 0 && code != -ETIMEDOUT))
+		return code;
+	err_clear(err);
+	return fail(err, -ETIMEDOUT, .what = "VM", .value = vm->name,
+		    .why = fmt("its guest stands still for longer than the %g s that are left for "
+			       "its save", s->max_pause),
+		    .remedy = "allow more with --max-pause");
 }
 
 /* Also for a signal that came while no wait was interruptible. */
@@ -226,6 +253,7 @@ static int save_now(struct vm *vm, const struct save_opts *opts, struct savable 
 		r = save_check_interrupt(vm, err);
 	if (r == 0)
 		r = commit_state(vm, part, s->runstate, &s->proof, err);
+	r = save_check_pause(vm, s, r, err);
 	if (r < 0)
 		rollback_save(vm, s->runstate, r, err);
 	return r;

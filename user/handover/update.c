@@ -14,6 +14,7 @@
 #include "vm/devices.h"
 #include "vm/dma.h"
 #include "handover/abort.h"
+#include "handover/expectation.h"
 #include "handover/pause.h"
 #include "handover/restore.h"
 #include "handover/save.h"
@@ -23,6 +24,8 @@
 #define COPY_BYTES "copy_bytes"		/* in a VM's result: space it needs in the region */
 
 #define PROVEN "proven"			/* in a VM's result: see dma_prove() */
+
+#define EXPECTED "expected_pause_ms"	/* in a VM's result */
 
 #define UPDATED "updated"		/* in a VM's result: whether it runs in the new QEMU */
 
@@ -77,18 +80,39 @@ static int update_connect(struct vm *vm, struct err *err)
 	return vm->genl ? 0 : -ENOENT;
 }
 
+static struct expectation update_expects(const struct update *u, const struct vm *vm)
+{
+	return expectation_of(vm->dir, u->plan->kernel.version);
+}
+
+/* Returns: 0; a refusal if the guest would stand still for longer than it may. */
+static int update_check_pause(const struct update *u, const struct vm *vm, int64_t ms,
+			      struct err *err)
+{
+	double most = u->plan->opts->save.max_pause;
+
+	if (most <= 0 || ms <= most * 1000)
+		return 0;
+	return fail(err, -ETIMEDOUT, .exit = CPR_EXIT_REFUSED, .what = "VM", .value = vm->name,
+		    .why = fmt("by its last handover, its guest will stand still for %s, and "
+			       "--max-pause allows %g s", pause_duration(ms), most),
+		    .remedy = "allow more with --max-pause; 'cpr-helper show' has what took long");
+}
+
 /* All VMs are checked, to report every obstacle and not only the first. */
 static int update_check_task(size_t i, void *arg, struct json_object *result, struct err *err)
 {
 	struct update *u = arg;
 	struct vm *vm = &u->plan->vms[i];
+	struct expectation e = update_expects(u, vm);
 	uint64_t bytes = 0;
 	int r = vm->info.state == CPR_VM_STATE_RUNNING ?
 		save_check(vm, &u->plan->opts->save, &bytes, err) : 0;
 
 	if (bytes)
 		jset_int(result, COPY_BYTES, bytes);
-	return r;
+	jset(result, EXPECTED, e.total_ms < 0 ? NULL : json_object_new_int64(e.total_ms));
+	return r < 0 ? r : update_check_pause(u, vm, e.total_ms, err);
 }
 
 static int update_abort(struct update *u, struct vm *vm, struct json_object *result,
@@ -123,18 +147,29 @@ static int update_prove_task(size_t i, void *arg, struct json_object *result, st
 	return r;
 }
 
+/* What is left of the longest pause, in seconds above 0, without that after the save. */
+static double update_save_pause(const struct update *u, const struct vm *vm)
+{
+	double left = u->plan->opts->save.max_pause - update_expects(u, vm).rest_ms / 1000.0;
+
+	return left < 0.001 ? 0.001 : left;
+}
+
 /* A VM that was saved for another QEMU is aborted and saved again. */
 static int update_save(struct update *u, struct vm *vm, struct json_object *result,
 		       struct err *err)
 {
+	struct save_opts opts = u->plan->opts->save;
 	int r = 0;
 
+	if (opts.max_pause > 0)
+		opts.max_pause = update_save_pause(u, vm);
 	if (plan_is_saved(u->plan, vm))
 		return 0;
 	if (abort_wanted(&vm->info))
 		r = update_abort(u, vm, result, err);
 	if (r == 0)
-		r = save_vm(vm, &u->plan->opts->save, result, err);
+		r = save_vm(vm, &opts, result, err);
 	if (r == 0)
 		update_progressed(u, UPDATE_SAVED, vm, result);
 	return r;
@@ -336,10 +371,29 @@ static int update_shut_down(struct update *u, struct err *err)
 		    .remedy = "the reason of each VM is printed above; the other guests run on");
 }
 
+/* Each was in time for itself, but has waited for the others. VMs that stay saved have time. */
+static int update_check_pauses(struct update *u, struct err *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < u->plan->names.n; i++) {
+		struct vm *vm = &u->plan->vms[i];
+
+		if (u->keep[i] || vm_manifest(vm, NULL) < 0)
+			continue;
+		r = update_check_pause(u, vm, pause_so_far(vm) + update_expects(u, vm).rest_ms, err);
+	}
+	if (r < 0)
+		err->exit = CPR_EXIT_FAILED;
+	return r;
+}
+
 static int update_save_all(struct update *u, struct err *err)
 {
 	int r = update_run_phase(u, &update_saving, err);
 
+	if (r == 0)
+		r = update_check_pauses(u, err);
 	if (r == 0)
 		r = faultpoint("update-saved", NULL, err);
 	/* From here on a signal does not interrupt the update. */
@@ -484,6 +538,16 @@ static struct json_object *update_report_vms(struct update *u)
 	return list;
 }
 
+static void update_report_expected(const struct update *u, struct json_object *result)
+{
+	struct json_object *expected = json_object_new_object();
+
+	for (size_t i = 0; i < u->plan->names.n; i++)
+		jset(expected, u->plan->names.v[i],
+		     json_object_get(jget(u->results[i], EXPECTED)));
+	jset(result, EXPECTED, expected);
+}
+
 int update_vms(struct plan *plan, update_progress progress, struct json_object *result,
 	       struct err *err)
 {
@@ -493,8 +557,10 @@ int update_vms(struct plan *plan, update_progress progress, struct json_object *
 
 	update_init(&u);
 	r = update_check(&u, err);
-	if (r == 0 && plan->opts->dry_run)
+	if (r == 0 && plan->opts->dry_run) {
+		update_report_expected(&u, result);
 		return 0;
+	}
 	if (r == 0)
 		r = update_prove_all(&u, err);
 	if (r == 0)

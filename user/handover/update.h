@@ -43,7 +43,8 @@ typedef void (*update_progress)(enum update_step step, const char *vm,
  *	step failed, "ok", without a kernel "updated": whether it runs in the new QEMU (null or
  *	absent: not known), after a failure "fell_back": whether it runs in its old QEMU again,
  *	and its state as of vm_json(); "left_out" as in the plan. If the host jumps: "jumping_to", and "vms" is empty.
- *	Untouched after a dry run that succeeds
+ *	After a dry run that succeeds only "expected_pause_ms": for each VM by its name what
+ *	its last handover took, or null
  *
  * Forks a process for each VM. Returns: 0, and the host is about to jump if the plan has a
  * kernel; a refusal with exit status 4 if a VM cannot be saved; or another errno, with

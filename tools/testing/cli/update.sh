@@ -99,9 +99,11 @@ left_out_tests() {
 
 	section 'one that is dead'
 	kill_qemu w
-	prints 'update --qemu --dry-run' "a: save for $tmp/new, quit QEMU, seal, restore in the new QEMU
+	call update --qemu "$tmp/new" --dry-run
+	holds 'update --qemu --dry-run' test "$(head -n 3 <<<"$out")" = "a: save for $tmp/new, quit QEMU, seal, restore in the new QEMU
 b: save for $tmp/new, quit QEMU, seal, restore in the new QEMU
-c: save for $tmp/new, quit QEMU, seal, restore in the new QEMU" update --qemu "$tmp/new" --dry-run
+c: save for $tmp/new, quit QEMU, seal, restore in the new QEMU"
+	holds 'with what was taken the last time' grep -Eqx 'pauses by the last handover: a [0-9.]+ m?s, b [0-9.]+ m?s, c [0-9.]+ m?s' <<<"$out"
 	holds 'is noted' grep -q "^cpr-helper: note: VM 'w': its QEMU has ended, so that it takes no part" <<<"$err"
 	json 'by an update of the kernel, too' "o['vms'] == ['a', 'b', 'c'] and
 		o['left_out'] == [{'name': 'w', 'why': 'dead'}]" update --kernel 9.9.9-cpr "${initrd[@]}" --dry-run
@@ -487,6 +489,37 @@ past() { pid_of "$1"; python3 -c "
 import json
 print(len(json.load(open('/run/cpr/$1/report.json'))['pauses']))"; } # NAME
 
+# The last handover of each guest was one to another QEMU.
+max_pause_tests() {
+	local a
+	section '--max-pause'
+	remember_all
+	refuses 'no time' 2 "cpr-helper: update --max-pause '0': no number of seconds above 0, up to 86400" \
+		update --qemu "$tmp/new" --max-pause 0
+	a=$(past a)
+	call update --qemu "$tmp/new" --max-pause 0.001
+	holds 'less than the last pause' test "$status" = 4
+	holds 'is refused' grep -Eq "^cpr-helper: a: VM 'a': by its last handover, its guest will stand still for [0-9.]+ m?s, and --max-pause allows 0.001 s$" <<<"$err"
+	holds 'in time' test "$(past a)" = "$a"
+	json 'how long they were' "all(o['expected_pause_ms'][v] > 0 for v in 'abc')" update --qemu "$tmp/new" --dry-run
+	json 'not those of a kernel' "all(o['expected_pause_ms'][v] is None for v in 'abc')" \
+		update --kernel 9.9.9-cpr "${initrd[@]}" --dry-run
+	call update --kernel 9.9.9-cpr "${initrd[@]}" --max-pause 0.0001
+	holds 'a save that takes longer' test "$status" = 1
+	holds 'is undone' grep -q "its guest stands still for longer than the 0.001 s that are left for its save$" <<<"$err"
+	holds 'all go on' all_go_on
+	holds 'nothing is left' nothing_left
+	CPR_FAULT=save-done:hang:b behind update --kernel 9.9.9-cpr "${initrd[@]}" --max-pause 600
+	holds 'one that is saved waits for another' soon is_halted
+	soon state_is a saved postmigrate
+	sed -i 's/"up_us": *[0-9]*/"up_us":-1000000000000/' /run/cpr/a/manifest.json
+	kill -CONT "$(halted)"
+	finished
+	holds 'if that takes too long, the update is undone' test "$status" = 1
+	holds 'which it says' grep -q "^cpr-helper: VM 'a': by its last handover, its guest will stand still for .* s, and --max-pause allows 600 s$" <<<"$err"
+	holds 'all go on after that' all_go_on
+}
+
 # With --qemu alone, no guest stops for another's sake.
 roll_tests() {
 	local b c point
@@ -559,9 +592,10 @@ qemu_tests() {
 	old=$(pid_of b)
 	remember_all
 	refuses 'a QEMU that is not there' 3 "cpr-helper: QEMU binary '/no/qemu': there is no such program" update --qemu /no/qemu
-	prints 'update --qemu --dry-run' "a: save for $tmp/new, quit QEMU, seal, restore in the new QEMU
+	call update --qemu "$tmp/new" --dry-run
+	holds 'update --qemu --dry-run' test "$(head -n 3 <<<"$out")" = "a: save for $tmp/new, quit QEMU, seal, restore in the new QEMU
 b: save for $tmp/new, quit QEMU, seal, restore in the new QEMU
-c: save for $tmp/new, quit QEMU, seal, restore in the new QEMU" update --qemu "$tmp/new" --dry-run
+c: save for $tmp/new, quit QEMU, seal, restore in the new QEMU"
 	json 'update --qemu' "[v['ok'] for v in o['vms']] == [True] * 3 and o['qemu'] == '$tmp/new' and \
 		o['vms'][0]['state'] == 'running' and o['vms'][0]['qemu']['status'] == 'running'" update --qemu "$tmp/new"
 	holds 'all go on' all_go_on
@@ -569,6 +603,7 @@ c: save for $tmp/new, quit QEMU, seal, restore in the new QEMU" update --qemu "$
 	holds 'which is on record' manifest b "m['binary'] == '$tmp/new'"
 	holds 'nothing is left' nothing_left
 	roll_tests
+	max_pause_tests
 	remember_all
 	json 'a QEMU that does not load one of them' \
 		"o['error']['code'] == 6 and o['vms'][1]['fell_back'] and o['vms'][1]['ok'] == False" \
