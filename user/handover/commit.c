@@ -90,7 +90,7 @@ static int commit_inspect_disks(struct vm *vm, struct json_object **disks, struc
 }
 
 static int commit_prove(struct vm *vm, const char *part, const char *runstate,
-			const struct proof *proof, struct digest *digest,
+			struct proof *proof, struct digest *digest,
 			struct json_object *found, struct err *err)
 {
 	int r = copycommand_used(vm) ? 0 : commit_check_file(vm, part, digest, err);
@@ -103,7 +103,7 @@ static int commit_prove(struct vm *vm, const char *part, const char *runstate,
 }
 
 int commit_state(struct vm *vm, const char *part, const char *runstate,
-		 const struct proof *proof, struct err *err)
+		 struct proof *proof, struct err *err)
 {
 	_cleanup_json_ struct json_object *found = json_object_new_object(), *disks = NULL;
 	struct digest digest = { 0 };

@@ -25,7 +25,7 @@
  * next QEMU cannot load the state, or a disk is not as expected; -EINTR; or another errno.
  */
 int commit_state(struct vm *vm, const char *part, const char *runstate,
-		 const struct proof *proof, struct err *err);
+		 struct proof *proof, struct err *err);
 
 /**
  * commit_discard - remove what a save has left, because the guest has resumed

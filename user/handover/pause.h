@@ -9,7 +9,7 @@
  *	others	the guests of other VMs suspend, or are copied; only with devices
  *	write	QEMU stops the guest and writes its state
  *	check	the state file is synced, digested and validated
- *	prove	the QEMU that will load the state is queried, and rehearses the load
+ *	prove	the QEMU that will load the state, and was started before, rehearses the load
  *	commit	the state file gets its name, and the manifest its contents
  *	wait	until the seal begins: manifest and module are updated, other VMs are saved
  *	seal	QEMU quits

@@ -5,7 +5,6 @@
 #include "vm/manifest.h"
 #include "handover/copycommand.h"
 #include "handover/proof.h"
-#include "handover/rehearsal.h"
 
 static int proof_no_rehearsal(struct vm *vm, const char *note, struct err *err)
 {
@@ -14,7 +13,25 @@ static int proof_no_rehearsal(struct vm *vm, const char *note, struct err *err)
 		    .remedy = "leave --rehearse out to save it without a rehearsal");
 }
 
-int proof_check(struct vm *vm, const char *state, const char *runstate, const struct proof *proof,
+int proof_begin(struct vm *vm, struct proof *proof, struct err *err)
+{
+	int r = 0;
+
+	if (!proof->no_rehearse && !copycommand_used(vm))
+		r = rehearsal_begin(vm, proof->fit.binary, proof->deadline, &proof->rehearsal, err);
+	if (r == 0 && proof->rehearse && proof->rehearsal.plan.note)
+		r = proof_no_rehearsal(vm, proof->rehearsal.plan.note, err);
+	return r;
+}
+
+void proof_end(struct proof *proof)
+{
+	rehearsal_end(&proof->rehearsal);
+	proof->rehearsal = (struct rehearsal){ .qemu = QEMU_NONE };
+	fit_free(&proof->fit);
+}
+
+int proof_check(struct vm *vm, const char *state, const char *runstate, struct proof *proof,
 		struct json_object *found, struct err *err)
 {
 	struct json_object *qemu = json_object_new_object();
@@ -29,10 +46,8 @@ int proof_check(struct vm *vm, const char *state, const char *runstate, const st
 	else if (stream)
 		jset_str(found, "rehearsal_note", "a command has the state");
 	else if (r == 0)
-		r = rehearsal_perform(vm, proof->fit.binary, state, runstate, proof->deadline,
-				      found, err);
-	if (r == 0 && proof->rehearse && !jget(found, "rehearsed"))
-		r = proof_no_rehearsal(vm, jstr(found, "rehearsal_note"), err);
+		r = rehearsal_perform(&proof->rehearsal, proof->fit.binary, state, runstate,
+				      proof->deadline, found, err);
 	return r;
 }
 

@@ -6,7 +6,6 @@
 #include "base/out.h"
 #include "qemu/guestcpu.h"
 #include "qemu/migration.h"
-#include "qemu/rehearsalargs.h"
 #include "vm/devices.h"
 #include "vm/manifest.h"
 #include "handover/rehearsal.h"
@@ -161,42 +160,53 @@ static void rehearsal_record(struct json_object *saved, int64_t ms, int64_t byte
 	jset_bool(saved, "rehearsed", true);
 }
 
-static int rehearsal_run(struct vm *vm, const char *binary, const struct rehearsal_plan *plan,
-			 const char *state, const char *runstate, deadline_t deadline,
-			 struct json_object *saved, struct err *err)
+int rehearsal_begin(struct vm *vm, const char *binary, deadline_t deadline,
+		    struct rehearsal *rehearsal, struct err *err)
+{
+	struct rehearsal_plan *plan = &rehearsal->plan;
+	struct qemu *q = &rehearsal->qemu;
+	_cleanup_err_ struct err why = { 0 };
+	int64_t begin = now_ms();
+	int r;
+
+	*rehearsal = (struct rehearsal){ .qemu = QEMU_NONE };
+	rehearsal_make_plan(vm, plan);
+	r = plan->note ? 0 : rehearsal_check_disks(vm->qemu.qmp, &plan->note, err);
+	if (r < 0 || plan->note)
+		return r;
+	r = rehearsal_start_qemu(vm, binary, plan, deadline, q, &why);
+	if (r == 0)
+		r = guestcpu_check(jget(vm->manifest, "cpu"), q->qmp, vm->name, &why);
+	rehearsal->ms = now_ms() - begin;
+	return r < 0 ? rehearsal_refuse(binary, r, &why, err) : 0;
+}
+
+int rehearsal_perform(struct rehearsal *rehearsal, const char *binary, const char *state,
+		      const char *runstate, deadline_t deadline, struct json_object *saved,
+		      struct err *err)
 {
 	_cleanup_err_ struct err why = { 0 };
-	int64_t begin = now_ms(), bytes = 0;
-	struct qemu q;
-	int r = rehearsal_start_qemu(vm, binary, plan, deadline, &q, &why);
+	struct qemu *q = &rehearsal->qemu;
+	int64_t begin = now_ms(), bytes;
+	int r;
 
-	if (r == 0)
-		r = guestcpu_check(jget(vm->manifest, "cpu"), q.qmp, vm->name, &why);
-	if (r == 0)
-		r = rehearsal_load(q.qmp, state, runstate, deadline, &why);
-	if (q.qmp) {
-		bytes = rehearsal_memory(q.pid);
-		qemu_trial_log_tail(&q, &why);
+	if (rehearsal->plan.note) {
+		jset_str(saved, "rehearsal_note", rehearsal->plan.note);
+		return 0;
 	}
-	qemu_kill(&q);
+	r = rehearsal_load(q->qmp, state, runstate, deadline, &why);
+	bytes = rehearsal_memory(q->pid);
+	qemu_trial_log_tail(q, &why);
+	qemu_kill(q);
 	if (r < 0)
 		return rehearsal_refuse(binary, r, &why, err);
-	rehearsal_record(saved, now_ms() - begin, bytes);
+	rehearsal_record(saved, rehearsal->ms + now_ms() - begin, bytes);
 	return 0;
 }
 
-int rehearsal_perform(struct vm *vm, const char *binary, const char *state, const char *runstate,
-		      deadline_t deadline, struct json_object *saved, struct err *err)
+void rehearsal_end(struct rehearsal *rehearsal)
 {
-	_cleanup_rehearsal_plan_ struct rehearsal_plan plan = { 0 };
-	int r;
-
-	rehearsal_make_plan(vm, &plan);
-	r = plan.note ? 0 : rehearsal_check_disks(vm->qemu.qmp, &plan.note, err);
-	if (r < 0)
-		return r;
-	if (!plan.note)
-		return rehearsal_run(vm, binary, &plan, state, runstate, deadline, saved, err);
-	jset_str(saved, "rehearsal_note", plan.note);
-	return 0;
+	if (rehearsal->qemu.qmp)
+		qemu_kill(&rehearsal->qemu);
+	rehearsal_plan_free(&rehearsal->plan);
 }

@@ -188,7 +188,8 @@ int savable_check(struct vm *vm, const struct save_opts *opts, struct savable *s
 
 	*s = (struct savable){
 		.max_pause = opts->max_pause,
-		.proof = { .no_rehearse = opts->no_rehearse, .rehearse = opts->rehearse },
+		.proof = { .no_rehearse = opts->no_rehearse, .rehearse = opts->rehearse,
+			   .rehearsal.qemu = QEMU_NONE },
 	};
 	if (r == 0)
 		r = vm_manifest(vm, err);
@@ -212,5 +213,5 @@ void savable_free(struct savable *s)
 	json_object_put(s->process);
 	json_object_put(s->disks);
 	json_object_put(s->copy.stale);
-	fit_free(&s->proof.fit);
+	proof_end(&s->proof);
 }

@@ -41,8 +41,6 @@ static int save_write(struct vm *vm, const char *part, deadline_t deadline, stru
 	bool stream = copycommand_used(vm);
 	int r;
 
-	if (!manifest_suspended(vm->manifest))
-		pause_begin(vm);
 	r = stream ? copycommand_save(vm, err) : migration_save(qmp, part, err);
 	if (r == 0)
 		r = faultpoint("save-begun", vm->name, err);
@@ -60,7 +58,7 @@ static int save_write(struct vm *vm, const char *part, deadline_t deadline, stru
 }
 
 /* A paused guest that has not run since its last save was aborted: that state is still valid. */
-static int save_again(struct vm *vm, const struct save_opts *opts, const struct savable *s,
+static int save_again(struct vm *vm, const struct save_opts *opts, struct savable *s,
 		      struct err *err)
 {
 	_cleanup_json_ struct json_object *found = json_object_new_object();
@@ -76,6 +74,9 @@ static int save_again(struct vm *vm, const struct save_opts *opts, const struct 
 		return fail(err, -EIO, .what = "state file", .value = path,
 			    .why = "it has changed since it was saved",
 			    .remedy = fmt("'cpr-helper abort %s', then save again", vm->name));
+	r = proof_begin(vm, &s->proof, err);
+	if (r < 0)
+		return r;
 	r = proof_check(vm, path, jstr(saved, "runstate"), &s->proof, found, err);
 	if (r < 0)
 		return r;
@@ -116,6 +117,14 @@ static int save_quiesce(struct vm *vm, deadline_t deadline, struct err *err)
 	return r < 0 ? r : dma_snapshot(vm, err);
 }
 
+/* What the next QEMU needs to know, in memory only. */
+static void save_note(struct vm *vm, const struct savable *s)
+{
+	jset(vm->manifest, "drives", json_object_get(s->drives));
+	jset(vm->manifest, "cpu", json_object_get(s->cpu));
+	jset(vm->manifest, "process", json_object_get(s->process));
+}
+
 /* For abort_vm(), if this process is killed from here on. */
 static int save_record(struct vm *vm, const struct save_opts *opts, struct savable *s,
 		       struct err *err)
@@ -129,9 +138,6 @@ static int save_record(struct vm *vm, const struct save_opts *opts, struct savab
 	json_object_object_del(vm->manifest, "saved");
 	jset(vm->manifest, "saving", saving);
 	jset(vm->manifest, "previous", json_object_get(s->previous));
-	jset(vm->manifest, "drives", json_object_get(s->drives));
-	jset(vm->manifest, "cpu", json_object_get(s->cpu));
-	jset(vm->manifest, "process", json_object_get(s->process));
 	jset_str(vm->manifest, "runstate", s->runstate);
 	json_object_object_del(vm->manifest, "suspended");
 	pause_forget(vm);
@@ -231,8 +237,11 @@ static int save_now(struct vm *vm, const struct save_opts *opts, struct savable 
 	int r = save_check_interrupt(vm, err);
 
 	/* Until the guest stops, there is nothing to roll back. */
+	save_note(vm, s);
 	if (r == 0)
 		r = dma_prove(vm, err);
+	if (r == 0)
+		r = proof_begin(vm, &s->proof, err);
 	/* Nor for the other VMs of an update: it goes on once all are found fit to be saved. */
 	if (r == 0)
 		r = save_meet(vm, s, err);
@@ -254,6 +263,7 @@ static int save_now(struct vm *vm, const struct save_opts *opts, struct savable 
 	if (r == 0)
 		r = commit_state(vm, part, s->runstate, &s->proof, err);
 	r = save_check_pause(vm, s, r, err);
+	proof_end(&s->proof);	/* its mapping of the memory would be in a seal's way */
 	if (r < 0)
 		rollback_save(vm, s->runstate, r, err);
 	return r;
