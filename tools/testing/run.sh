@@ -46,7 +46,7 @@ layers() {
 		long/netlink-7.3         | 2 | @/boot.sh --kernel 7.3 --timeout 2400 /lab/fuzz/netlink.sh 10000000 --processes 2
 		long/netlink-debug       | 2 | @/boot.sh --kernel debug --timeout 1200 /lab/fuzz/netlink.sh 1000000 --processes 2
 		long/images-debug        | 2 | @/boot.sh --kernel debug --timeout 600 /lab/fuzz/images.sh 2000
-		long/trinity-debug       | 2 | @/boot.sh --kernel debug --disk suites --timeout 300 /lab/fuzz/trinity.sh 60
+		long/trinity-debug       | 2 | @/boot.sh --kernel debug --disk suites --timeout 300 /lab/fuzz/trinity.sh 10
 		long/poison-debug        | 2 | @/boot.sh --kernel debug /lab/selftests/cpr/poison.sh
 		long/fs-6.12             | 2 | @/boot.sh --kernel 6.12 --timeout 1800 /lab/fs/run.sh whole
 		long/fs-7.3              | 2 | @/boot.sh --kernel 7.3 --timeout 1800 /lab/fs/run.sh whole

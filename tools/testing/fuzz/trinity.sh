@@ -5,7 +5,7 @@
 #
 # trinity.sh SECONDS - trinity, from Debian's package, on files of a VM that belong to an
 # unprivileged user: on any files, then on those of a running VM, whose sizes and names are
-# fixed; each for SECONDS. trinity is on a disk of its own: `boot.sh --disk suites`.
+# fixed; each for SECONDS, scaled. trinity is on a disk of its own: `boot.sh --disk suites`.
 set -u
 
 # shellcheck source-path=SCRIPTDIR/../selftests/cpr source=common.sh
@@ -15,7 +15,7 @@ set -u
 # shellcheck source-path=SCRIPTDIR/../fs source=common.sh
 . /lab/fs/common.sh
 
-seconds=$1
+seconds=$(($1 * CPR_SCALE))
 user=1000
 
 make_victims() {
