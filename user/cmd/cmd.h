@@ -7,7 +7,7 @@
 #include "base/out.h"
 #include "vm/vm.h"
 
-#define CMD_MAX_OPTS 16
+#define CMD_MAX_OPTS 24
 #define CMD_MAX_EXAMPLES 5
 
 /**

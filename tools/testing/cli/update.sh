@@ -691,9 +691,9 @@ update_tests() {
 	echo 'this was not to be' >"$CPR_FAKE/fail-jump"
 	preflight_tests
 	left_out_tests
-	shutdown_tests
 	crew_tests
 	together_tests
+	shutdown_tests
 	hang_tests
 	death_tests
 	asleep_tests
