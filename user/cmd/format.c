@@ -15,6 +15,7 @@
 #include "host/kernel.h"
 #include "vm/genl.h"
 #include "vm/image.h"
+#include "vm/signature.h"
 #include "cmd/cmd.h"
 
 static int format_refuse(const char *what, const char *value, struct err *err)
@@ -91,15 +92,29 @@ static int format_check_encryption(const struct args *args, struct err *err)
 		    .remedy = "boot with mem_encrypt=off");
 }
 
+static int format_check_signature(const char *path, struct err *err)
+{
+	_cleanup_free_ char *found = NULL;
+	int r = signature_find(path, &found, err);
+
+	if (r < 0 || !found)
+		return r;
+	return fail(err, -EEXIST, .exit = CPR_EXIT_REFUSED, .what = "image", .value = path,
+		    .why = fmt("it has something else on it, which formatting destroys: %s", found),
+		    .remedy = "name another file or device; --force formats anyway");
+}
+
 /* Without --force nothing but the absence of an image allows to write one. */
 static int format_check_empty(const struct image *img, const struct args *args, struct err *err)
 {
 	struct cpr_geometry geo;
 	struct cpr_reason why;
 
-	if (arg(args, "force") || cpr_image_load(img->base, img->size, &geo, &why) == -ENODATA)
+	if (arg(args, "force"))
 		return 0;
-	return format_refuse("image", img->path, err);
+	if (cpr_image_load(img->base, img->size, &geo, &why) != -ENODATA)
+		return format_refuse("image", img->path, err);
+	return format_check_signature(img->path, err);
 }
 
 static void format_identify(struct cpr_geometry *geo, const char *label)
@@ -173,7 +188,7 @@ const struct cmd cmd_format = {
 	.opts = {
 		{ "start", "ADDRESS", "where the region of FILE lies in memory" },
 		{ "label", "LABEL", "a name for the region" },
-		{ "force", NULL, "even if there is an image: all VMs in it are lost" },
+		{ "force", NULL, "even if that destroys an image, or what else is there" },
 	},
 	.examples = {
 		"format --label vms",

@@ -54,7 +54,35 @@ call inspect "$img"
 holds 'inspect, in words' grep -q '^start: *0x100000000$' <<<"$out"
 prints 'format --force' "$img: formatted, 64 MiB at 0x140000000" format "$img" --start 5G --force
 
+section 'format of what has something else on it'
+foreign() { # WORDS
+	local before
+	before=$(sha256sum <"$img")
+	refuses "$1" 4 "cpr-helper: image '$img': it has something else on it, which formatting destroys: $1" \
+		format "$img" --start 4G
+	refuses "$1, --dry-run" 4 "cpr-helper: image '$img': it has something else on it, which formatting destroys: $1" \
+		format "$img" --start 4G --dry-run
+	holds "$1 is untouched" test "$(sha256sum <"$img")" = "$before"
+}
 cp --sparse=always "$img" "$tmp/good"
+blank() { rm -f "$img"; truncate -s 64M "$img"; }
+blank
+if PATH=$PATH:/usr/sbin mke2fs -q -t ext4 -L data -U 01234567-89ab-cdef-0123-456789abcdef "$img" 2>"$tmp/err"; then
+	foreign "ext4, label 'data', UUID 01234567-89ab-cdef-0123-456789abcdef"
+else
+	skip 'ext4' 'needs mke2fs'
+fi
+blank
+printf '\0\0\0\0\x83\0\0\0\0\x08\0\0\0\x08\0\0' | dd of="$img" bs=1 seek=446 conv=notrunc status=none
+printf '\x55\xaa' | dd of="$img" bs=1 seek=510 conv=notrunc status=none
+foreign 'partitions, dos'
+blank
+printf 'QFI\xfb\0\0\0\3' | dd of="$img" conv=notrunc status=none
+foreign 'a disk in qcow2 format'
+prints 'format --force of it' "$img: formatted, 64 MiB at 0x140000000" format "$img" --start 5G --force
+cp --sparse=always "$tmp/good" "$img"
+
+section 'damage'
 zero() { dd if=/dev/zero of="$img" bs=4096 seek="$1" count="$2" conv=notrunc status=none; }
 poke() { printf '%b' "$2" | dd of="$img" bs=1 seek="$1" conv=notrunc status=none; }
 again() { cp --sparse=always "$tmp/good" "$img"; }

@@ -12,7 +12,7 @@ l1_packages=(
 	# what makes an initramfs; of both kinds the cores can be installed together
 	initramfs-tools-core dracut-core zstd
 	# what the helper links to
-	libnl-3-200 libnl-genl-3-200 libkmod2 libjson-c5 libxxhash0 libsystemd0
+	libnl-3-200 libnl-genl-3-200 libkmod2 libjson-c5 libxxhash0 libsystemd0 libblkid1
 	# what tests use
 	socat jq xxd strace busybox-static
 	# for L2

@@ -8,7 +8,7 @@ toolbox_packages=(
 	# the module
 	gcc-14 ccache make sparse pahole libelf1t64 kmod
 	# the helper
-	pkg-config libc6-dev libnl-3-dev libnl-genl-3-dev libkmod-dev libjson-c-dev libxxhash-dev libsystemd-dev scdoc
+	pkg-config libc6-dev libnl-3-dev libnl-genl-3-dev libkmod-dev libjson-c-dev libxxhash-dev libsystemd-dev libblkid-dev scdoc
 	# the lab
 	qemu-system-x86 e2fsprogs cpio xz-utils zstd socat rsync busybox-static
 	# the checks
