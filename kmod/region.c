@@ -183,6 +183,10 @@ static struct region_cover region_find_cover(u64 start, u64 end)
 	return cover;
 }
 
+/*
+ * That memmap= has made a persistent range of memory, and not of registers or of nothing, is
+ * checked by cpr-helper: no kernel gives the firmware's map to modules of others.
+ */
 static int region_check_range(u64 start, u64 size)
 {
 	u64 end = start + size - 1;

@@ -11,6 +11,7 @@
 
 #include "catalog.h"
 #include "base/size.h"
+#include "host/firmware.h"
 #include "host/kcmdline.h"
 #include "host/kernel.h"
 #include "vm/genl.h"
@@ -54,7 +55,8 @@ static int format_region(const struct args *args, struct err *err)
 		return r;
 	if (region.formatted && !arg(args, "force"))
 		return format_refuse("handover region", *region.label ? region.label : NULL, err);
-	if (!args->dry_run)
+	r = firmware_check_memory(region.start, region.size, err);
+	if (r == 0 && !args->dry_run)
 		r = genl_format(genl, &region, arg(args, "label"), arg(args, "force"), err);
 	if (r == 0)
 		format_print("handover region", region.start, region.size, args->dry_run);

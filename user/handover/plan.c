@@ -5,6 +5,7 @@
 
 #include "base/out.h"
 #include "base/paths.h"
+#include "host/firmware.h"
 #include "host/initrd.h"
 #include "host/kcmdline.h"
 #include "host/kernel.h"
@@ -41,7 +42,8 @@ static int plan_check_region(struct plan *plan, struct err *err)
 	if (!plan->region.formatted)
 		return fail(err, -ENODEV, .exit = CPR_EXIT_REFUSED, .what = "handover region",
 			    .why = "it is not formatted", .remedy = "'cpr-helper format'");
-	return 0;
+	return plan->kernel.version ?
+	       firmware_check_memory(plan->region.start, plan->region.size, err) : 0;
 }
 
 static int plan_compose(struct plan *plan, struct err *err)
@@ -51,7 +53,7 @@ static int plan_compose(struct plan *plan, struct err *err)
 		.current = current, .base = plan->opts->command_line,
 		.append = plan->opts->append,
 		.start = plan->region.start, .size = plan->region.size,
-		.firmware = kernel_firmware_pmem(plan->region.start, plan->region.size),
+		.firmware = firmware_has_pmem(plan->region.start, plan->region.size),
 	};
 
 	if (!current)

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #define _GNU_SOURCE
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <sys/utsname.h>
@@ -69,38 +68,6 @@ int kernel_find(struct kernel *k, struct err *err)
 			    .remedy = fmt("'update-initramfs -c -k %s', or name the initrd with "
 					  "--initrd", k->version));
 	return initrd_check_format(k->initrd, err);
-}
-
-static uint64_t read_u64(const char *dir, const char *entry, const char *file)
-{
-	_cleanup_free_ char *path = xasprintf("%s/%s/%s", dir, entry, file);
-	_cleanup_free_ char *text = read_text(path, 64);
-
-	return text ? strtoull(text, NULL, 0) : 0;
-}
-
-static bool pmem_entry_covers(const char *dir, const char *entry, uint64_t start, uint64_t size)
-{
-	_cleanup_free_ char *path = xasprintf("%s/%s/type", dir, entry);
-	_cleanup_free_ char *type = read_text(path, 64);
-
-	return type && startswith(type, "Persistent Memory") &&
-	       read_u64(dir, entry, "start") <= start &&
-	       read_u64(dir, entry, "end") >= start + size - 1;
-}
-
-bool kernel_firmware_pmem(uint64_t start, uint64_t size)
-{
-	static const char dir[] = "/sys/firmware/memmap";
-	DIR *d = opendir(dir);
-	struct dirent *e;
-	bool found = false;
-
-	while (d && !found && (e = readdir(d)))
-		found = *e->d_name != '.' && pmem_entry_covers(dir, e->d_name, start, size);
-	if (d)
-		closedir(d);
-	return found;
 }
 
 const char *kernel_release(void)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The next kernel's files; the running kernel's release and memory map. */
+/* The next kernel's files; the running kernel's release. */
 #ifndef CPR_KERNEL_H
 #define CPR_KERNEL_H
 
@@ -26,9 +26,6 @@ void kernel_free(struct kernel *k);
  * Returns: 0, or -ENOENT with exit status 3 if a file is missing.
  */
 int kernel_find(struct kernel *k, struct err *err);
-
-/* Whether one entry of the firmware's memory map has the range as persistent memory. */
-bool kernel_firmware_pmem(uint64_t start, uint64_t size);
 
 /* The release of the running kernel, "unknown" if uname(2) fails. Static buffer. */
 const char *kernel_release(void);

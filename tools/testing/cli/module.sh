@@ -3,6 +3,28 @@
 #
 # A VM can be run, saved, aborted and restored, and a failure of any of these leaves it whole.
 
+# The fake module's region is from 4 GiB to 5 GiB.
+firmware_tests() {
+	local words="cpr-helper: handover region '1G!0x100000000': at 0x120000000 the firmware has no memory, but"
+
+	if ! mountpoint -q /sys/firmware/memmap; then
+		skip 'a region that is no memory' 'needs /sys/firmware/memmap'
+		return
+	fi
+	firmware_map 'System RAM' 0x100000000 0x11fffffff 'Reserved' 0x120000000 0x1ffffffff
+	refuses 'format of a region that is registers in part' 4 "$words 'Reserved'" format
+	firmware_map 'System RAM' 0x100000000 0x11fffffff 'System RAM' 0x120000001 0x1ffffffff
+	refuses 'of one with a hole' 4 "$words nothing" format --force
+	firmware_map 'System RAM' 0x0 0x11fffffff 'Persistent Memory (legacy)' 0x120000000 0x13fffffff \
+		'Persistent Memory' 0x140000000 0xffffffffffffffff
+	prints 'of one that is memory of several kinds' \
+		'handover region: would be formatted, 1 GiB at 0x100000000' format --dry-run
+	firmware_map
+	prints 'of one whose map is not known' \
+		'handover region: would be formatted, 1 GiB at 0x100000000' format --dry-run
+	firmware_map 'System RAM' 0x0 0x1ffffffff
+}
+
 module_tests() {
 	local count_before state lock begun
 
@@ -100,6 +122,7 @@ module_tests() {
 	: >"$CPR_FAKE/unformatted"
 	refuses 'an unformatted region' 4 "cpr-helper: handover region '1 GiB': it is not formatted" \
 		run b --ram 32M -- "${qemu[@]}"
+	firmware_tests
 	prints 'format' 'handover region: formatted, 1 GiB at 0x100000000' format
 	refuses 'format twice' 4 \
 		'cpr-helper: handover region: it has an image already; formatting destroys all VMs in it' format
@@ -424,6 +447,13 @@ kexec_tests() {
 		"cpr-helper: next command line 'memmap=512M!0x100000000': it contradicts the region's memmap=1G!0x100000000" \
 		update --kernel 9.9.9-cpr "${initrd[@]}" --append 'memmap=512M!4G'
 	signature_tests
+	if mountpoint -q /sys/firmware/memmap; then
+		firmware_map 'System RAM' 0x0 0x13fffefff 'ACPI Tables' 0x13ffff000 0x13fffffff
+		refuses 'update: a region that is not memory to its end' 4 \
+			"cpr-helper: handover region '1G!0x100000000': at 0x13ffff000 the firmware has no memory, but 'ACPI Tables'" \
+			update --kernel 9.9.9-cpr "${initrd[@]}" --dry-run
+		firmware_map 'System RAM' 0x0 0x1ffffffff
+	fi
 	json 'update --dry-run' "o['command_line'] == 'root=/dev/vda1 memmap=1G!4G quiet x=y' and \
 		o['image'].endswith('/lib/modules/9.9.9-cpr/vmlinuz') and o['vms'] == ['a', 'b']" \
 		update --kernel 9.9.9-cpr "${initrd[@]}" --append x=y --dry-run

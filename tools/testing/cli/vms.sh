@@ -189,6 +189,24 @@ kexec_world() {
 	mount --bind "$tmp/cmdline" /proc/cmdline
 }
 
+# The map of a firmware, as in sysfs. TYPE FIRST LAST...: its entries.
+firmware_map() {
+	local n=0
+	rm -rf "$tmp/firmware/"*
+	for (( ; $#; n++)); do
+		mkdir "$tmp/firmware/$n"
+		echo "$1" >"$tmp/firmware/$n/type"
+		echo "$2" >"$tmp/firmware/$n/start"
+		echo "$3" >"$tmp/firmware/$n/end"
+		shift 3
+	done
+}
+firmware_world() {
+	mkdir "$tmp/firmware"
+	firmware_map 'System RAM' 0x0 0x1ffffffff
+	mount --bind "$tmp/firmware" /sys/firmware/memmap 2>/dev/null
+}
+
 vms_world() {
 	[ "$(id -u)" = 0 ] && usable || return 0
 	helper=$CPR_HELPER_FAKE
@@ -199,5 +217,6 @@ vms_world() {
 	mkdir "$CPR_FAKE"
 	: >"$CPR_FAKE/loaded"
 	guest_image "$tmp/boot"
+	firmware_world || true
 	kexec_world || true
 }
