@@ -39,6 +39,18 @@ static const char *show_devices(struct json_object *devices)
 	return words.n ? show_joined(&words, "\n") : NULL;
 }
 
+static const char *show_unchecked(struct json_object *disks)
+{
+	_cleanup_strv_ struct strv words = { 0 };
+
+	for (size_t i = 0; i < json_object_array_length(disks); i++) {
+		struct json_object *disk = json_object_array_get_idx(disks, i);
+
+		strv_pushf(&words, "%s (%s)", jstr(disk, "name"), jstr(disk, "unchecked"));
+	}
+	return words.n ? show_joined(&words, ", ") : NULL;
+}
+
 static const char *show_mappings(struct json_object *mappings)
 {
 	int64_t n = jint(mappings, "extents", 0);
@@ -91,6 +103,7 @@ static const struct out_field lines[] = {
 	{ "manifest.ram_mode", "RAM mode", NULL },
 	{ "manifest.memory", "RAM files", show_memory },
 	{ "manifest.agent", "guest agent", NULL },
+	{ "manifest.unchecked", "unchecked disks", show_unchecked },
 	{ "devices", "devices", show_devices },
 	{ "mappings", "DMA reaches", show_mappings },
 	{ "verified", "last verify", show_verified },

@@ -178,6 +178,7 @@ static int savable_inspect(struct vm *vm, const struct save_opts *opts, struct s
 		r = drives_read(vm->qemu.qmp, &s->drives, err);
 	if (r == 0)
 		r = disks_inspect(vm, &s->disks, err);
+	disks_note_unchecked(s->disks, vm->name);
 	return r < 0 ? r : savable_check_files(vm, opts, s->disks, err);
 }
 

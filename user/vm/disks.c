@@ -9,6 +9,7 @@
 #include "vm/diskfile.h"
 #include "vm/disks.h"
 #include "vm/manifest.h"
+#include "vm/served.h"
 
 #define JSON_PREFIX "json:"
 #define FLASH "/machine/system.flash"
@@ -307,8 +308,13 @@ static void disks_add_remote(struct block_info *info, struct json_object *device
 	jset_str(disk, "name", name);
 	jset_str(disk, "unchecked", driver);
 	json_object_array_add(info->disks, disk);
-	detail("VM '%s': disk '%s' (%s) is not a local file, and not checked", info->vm->name,
-	       name, driver);
+}
+
+static void disks_add_unchecked(struct block_info *info)
+{
+	for (size_t i = 0; i < jarray_length(info->devices); i++)
+		disks_add_remote(info, jarray_at(info->devices, i));
+	served_disks(info->vm->manifest, info->disks);
 }
 
 static int block_query(struct qmp *qmp, const char *command, const char *option,
@@ -407,7 +413,9 @@ static int disks_check_same_files(const struct block_info *info, struct err *err
 
 int disks_record_opened(struct vm *vm, struct err *err)
 {
-	_cleanup_(block_info_free) struct block_info info = { .vm = vm };
+	_cleanup_(block_info_free) struct block_info info = {
+		.vm = vm, .disks = json_object_new_array(),
+	};
 	_cleanup_strv_ struct strv paths = { 0 }, media = { 0 };
 	int r = block_info_devices(&info, err);
 
@@ -419,6 +427,8 @@ int disks_record_opened(struct vm *vm, struct err *err)
 			strv_push(&media, paths.v[i]);
 	jset(vm->manifest, "disks", manifest_strings(&paths));
 	jset(vm->manifest, "media", manifest_strings(&media));
+	disks_add_unchecked(&info);
+	jset(vm->manifest, "unchecked", json_object_get(info.disks));
 	return 0;
 }
 
@@ -434,11 +444,23 @@ int disks_inspect(struct vm *vm, struct json_object **disks, struct err *err)
 			r = disks_add_node(&info, jarray_at(info.nodes, i), err);
 	if (r == 0)
 		r = disks_check_same_files(&info, err);
-	for (size_t i = 0; r == 0 && i < jarray_length(info.devices); i++)
-		disks_add_remote(&info, jarray_at(info.devices, i));
-	if (r == 0)
-		*disks = json_object_get(info.disks);
-	return r;
+	if (r < 0)
+		return r;
+	disks_add_unchecked(&info);
+	*disks = json_object_get(info.disks);
+	return 0;
+}
+
+void disks_note_unchecked(struct json_object *disks, const char *vm)
+{
+	for (size_t i = 0; i < jarray_length(disks); i++) {
+		struct json_object *disk = jarray_at(disks, i);
+
+		if (jstr(disk, "unchecked"))
+			note("VM '%s': disk '%s' (%s) is not a local file: that it does not change "
+			     "while the guest stands still is not checked", vm, jstr(disk, "name"),
+			     jstr(disk, "unchecked"));
+	}
 }
 
 int disks_remeasure(struct json_object *disks, struct err *err)

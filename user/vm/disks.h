@@ -11,8 +11,8 @@
 #include "vm/vm.h"
 
 /*
- * Record in the manifest, as "disks", the paths that a QEMU has opened; call it right after
- * QEMU was started. Returns: 0 or the error of QMP.
+ * Record in the manifest, as "disks", the paths that a QEMU has opened, and as "unchecked" its
+ * disks without a path; call it right after QEMU was started. Returns: 0 or the error of QMP.
  */
 int disks_record_opened(struct vm *vm, struct err *err);
 
@@ -22,14 +22,17 @@ int disks_record_opened(struct vm *vm, struct err *err);
  *	owned by the caller
  *
  * Also syncs the files. An image and each of its backing files has an entry of its own. The
- * entry of a disk that is not local (nbd, rbd, ...) has "unchecked" with the driver's name
- * instead of "path".
+ * entry of a disk that is not local (nbd, rbd, ...), or that others serve (vhost-user-blk,
+ * ...), has "unchecked" with the driver's name instead of "path".
  *
  * Returns: 0; -EOPNOTSUPP with exit status 4 if a file was removed or replaced, if QEMU was
  * started with other files, or if the guest has written to a disk with snapshot=on; or
  * another negative errno.
  */
 int disks_inspect(struct vm *vm, struct json_object **disks, struct err *err);
+
+/* Print a note for each of @disks, an array of disks_inspect(), that is not checked. */
+void disks_note_unchecked(struct json_object *disks, const char *vm);
 
 /* Update the traits in @disks, an array of disks_inspect(). Returns: 0 or -errno. */
 int disks_remeasure(struct json_object *disks, struct err *err);

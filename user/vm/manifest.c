@@ -128,6 +128,8 @@ int manifest_check(struct json_object *manifest, struct err *err)
 		return manifest_damaged(err, "'devices' is not a list of PCI devices");
 	if (!list_ok(jget(manifest, "disks"), string_ok))
 		return manifest_damaged(err, "'disks' is not a list of paths");
+	if (!list_ok(jget(manifest, "unchecked"), disk_ok))
+		return manifest_damaged(err, "'unchecked' is not a list of disks");
 	if (!list_ok(jget(manifest, "inventory"), string_ok))
 		return manifest_damaged(err, "'inventory' is not a list of names");
 	if (!target_ok(jget(manifest, "target")))

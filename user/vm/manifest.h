@@ -25,6 +25,8 @@
  *			with argv; absent if unknown
  *	media		those of "disks" that are media of removable drives; absent in older
  *			manifests
+ *	unchecked	disks that are no local files, as in saved.disks; absent in older
+ *			manifests
  *	drives		the guest's drives at the last save, see drives.h; absent before the
  *			first save
  *	inventory	the devices and CPUs that QEMU had when it was started, see

@@ -167,7 +167,11 @@ disks_tests() {
 	section 'record'
 	write_to d data
 	write_to d '-d /machine/peripheral/second/virtio-backend'
+	json 'a disk that is no file is shown' "o['vm']['manifest']['unchecked'] == [{'name': 'void', 'unchecked': 'null-co'}]" show d
+	call show d
+	holds 'in words, too' grep -q '^unchecked disks: *void (null-co)$' <<<"$out"
 	works 'its save' save d
+	holds 'notes that disk' grep -q "^cpr-helper: note: VM 'd': disk 'void' (null-co) is not a local file: that it does not change" <<<"$err"
 	before=$(counted d)
 	holds 'each file of each disk is on record' manifest d "
 		{(k['name'], k['path'].rsplit('/', 1)[1], k['kind']) for k in m['saved']['disks'] if 'path' in k} ==

@@ -8,6 +8,7 @@
 
 #include "ktap.h"
 #include "vm/disks.h"
+#include "vm/served.h"
 
 #define TIME INT64_C(1700000000)
 
@@ -169,6 +170,33 @@ TEST(gone)
 	CHECK(unlink(path) == 0);
 	CHECK_EQ(disks_compare(disks, "a", "data", &err), -ENOENT);
 	CHECK_EQ(err.exit, CPR_EXIT_REFUSED);
+}
+
+/* QEMU itself has no list of these. */
+TEST(disks_that_others_serve)
+{
+	static const char manifest[] = "{\"argv\":["
+		"\"-chardev\",\"socket,id=c,path=/x\","
+		"\"-device\",\"vhost-user-blk-pci,chardev=c,id=data\","
+		"\"-device\",\"{\\\"driver\\\":\\\"vhost-user-scsi-pci\\\",\\\"chardev\\\":\\\"d\\\"}\","
+		"\"-device\",\"vhost-scsi-pci,wwpn=naa.5\",\"-device\",\"vhost-user-blk\","
+		"\"-device\",\"vhost-user-fs-pci,chardev=e\",\"-device\",\"virtio-blk-pci,drive=f\","
+		"\"-nographic\"]}";
+	static const char *const found[][2] = {
+		{ "data", "vhost-user-blk-pci" }, { "d", "vhost-user-scsi-pci" },
+		{ "naa.5", "vhost-scsi-pci" }, { "vhost-user-blk", "vhost-user-blk" },
+	};
+	_cleanup_json_ struct json_object *m = json_tokener_parse(manifest);
+	_cleanup_json_ struct json_object *disks = json_object_new_array();
+
+	served_disks(m, disks);
+	CHECK_EQ(json_object_array_length(disks), ARRAY_SIZE(found));
+	for (size_t i = 0; i < ARRAY_SIZE(found); i++) {
+		struct json_object *disk = json_object_array_get_idx(disks, i);
+
+		CHECK_STR(jstr(disk, "name"), found[i][0]);
+		CHECK_STR(jstr(disk, "unchecked"), found[i][1]);
+	}
 }
 
 int main(void)

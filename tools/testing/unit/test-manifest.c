@@ -94,6 +94,7 @@ static const struct { const char *from, *to; } damages[] = {
 	{ "}]}", "}],\"saved\":{" SAVED "\"disks\":[{\"name\":\"x\",\"unchecked\":1}]}}" },
 	{ "}]}", "}],\"disks\":{}}" },
 	{ "}]}", "}],\"disks\":[5]}" },
+	{ "}]}", "}],\"unchecked\":[\"x\"]}" },
 	{ "}]}", "}],\"saved\":{\"digest\":\"x\",\"runstate\":\"running\",\"size\":1,\"qemu\":1}}" },
 	{ "}]}", "}],\"ram_mode\":\"copy\"}" },
 	{ "}]}", "}],\"target\":5}" },
