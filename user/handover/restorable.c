@@ -11,6 +11,7 @@
 #include "vm/disks.h"
 #include "vm/manifest.h"
 #include "handover/copycommand.h"
+#include "handover/fit.h"
 #include "handover/integrity.h"
 #include "handover/pause.h"
 #include "handover/restorable.h"
@@ -112,6 +113,25 @@ static int restorable_check_disks(struct vm *vm, const struct restore_opts *opts
 	return r < 0 ? r : disks_compare(restorable_disks(vm), vm->name, opts->force_disks, err);
 }
 
+/* A save has proven the QEMU that it was for; another one is queried now, as by a save. */
+static int restorable_check_fit(struct vm *vm, const struct restore_opts *opts,
+				const char *binary, struct err *err)
+{
+	_cleanup_free_ char *state = vm_state_path(vm);
+	_cleanup_fit_ struct fit fit = { 0 };
+	int r;
+
+	if (!opts->replace || !opts->replace->qemu)
+		return 0;
+	r = fit_query(&fit, binary, vm->manifest, err);
+	if (r == 0 && !copycommand_used(vm))
+		r = fit_check(&fit, state, err);
+	if (r < 0)
+		err_remedy(err, xstrdup("give another one with --qemu; without --qemu, the one that "
+					"the VM was saved for is started"));
+	return r;
+}
+
 int restorable_check(struct vm *vm, const struct restore_opts *opts, struct err *err)
 {
 	const char *binary;
@@ -138,6 +158,8 @@ int restorable_check(struct vm *vm, const struct restore_opts *opts, struct err 
 		r = restorable_check_memory(vm, err);
 	if (r == 0)
 		r = restorable_check_state(vm, err);
+	if (r == 0)
+		r = restorable_check_fit(vm, opts, binary, err);
 	if (r == 0)
 		r = integrity_check_memory(vm, err);
 	return r < 0 ? r : restorable_check_disks(vm, opts, err);

@@ -32,12 +32,12 @@ struct restore_opts {
  * @vm: sealed or held; gets its manifest, and the mark of the end of "jump" in it
  *
  * In this order: the manifest against the digest in the catalog, QEMU's binary and working
- * directory, the memory files, the state file against the digest in the manifest, the
- * memory's digest if there is one, and the disks.
+ * directory, the memory files, the state file against the digest in the manifest, whether
+ * another QEMU than the proven one fits it, the memory's digest if there is one, and the disks.
  *
  * Returns: 0; -EUCLEAN or -EIO if a file is not as it was sealed or saved; -ENOENT with
- * exit status 3 if QEMU or its directory is missing; a refusal with exit status 3 or 4 for a
- * disk; -EINTR on a signal; or another errno.
+ * exit status 3 if QEMU or its directory is missing; a refusal with exit status 4 for a QEMU
+ * that does not fit, and with 3 or 4 for a disk; -EINTR on a signal; or another errno.
  */
 int restorable_check(struct vm *vm, const struct restore_opts *opts, struct err *err);
 

@@ -148,6 +148,22 @@ settings_tests() {
 	holds 'with the guest' counts d
 }
 
+# DESCRIPTION PATTERN CODE: neither a restore of g nor its dry run takes a QEMU that does what CODE does.
+misfit() {
+	local options=(--replace "$tmp/way=$tmp/moved" --qemu "$tmp/misfit-qemu") dry
+	{
+		printf '#!/bin/bash\ncase " $* " in *" -incoming "*) : >%s ;; esac\n' "$tmp/misfit-started"
+		printf '%s\nexec qemu-system-x86_64 "$@"\n' "$3"
+	} >"$tmp/misfit-qemu"
+	chmod 755 "$tmp/misfit-qemu"
+	for dry in '' --dry-run; do
+		call restore g "${options[@]}" $dry
+		holds "$1 $dry" test "$status" = 4
+		holds 'in words' grep -q "^cpr-helper: .*$2" <<<"$err"
+		grep -q "^cpr-helper: .*$2" <<<"$err" || complain "$err"
+	done
+}
+
 disks_tests() {
 	local dir=$tmp/disks before word
 
@@ -316,6 +332,14 @@ disks_tests() {
 	prints 'a dry run' 'g: held, would be restored' restore g --dry-run --replace "$tmp/way=$tmp/moved"
 	call restore g --replace "$tmp/way=$tmp/moved" --qemu "$tmp/broken-qemu"
 	holds 'with a QEMU that does not start' grep -q '^  | not today$' <<<"$err"
+	misfit 'with a QEMU that is too old' "QEMU '8.2.2 (old)': this version does not support handovers" \
+		'[ "$1" != -version ] || { echo "QEMU emulator version 8.2.2 (old)"; exit; }'
+	misfit 'without the machine' "QEMU '$tmp/misfit-qemu': asked for what it loads with the machine type pc-q35-" \
+		'case " $* " in *" -dump-vmstate "*) exit 1 ;; esac'
+	misfit 'with an older device' "QEMU .* could not load it: 'virtio-blk' has versions" \
+		"case \"\$*\" in *-dump-vmstate*) qemu-system-x86_64 -M q35 -dump-vmstate $tmp/dump &&
+			sed '/^  \"virtio-blk-device\": {/,/^  }/s/\"version_id\": 2,/\"version_id\": 1,/' $tmp/dump >/proc/self/fd/3; exit ;; esac"
+	holds 'no QEMU was started for any of them' test ! -e "$tmp/misfit-started"
 	holds 'leaves it as it was' state_is g held
 	holds 'with the manifest that it had' manifest g "m['cwd'] == '$tmp/way' and 'other' not in m['saved'].get('qemu', {}).get('binary', '')"
 	works 'with one that does' restore g --replace "$tmp/way=$tmp/moved" --qemu "$tmp/other-qemu"
