@@ -10,6 +10,7 @@
 
 /* In the order in which an update passes them; then those of restore and of abort. */
 static const char *const points[] = {
+	"save-asked",		/* QEMU has the mode of a save, to say what forbids one */
 	"update-prepared",	/* all checks have passed, nothing is changed */
 	"update-loaded",	/* the next kernel is loaded */
 	"save-noted",		/* the manifest records that a save has begun */

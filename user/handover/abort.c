@@ -40,7 +40,8 @@ static bool abort_is_needed(const char *name, struct json_object *manifest)
 	       (saved && vm_runstate_live(jstr(saved, "runstate"))) || access(part, F_OK) == 0;
 }
 
-bool abort_wanted(const struct cpr_vm *vm)
+/* @question: or also whether a command was killed that had only asked QEMU. */
+static bool abort_finds(const struct cpr_vm *vm, bool question)
 {
 	_cleanup_free_ char *dir = vm_path(vm->name, NULL);
 	_cleanup_json_ struct json_object *manifest = NULL;
@@ -48,7 +49,18 @@ bool abort_wanted(const struct cpr_vm *vm)
 	if (vm->state != CPR_VM_STATE_RUNNING)
 		return vm->state == CPR_VM_STATE_SAVED || vm->state == CPR_VM_STATE_SEALED ||
 		       vm->state == CPR_VM_STATE_RESTORING;
-	return manifest_read(dir, &manifest, NULL) == 0 && abort_is_needed(vm->name, manifest);
+	return manifest_read(dir, &manifest, NULL) == 0 &&
+	       ((question && jget(manifest, "asked")) || abort_is_needed(vm->name, manifest));
+}
+
+bool abort_wanted(const struct cpr_vm *vm)
+{
+	return abort_finds(vm, true);
+}
+
+bool abort_comes_first(const struct cpr_vm *vm)
+{
+	return abort_finds(vm, false);
 }
 
 /*
@@ -133,6 +145,17 @@ static int abort_saved(struct vm *vm, struct json_object *result, struct err *er
 	return r < 0 ? r : abort_guest(vm, result, err);
 }
 
+/* A save was interrupted while it asked QEMU: the guest has run all the time. */
+static int abort_question(struct vm *vm, struct err *err)
+{
+	int r = migration_reset(vm->qemu.qmp, jget(vm->manifest, "asked"), err);
+
+	if (r < 0)
+		return r;
+	json_object_object_del(vm->manifest, "asked");
+	return vm_manifest_save(vm, err);
+}
+
 /*
  * A save was interrupted before it told the module, or a restore after it had pinned the
  * VM.
@@ -140,7 +163,7 @@ static int abort_saved(struct vm *vm, struct json_object *result, struct err *er
 static int abort_running(struct vm *vm, struct json_object *result, struct err *err)
 {
 	_cleanup_free_ char *status = NULL, *now = NULL;
-	bool waits, loaded;
+	bool waits, loaded, asked = jget(vm->manifest, "asked");
 	int r;
 
 	copycommand_kill(vm);
@@ -153,8 +176,13 @@ static int abort_running(struct vm *vm, struct json_object *result, struct err *
 		return abort_no_answer(vm, r, err);
 	waits = streq(status, "postmigrate") || streq(status, "finish-migrate");
 	loaded = vm_runstate_live(jstr(jget(vm->manifest, "saved"), "runstate"));
-	if (!waits && !abort_is_needed(vm->name, vm->manifest))
-		return abort_wrong_state(vm, err);
+	r = asked && !waits ? abort_question(vm, err) : 0;
+	if (r < 0)
+		return r;
+	if (!waits && !abort_is_needed(vm->name, vm->manifest)) {
+		jset_str(result, "runstate", status);
+		return asked ? 0 : abort_wrong_state(vm, err);
+	}
 	if (!waits && loaded)
 		return restore_finish(vm, result, err);
 	r = rollback_migration(vm, &now, err);

@@ -12,6 +12,9 @@
 /* Whether abort_vm() has something to do. Does not ask the VM's QEMU. */
 bool abort_wanted(const struct cpr_vm *vm);
 
+/* The same before a save, which just repeats a question to QEMU that was interrupted. */
+bool abort_comes_first(const struct cpr_vm *vm);
+
 /* The same as an error: -EBUSY with exit status 5 if the VM is held, otherwise -ENOENT (3). */
 int abort_check(struct vm *vm, struct err *err);
 

@@ -143,6 +143,24 @@ static int savable_check_files(struct vm *vm, const struct save_opts *opts,
 	return opts->no_kexec ? 0 : outlives_check(vm->manifest, binary, disks, err);
 }
 
+/* The manifest says that QEMU is asked, for who comes after a command that is killed meanwhile. */
+static int savable_check_blockers(struct vm *vm, const struct migration_way *way,
+				  struct json_object *previous, struct err *err)
+{
+	_cleanup_json_ struct json_object *reasons = NULL;
+	int r;
+
+	jset(vm->manifest, "asked", json_object_get(previous));
+	r = vm_manifest_save(vm, err);
+	if (r == 0)
+		r = blockers_ask(vm->qemu.qmp, vm->name, way, previous, &reasons, err);
+	if (r < 0)
+		return r;
+	json_object_object_del(vm->manifest, "asked");
+	r = vm_manifest_save(vm, err);
+	return r < 0 ? r : blockers_check(vm->qemu.qmp, reasons, err);
+}
+
 static int savable_inspect(struct vm *vm, const struct save_opts *opts, struct savable *s,
 			   struct err *err)
 {
@@ -162,10 +180,11 @@ static int savable_inspect(struct vm *vm, const struct save_opts *opts, struct s
 		return r;
 	/* An earlier save that was killed has left its own settings in QEMU. */
 	migration_reset(vm->qemu.qmp, jget(vm->manifest, "previous"), NULL);
+	migration_reset(vm->qemu.qmp, jget(vm->manifest, "asked"), NULL);
 	way = copymode_way(vm);
 	r = migration_inspect(vm->qemu.qmp, &way, &s->previous, err);
 	if (r == 0)
-		r = blockers_check(vm->qemu.qmp, &way, s->previous, err);
+		r = savable_check_blockers(vm, &way, s->previous, err);
 	if (r == 0)
 		r = bitmaps_note(vm->qemu.qmp, vm->name, err);
 	if (r == 0)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Whether a VM can be saved, found out while the guest runs. The checks change nothing in
- * the guest and on disk, and in QEMU only reset settings that a killed save has left.
+ * the guest, leave the manifest as it was, and in QEMU only reset settings that a killed save
+ * has left.
  */
 #ifndef CPR_SAVABLE_H
 #define CPR_SAVABLE_H

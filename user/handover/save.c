@@ -307,7 +307,7 @@ int save_check(struct vm *vm, const struct save_opts *opts, uint64_t *bytes, str
 	int r = 0;
 
 	/* An interrupted save is rolled back first; the checks apply only after that. */
-	if (vm->info.state != CPR_VM_STATE_RUNNING || !abort_wanted(&vm->info))
+	if (vm->info.state != CPR_VM_STATE_RUNNING || !abort_comes_first(&vm->info))
 		r = savable_check(vm, opts, &s, err);
 	if (bytes)
 		*bytes = jget(vm->manifest, "target") ? 0 : s.copy.bytes;

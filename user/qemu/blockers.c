@@ -2,17 +2,13 @@
 #define _GNU_SOURCE
 #include <errno.h>
 
+#include "base/faultpoint.h"
 #include "qemu/blockers.h"
 
-/*
- * QEMU tells the reasons against the mode that is set, and a passed-through device is one
- * against the normal mode only. So the mode of a save is set for the question, and is then
- * as before.
- */
-static int blockers_query(struct qmp *qmp, const struct migration_way *way,
-			  struct json_object *previous, struct json_object **ret, struct err *err)
+int blockers_ask(struct qmp *qmp, const char *vm, const struct migration_way *way,
+		 struct json_object *previous, struct json_object **reasons, struct err *err)
 {
-	_cleanup_json_ struct json_object *change = json_object_new_object();
+	_cleanup_json_ struct json_object *change = json_object_new_object(), *ret = NULL;
 	struct json_object *mode = jget(jget(previous, "parameters"), "mode");
 	struct json_object *params = json_object_new_object();
 	int back, r;
@@ -24,22 +20,19 @@ static int blockers_query(struct qmp *qmp, const struct migration_way *way,
 	r = migration_apply(qmp, way, change, err);
 	if (r < 0)
 		return r;
-	r = qmp_run(qmp, "query-migrate", NULL, ret, err);
+	r = faultpoint("save-asked", vm, err);
+	if (r == 0)
+		r = qmp_run(qmp, "query-migrate", NULL, &ret, err);
 	back = migration_reset(qmp, change, r < 0 ? NULL : err);
+	*reasons = json_object_get(jget(ret, "blocked-reasons"));
 	return r < 0 ? r : back;
 }
 
-/* Present while there is a reason: a device without vmstate, -only-migratable's opposite, ... */
-static int blockers_check_reasons(struct qmp *qmp, const struct migration_way *way,
-				  struct json_object *previous, struct err *err)
+/* A device without vmstate, -only-migratable's opposite, ... */
+static int blockers_check_reasons(struct json_object *reasons, struct err *err)
 {
-	_cleanup_json_ struct json_object *ret = NULL;
-	int r = blockers_query(qmp, way, previous, &ret, err);
-	struct json_object *reasons = jget(ret, "blocked-reasons");
-
-	if (r < 0 || !json_object_is_type(reasons, json_type_array) ||
-	    !json_object_array_length(reasons))
-		return r;
+	if (!json_object_is_type(reasons, json_type_array) || !json_object_array_length(reasons))
+		return 0;
 	return fail(err, -EOPNOTSUPP, .exit = CPR_EXIT_REFUSED, .what = "QEMU",
 		    .value = "query-migrate",
 		    .why = json_object_get_string(json_object_array_get_idx(reasons, 0)),
@@ -89,10 +82,9 @@ static int blockers_check_exports(struct qmp *qmp, struct err *err)
 		    .remedy = "end it ('block-export-del' in QEMU's monitor)");
 }
 
-int blockers_check(struct qmp *qmp, const struct migration_way *way, struct json_object *previous,
-		   struct err *err)
+int blockers_check(struct qmp *qmp, struct json_object *reasons, struct err *err)
 {
-	int r = blockers_check_reasons(qmp, way, previous, err);
+	int r = blockers_check_reasons(reasons, err);
 
 	if (r == 0)
 		r = blockers_check_jobs(qmp, err);

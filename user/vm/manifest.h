@@ -43,6 +43,8 @@
  *	previous	{"capabilities": [...], "parameters": {...}}: migration
  *			settings of QEMU that the save has changed and abort resets;
  *			absent if there are none
+ *	asked		the same, of a QEMU that is asked what forbids a save, or was when
+ *			cpr-helper was killed; absent otherwise
  *	verified	{"time", "kernel", "extents", "bytes", "differences"}: result
  *			of the last check of the devices' mappings; absent before the
  *			first check

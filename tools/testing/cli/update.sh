@@ -634,7 +634,7 @@ sweep_tests() {
 		remember_all
 		come_by "$point" fail
 		case $point in
-		update-prepared | update-loaded) want=4 ;;
+		save-asked | update-prepared | update-loaded) want=4 ;;
 		abort-* | restore-*) want=6 ;;
 		*) want=1 ;;
 		esac
@@ -656,6 +656,26 @@ sweep_tests() {
 		holds "$point killed: nothing is left" nothing_left
 		holds "$point killed: nor in QEMU" as_before b
 	done
+}
+
+# A command that was killed while it only asked QEMU leaves the guest alone, and so does what
+# comes after it.
+asked_tests() {
+	section 'killed while it asks QEMU'
+	start p -- -S
+	faulty save-asked:kill save p --dry-run
+	holds 'save --dry-run' test "$status" = 137
+	holds 'QEMU has the mode' grep -q '"mode": "cpr-reboot"' <(qmp p '{"execute": "query-migrate-parameters"}')
+	prints 'abort' 'p: the guest stays prelaunch' abort p
+	holds 'resets it' as_before p
+	faulty save-asked:kill save p
+	switch p postcopy-ram true
+	refuses 'another check' 4 "cpr-helper: QEMU's capability 'postcopy-ram': it is enabled: the guest would run before its state is complete; QEMU refuses it with cpr-reboot" save p --dry-run
+	holds 'is made, and resets it' as_before p
+	switch p postcopy-ram false
+	prints 'or goes through' 'p: running, would be saved' save p --dry-run
+	refuses 'nothing is left to abort' 3 "cpr-helper: VM 'p': it is running, and there is nothing to abort" abort p
+	end p
 }
 
 # An update that was killed is carried on by the next.
@@ -698,6 +718,7 @@ update_tests() {
 	death_tests
 	asleep_tests
 	qemu_tests
+	asked_tests
 	sweep_tests
 	rm "$CPR_FAKE/fail-jump"
 	again_tests

@@ -134,7 +134,7 @@ test_kills() {
 test_full() {
 	fill_room vm2
 	# The fault prevents the jump in case there is space all the same.
-	check "an update with a guest whose room is full fails" exits 1 -- with_fault update-sealed:fail "${to_kernel[@]}"
+	check "an update with a guest whose room is full fails" exits 1 4 -- with_fault update-sealed:fail "${to_kernel[@]}"
 	rm $mnt/vm2/filler
 	check "the error names the VM" grep -q '^cpr-helper: vm2: ' /run/said
 	check "all guests run on after the failure" all_run_on
