@@ -11,6 +11,7 @@
 #include "host/kernel.h"
 #include "host/kexec.h"
 #include "host/module.h"
+#include "host/signing.h"
 #include "vm/devices.h"
 #include "vm/lock.h"
 #include "vm/manifest.h"
@@ -241,6 +242,8 @@ static int plan_prepare_kernel(struct plan *plan, struct err *err)
 {
 	int r = kernel_find(&plan->kernel, err);
 
+	if (r == 0)
+		r = signing_check_kernel(&plan->kernel, err);
 	if (r == 0)
 		r = module_check(&plan->kernel, err);
 	if (r == 0)

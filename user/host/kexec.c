@@ -22,9 +22,17 @@
 /* Marker file: cpr-helper has loaded a kernel. Removed with /run by the next boot. */
 #define MARK RUNTIME_DIR "/.kexec"
 
+bool kexec_limit_allows(const char *limit)
+{
+	int n = limit ? atoi(limit) : -1;
+
+	return n < 0 || n >= 2;
+}
+
 int kexec_allowed(struct err *err)
 {
 	_cleanup_free_ char *disabled = read_text("/proc/sys/kernel/kexec_load_disabled", 16);
+	_cleanup_free_ char *limit = read_text("/proc/sys/kernel/kexec_load_limit_reboot", 16);
 
 	if (geteuid() != 0)
 		return fail(err, -EPERM, .what = "kexec", .why = "needs root",
@@ -39,12 +47,20 @@ int kexec_allowed(struct err *err)
 			    .value = "kernel.kexec_load_disabled",
 			    .why = "it is set, and cannot be unset until the next boot",
 			    .remedy = "find what sets it (sysctl.d) and boot without that setting");
+	if (!kexec_limit_allows(limit))
+		return fail(err, -EPERM, .exit = CPR_EXIT_REFUSED, .what = "kexec",
+			    .value = "kernel.kexec_load_limit_reboot",
+			    .why = fmt("it is %s, and an update may need two: to load the kernel, and "
+				       "to unload it if a step fails", limit),
+			    .remedy = "it cannot be raised until the next boot: find what sets it "
+				      "(sysctl.d) and boot without that setting");
 	return 0;
 }
 
 static const struct { int code; const char *why, *remedy; } reasons[] = {
-	{ EPERM, "the running kernel forbids it", "if the kernel is locked down (Secure Boot), the "
-	  "image must be signed" },
+	{ EPERM, "the running kernel forbids it: it is locked down (Secure Boot) and does not trust the "
+	  "image's signature, or has another rule against kexec", "sign the image with a key that the "
+	  "running kernel has; 'dmesg' and /sys/kernel/security/lockdown may say more" },
 	{ EACCES, "a security policy of the running kernel forbids it (IMA appraisal, an LSM, Secure "
 	  "Boot)", "sign the image, or allow it in that policy; 'dmesg' may name it" },
 	{ EKEYREJECTED, "the running kernel rejects its signature",

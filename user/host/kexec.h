@@ -8,9 +8,15 @@
 /*
  * Check that this process may load a kernel. Returns: 0; -EPERM with exit status 1
  * without root; -ENOSYS or -EPERM with exit status 4 if the kernel has no kexec or it is
- * disabled.
+ * disabled, or limited to less than an update may need.
  */
 int kexec_allowed(struct err *err);
+
+/*
+ * Whether kernel.kexec_load_limit_reboot allows an update. Unloading counts as loading does.
+ * NULL: the kernel has no limit, as before 6.3.
+ */
+bool kexec_limit_allows(const char *limit);
 
 /*
  * Load a kernel with kexec_file_load(2), which never uses the region for it. Returns: 0

@@ -414,6 +414,19 @@ signature_tests() {
 		"cpr-helper: modprobe.d 'install cpr_handover': it keeps the next kernel from loading the module, which has the guests" \
 		update --kernel 9.9.9-cpr "${initrd[@]}"
 	umount /run/modprobe.d
+
+	if ! mount -t tmpfs tmpfs /sys/kernel/security 2>/dev/null; then
+		skip 'update: a kernel that is not signed' 'needs /sys/kernel/security'
+		return
+	fi
+	echo 'none [integrity] confidentiality' >/sys/kernel/security/lockdown
+	refuses 'update: a kernel that is not signed, from one that is locked down' 4 \
+		"cpr-helper: kernel image '/usr/lib/modules/9.9.9-cpr/vmlinuz': it is not signed, and the running kernel loads signed kernels only (lockdown: none [integrity] confidentiality)" \
+		update --kernel 9.9.9-cpr "${initrd[@]}" --dry-run
+	echo '[none] integrity confidentiality' >/sys/kernel/security/lockdown
+	call update --kernel 9.9.9-cpr "${initrd[@]}" --dry-run
+	holds 'update: the same from one that is not' test "$status" = 0
+	umount /sys/kernel/security
 }
 
 kexec_tests() {
