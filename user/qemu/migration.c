@@ -4,6 +4,7 @@
 
 #include "base/out.h"
 #include "qemu/migration.h"
+#include "qemu/qemu.h"
 
 /* Interval for polling in addition to waiting for events, in case an event was lost. */
 #define POLL_MS 1000
@@ -19,7 +20,7 @@ enum migration_want { OFF, ON, REFUSED };
 const struct migration_way migration_in_place = { .kind = MIGRATION_IN_PLACE };
 
 /*
- * All capabilities of QEMU 9.1 to 11.1: the value that each kind of migration needs, in the
+ * All capabilities of QEMU 10.0 to 11.1: the value that each kind of migration needs, in the
  * order of enum migration_kind. REFUSED: if the user has enabled the capability, the save
  * is refused, because disabling it would break what the user needs it for, or because the
  * state would differ. An abort resets all others. An enabled capability that is not
@@ -101,7 +102,7 @@ static int migration_too_old(struct err *err, const char *what)
 {
 	return fail(err, -EOPNOTSUPP, .exit = CPR_EXIT_REFUSED, .what = "QEMU lacks",
 		    .value = what, .why = "this version does not support handovers",
-		    .remedy = "use QEMU 9.1 or newer");
+		    .remedy = fmt("use QEMU %d.%d or newer", QEMU_MIN_MAJOR, QEMU_MIN_MINOR));
 }
 
 static int migration_bad_reply(struct qmp *qmp, const char *command, struct err *err)

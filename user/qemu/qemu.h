@@ -11,9 +11,9 @@
 #define QEMU_EXIT_S 60		/* from quit to the exit of the process */
 #define QEMU_ATTACH_S 10	/* for the greeting of a running QEMU */
 
-/* 9.1 added exit-on-error to migrate-incoming; without it QEMU exits when a load fails. */
-#define QEMU_MIN_MAJOR 9
-#define QEMU_MIN_MINOR 1
+/* The oldest that is tested, and whose states validate checks. 9.1 is the first that could do. */
+#define QEMU_MIN_MAJOR 10
+#define QEMU_MIN_MINOR 0
 
 /**
  * struct qemu - a running QEMU

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The options of QEMU 9.1 to 11.1 for x86: how each is parsed, and what run, adopt and a
+ * The options of QEMU 10.0 to 11.1 for x86: how each is parsed, and what run, adopt and a
  * rehearsal do with it. A new option of QEMU is one line here.
  */
 #define _GNU_SOURCE

@@ -332,8 +332,8 @@ disks_tests() {
 	prints 'a dry run' 'g: held, would be restored' restore g --dry-run --replace "$tmp/way=$tmp/moved"
 	call restore g --replace "$tmp/way=$tmp/moved" --qemu "$tmp/broken-qemu"
 	holds 'with a QEMU that does not start' grep -q '^  | not today$' <<<"$err"
-	misfit 'with a QEMU that is too old' "QEMU '8.2.2 (old)': this version does not support handovers" \
-		'[ "$1" != -version ] || { echo "QEMU emulator version 8.2.2 (old)"; exit; }'
+	misfit 'with a QEMU that is too old' "QEMU '9.2.4 (old)': this version does not support handovers" \
+		'[ "$1" != -version ] || { echo "QEMU emulator version 9.2.4 (old)"; exit; }'
 	misfit 'without the machine' "QEMU '$tmp/misfit-qemu': asked for what it loads with the machine type pc-q35-" \
 		'case " $* " in *" -dump-vmstate "*) exit 1 ;; esac'
 	misfit 'with an older device' "QEMU .* could not load it: 'virtio-blk' has versions" \
@@ -397,7 +397,7 @@ disks_tests() {
 if [ "$(id -u)" != 0 ]; then
 	skip 'disks' 'needs root'
 elif ! usable; then
-	skip 'disks' 'needs QEMU 9.1, install qemu-system-x86'
+	skip 'disks' 'needs QEMU 10.0, install qemu-system-x86'
 else
 	disks_tests
 fi

@@ -44,7 +44,7 @@ log_tests() {
 }
 
 if [ -z "${CPR_FAKE:-}" ]; then
-	skip 'logs' 'needs root and QEMU 9.1'
+	skip 'logs' 'needs root and QEMU 10.0'
 else
 	log_tests
 fi

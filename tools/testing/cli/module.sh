@@ -509,7 +509,7 @@ kexec_tests() {
 if [ "$(id -u)" != 0 ]; then
 	skip 'VMs' 'needs root'
 elif ! usable; then
-	skip 'VMs' 'needs QEMU 9.1, install qemu-system-x86'
+	skip 'VMs' 'needs QEMU 10.0, install qemu-system-x86'
 else
 	module_tests
 fi

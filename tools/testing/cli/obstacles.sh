@@ -246,7 +246,7 @@ obstacles_tests() {
 if [ "$(id -u)" != 0 ]; then
 	skip 'obstacles' 'needs root'
 elif ! usable; then
-	skip 'obstacles' 'needs QEMU 9.1, install qemu-system-x86'
+	skip 'obstacles' 'needs QEMU 10.0, install qemu-system-x86'
 else
 	obstacles_tests
 fi

@@ -163,8 +163,8 @@ rehearsal_tests() {
 	other_qemu "$tmp/bad" 'case " $* " in *" -dump-vmstate "*) echo "bad: unsupported machine type" >&2; exit 1 ;; esac'
 	undoes 'a QEMU without the machine' 4 "^cpr-helper: QEMU '$tmp/bad': asked for what it loads with the machine type pc-q35-.*: it exited with status 1$" save r --qemu "$tmp/bad"
 	holds 'in its words' grep -q '^  | bad: unsupported machine type$' <<<"$err"
-	other_qemu "$tmp/bad" '[ "$1" != -version ] || { echo "QEMU emulator version 8.2.2 (old)"; exit; }'
-	undoes 'a QEMU that is too old' 4 "^cpr-helper: QEMU '8.2.2 (old)': this version does not support handovers$" save r --qemu "$tmp/bad"
+	other_qemu "$tmp/bad" '[ "$1" != -version ] || { echo "QEMU emulator version 9.2.4 (old)"; exit; }'
+	undoes 'a QEMU that is too old' 4 "^cpr-helper: QEMU '9.2.4 (old)': this version does not support handovers$" save r --qemu "$tmp/bad"
 	undoes 'a program that is no QEMU' 4 "^cpr-helper: QEMU '/.*true': asked for its version, it does not answer as QEMU does$" save r --qemu /bin/true
 	other_qemu "$tmp/bad" 'case "$2" in help) exit ;; e1000e,help) echo "Device '"'e1000e'"' not found"; exit ;; esac'
 	undoes 'a QEMU without a device' 4 "^cpr-helper: QEMU '$tmp/bad': it has no device 'e1000e', which the guest has (-device e1000e,netdev=n0)$" save r --qemu "$tmp/bad"
@@ -286,7 +286,7 @@ rehearsal_tests() {
 if [ "$(id -u)" != 0 ]; then
 	skip 'rehearsals' 'needs root'
 elif ! usable; then
-	skip 'rehearsals' 'needs QEMU 9.1, install qemu-system-x86'
+	skip 'rehearsals' 'needs QEMU 10.0, install qemu-system-x86'
 else
 	rehearsal_tests
 fi

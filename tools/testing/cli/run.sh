@@ -15,7 +15,7 @@
 #	CPR_HELPER_FAKE	the program with fake.c in the module's place
 #	CPR_DEVIMAGE	the program of devimage.c
 #
-# Parts that need root or QEMU 9.1 are skipped, with the reason, if there is none.
+# Parts that need root or QEMU 10.0 are skipped, with the reason, if there is none.
 # shellcheck disable=SC2317 # the parts call the functions
 set -u
 here=$(cd "$(dirname "$0")" && pwd)

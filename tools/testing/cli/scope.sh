@@ -70,7 +70,7 @@ scope_tests() {
 }
 
 if [ -z "${CPR_FAKE:-}" ]; then
-	skip 'scopes' 'needs root and QEMU 9.1'
+	skip 'scopes' 'needs root and QEMU 10.0'
 else
 	scope_tests
 fi

@@ -3,16 +3,16 @@
 #
 # The parts with VMs have a real QEMU in common, and fake.c in the module's place.
 #
-# vms_world() sets CPR_FAKE if there are root and QEMU 9.1.
+# vms_world() sets CPR_FAKE if there are root and QEMU 10.0.
 #
 # The guest is a boot sector that counts in its memory, at 32 KiB; the memory is a file, so
 # the test can read the count. A guest that started anew would count from 0.
 
 qemu_version() { qemu-system-x86_64 --version 2>/dev/null | sed -n '1s/.*version \([0-9]*\)\.\([0-9]*\).*/\1 \2/p'; }
 usable() {
-	local major minor
-	read -r major minor < <(qemu_version)
-	[ "${major:-0}" -gt 9 ] || { [ "${major:-0}" = 9 ] && [ "$minor" -ge 1 ]; }
+	local major
+	read -r major _ < <(qemu_version)
+	[ "${major:-0}" -ge 10 ]
 }
 
 guest_image() { # FILE

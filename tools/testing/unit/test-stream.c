@@ -758,6 +758,22 @@ TEST(a_deep_description)
 	CHECK_EQ(check(&nothing), -EUCLEAN);
 }
 
+/* Its name does not tell whether a QEMU before 10.0 wrote the file, which was no damage. */
+TEST(a_microvm_without_the_command)
+{
+	size_t command;
+
+	write_file(description);
+	memcpy(file + at("machine"), "microvm-any", 11);
+	CHECK_EQ(check(&nothing), 0);
+	command = at("command");
+	memmove(file + command, file + command + 5, len - command - 5);
+	len -= 5;
+	CHECK_EQ(check(&nothing), -EUCLEAN);
+	fault_is("microvm", at("eof") - 5, "a command SWITCHOVER_START",
+		 "the end of the stream, 0x00", FAULT_UNPROVEN);
+}
+
 /* Of a block that is said to have terabytes, in a file that has them as a hole. */
 TEST(a_hole_of_terabytes)
 {
