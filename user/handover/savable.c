@@ -143,21 +143,34 @@ static int savable_check_files(struct vm *vm, const struct save_opts *opts,
 	return opts->no_kexec ? 0 : outlives_check(vm->manifest, binary, disks, err);
 }
 
-/* The manifest says that QEMU is asked, for who comes after a command that is killed meanwhile. */
+/*
+ * For who comes after a command that is killed meanwhile. Only in the file: in memory the
+ * manifest may have a target that a dry run was asked about.
+ */
+static int savable_record_question(struct vm *vm, struct json_object *previous, struct err *err)
+{
+	_cleanup_json_ struct json_object *manifest = NULL;
+	int r = manifest_read(vm->dir, &manifest, err);
+
+	if (r < 0)
+		return r;
+	json_object_object_del(manifest, "asked");
+	if (previous)
+		jset(manifest, "asked", json_object_get(previous));
+	return manifest_write(vm->dir, manifest, err);
+}
+
 static int savable_check_blockers(struct vm *vm, const struct migration_way *way,
 				  struct json_object *previous, struct err *err)
 {
 	_cleanup_json_ struct json_object *reasons = NULL;
-	int r;
+	int r = savable_record_question(vm, previous, err);
 
-	jset(vm->manifest, "asked", json_object_get(previous));
-	r = vm_manifest_save(vm, err);
 	if (r == 0)
 		r = blockers_ask(vm->qemu.qmp, vm->name, way, previous, &reasons, err);
-	if (r < 0)
-		return r;
+	if (r == 0)
+		r = savable_record_question(vm, NULL, err);
 	json_object_object_del(vm->manifest, "asked");
-	r = vm_manifest_save(vm, err);
 	return r < 0 ? r : blockers_check(vm->qemu.qmp, reasons, err);
 }
 

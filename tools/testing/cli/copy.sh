@@ -109,6 +109,10 @@ copy_tests() {
 	holds 'it is untouched' test "$(<"$disk/x")" = mine
 	refuses '--to with --all' 2 "cpr-helper: save: --to is for one VM, not for --all" save --all --to "$disk"
 	holds 'the guest has not noticed' counts_on c "$(counted c)"
+	sha256sum /run/cpr/c/manifest.json >"$tmp/manifest"
+	call save c --to "$disk" --dry-run
+	holds 'save --to --dry-run' test "$status" = 0
+	holds 'remembers nothing of it' sha256sum --status -c "$tmp/manifest"
 	call save c --to "$disk"
 	holds 'save --to a directory' test "$status" = 0
 	holds 'says beforehand' grep -q "^c: up to [0-9.]* MiB go into $disk/c.state; about [0-9.]* s at [0-9.]* [MG]iB/s (measured), the guest stands still meanwhile\$" <<<"$out"
