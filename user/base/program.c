@@ -31,22 +31,28 @@ static int program_place_out(int out)
 	return out < 0 ? 0 : dup2(out, PROGRAM_OUT);
 }
 
+static int program_limit(uint64_t max_file)
+{
+	const struct rlimit limit = { max_file, max_file };
+
+	return max_file ? setrlimit(RLIMIT_FSIZE, &limit) : 0;
+}
+
 /* Turn the child process into the program. Returns only on failure: -errno. */
 static int program_exec(const struct program *program, int words, pid_t parent)
 {
-	const struct rlimit limit = { PROGRAM_MAX_OUTPUT, PROGRAM_MAX_OUTPUT };
 	int null = open("/dev/null", O_RDONLY);
 
 	die_with_parent(parent);
 	setsid();
-	if (null < 0 || setrlimit(RLIMIT_FSIZE, &limit) < 0 || dup2(null, 0) < 0 ||
+	if (null < 0 || program_limit(program->max_file) < 0 || dup2(null, 0) < 0 ||
 	    dup2(words, 1) < 0 || dup2(words, 2) < 0 || program_place_out(program->out) < 0)
 		return -errno;
 	close_range(PROGRAM_OUT + (program->out >= 0), ~0u, 0);
 	signal(SIGPIPE, SIG_DFL);
 	signal(SIGXFSZ, SIG_DFL);
 	sigprocmask(SIG_SETMASK, interrupt_original_mask(), NULL);
-	execv(program->argv[0], program->argv);
+	execve(program->argv[0], program->argv, program->env ? program->env : environ);
 	return -errno;
 }
 
@@ -67,17 +73,34 @@ static int program_wait(pid_t pid, double seconds, int *status)
 			break;
 		r = interrupted() ? -EINTR : n == 0 ? -ETIMEDOUT : errno == EINTR ? 0 : -errno;
 	}
-	if (r < 0)
+	if (r < 0) {
+		kill(-pid, SIGKILL);	/* with its children, once it has made its session */
 		kill(pid, SIGKILL);
+	}
 	while (waitpid(pid, status, 0) < 0 && errno == EINTR)
 		;
 	return r;
 }
 
+/*
+ * A file, so that nobody has to read while the program runs, or waits for what it leaves
+ * running. It cannot grow, whoever keeps it open.
+ */
+static int program_make_words(void)
+{
+	int fd = memfd_create("cpr-output", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (fd < 0 || (ftruncate(fd, WORDS_MAX) == 0 && fcntl(fd, F_ADD_SEALS, F_SEAL_GROW) == 0))
+		return fd;
+	close(fd);
+	return -1;
+}
+
+/* Up to the first byte that was not written. */
 static char *program_read_words(int fd)
 {
 	char *text = xcalloc(1, WORDS_MAX + 1);
-	ssize_t n = pread(fd, text, WORDS_MAX, 0);
+	size_t n = pread(fd, text, WORDS_MAX, 0) < 0 ? 0 : strlen(text);
 
 	while (n > 0 && text[n - 1] == '\n')
 		text[--n] = '\0';
@@ -106,7 +129,7 @@ static int program_result(const struct program *program, int code, int status, s
 
 int program_run(const struct program *program, char **words, struct err *err)
 {
-	_cleanup_close_ int fd = memfd_create("cpr-output", MFD_CLOEXEC);
+	_cleanup_close_ int fd = program_make_words();
 	_cleanup_free_ char *text = NULL;
 	pid_t parent = getpid(), pid = fd < 0 ? -1 : fork();
 	int status = 0, r;

@@ -7,22 +7,23 @@
 
 #include "base/error.h"
 
-/* A program that writes a larger file than this is killed (RLIMIT_FSIZE). */
-#define PROGRAM_MAX_OUTPUT (16 * MIB)
-
 /**
  * struct program - the program to run
- * @argv: as for execv(3)
- * @seconds: time limit; the program is killed when it expires
+ * @argv: as for execve(2)
+ * @env: its environment; NULL: that of this process
+ * @seconds: time limit; the program and its group are killed when it expires
  * @out: file descriptor that the program gets as PROGRAM_OUT; -1 for none
+ * @max_file: a program that writes a larger file is killed (RLIMIT_FSIZE); 0: no such limit
  *
- * The program reads from /dev/null. The kernel kills it when the thread that called
- * program_run() dies.
+ * The program reads from /dev/null, in a session of its own. The kernel kills it when the
+ * thread that called program_run() dies.
  */
 struct program {
 	char *const *argv;
+	char *const *env;
 	double seconds;
 	int out;
+	uint64_t max_file;
 };
 
 /* The program can open @out by this path. */
@@ -31,8 +32,8 @@ struct program {
 
 /**
  * program_run - run a program and wait until it exits
- * @words: what the program wrote to stdout and stderr, at most 256 KiB, owned by the
- *	caller; may be NULL
+ * @words: what the program wrote to stdout and stderr, owned by the caller; may be NULL. After
+ *	256 KiB its writes fail
  *
  * Returns: 0 if the exit status was 0; -EIO for another exit status or death by a
  * signal; -ETIMEDOUT; -EINTR if a signal interrupted the wait; another negative errno

@@ -19,6 +19,7 @@
 
 /* The dump of QEMU 10.0 has 20 levels. */
 #define DUMP_DEPTH 128
+#define MAX_DUMP (16 * MIB)
 
 #define OTHER_QEMU "keep the QEMU that the guest runs in, or give another one with --qemu"
 
@@ -52,7 +53,9 @@ static int fit_ask(const struct fit *fit, const char *const *options, int out, c
 {
 	_cleanup_strv_ struct strv argv = { 0 };
 	_cleanup_err_ struct err why = { 0 };
-	struct program program = { .seconds = ANSWER_S, .out = out };
+	struct program program = {
+		.seconds = ANSWER_S, .out = out, .max_file = MAX_DUMP,
+	};
 	int r;
 
 	strv_push(&argv, fit->binary);
@@ -90,7 +93,7 @@ static struct json_object *fit_parse_dump(int fd)
 	char *text = MAP_FAILED;
 	struct stat st = { 0 };
 
-	if (tok && fstat(fd, &st) == 0 && st.st_size > 0 && st.st_size <= (off_t)PROGRAM_MAX_OUTPUT)
+	if (tok && fstat(fd, &st) == 0 && st.st_size > 0 && st.st_size <= (off_t)MAX_DUMP)
 		text = mmap(NULL, st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
 	if (text != MAP_FAILED) {
 		known = json_tokener_parse_ex(tok, text, st.st_size);
