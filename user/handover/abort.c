@@ -11,6 +11,7 @@
 #include "handover/abort.h"
 #include "handover/commit.h"
 #include "handover/copycommand.h"
+#include "handover/hooks.h"
 #include "handover/pause.h"
 #include "handover/restore.h"
 #include "handover/rollback.h"
@@ -207,7 +208,10 @@ int abort_vm(struct vm *vm, struct json_object *result, struct err *err)
 		return abort_wrong_state(vm, err);
 	r = vm_manifest(vm, err);
 	if (r == 0)
-		r = undo[state](vm, result, err);
+		r = hooks_before(vm, "abort", err);
+	if (r < 0)
+		return r;
+	r = hooks_after(vm, "abort", undo[state](vm, result, err));
 	if (r == 0)
 		jset(result, "pause", pause_json(vm->manifest));
 	return r;
@@ -215,7 +219,7 @@ int abort_vm(struct vm *vm, struct json_object *result, struct err *err)
 
 int abort_check(struct vm *vm, struct err *err)
 {
-	return abort_wanted(&vm->info) ? 0 : abort_wrong_state(vm, err);
+	return abort_wanted(&vm->info) ? hooks_check(err) : abort_wrong_state(vm, err);
 }
 
 bool abort_unload_kernel(void)

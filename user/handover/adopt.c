@@ -17,6 +17,7 @@
 #include "vm/manifest.h"
 #include "vm/room.h"
 #include "handover/adopt.h"
+#include "handover/hooks.h"
 #include "handover/savable.h"
 
 #define GREETING_S 10
@@ -296,7 +297,11 @@ static int adopt_under_locks(struct adopt *a, const struct adopt_opts *opts, str
 		r = adopt_check_dir(a, err);
 	if (r == 0)
 		r = adopt_ask(a, err);
-	return r < 0 || opts->dry_run ? r : adopt_commit(a, opts, err);
+	if (r == 0)
+		r = opts->dry_run ? hooks_check(err) : hooks_before(&a->vm, "adopt", err);
+	if (r < 0 || opts->dry_run)
+		return r;
+	return hooks_after(&a->vm, "adopt", adopt_commit(a, opts, err));
 }
 
 int adopt_vm(const struct adopt_opts *opts, struct json_object *result, struct err *err)

@@ -11,6 +11,7 @@
 #include "vm/users.h"
 #include "handover/copymode.h"
 #include "handover/delete.h"
+#include "handover/hooks.h"
 
 /* Whether the VM has a saved guest that could still be restored. */
 static bool delete_loses_guest(const struct vm *vm)
@@ -97,14 +98,14 @@ int delete_check(struct vm *vm, bool force, struct err *err)
 				       cpr_state_name(vm->info.state)),
 			    .remedy = fmt("'cpr-helper restore %s', or delete it with --force",
 					  vm->name));
-	return 0;
+	return hooks_check(err);
 }
 
-int delete_vm(struct vm *vm, bool force, struct err *err)
+static int delete_now(struct vm *vm, struct err *err)
 {
-	int r = delete_check(vm, force, err);
+	int r = 0;
 
-	if (r == 0 && !cprfs_mounted())
+	if (!cprfs_mounted())
 		r = cprfs_mount(err);
 	if (r == 0)
 		vm_manifest(vm, NULL);		/* for the devices; it may be damaged */
@@ -119,4 +120,13 @@ int delete_vm(struct vm *vm, bool force, struct err *err)
 	scope_clear(vm->name);
 	devices_unbind(jget(vm->manifest, "devices"));
 	return 0;
+}
+
+int delete_vm(struct vm *vm, bool force, struct err *err)
+{
+	int r = delete_check(vm, force, err);
+
+	if (r == 0)
+		r = hooks_before(vm, "delete", err);
+	return r < 0 ? r : hooks_after(vm, "delete", delete_now(vm, err));
 }

@@ -132,19 +132,24 @@ static int restorable_check_fit(struct vm *vm, const struct restore_opts *opts,
 	return r;
 }
 
-int restorable_check(struct vm *vm, const struct restore_opts *opts, struct err *err)
+int restorable_manifest(struct vm *vm, const struct restore_opts *opts, struct err *err)
 {
-	const char *binary;
 	int r = integrity_check_manifest(vm, err);
 
 	if (r == 0)
 		r = vm_manifest(vm, err);
 	if (r == 0)
 		r = replace_apply(vm, opts->replace, err);
-	if (r < 0)
-		return r;
-	pause_mark_jump(vm);
-	binary = restorable_binary(vm, opts);
+	if (r == 0)
+		pause_mark_jump(vm);
+	return r;
+}
+
+int restorable_check(struct vm *vm, const struct restore_opts *opts, struct err *err)
+{
+	const char *binary = restorable_binary(vm, opts);
+	int r;
+
 	if (access(binary, X_OK) < 0)
 		return fail(err, -errno, .exit = CPR_EXIT_NOTFOUND, .what = "QEMU binary",
 			    .value = binary, .why = strerror(errno),

@@ -28,12 +28,20 @@ struct restore_opts {
 #define RESTORE_DEFAULT ((struct restore_opts){ .timeout = RESTORE_TIMEOUT_S })
 
 /**
- * restorable_check - check the files that a restore needs
- * @vm: sealed or held; gets its manifest, and the mark of the end of "jump" in it
+ * restorable_manifest - check the manifest against the digest in the catalog
+ * @vm: sealed or held; gets its manifest, with what @opts replaces, and the mark of the end of
+ *	"jump" in it
  *
- * In this order: the manifest against the digest in the catalog, QEMU's binary and working
- * directory, the memory files, the state file against the digest in the manifest, whether
- * another QEMU than the proven one fits it, the memory's digest if there is one, and the disks.
+ * Returns: 0; -EUCLEAN if it is not as it was sealed; or another errno.
+ */
+int restorable_manifest(struct vm *vm, const struct restore_opts *opts, struct err *err);
+
+/**
+ * restorable_check - check the files that a restore needs, after restorable_manifest()
+ *
+ * In this order: QEMU's binary and working directory, the memory files, the state file
+ * against the digest in the manifest, whether another QEMU than the proven one fits it, the
+ * memory's digest if there is one, and the disks.
  *
  * Returns: 0; -EUCLEAN or -EIO if a file is not as it was sealed or saved; -ENOENT with
  * exit status 3 if QEMU or its directory is missing; a refusal with exit status 4 for a QEMU

@@ -24,6 +24,7 @@
 #include "handover/commit.h"
 #include "handover/copycommand.h"
 #include "handover/copymode.h"
+#include "handover/hooks.h"
 #include "handover/integrity.h"
 #include "handover/pause.h"
 #include "handover/restore.h"
@@ -326,15 +327,13 @@ static int restore_complete(struct vm *vm, bool live, const struct restore_opts 
 	return 0;
 }
 
-static int restore_saved(struct vm *vm, const struct restore_opts *opts,
-			 struct json_object *result, struct err *err)
+static int restore_sealed(struct vm *vm, const struct restore_opts *opts,
+			  struct json_object *result, struct err *err)
 {
 	int64_t begin = now_ms();
 	bool live;
-	int r = restore_make_sealed(vm, err);
+	int r = restorable_check(vm, opts, err);
 
-	if (r == 0)
-		r = restorable_check(vm, opts, err);
 	if (r == 0)
 		r = devices_ready(vm, err);
 	if (r == 0)
@@ -347,6 +346,19 @@ static int restore_saved(struct vm *vm, const struct restore_opts *opts,
 		return r;
 	jset_int(result, "ms", now_ms() - begin);
 	return restore_complete(vm, live, opts, result, err);
+}
+
+/* The hooks make what is checked; of the manifest, which they may read, it is known already. */
+static int restore_saved(struct vm *vm, const struct restore_opts *opts,
+			 struct json_object *result, struct err *err)
+{
+	int r = restore_make_sealed(vm, err);
+
+	if (r == 0)
+		r = restorable_manifest(vm, opts, err);
+	if (r == 0)
+		r = hooks_before(vm, "restore", err);
+	return r < 0 ? r : hooks_after(vm, "restore", restore_sealed(vm, opts, result, err));
 }
 
 int restore_finish(struct vm *vm, struct json_object *result, struct err *err)
@@ -394,11 +406,15 @@ int restore_vm(struct vm *vm, const struct restore_opts *opts, struct json_objec
 	r = vm_manifest(vm, err);
 	if (r == 0)
 		r = vm_attach(vm, err);
-	return r < 0 ? r : restore_finish(vm, result, err);
+	if (r == 0)
+		r = hooks_before(vm, "restore", err);
+	return r < 0 ? r : hooks_after(vm, "restore", restore_finish(vm, result, err));
 }
 
 int restore_check(struct vm *vm, const struct restore_opts *opts, struct err *err)
 {
+	int r;
+
 	if (!restore_wanted(&vm->info) && vm->info.state != CPR_VM_STATE_SAVED)
 		return restore_wrong_state(vm, err);
 	/* restore_vm() would first undo what an earlier command has begun. */
@@ -408,5 +424,13 @@ int restore_check(struct vm *vm, const struct restore_opts *opts, struct err *er
 		note("VM '%s': its files are not checked: " CPRFS_ROOT " is not mounted", vm->name);
 		return 0;
 	}
-	return restorable_check(vm, opts, err);
+	r = restorable_manifest(vm, opts, err);
+	if (r == 0)
+		r = hooks_check(err);
+	if (r < 0)
+		return r;
+	r = restorable_check(vm, opts, err);
+	if (r < 0 && hooks_exist())
+		note("VM '%s': no hook has run, which may make what is missing", vm->name);
+	return r;
 }

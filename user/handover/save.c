@@ -17,6 +17,7 @@
 #include "handover/commit.h"
 #include "handover/copycommand.h"
 #include "handover/copymode.h"
+#include "handover/hooks.h"
 #include "handover/pause.h"
 #include "handover/rollback.h"
 #include "handover/save.h"
@@ -282,6 +283,15 @@ static void save_report(struct vm *vm, int64_t ms, struct json_object *result)
 		jset_bool(result, "proven", false);
 }
 
+static int save_checked(struct vm *vm, const struct save_opts *opts, struct savable *s,
+			struct err *err)
+{
+	vm->full = opts->full;
+	s->proof.deadline = deadline_in(opts->timeout);
+	return streq(s->runstate, "postmigrate") ? save_again(vm, opts, s, err) :
+	       save_now(vm, opts, s, err);
+}
+
 int save_vm(struct vm *vm, const struct save_opts *opts, struct json_object *result,
 	    struct err *err)
 {
@@ -289,16 +299,16 @@ int save_vm(struct vm *vm, const struct save_opts *opts, struct json_object *res
 	int64_t begin = now_ms();
 	int r = savable_check(vm, opts, &s, err);
 
-	if (r < 0)
+	if (r == 0 && !vm->hooked)
+		r = hooks_before(vm, "save", err);
+	if (r < 0 && !vm->hooked)
 		return r;
-	vm->full = opts->full;
-	s.proof.deadline = deadline_in(opts->timeout);
-	r = streq(s.runstate, "postmigrate") ? save_again(vm, opts, &s, err) :
-	    save_now(vm, opts, &s, err);
-	if (r < 0)
-		return r;
-	save_report(vm, now_ms() - begin, result);
-	return 0;
+	if (r == 0)
+		r = save_checked(vm, opts, &s, err);
+	hooks_after(vm, "save", r);
+	if (r == 0)
+		save_report(vm, now_ms() - begin, result);
+	return r;
 }
 
 int save_check(struct vm *vm, const struct save_opts *opts, uint64_t *bytes, struct err *err)
@@ -311,7 +321,7 @@ int save_check(struct vm *vm, const struct save_opts *opts, uint64_t *bytes, str
 		r = savable_check(vm, opts, &s, err);
 	if (bytes)
 		*bytes = jget(vm->manifest, "target") ? 0 : s.copy.bytes;
-	return r;
+	return r < 0 ? r : hooks_check(err);
 }
 
 bool save_wanted(const struct cpr_vm *vm)

@@ -25,7 +25,7 @@ int save_check(struct vm *vm, const struct save_opts *opts, uint64_t *bytes, str
 
 /**
  * save_vm - stop the guest, save its state and prove that it can be loaded
- * @vm: running
+ * @vm: running; with @vm->hooked the caller has called hooks_before()
  * @result: gets "ms", "state_bytes", "runstate" (of the guest before), "pause" as in
  *	pause.h, "qemu", "rehearsal" or "rehearsal_note" as in the manifest, and "proven":
  *	false if a command has the state

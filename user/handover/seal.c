@@ -4,6 +4,7 @@
 
 #include "base/faultpoint.h"
 #include "qemu/migration.h"
+#include "handover/hooks.h"
 #include "handover/integrity.h"
 #include "handover/pause.h"
 #include "handover/seal.h"
@@ -27,6 +28,18 @@ static int seal_quit_qemu(struct vm *vm, deadline_t deadline, struct err *err)
 	return r < 0 ? r : faultpoint("seal-quit", vm->name, err);
 }
 
+static int seal_now(struct vm *vm, struct err *err)
+{
+	int r = seal_quit_qemu(vm, deadline_in(POSTMIGRATE_S), err);
+
+	if (r < 0)
+		return r;
+	pause_mark(vm, "seal");
+	pause_write(vm);
+	r = integrity_commit(vm, CPR_CMD_VM_SEAL, err);
+	return r < 0 ? r : faultpoint("seal-done", vm->name, err);
+}
+
 int seal_vm(struct vm *vm, struct err *err)
 {
 	int r = faultpoint("seal-begun", vm->name, err);
@@ -34,11 +47,6 @@ int seal_vm(struct vm *vm, struct err *err)
 	if (r == 0)
 		r = vm_manifest(vm, err);	/* has the marks of the pause */
 	if (r == 0)
-		r = seal_quit_qemu(vm, deadline_in(POSTMIGRATE_S), err);
-	if (r < 0)
-		return r;
-	pause_mark(vm, "seal");
-	pause_write(vm);
-	r = integrity_commit(vm, CPR_CMD_VM_SEAL, err);
-	return r < 0 ? r : faultpoint("seal-done", vm->name, err);
+		r = hooks_before(vm, "seal", err);
+	return r < 0 ? r : hooks_after(vm, "seal", seal_now(vm, err));
 }

@@ -23,6 +23,7 @@
 #include "vm/oom.h"
 #include "vm/outlives.h"
 #include "vm/room.h"
+#include "handover/hooks.h"
 #include "handover/savable.h"
 #include "handover/start.h"
 
@@ -89,8 +90,7 @@ static int start_plan(struct start *st, const struct start_opts *opts, struct er
 		req.agent = agent;
 		req.agent_optional = true;
 	}
-	r = launch_plan(&req, &st->plan, err);
-	return r < 0 ? r : pci_check(&st->devices, err);
+	return launch_plan(&req, &st->plan, err);
 }
 
 static int start_make_dir(struct start *st, struct err *err)
@@ -287,16 +287,12 @@ static int start_qemu(struct start *st, struct err *err)
 	return r;
 }
 
-static int start_create(struct start *st, const struct start_opts *opts, struct err *err)
+static int start_now(struct start *st, const struct start_opts *opts, struct err *err)
 {
-	int r = vm_region_ready(st->vm.genl, err);
+	int r = pci_check(&st->devices, err);
 
 	if (r == 0)
 		r = devices_check_owners(st->vm.genl, &st->devices, err);
-	if (r == 0)
-		r = st->vm.lock = vm_lock(st->vm.name, err);
-	if (r >= 0)
-		r = start_make_dir(st, err);
 	if (r == 0)
 		r = start_make_room(st, opts->room, err);
 	if (r == 0)
@@ -308,6 +304,32 @@ static int start_create(struct start *st, const struct start_opts *opts, struct 
 	if (r < 0)
 		start_undo(st, err);
 	return r;
+}
+
+/* With the directory the name is this VM's: the hooks may make what belongs to it. */
+static int start_create(struct start *st, const struct start_opts *opts, struct err *err)
+{
+	int r = vm_region_ready(st->vm.genl, err);
+
+	if (r == 0)
+		r = st->vm.lock = vm_lock(st->vm.name, err);
+	if (r >= 0)
+		r = start_make_dir(st, err);
+	if (r < 0)
+		return r;
+	r = hooks_before(&st->vm, "run", err);
+	if (r < 0) {
+		start_undo(st, err);
+		return r;
+	}
+	return hooks_after(&st->vm, "run", start_now(st, opts, err));
+}
+
+static int start_check(const struct start *st, struct err *err)
+{
+	int r = pci_check(&st->devices, err);
+
+	return r < 0 ? r : hooks_check(err);
 }
 
 /* What --dry-run prints. */
@@ -353,6 +375,8 @@ int start_vm(const struct start_opts *opts, struct json_object *result, struct e
 	st.taken = json_object_new_array();
 	st.copy = opts->copy;
 	r = start_plan(&st, opts, err);
+	if (r == 0 && opts->dry_run)
+		r = start_check(&st, err);
 	if (r == 0 && opts->dry_run)
 		start_report_plan(&st, result);
 	if (r < 0 || opts->dry_run)

@@ -15,6 +15,7 @@
 #include "vm/dma.h"
 #include "handover/abort.h"
 #include "handover/expectation.h"
+#include "handover/hooks.h"
 #include "handover/pause.h"
 #include "handover/restore.h"
 #include "handover/save.h"
@@ -26,6 +27,7 @@
 #define PROVEN "proven"			/* in a VM's result: see dma_prove() */
 
 #define EXPECTED "expected_pause_ms"	/* in a VM's result */
+#define HOOKED "hooked"			/* in a VM's result: its hooks wait for the save */
 
 #define UPDATED "updated"		/* in a VM's result: whether it runs in the new QEMU */
 
@@ -126,8 +128,8 @@ static int update_abort(struct update *u, struct vm *vm, struct json_object *res
 }
 
 /*
- * This may take long, and a guest that is saved already would wait for the others. So it is
- * done for all before the first guest stops.
+ * This may take long, as may hooks, and a guest that is saved already would wait for the
+ * others. So it is done for all before the first guest stops.
  */
 static int update_prove_task(size_t i, void *arg, struct json_object *result, struct err *err)
 {
@@ -144,6 +146,10 @@ static int update_prove_task(size_t i, void *arg, struct json_object *result, st
 	if (r == 0)
 		r = dma_prove(vm, err);
 	jset_bool(result, PROVEN, vm->proven);
+	if (r == 0 && u->plan->kernel.version) {
+		r = hooks_before(vm, "save", err);
+		jset_bool(result, HOOKED, r == 0);
+	}
 	return r;
 }
 
@@ -168,8 +174,10 @@ static int update_save(struct update *u, struct vm *vm, struct json_object *resu
 		return 0;
 	if (abort_wanted(&vm->info))
 		r = update_abort(u, vm, result, err);
-	if (r == 0)
-		r = save_vm(vm, &opts, result, err);
+	if (r < 0)
+		return r;
+	jset_bool(result, HOOKED, false);
+	r = save_vm(vm, &opts, result, err);
 	if (r == 0)
 		update_progressed(u, UPDATE_SAVED, vm, result);
 	return r;
@@ -517,8 +525,19 @@ static int update_prove_all(struct update *u, struct err *err)
 	for (size_t i = 0; i < u->plan->names.n; i++) {
 		u->plan->vms[i].proven = jbool(u->results[i], PROVEN, false);
 		json_object_object_del(u->results[i], PROVEN);
+		u->plan->vms[i].hooked = jbool(u->results[i], HOOKED, false);
 	}
 	return plan_refusal(r, err);
+}
+
+/* The hooks of a VM that the update has not come to save wait for its end. */
+static void update_tell_hooks(struct update *u, int code)
+{
+	for (size_t i = 0; i < u->plan->names.n; i++) {
+		if (jbool(u->results[i], HOOKED, false))
+			hooks_after(&u->plan->vms[i], "save", code);
+		json_object_object_del(u->results[i], HOOKED);
+	}
 }
 
 /* The state that each VM has now. */
@@ -565,6 +584,7 @@ int update_vms(struct plan *plan, update_progress progress, struct json_object *
 		r = update_prove_all(&u, err);
 	if (r == 0)
 		r = update_carry_out(&u, err);
+	update_tell_hooks(&u, r);
 	jumps &= r == 0;
 	jset_str(result, "qemu", plan->opts->save.qemu);
 	if (jumps)

@@ -417,6 +417,20 @@ int qemu_attach(const char *vm, double seconds, struct qemu *q, struct err *err)
 		    r == -EACCES ? "run it with sudo" : NULL);
 }
 
+pid_t qemu_pid(const char *vm)
+{
+	struct jsonsock *js;
+	struct qemu q;
+	pid_t pid;
+
+	if (qemu_connect(vm, &q, &js, NULL) < 0)
+		return 0;
+	jsonsock_free(js);
+	pid = q.pid;
+	qemu_release(&q);
+	return pid;
+}
+
 void qemu_kill_vm(const char *vm)
 {
 	struct jsonsock *js;

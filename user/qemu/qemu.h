@@ -107,6 +107,9 @@ int qemu_quit(struct qemu *q, struct err *err);
  */
 int qemu_wait_exit(struct qemu *q, deadline_t deadline, int *status);
 
+/* The pid of a VM's QEMU; 0 if none runs. Its monitor need not answer. */
+pid_t qemu_pid(const char *vm);
+
 /* Send SIGKILL and wait until QEMU has exited. */
 void qemu_kill(struct qemu *q);
 

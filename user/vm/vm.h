@@ -16,6 +16,7 @@
  * @manifest: manifest, owned; NULL until vm_manifest() has read it
  * @full: scan every page of the memory that its devices can reach
  * @proven: every page was scanned before the guest stops, see dma_prove()
+ * @hooked: the hooks before a save have run
  * @revoke: take its files from other users where they prevent a step
  * @qemu: its QEMU; QEMU_NONE until vm_attach() or qemu_start() has set it
  */
@@ -28,6 +29,7 @@ struct vm {
 	struct json_object *manifest;
 	bool full;
 	bool proven;
+	bool hooked;
 	bool revoke;
 	struct qemu qemu;
 };

@@ -210,7 +210,8 @@ firmware_world() {
 vms_world() {
 	[ "$(id -u)" = 0 ] && usable || return 0
 	helper=$CPR_HELPER_FAKE
-	mkdir -p /run/cpr /run/cpr-helper
+	mkdir -p /run/cpr /run/cpr-helper /etc/cpr-helper
+	mount -t tmpfs -o mode=755 tmpfs /etc/cpr-helper
 	mount -t tmpfs -o size=256M tmpfs /run/cpr
 	mount -t tmpfs tmpfs /run/cpr-helper
 	export CPR_FAKE=$tmp/fake
