@@ -27,8 +27,7 @@ char *pci_text(const char *address, const char *file)
 	return read_text(path, 4096);
 }
 
-/* The last component of the target of a symbolic link in the device's directory. */
-static char *pci_link_name(const char *address, const char *link)
+char *pci_link_name(const char *address, const char *link)
 {
 	_cleanup_free_ char *path = pci_path(address, link);
 	char to[4096];
@@ -64,6 +63,21 @@ void pci_group_members(const char *address, struct strv *members)
 			strv_push(members, e->d_name);
 	if (d)
 		closedir(d);
+}
+
+char *pci_interface(const char *address)
+{
+	_cleanup_free_ char *path = pci_path(address, "net");
+	DIR *d = opendir(path);
+	char *name = NULL;
+	struct dirent *e;
+
+	while (d && !name && (e = readdir(d)))
+		if (*e->d_name != '.')
+			name = xstrdup(e->d_name);
+	if (d)
+		closedir(d);
+	return name;
 }
 
 char *pci_model(const char *address)

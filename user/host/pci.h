@@ -15,6 +15,12 @@ char *pci_dir(const char *address);
 /* Text of an attribute file in that directory, at most 4 KiB; NULL on error. Caller frees. */
 char *pci_text(const char *address, const char *file);
 
+/* Last component of the target of a symbolic link in it; NULL if there is none. Caller frees. */
+char *pci_link_name(const char *address, const char *link);
+
+/* Name of its network interface; NULL if it has none. Caller frees. */
+char *pci_interface(const char *address);
+
 /* Name of the driver, number of the IOMMU group; NULL if there is none. Caller frees. */
 char *pci_driver(const char *address);
 char *pci_group(const char *address);
