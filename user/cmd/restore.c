@@ -68,7 +68,7 @@ static struct restore_opts restore_options(const struct args *args, const char *
 	return (struct restore_opts){
 		.replace = replace,
 		.timeout = arg_seconds(args, "timeout", RESTORE_TIMEOUT_S, NULL),
-		.force_disks = forced, .full = arg(args, "full"),
+		.forced = forced, .full = arg(args, "full"),
 	};
 }
 

@@ -10,6 +10,7 @@
 #include "qemu/attributes.h"
 #include "vm/disks.h"
 #include "vm/manifest.h"
+#include "vm/needs.h"
 #include "handover/copycommand.h"
 #include "handover/fit.h"
 #include "handover/integrity.h"
@@ -108,9 +109,12 @@ struct json_object *restorable_disks(const struct vm *vm)
 
 static int restorable_check_disks(struct vm *vm, const struct restore_opts *opts, struct err *err)
 {
-	int r = disks_check_forced(restorable_disks(vm), opts->force_disks, err);
+	_cleanup_strv_ struct strv others = { 0 };
+	int r;
 
-	return r < 0 ? r : disks_compare(restorable_disks(vm), vm->name, opts->force_disks, err);
+	needs_names(jget(vm->manifest, "needs"), &others);
+	r = disks_check_forced(restorable_disks(vm), &others, opts->forced, err);
+	return r < 0 ? r : disks_compare(restorable_disks(vm), vm->name, opts->forced, err);
 }
 
 /* A save has proven the QEMU that it was for; another one is queried now, as by a save. */
@@ -159,6 +163,9 @@ int restorable_check(struct vm *vm, const struct restore_opts *opts, struct err 
 	r = restorable_check_cwd(vm, err);
 	if (r == 0)
 		r = attributes_check(jget(vm->manifest, "process"), err);
+	if (r == 0)
+		r = needs_check(jget(vm->manifest, "needs"), jget(vm->manifest, "process"),
+				opts->forced, err);
 	if (r == 0)
 		r = restorable_check_memory(vm, err);
 	if (r == 0)

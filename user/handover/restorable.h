@@ -11,15 +11,15 @@
 /**
  * struct restore_opts - how to restore a VM
  * @timeout: seconds for QEMU to load the state
- * @force_disks: names or paths of disks that may have changed, separated by commas; NULL
- *	for none
+ * @forced: names or paths of disks that may have changed, and names of what the host need not
+ *	have, see needs.h; separated by commas; NULL for none
  * @old_qemu: start the QEMU that the guest ran in, not the one that it was saved for
  * @full: verify every page that the VM's devices can reach
  * @replace: what differs from the manifest; NULL: nothing
  */
 struct restore_opts {
 	double timeout;
-	const char *force_disks;
+	const char *forced;
 	bool old_qemu;
 	bool full;
 	struct replace *replace;
@@ -39,13 +39,14 @@ int restorable_manifest(struct vm *vm, const struct restore_opts *opts, struct e
 /**
  * restorable_check - check the files that a restore needs, after restorable_manifest()
  *
- * In this order: QEMU's binary and working directory, the memory files, the state file
- * against the digest in the manifest, whether another QEMU than the proven one fits it, the
- * memory's digest if there is one, and the disks.
+ * In this order: QEMU's binary and working directory, what the guest needs of its host, the
+ * memory files, the state file against the digest in the manifest, whether another QEMU than
+ * the proven one fits it, the memory's digest if there is one, and the disks.
  *
  * Returns: 0; -EUCLEAN or -EIO if a file is not as it was sealed or saved; -ENOENT with
  * exit status 3 if QEMU or its directory is missing; a refusal with exit status 4 for a QEMU
- * that does not fit, and with 3 or 4 for a disk; -EINTR on a signal; or another errno.
+ * that does not fit, and with 3 or 4 for a disk, or for what the host lacks; -EINTR on a
+ * signal; or another errno.
  */
 int restorable_check(struct vm *vm, const struct restore_opts *opts, struct err *err);
 

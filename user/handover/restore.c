@@ -284,7 +284,7 @@ static int restore_claim_and_load(struct vm *vm, const struct restore_opts *opts
 	if (r == 0)
 		r = drives_put_back(jget(vm->manifest, "drives"), vm->qemu.qmp, err);
 	if (r == 0)
-		r = disks_check_opened(vm, restorable_disks(vm), opts->force_disks, err);
+		r = disks_check_opened(vm, restorable_disks(vm), opts->forced, err);
 	if (r == 0)
 		r = faultpoint("restore-started", vm->name, err);
 	if (r == 0)

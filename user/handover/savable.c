@@ -13,8 +13,10 @@
 #include "vm/disks.h"
 #include "vm/drives.h"
 #include "vm/manifest.h"
+#include "vm/needs.h"
 #include "vm/outlives.h"
 #include "handover/copycommand.h"
+#include "handover/hooks.h"
 #include "handover/savable.h"
 
 static const char *const savable_runstates[] = { "running", "paused", "prelaunch", "suspended" };
@@ -174,6 +176,13 @@ static int savable_check_blockers(struct vm *vm, const struct migration_way *way
 	return r < 0 ? r : blockers_check(vm->qemu.qmp, reasons, err);
 }
 
+static int savable_check_needs(struct vm *vm, struct savable *s, struct err *err)
+{
+	int r = needs_read(vm->manifest, s->process, &s->needs, err);
+
+	return r < 0 || hooks_exist() ? r : needs_check_lasting(s->needs, err);
+}
+
 static int savable_inspect(struct vm *vm, const struct save_opts *opts, struct savable *s,
 			   struct err *err)
 {
@@ -204,6 +213,8 @@ static int savable_inspect(struct vm *vm, const struct save_opts *opts, struct s
 		r = savable_check_inventory(vm, err);
 	if (r == 0)
 		r = attributes_read(&vm->qemu, &s->process, err);
+	if (r == 0)
+		r = savable_check_needs(vm, s, err);
 	if (r == 0)
 		r = guestcpu_read(vm->qemu.qmp, &s->cpu, err);
 	if (r == 0)
@@ -244,6 +255,7 @@ void savable_free(struct savable *s)
 	json_object_put(s->drives);
 	json_object_put(s->cpu);
 	json_object_put(s->process);
+	json_object_put(s->needs);
 	json_object_put(s->disks);
 	json_object_put(s->copy.stale);
 	proof_end(&s->proof);

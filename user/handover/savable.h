@@ -42,6 +42,7 @@ struct save_opts {
  * @drives: as drives_read() returns them
  * @cpu: as guestcpu_read() returns it
  * @process: as attributes_read() returns it
+ * @needs: as needs_read() returns them
  * @disks: as disks_inspect() returns them
  * @copy: where the RAM goes in copy mode
  * @max_pause: as in the options
@@ -54,6 +55,7 @@ struct savable {
 	struct json_object *drives;
 	struct json_object *cpu;
 	struct json_object *process;
+	struct json_object *needs;
 	struct json_object *disks;
 	struct copymode_plan copy;
 	double max_pause;

@@ -124,6 +124,7 @@ static void save_note(struct vm *vm, const struct savable *s)
 	jset(vm->manifest, "drives", json_object_get(s->drives));
 	jset(vm->manifest, "cpu", json_object_get(s->cpu));
 	jset(vm->manifest, "process", json_object_get(s->process));
+	jset(vm->manifest, "needs", json_object_get(s->needs));
 }
 
 /* For abort_vm(), if this process is killed from here on. */

@@ -297,11 +297,16 @@ int attributes_check(struct json_object *attributes, struct err *err)
 				  "again", name));
 }
 
-/* Without a name: the host's own, whatever the caller's is. */
-static int netns_enter(struct json_object *attributes)
+char *attributes_netns(struct json_object *attributes)
 {
 	const char *name = jstr(attributes, "netns");
-	_cleanup_free_ char *path = name ? xasprintf("%s/%s", NETNS_DIR, name) : xstrdup("/proc/1/ns/net");
+
+	return name ? xasprintf("%s/%s", NETNS_DIR, name) : xstrdup("/proc/1/ns/net");
+}
+
+static int netns_enter(struct json_object *attributes)
+{
+	_cleanup_free_ char *path = attributes_netns(attributes);
 	_cleanup_close_ int fd = -1;
 
 	if (is_same_file(path, "/proc/self/ns/net"))

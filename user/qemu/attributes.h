@@ -36,6 +36,12 @@ int attributes_read(struct qemu *q, struct json_object **attributes, struct err 
  */
 int attributes_check(struct json_object *attributes, struct err *err);
 
+/*
+ * Path of the network namespace that QEMU was in: the host's own if it has no name, whatever the
+ * caller's is. Caller frees.
+ */
+char *attributes_netns(struct json_object *attributes);
+
 /**
  * attributes_enter - give this process the attributes, before it executes QEMU
  * @attributes: may be NULL

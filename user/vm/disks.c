@@ -551,7 +551,8 @@ static int disk_compare(struct json_object *disk, const char *vm, const char *fo
 	return 0;
 }
 
-int disks_check_forced(struct json_object *disks, const char *forced, struct err *err)
+int disks_check_forced(struct json_object *disks, const struct strv *others, const char *forced,
+		       struct err *err)
 {
 	_cleanup_free_ char *copy = xstrdup(forced ? forced : ""), *list = NULL;
 	_cleanup_strv_ struct strv names = { 0 };
@@ -561,7 +562,7 @@ int disks_check_forced(struct json_object *disks, const char *forced, struct err
 		strv_push(&names, jstr(jarray_at(disks, i), "name"));
 	list = strv_join(&names, ", ");
 	while ((word = strsep(&next, ",")))
-		if (!strv_has(&names, word) && !disks_have_path(disks, word))
+		if (!strv_has(&names, word) && !disks_have_path(disks, word) && !strv_has(others, word))
 			return fail(err, -ENOENT, .exit = CPR_EXIT_NOTFOUND, .what = "--force",
 				    .value = word, .why = "the guest has no such disk",
 				    .remedy = names.n ? fmt("its disks are: %s", list) :

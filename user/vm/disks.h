@@ -37,8 +37,12 @@ void disks_note_unchecked(struct json_object *disks, const char *vm);
 /* Update the traits in @disks, an array of disks_inspect(). Returns: 0 or -errno. */
 int disks_remeasure(struct json_object *disks, struct err *err);
 
-/* Returns: 0; -ENOENT with exit status 3 if a name or path in @forced is not in @disks. */
-int disks_check_forced(struct json_object *disks, const char *forced, struct err *err);
+/*
+ * Returns: 0; -ENOENT with exit status 3 if a name or path in @forced is neither in @disks nor one
+ * of @others, which is not about disks.
+ */
+int disks_check_forced(struct json_object *disks, const struct strv *others, const char *forced,
+		       struct err *err);
 
 /**
  * disks_compare - compare the disks with their recorded traits

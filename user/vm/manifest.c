@@ -75,6 +75,11 @@ static bool device_ok(struct json_object *device)
 	       (!jget(device, "driver") || (driver && *driver && !strchr(driver, '/')));
 }
 
+static bool need_ok(struct json_object *need)
+{
+	return jstr(need, "kind") && jstr(need, "name");
+}
+
 static bool disk_ok(struct json_object *disk)
 {
 	const char *path = jstr(disk, "path");
@@ -132,6 +137,8 @@ int manifest_check(struct json_object *manifest, struct err *err)
 		return manifest_damaged(err, "'unchecked' is not a list of disks");
 	if (!list_ok(jget(manifest, "inventory"), string_ok))
 		return manifest_damaged(err, "'inventory' is not a list of names");
+	if (!list_ok(jget(manifest, "needs"), need_ok))
+		return manifest_damaged(err, "'needs' is not a list of what the host has");
 	if (!target_ok(jget(manifest, "target")))
 		return manifest_damaged(err, "'target' is neither a file nor a stream");
 	if (!saved_ok(jget(manifest, "saved"), jstr(jget(manifest, "target"), "uri")))

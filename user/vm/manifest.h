@@ -38,6 +38,8 @@
  *			before the first save
  *	process		what QEMU's process had beside its arguments, at its start or at
  *			the last save, see attributes.h; absent in older manifests
+ *	needs		what the guest needed of its host at the last save, see needs.h; absent
+ *			before the first save
  *	saving		{"digest_ram", "seconds", "disks"}, as in "saved": a save is
  *			under way or was interrupted; absent otherwise
  *	previous	{"capabilities": [...], "parameters": {...}}: migration
