@@ -207,10 +207,9 @@ int abort_vm(struct vm *vm, struct json_object *result, struct err *err)
 	if ((size_t)state >= ARRAY_SIZE(undo) || !undo[state])
 		return abort_wrong_state(vm, err);
 	r = vm_manifest(vm, err);
-	if (r == 0)
-		r = hooks_before(vm, "abort", err);
 	if (r < 0)
 		return r;
+	hooks_announce(vm, "abort");
 	r = hooks_after(vm, "abort", undo[state](vm, result, err));
 	if (r == 0)
 		jset(result, "pause", pause_json(vm->manifest));

@@ -186,15 +186,25 @@ int hooks_before(const struct vm *vm, const char *step, struct err *err)
 	return r;
 }
 
-int hooks_after(const struct vm *vm, const char *step, int code)
+static void hooks_tell_all(const struct vm *vm, const char *step, const char *when)
 {
 	_cleanup_strv_ struct strv hooks = { 0 };
 	_cleanup_err_ struct err why = { 0 };
 
 	if (hooks_find(&hooks, &why) < 0)
-		note("VM '%s': no hook runs after %s: %s '%s': %s", vm->name, step, why.what,
+		note("VM '%s': no hook runs for %s (%s): %s '%s': %s", vm->name, step, when, why.what,
 		     why.value, why.why);
 	else
-		hooks_tell(&hooks, hooks.n, vm, step, code < 0 ? "failed" : "after");
+		hooks_tell(&hooks, hooks.n, vm, step, when);
+}
+
+void hooks_announce(const struct vm *vm, const char *step)
+{
+	hooks_tell_all(vm, step, "before");
+}
+
+int hooks_after(const struct vm *vm, const char *step, int code)
+{
+	hooks_tell_all(vm, step, code < 0 ? "failed" : "after");
 	return code;
 }

@@ -35,8 +35,11 @@ int hooks_check(struct err *err);
  */
 int hooks_before(const struct vm *vm, const char *step, struct err *err);
 
+/* The same before a step that must be taken: a hook that fails is only a note. */
+void hooks_announce(const struct vm *vm, const char *step);
+
 /**
- * hooks_after - run the hooks after a step that hooks_before() has allowed
+ * hooks_after - run the hooks after a step that hooks_before() has allowed, or was announced
  * @code: result of the step; negative: it has failed
  *
  * A hook that fails is only a note, and a signal does not interrupt it. Returns: @code.
