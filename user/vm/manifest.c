@@ -94,6 +94,12 @@ static bool is_command(const char *uri)
 	return uri && startswith(uri, TARGET_EXEC);
 }
 
+static bool user_ok(struct json_object *user)
+{
+	return !user || (jstr(user, "name") && jint(user, "uid", -1) > 0 &&
+			 jint(user, "gid", -1) >= 0);
+}
+
 static bool target_ok(struct json_object *target)
 {
 	const char *file = jstr(target, "file");
@@ -139,6 +145,8 @@ int manifest_check(struct json_object *manifest, struct err *err)
 		return manifest_damaged(err, "'inventory' is not a list of names");
 	if (!list_ok(jget(manifest, "needs"), need_ok))
 		return manifest_damaged(err, "'needs' is not a list of what the host has");
+	if (!user_ok(jget(manifest, "user")))
+		return manifest_damaged(err, "'user' is no user");
 	if (!target_ok(jget(manifest, "target")))
 		return manifest_damaged(err, "'target' is neither a file nor a stream");
 	if (!saved_ok(jget(manifest, "saved"), jstr(jget(manifest, "target"), "uri")))
@@ -148,14 +156,33 @@ int manifest_check(struct json_object *manifest, struct err *err)
 	return 0;
 }
 
+/* What cannot be looked at cannot be read either. */
+static int manifest_check_owner(const char *path, struct err *err)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0 ||
+	    (st.st_uid == geteuid() && !(st.st_mode & (S_IWGRP | S_IWOTH))))
+		return 0;
+	return fail(err, -EPERM, .exit = CPR_EXIT_REFUSED, .what = "manifest", .value = path,
+		    .why = fmt("user %u, mode %o: others than root could choose what root executes",
+			       (unsigned int)st.st_uid, (unsigned int)st.st_mode & 07777),
+		    .remedy = fmt("see that the manifest is what it was, then 'chown root %s' and "
+				  "'chmod go-w %s'", path, path));
+}
+
 int manifest_read(const char *dir, struct json_object **out, struct err *err)
 {
-	_cleanup_free_ char *path = xasprintf("%s/%s", dir, MANIFEST_FILE);
-	_cleanup_free_ char *text = read_text(path, MAX_BYTES);
+	_cleanup_free_ char *path = xasprintf("%s/%s", dir, MANIFEST_FILE), *text = NULL;
 	enum json_tokener_error why;
-	int r;
+	int r = manifest_check_owner(dir, err);
 
 	*out = NULL;
+	if (r == 0)
+		r = manifest_check_owner(path, err);
+	if (r < 0)
+		return r;
+	text = read_text(path, MAX_BYTES);
 	if (!text)
 		return fail(err, -errno, .what = "cannot read", .value = path,
 			    .why = strerror(errno));
@@ -170,9 +197,11 @@ int manifest_read(const char *dir, struct json_object **out, struct err *err)
 
 static int file_write_new(const char *path, const char *text)
 {
-	_cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	_cleanup_close_ int fd = -1;
 	int r;
 
+	unlink(path);	/* it may be another user's, of before the directory was adopted */
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
 	r = write_all(fd, text, strlen(text));

@@ -6,6 +6,8 @@
  *	version		1
  *	name		name of the VM
  *	created		seconds since the epoch
+ *	user		{"name", "uid", "gid"}: whom its QEMU runs as, see account.h; absent:
+ *			root
  *	binary		path of the QEMU binary that ran last
  *	qemu_version	version of that QEMU, as reported by query-version
  *	machine		resolved machine type ("pc-q35-10.0")
@@ -104,8 +106,10 @@
  * @dir: path of the VM's directory
  * @out: the manifest, owned by the caller; NULL on failure
  *
- * Returns: 0; -ENOENT if there is none; -EINVAL if it is damaged or of another version; or
- * another negative errno.
+ * It says what root executes: nobody else may be able to change it.
+ *
+ * Returns: 0; -ENOENT if there is none; -EPERM if another user can change it, with exit status
+ * 4; -EINVAL if it is damaged or of another version; or another negative errno.
  */
 int manifest_read(const char *dir, struct json_object **out, struct err *err);
 

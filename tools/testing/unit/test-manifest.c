@@ -48,6 +48,42 @@ TEST(written_and_read)
 	CHECK(access(fmt("%s/manifest.json.new", dir), F_OK) < 0);
 }
 
+/* It says what root executes. */
+TEST(one_that_others_can_change_is_refused)
+{
+	_cleanup_free_ char *file = xasprintf("%s/" MANIFEST_FILE, dir);
+	const struct { const char *path; mode_t mode, private; } cases[] = {
+		{ file, 0620, 0600 }, { file, 0602, 0600 }, { dir, 0730, 0700 }, { dir, 0703, 0700 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_json_ struct json_object *m = NULL;
+		_cleanup_err_ struct err err = { 0 };
+
+		CHECK(!chmod(cases[i].path, cases[i].mode));
+		CHECK_EQ(manifest_read(dir, &m, &err), -EPERM);
+		CHECK_EQ(err.exit, CPR_EXIT_REFUSED);
+		CHECK(!chmod(cases[i].path, cases[i].private));
+		CHECK_EQ(manifest_read(dir, &m, NULL), 0);
+	}
+}
+
+/* Who was in the directory before may have left it behind. */
+TEST(a_file_that_is_in_the_way_is_not_written_to)
+{
+	_cleanup_free_ char *next = xasprintf("%s/" MANIFEST_FILE ".new", dir);
+	_cleanup_free_ char *other = xasprintf("%s/other", dir);
+	_cleanup_json_ struct json_object *m = NULL;
+	struct stat st;
+
+	CHECK_EQ(manifest_read(dir, &m, NULL), 0);
+	put("other", "", 0);
+	CHECK(!symlink(other, next));
+	CHECK_EQ(manifest_write(dir, m, NULL), 0);
+	CHECK(!stat(other, &st) && st.st_size == 0);
+	CHECK(!unlink(other));
+}
+
 TEST(the_agent_is_found_from_any_directory)
 {
 	static const struct { const char *manifest, *path; } agents[] = {
