@@ -87,9 +87,6 @@ static int diskfile_measure_fd(struct json_object *disk, int fd)
 		jset_str(disk, "kind", "device");
 		jset_int(disk, "size", size);
 		diskfile_add_identity(disk, st.st_rdev);
-	} else if (!S_ISREG(st.st_mode)) {
-		jset_str(disk, "kind", "special file");
-		return 0;
 	} else {
 		jset_str(disk, "kind", "file");
 		jset_int(disk, "size", st.st_size);
@@ -99,10 +96,19 @@ static int diskfile_measure_fd(struct json_object *disk, int fd)
 	return diskfile_add_head(disk, fd);
 }
 
+/* Opening another kind of file may do something: QEMU, which names it, can be wrong. */
 int diskfile_measure(struct json_object *disk, const char *path)
 {
-	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	_cleanup_close_ int at = open(path, O_PATH | O_CLOEXEC), fd = -1;
+	struct stat st;
 
+	if (at < 0 || fstat(at, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode)) {
+		jset_str(disk, "kind", "special file");
+		return 0;
+	}
+	fd = open(fmt("/proc/self/fd/%d", at), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	return fd < 0 ? -errno : diskfile_measure_fd(disk, fd);
 }
 

@@ -4,9 +4,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 
 #include "ktap.h"
+#include "vm/diskfile.h"
 #include "vm/disks.h"
 #include "vm/served.h"
 
@@ -160,6 +162,23 @@ TEST(written_to_in_2400)
 	CHECK(utimensat(AT_FDCWD, path, times, 0) == 0);
 	CHECK_EQ(disks_compare(disks, "a", NULL, &err), -ESTALE);
 	CHECK(strstr(err.why, "its modification time was 2023-11-14 22:13:20.000000005, and is now "));
+}
+
+/* Opening one of these may do something: QEMU can be wrong about its disks. */
+TEST(only_files_and_block_devices_are_opened)
+{
+	_cleanup_json_ struct json_object *disk = json_object_new_object();
+	static const char fifo[] = "/tmp/cpr-disks-fifo";
+	_cleanup_close_ int watch = inotify_init1(IN_NONBLOCK);
+	char event[512];
+
+	unlink(fifo);
+	CHECK(!mkfifo(fifo, 0600));
+	CHECK(inotify_add_watch(watch, fifo, IN_OPEN) >= 0);
+	CHECK_EQ(diskfile_measure(disk, fifo), 0);
+	CHECK_STR(jstr(disk, "kind"), "special file");
+	CHECK(read(watch, event, sizeof(event)) < 0 && errno == EAGAIN);
+	CHECK(!unlink(fifo));
 }
 
 TEST(gone)
