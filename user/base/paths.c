@@ -17,7 +17,7 @@ char *runtime_path(const char *name, const char *suffix)
 
 int runtime_dir(struct err *err)
 {
-	if (mkdir(RUNTIME_DIR, 0700) < 0 && errno != EEXIST)
+	if ((mkdir(RUNTIME_DIR, 0711) < 0 && errno != EEXIST) || chmod(RUNTIME_DIR, 0711) < 0)
 		return fail(err, -errno, .what = "cannot create", .value = RUNTIME_DIR,
 			    .why = errno == EACCES || errno == EPERM ? "needs root" :
 			    strerror(errno),

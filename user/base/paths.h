@@ -22,7 +22,10 @@ char *vm_path(const char *name, const char *file);
 /* RUNTIME_DIR/NAME.SUFFIX. Caller frees. */
 char *runtime_path(const char *name, const char *suffix);
 
-/* Create RUNTIME_DIR with mode 0700, unless it exists. Returns: 0 or -errno. */
+/*
+ * Create RUNTIME_DIR, unless it exists. Who knows a name there can reach it, as QEMU does that
+ * runs as another user, but nobody else can list it. Returns: 0 or -errno.
+ */
 int runtime_dir(struct err *err);
 
 #endif

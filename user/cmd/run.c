@@ -46,6 +46,7 @@ static void run_print(struct json_object *result)
 static void run_print_plan(const char *vm, struct json_object *result)
 {
 	struct json_object *devices = jget(result, "devices"), *memory = jget(result, "memory");
+	const char *user = jstr(jget(result, "user"), "name");
 
 	for (size_t i = 0; i < json_object_array_length(devices); i++)
 		say("give %s to vfio-pci",
@@ -56,7 +57,8 @@ static void run_print_plan(const char *vm, struct json_object *result)
 
 		say("create %s, %s", path, size_exact(jint(file, "size", 0)));
 	}
-	say("start %s %s", jstr(result, "binary"), show_argv(jget(result, "argv")));
+	say("start%s %s %s", user ? fmt(" as user '%s'", user) : "", jstr(result, "binary"),
+	    show_argv(jget(result, "argv")));
 }
 
 static int run_run(const struct args *args, struct err *err)
@@ -65,7 +67,8 @@ static int run_run(const struct args *args, struct err *err)
 	_cleanup_strv_ struct strv argv = { 0 };
 	uint64_t sizes[MAX_SIZES];
 	struct start_opts opts = {
-		.name = args->argv[0], .sizes = sizes, .agent = arg(args, "agent"),
+		.name = args->argv[0], .sizes = sizes, .user = arg(args, "user"),
+		.agent = arg(args, "agent"),
 		.qemu = args->rest[0], .argv = &argv, .dry_run = args->dry_run,
 	};
 	int r = run_parse_sizes(args, sizes, &opts.nsizes, err);
@@ -91,17 +94,20 @@ static int run_run(const struct args *args, struct err *err)
 
 const struct cmd cmd_run = {
 	.name = "run",
-	.synopsis = "NAME [--ram SIZE[,SIZE...]] [--ram-mode MODE] [--room SIZE] [--agent] -- QEMU ARGUMENT...",
+	.synopsis = "NAME [--ram SIZE[,SIZE...]] [--ram-mode MODE] [--room SIZE] [--user USER] "
+		    "[--agent] -- QEMU ARGUMENT...",
 	.summary = "start a VM with its RAM in the handover region",
 	.opts = {
 		{ "ram", "SIZE[,SIZE...]", "size of the RAM (512M, 4G); a list: one for each "
 		  "NUMA node" },
 		{ "ram-mode", "MODE", "region (the default), or copy: each save copies the RAM" },
 		{ "room", "SIZE", "part of the region for all of the VM (RAM and 64M)" },
+		{ "user", "USER", "start QEMU as this user, by name or number (root)" },
 		{ "agent", NULL, "add a channel for the guest agent" },
 	},
 	.examples = {
 		"run web1 --ram 4G --agent -- qemu-system-x86_64 -M q35,accel=kvm",
+		"run web2 --ram 4G --user guests -- qemu-system-x86_64 -M q35,accel=kvm",
 		"run big --ram-mode copy -- qemu-system-x86_64 -m 64G",
 	},
 	.min_args = 1,

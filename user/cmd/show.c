@@ -100,6 +100,7 @@ static const struct out_field lines[] = {
 	{ "manifest.machine", "machine", NULL },
 	{ "manifest.qemu_version", "QEMU", NULL },
 	{ "manifest.binary", "binary", NULL },
+	{ "manifest.user.name", "its user", NULL },
 	{ "manifest.ram_mode", "RAM mode", NULL },
 	{ "manifest.memory", "RAM files", show_memory },
 	{ "manifest.agent", "guest agent", NULL },

@@ -18,6 +18,7 @@ _cpr_helper() {
 	case $prev in
 	--kernel) mapfile -t COMPREPLY < <(cd /lib/modules 2>/dev/null && compgen -d -- "$cur"); return ;;
 	--ram-mode) mapfile -t COMPREPLY < <(compgen -W 'region copy' -- "$cur"); return ;;
+	--user) mapfile -t COMPREPLY < <(compgen -u -- "$cur"); return ;;
 	--image | --initrd | --qemu | --to | --qmp) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); return ;;
 	esac
 	case $cmd in
@@ -26,7 +27,7 @@ _cpr_helper() {
 	inspect) words='--check' ;;
 	validate) words='' ;;
 	help) words=$commands ;;
-	run) words='--ram --ram-mode --room --agent --dry-run --' ;;
+	run) words='--ram --ram-mode --room --user --agent --dry-run --' ;;
 	adopt) words='--qmp --room --dry-run' ;;
 	room) words="none --names --dry-run $(_cpr_helper_vms)" ;;
 	show) words=$(_cpr_helper_vms) ;;

@@ -5,6 +5,7 @@
 #include <signal.h>
 
 #include "base/paths.h"
+#include "qemu/account.h"
 #include "qemu/migration.h"
 #include "qemu/process.h"
 #include "vm/manifest.h"
@@ -33,12 +34,13 @@ static const char *copycommand_of(const struct vm *vm, const char *key)
 	return jstr(jget(vm->manifest, "target"), key) + strlen(TARGET_EXEC);
 }
 
-static int copycommand_make_status_file(const char *path, struct err *err)
+static int copycommand_make_status_file(const struct vm *vm, const char *path, struct err *err)
 {
 	_cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	int r = fd < 0 ? -errno : account_give(jget(vm->manifest, "user"), fd);
 
-	return fd >= 0 ? 0 : fail(err, -errno, .what = "cannot create", .value = path,
-				  .why = strerror(errno));
+	return r == 0 ? 0 : fail(err, r, .what = "cannot create", .value = path,
+				 .why = strerror(-r));
 }
 
 /* In a session of its own, so that all of its processes can be killed. */
@@ -50,7 +52,7 @@ int copycommand_save(struct vm *vm, struct err *err)
 	_cleanup_free_ char *script_word = shell_quote(script), *status_word = shell_quote(status);
 	_cleanup_free_ char *uri = xasprintf(TARGET_EXEC "exec setsid sh -c %s %s", script_word,
 					     status_word);
-	int r = copycommand_make_status_file(status, err);
+	int r = copycommand_make_status_file(vm, status, err);
 
 	return r < 0 ? r : migration_save_uri(vm->qemu.qmp, uri, err);
 }

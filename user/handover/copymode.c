@@ -9,6 +9,7 @@
 #include "base/paths.h"
 #include "base/size.h"
 #include "host/volatile.h"
+#include "qemu/account.h"
 #include "qemu/migration.h"
 #include "vm/manifest.h"
 #include "handover/copycommand.h"
@@ -74,6 +75,20 @@ static int copymode_resolve(const char *vm, const char *to, char **path, struct 
 	return why ? copymode_refuse(err, "--to", to, why, A_DISK) : 0;
 }
 
+/* He gets into the directory, but what is there is for root to name. */
+static int copymode_check_user(struct json_object *user, const char *path, struct err *err)
+{
+	_cleanup_free_ char *dir = directory_of(path);
+
+	if (user && account_access(user, dir, X_OK) < 0)
+		return copymode_refuse(err, "--to", path,
+				       fmt("user '%s', as whom its QEMU runs, cannot enter '%s'",
+					   jstr(user, "name"), dir),
+				       "let the user enter it and all directories above it "
+				       "('chmod o+x')");
+	return account_check_kept(user, "--to", dir, err);
+}
+
 static bool copymode_is_own(struct vm *vm, const char *path)
 {
 	const char *own = jstr(jget(vm->manifest, "target"), "file");
@@ -100,6 +115,7 @@ static struct json_object *copymode_target_file(struct vm *vm, const char *to, s
 	struct json_object *target;
 
 	if (copymode_resolve(vm->name, to, &path, err) < 0 ||
+	    copymode_check_user(jget(vm->manifest, "user"), path, err) < 0 ||
 	    copymode_check_free_name(vm, path, err) < 0)
 		return NULL;
 	target = json_object_new_object();

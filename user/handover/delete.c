@@ -118,7 +118,7 @@ static int delete_now(struct vm *vm, struct err *err)
 	copymode_forget(vm);
 	delete_runtime_files(vm->name);
 	scope_clear(vm->name);
-	devices_unbind(jget(vm->manifest, "devices"));
+	devices_unbind(jget(vm->manifest, "devices"), jget(vm->manifest, "user"));
 	return 0;
 }
 

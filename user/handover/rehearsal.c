@@ -88,8 +88,10 @@ static int rehearsal_start_qemu(struct vm *vm, const char *binary,
 	_cleanup_free_ char *machine = xasprintf("type=%s", jstr(vm->manifest, "machine"));
 	const char *extra[] = { "-machine", machine, "-incoming", "defer", NULL };
 	struct qemu_command cmd = {
-		.vm = vm->name, .binary = binary, .cwd = jstr(vm->manifest, "cwd"),
-		.argv = &plan->argv, .attributes = jget(vm->manifest, "process"), .extra = extra, .trial = true, .netless = plan->netless,
+		.vm = vm->name, .user = jget(vm->manifest, "user"), .binary = binary,
+		.cwd = jstr(vm->manifest, "cwd"), .argv = &plan->argv,
+		.attributes = jget(vm->manifest, "process"), .extra = extra, .trial = true,
+		.netless = plan->netless,
 		.until = rehearsal_deadline(deadline, QEMU_START_S),
 	};
 

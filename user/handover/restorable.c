@@ -7,10 +7,12 @@
 #include "base/out.h"
 #include "base/paths.h"
 #include "stream/statefile.h"
+#include "qemu/account.h"
 #include "qemu/attributes.h"
 #include "vm/disks.h"
 #include "vm/manifest.h"
 #include "vm/needs.h"
+#include "vm/nodes.h"
 #include "handover/copycommand.h"
 #include "handover/fit.h"
 #include "handover/integrity.h"
@@ -95,6 +97,20 @@ static int restorable_check_cwd(struct vm *vm, struct err *err)
 			      "'cpr-helper restore --replace OLD=NEW'");
 }
 
+/* As whom its QEMU ran, and whether he may use what the QEMU needs. */
+static int restorable_check_user(struct vm *vm, struct err *err)
+{
+	struct json_object *user = jget(vm->manifest, "user");
+	_cleanup_qemuopts_ struct qemuopts opts = { 0 };
+	_cleanup_strv_ struct strv argv = { 0 };
+	int r = account_check(user, err);
+
+	manifest_argv(vm->manifest, &argv);
+	if (r == 0)
+		r = qemuopts_parse(&argv, &opts, err);
+	return r < 0 ? r : nodes_check(user, &opts, err);
+}
+
 const char *restorable_binary(const struct vm *vm, const struct restore_opts *opts)
 {
 	const char *proven = jstr(jget(jget(vm->manifest, "saved"), "qemu"), "binary");
@@ -160,7 +176,9 @@ int restorable_check(struct vm *vm, const struct restore_opts *opts, struct err 
 			    .remedy = fmt("install it again: the VM was saved for it; or "
 					  "'cpr-helper restore %s --qemu BINARY' starts another one",
 					  vm->name));
-	r = restorable_check_cwd(vm, err);
+	r = restorable_check_user(vm, err);
+	if (r == 0)
+		r = restorable_check_cwd(vm, err);
 	if (r == 0)
 		r = attributes_check(jget(vm->manifest, "process"), err);
 	if (r == 0)

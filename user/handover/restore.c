@@ -86,7 +86,8 @@ static int restore_start_qemu(struct vm *vm, const struct restore_opts *opts, st
 	_cleanup_free_ char *machine = xasprintf("type=%s", jstr(vm->manifest, "machine"));
 	const char *extra[] = { "-machine", machine, "-incoming", "defer", NULL };
 	struct qemu_command cmd = {
-		.vm = vm->name, .binary = restorable_binary(vm, opts),
+		.vm = vm->name, .user = jget(vm->manifest, "user"),
+		.binary = restorable_binary(vm, opts),
 		.cwd = jstr(vm->manifest, "cwd"), .argv = &argv,
 		.attributes = jget(vm->manifest, "process"), .extra = extra,
 	};
@@ -191,7 +192,7 @@ static void restore_set_clock(struct vm *vm, double patience, struct json_object
 		return;
 	qemu_release(&vm->qemu);	/* its monitor has one client at a time */
 	crew_job_waits();
-	ok = qga_set_time(path, deadline_in(patience), &why) == 0;
+	ok = qga_set_time(path, jget(vm->manifest, "user"), deadline_in(patience), &why) == 0;
 	jset_bool(result, "clock_set", ok);
 	if (!ok)
 		note("VM '%s': the guest's clock was not set: %s '%s': %s", vm->name, why.what,

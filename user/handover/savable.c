@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 
+#include "qemu/account.h"
 #include "qemu/attributes.h"
 #include "qemu/bitmaps.h"
 #include "qemu/blockers.h"
@@ -239,6 +240,8 @@ int savable_check(struct vm *vm, const struct save_opts *opts, struct savable *s
 		r = vm_manifest(vm, err);
 	if (r == 0)
 		r = savable_machine(vm->manifest, err);
+	if (r == 0)
+		r = account_check(jget(vm->manifest, "user"), err);
 	if (r == 0)
 		r = vm_attach(vm, err);
 	if (r == 0)

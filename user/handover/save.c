@@ -42,7 +42,9 @@ static int save_write(struct vm *vm, const char *part, deadline_t deadline, stru
 	bool stream = copycommand_used(vm);
 	int r;
 
-	r = stream ? copycommand_save(vm, err) : migration_save(qmp, part, err);
+	r = stream ? copycommand_save(vm, err) : vm_make_part(vm, part, err);
+	if (r == 0 && !stream)
+		r = migration_save(qmp, part, err);
 	if (r == 0)
 		r = faultpoint("save-begun", vm->name, err);
 	if (r < 0)
@@ -91,7 +93,7 @@ static int save_suspend(struct vm *vm, deadline_t deadline, struct err *err)
 {
 	_cleanup_free_ char *agent = manifest_agent(vm->manifest);
 	_cleanup_err_ struct err why = { 0 };
-	int r = guest_suspend(vm->qemu.qmp, agent, deadline, &why);
+	int r = guest_suspend(vm->qemu.qmp, agent, jget(vm->manifest, "user"), deadline, &why);
 
 	if (r == 0)
 		return 0;

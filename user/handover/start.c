@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -11,6 +12,7 @@
 #include "base/paths.h"
 #include "base/size.h"
 #include "host/pci.h"
+#include "qemu/account.h"
 #include "qemu/attributes.h"
 #include "qemu/inquire.h"
 #include "qemu/launch.h"
@@ -20,6 +22,7 @@
 #include "vm/disks.h"
 #include "vm/lock.h"
 #include "vm/manifest.h"
+#include "vm/nodes.h"
 #include "vm/oom.h"
 #include "vm/outlives.h"
 #include "vm/room.h"
@@ -27,8 +30,11 @@
 #include "handover/savable.h"
 #include "handover/start.h"
 
+#define OTHER_LOCKED (1024 * MIB)	/* what QEMU gives a device beside the RAM */
+
 /**
  * struct start - a VM that is being started
+ * @user: whom QEMU runs as; see account.h
  * @options: QEMU's arguments as the user gave them
  * @plan: QEMU's arguments, and the memory files
  * @devices: PCI addresses of the devices that are passed through
@@ -39,6 +45,7 @@
  */
 struct start {
 	struct vm vm;
+	struct json_object *user;
 	struct qemuopts options;
 	struct launch_plan plan;
 	struct strv devices;
@@ -56,6 +63,7 @@ static void start_free(struct start *st)
 	launch_plan_free(&st->plan);
 	strv_free(&st->devices);
 	json_object_put(st->taken);
+	json_object_put(st->user);
 	free(st->binary);
 }
 
@@ -77,6 +85,9 @@ static int start_plan(struct start *st, const struct start_opts *opts, struct er
 	};
 	int r = start_find_binary(st, opts->qemu, err);
 
+	/* Root executes it, too, to learn what it can do. */
+	if (r == 0)
+		r = account_check_kept(st->user, "QEMU binary", st->binary, err);
 	if (r == 0)
 		r = qemuopts_parse(opts->argv, &st->options, err);
 	if (r == 0)
@@ -90,14 +101,18 @@ static int start_plan(struct start *st, const struct start_opts *opts, struct er
 		req.agent = agent;
 		req.agent_optional = true;
 	}
-	return launch_plan(&req, &st->plan, err);
+	r = launch_plan(&req, &st->plan, err);
+	return r < 0 ? r : nodes_check(st->user, &st->options, err);
 }
 
 static int start_make_dir(struct start *st, struct err *err)
 {
 	if (mkdir(st->vm.dir, 0700) == 0) {
+		int r = account_admit(st->user, st->vm.dir);
+
 		st->made_dir = true;
-		return 0;
+		return r == 0 ? 0 : fail(err, r, .what = "cannot change the owner of",
+					 .value = st->vm.dir, .why = strerror(-r));
 	}
 	return fail(err, -errno, .exit = errno == EEXIST ? CPR_EXIT_BUSY : CPR_EXIT_FAILED,
 		    .what = errno == EEXIST ? "VM" : "cannot create",
@@ -109,14 +124,14 @@ static int start_make_dir(struct start *st, struct err *err)
 		    errno == EACCES ? "run it with sudo" : NULL);
 }
 
-static int start_make_file(const char *dir, const struct ram_file *file)
+static int start_make_file(const struct start *st, const struct ram_file *file)
 {
-	_cleanup_free_ char *path = xasprintf("%s/%s", dir, file->name);
+	_cleanup_free_ char *path = xasprintf("%s/%s", st->vm.dir, file->name);
 	_cleanup_close_ int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 
 	if (fd < 0 || ftruncate(fd, file->size) < 0 || fallocate(fd, 0, 0, file->size) < 0)
 		return -errno;
-	return 0;
+	return account_give(st->user, fd);
 }
 
 static int start_make_room(struct start *st, uint64_t wanted, struct err *err)
@@ -146,7 +161,7 @@ static int start_make_files(struct start *st, struct err *err)
 {
 	for (size_t i = 0; i < st->plan.nfiles; i++) {
 		const struct ram_file *f = &st->plan.files[i];
-		int r = start_make_file(st->vm.dir, f);
+		int r = start_make_file(st, f);
 
 		if (r == -ENOSPC)
 			return fail(err, r, .what = "memory", .value = size_exact(f->size),
@@ -169,7 +184,7 @@ static void start_undo(struct start *st, struct err *err)
 	qemu_kill(&st->vm.qemu);
 	if (st->pinned)
 		genl_vm_do(st->vm.genl, CPR_CMD_VM_UNPIN, st->vm.name, NULL, NULL);
-	devices_unbind(st->taken);
+	devices_unbind(st->taken, st->user);
 	if (!st->made_dir)
 		return;
 	for (size_t i = 0; i < st->plan.nfiles; i++) {
@@ -212,6 +227,8 @@ static struct json_object *start_manifest(const struct start *st, const char *cw
 	jset_int(m, "version", MANIFEST_VERSION);
 	jset_str(m, "name", st->vm.name);
 	jset_int(m, "created", time(NULL));
+	if (st->user)
+		jset(m, "user", json_object_get(st->user));
 	jset_str(m, "binary", st->binary);
 	jset_str(m, "cwd", cwd);
 	jset(m, "argv", manifest_strings(&st->plan.argv));
@@ -246,18 +263,40 @@ static int start_pin(struct start *st, struct err *err)
 	return r;
 }
 
+/*
+ * What its devices reach is locked, which root may do without a limit: all of the RAM, for each
+ * of them with an iommufd of its own. QEMU inherits the limit, and it is recorded.
+ */
+static void start_allow_locked(const struct start *st)
+{
+	rlim_t need = st->devices.n * (st->plan.base + OTHER_LOCKED), now;
+	struct rlimit limit;
+
+	if (!st->user || getrlimit(RLIMIT_MEMLOCK, &limit) < 0 || limit.rlim_cur >= need)
+		return;
+	now = limit.rlim_cur;
+	limit.rlim_cur = need;
+	if (limit.rlim_max < need)
+		limit.rlim_max = need;
+	if (setrlimit(RLIMIT_MEMLOCK, &limit) < 0)
+		note("VM '%s': its QEMU may lock no more than %s of memory, and its devices reach %s: %s",
+		     st->vm.name, size_human(now), size_human(need), strerror(errno));
+}
+
 static int start_qemu(struct start *st, struct err *err)
 {
 	_cleanup_free_ char *cwd = getcwd(NULL, 0);
 	struct qemu_command cmd = {
-		.vm = st->vm.name, .binary = st->binary, .cwd = cwd ? cwd : "/",
+		.vm = st->vm.name, .user = st->user, .binary = st->binary, .cwd = cwd ? cwd : "/",
 		.argv = &st->plan.argv,
 	};
 	struct json_object *m = st->vm.manifest = start_manifest(st, cmd.cwd);
 	struct json_object *process = NULL;
 	struct qmp *qmp;
-	int r = qemu_start(&cmd, &st->vm.qemu, err);
+	int r;
 
+	start_allow_locked(st);
+	r = qemu_start(&cmd, &st->vm.qemu, err);
 	if (r < 0)
 		return r;
 	oom_spare(&st->vm);
@@ -298,7 +337,7 @@ static int start_now(struct start *st, const struct start_opts *opts, struct err
 	if (r == 0)
 		r = start_make_files(st, err);
 	if (r == 0)
-		r = devices_bind(&st->devices, st->taken, err);
+		r = devices_bind(&st->devices, st->user, st->taken, err);
 	if (r == 0)
 		r = start_qemu(st, err);
 	if (r < 0)
@@ -335,6 +374,7 @@ static int start_check(const struct start *st, struct err *err)
 /* What --dry-run prints. */
 static void start_report_plan(const struct start *st, struct json_object *result)
 {
+	jset(result, "user", json_object_get(st->user));
 	jset_str(result, "binary", st->binary);
 	jset(result, "argv", manifest_strings(&st->plan.argv));
 	jset(result, "memory", manifest_memory(st->plan.files, st->plan.nfiles));
@@ -374,7 +414,10 @@ int start_vm(const struct start_opts *opts, struct json_object *result, struct e
 	st.vm.dir = vm_path(opts->name, NULL);
 	st.taken = json_object_new_array();
 	st.copy = opts->copy;
-	r = start_plan(&st, opts, err);
+	if (opts->user)
+		r = account_find(opts->user, &st.user, err);
+	if (r == 0)
+		r = start_plan(&st, opts, err);
 	if (r == 0 && opts->dry_run)
 		r = start_check(&st, err);
 	if (r == 0 && opts->dry_run)

@@ -15,6 +15,7 @@
  * @name: of the VM
  * @sizes: of its RAM, bytes; one in all, or one for each NUMA node
  * @nsizes: number of @sizes; 0 if @argv has the size
+ * @user: name or uid of the user that QEMU is to run as; NULL: root
  * @room: bytes of the region that it may use and is promised; 0 for what it needs
  * @copy: copy mode: the RAM stays in QEMU, and each save copies it
  * @agent: add a channel for the guest agent
@@ -26,6 +27,7 @@ struct start_opts {
 	const char *name;
 	const uint64_t *sizes;
 	size_t nsizes;
+	const char *user;
 	uint64_t room;
 	bool copy;
 	bool agent;
@@ -43,7 +45,7 @@ struct start_opts {
  * -S.
  *
  * Returns: 0; -EINVAL with exit status 2 for an impossible name or sizes that contradict
- * each other; -ENOENT with exit status 3 if there is no such QEMU; a refusal with exit
+ * each other; -ENOENT with exit status 3 if there is no such QEMU or user; a refusal with exit
  * status 4 for what cannot survive a kexec; -EEXIST or -EBUSY with exit status 5 if the VM
  * exists, or a device is in use; -ENOSPC; or another errno. After an error nothing is left
  * of the VM.

@@ -7,6 +7,7 @@
 #include "qemu/refuse.h"
 
 #define AGENT_NAME "org.qemu.guest_agent.0"
+#define AGENT_CHARDEV "cpr-qga"
 
 /**
  * struct launch_scan - what the user's options say about RAM and the guest agent
@@ -354,9 +355,20 @@ static const char *launch_socket(const struct qemuopts *opts, const char *id)
 	return path;
 }
 
+char *launch_chardev(const char *path)
+{
+	return xasprintf("socket,id=" AGENT_CHARDEV ",path=%s,server=on,wait=off", path);
+}
+
+char *launch_chardev_fd(int fd)
+{
+	return xasprintf("socket,id=" AGENT_CHARDEV ",fd=%d,server=on,wait=off", fd);
+}
+
 static int launch_agent(const struct launch_scan *s, struct err *err)
 {
 	const struct launch_request *req = s->req;
+	_cleanup_free_ char *chardev = NULL;
 	struct launch_plan *plan = s->plan;
 	const char *path = req->agent;
 
@@ -370,13 +382,14 @@ static int launch_agent(const struct launch_scan *s, struct err *err)
 	plan->agent = path ? xstrdup(path) : NULL;
 	if (s->agent_chardev || !path)
 		return 0;
+	chardev = launch_chardev(path);
 	strv_push(&plan->argv, "-chardev");
-	strv_pushf(&plan->argv, "socket,id=cpr-qga,path=%s,server=on,wait=off", path);
+	strv_push(&plan->argv, chardev);
 	strv_push(&plan->argv, "-device");
 	strv_push(&plan->argv, "virtio-serial-pci,id=cpr-serial");
 	strv_push(&plan->argv, "-device");
 	strv_push(&plan->argv,
-		  "virtserialport,bus=cpr-serial.0,chardev=cpr-qga,name=" AGENT_NAME);
+		  "virtserialport,bus=cpr-serial.0,chardev=" AGENT_CHARDEV ",name=" AGENT_NAME);
 	return 0;
 }
 

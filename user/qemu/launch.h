@@ -60,6 +60,13 @@ int launch_plan(const struct launch_request *req, struct launch_plan *plan, stru
 void launch_plan_free(struct launch_plan *plan);
 #define _cleanup_launch_plan_ _cleanup_(launch_plan_free)
 
+/*
+ * The argument of -chardev for the agent's channel, as launch_plan() adds it, and for the same
+ * channel by a socket that QEMU is given. Caller frees.
+ */
+char *launch_chardev(const char *path);
+char *launch_chardev_fd(int fd);
+
 /* Sum of the sizes of all files, in bytes. */
 uint64_t launch_plan_bytes(const struct launch_plan *plan);
 

@@ -18,13 +18,35 @@
 #include "base/out.h"
 #include "base/paths.h"
 #include "base/program.h"
+#include "qemu/account.h"
 #include "qemu/attributes.h"
+#include "qemu/launch.h"
 #include "qemu/log.h"
 #include "qemu/process.h"
 #include "qemu/qemu.h"
 #include "qemu/scope.h"
 
+/* In QEMU's process; while it is made, all files have higher numbers. */
 #define MONITOR_FD 3
+#define AGENT_FD 4
+#define HIGHER_FD 64
+
+/**
+ * struct qemu_files - files for QEMU's process, of the parent's
+ * @monitor, @agent: sockets that QEMU is to listen on; @agent is -1 without such a channel
+ * @log: for its output
+ * @report: to the parent, until QEMU is executed
+ */
+struct qemu_files {
+	int monitor, agent, log, report;
+};
+
+static void qemu_files_close(struct qemu_files *files)
+{
+	cleanup_close(&files->monitor);
+	cleanup_close(&files->agent);
+	cleanup_close(&files->log);
+}
 
 static bool is_executable(const char *path)
 {
@@ -65,24 +87,33 @@ void qemu_trial_log_tail(const struct qemu *q, struct err *err)
 	err_words(err, words);
 }
 
-/* Bind here, but listen(2) in QEMU's process: SO_PEERCRED then reports QEMU's pid. */
-static int qemu_bind_monitor(const char *path, struct err *err)
+/* Bind here, but listen(2) in QEMU's process: SO_PEERCRED then reports QEMU's pid and user. */
+static int qemu_bind(const char *path, struct err *err)
 {
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
-	mode_t mask;
-	int fd, r;
+	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int higher = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, HIGHER_FD), r;
+	mode_t mask = umask(0177);
 
 	strncpy(sa.sun_path, path, sizeof(sa.sun_path) - 1);
 	unlink(path);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	mask = umask(0177);
-	r = fd < 0 || bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 ? -errno : 0;
+	r = higher < 0 || bind(higher, (struct sockaddr *)&sa, sizeof(sa)) < 0 ? -errno : 0;
 	umask(mask);
 	if (r == 0)
-		return fd;
-	if (fd >= 0)
-		close(fd);
+		return higher;
+	cleanup_close(&higher);
 	return fail(err, r, .what = "cannot create", .value = path, .why = strerror(-r));
+}
+
+/* The socket of the agent's channel, if the arguments have that of launch_plan(). */
+static int qemu_bind_agent(const struct qemu_command *cmd, struct qemu_files *files,
+			   struct err *err)
+{
+	_cleanup_free_ char *path = runtime_path(cmd->vm, "qga"), *chardev = launch_chardev(path);
+
+	if (!strv_has(cmd->argv, chardev))
+		return 0;
+	return files->agent = qemu_bind(path, err);
 }
 
 static int qemu_open_log(const struct qemu_command *cmd, struct qemu *q, struct err *err)
@@ -102,9 +133,12 @@ static int qemu_open_log(const struct qemu_command *cmd, struct qemu *q, struct 
 
 static void qemu_complete_argv(const struct qemu_command *cmd, struct strv *argv)
 {
+	_cleanup_free_ char *path = runtime_path(cmd->vm, "qga"), *chardev = launch_chardev(path);
+	_cleanup_free_ char *bound = launch_chardev_fd(AGENT_FD);
+
 	strv_push(argv, cmd->binary);
 	for (size_t i = 0; i < cmd->argv->n; i++)
-		strv_push(argv, cmd->argv->v[i]);
+		strv_push(argv, streq(cmd->argv->v[i], chardev) ? bound : cmd->argv->v[i]);
 	for (const char *const *p = cmd->extra; p && *p; p++)
 		strv_push(argv, *p);
 	strv_push(argv, "-chardev");
@@ -114,52 +148,71 @@ static void qemu_complete_argv(const struct qemu_command *cmd, struct strv *argv
 	strv_push(argv, "-S");
 }
 
-/* Turn the child process into QEMU. Returns only on failure: -errno. */
-static int qemu_exec(const struct qemu_command *cmd, char *const *argv, int monitor, int log,
-		     int report, pid_t parent)
+/* What takes root's privileges; then the process becomes the user's. */
+static int qemu_enter(const struct qemu_command *cmd, const struct qemu_files *files, pid_t parent)
 {
-	char **env = attributes_environment(cmd->attributes);
-	int null = open("/dev/null", O_RDONLY), r = 0;
+	int r = cmd->trial ? 0 : attributes_enter(cmd->attributes, files->log);
 
-	if (cmd->trial)
-		die_with_parent(parent);
-	else
-		r = attributes_enter(cmd->attributes, log);
 	if (r < 0)
 		return r;
 	setsid();
-	if (cmd->netless && unshare(CLONE_NEWNET) < 0)
+	if ((cmd->netless && unshare(CLONE_NEWNET) < 0) || chdir(cmd->cwd) < 0)
 		return -errno;
-	if (null < 0 || chdir(cmd->cwd) < 0 || listen(monitor, 1) < 0)
+	r = account_enter(cmd->user);
+	if (r == 0 && cmd->trial)
+		die_with_parent(parent);	/* another user would undo that */
+	return r;
+}
+
+static int qemu_place_files(const struct qemu_files *files)
+{
+	int null = open("/dev/null", O_RDONLY), last = files->agent < 0 ? MONITOR_FD : AGENT_FD;
+
+	if (null < 0 || dup2(null, 0) < 0 || dup2(files->log, 1) < 0 || dup2(files->log, 2) < 0 ||
+	    listen(files->monitor, 1) < 0 || dup2(files->monitor, MONITOR_FD) < 0)
 		return -errno;
-	if (dup2(null, 0) < 0 || dup2(log, 1) < 0 || dup2(log, 2) < 0 ||
-	    dup2(monitor, MONITOR_FD) < 0)
+	if (files->agent >= 0 &&
+	    (listen(files->agent, 1) < 0 || dup2(files->agent, AGENT_FD) < 0))
 		return -errno;
-	close_range(MONITOR_FD + 1, report - 1, 0);
-	close_range(report + 1, ~0u, 0);
+	close_range(last + 1, files->report - 1, 0);
+	close_range(files->report + 1, ~0u, 0);
+	return 0;
+}
+
+/* Turn the child process into QEMU. Returns only on failure: -errno. */
+static int qemu_exec(const struct qemu_command *cmd, char *const *argv,
+		     const struct qemu_files *files, pid_t parent)
+{
+	char **env = attributes_environment(cmd->attributes);
+	int r = qemu_enter(cmd, files, parent);
+
+	if (r == 0)
+		r = qemu_place_files(files);
+	if (r < 0)
+		return r;
 	signal(SIGPIPE, SIG_DFL);
 	sigprocmask(SIG_SETMASK, interrupt_original_mask(), NULL);
 	execve(cmd->binary, argv, env ? env : environ);
 	return -errno;
 }
 
-/* The child process: waits for a byte on @report, and writes the error of a failure there. */
-static void qemu_child(const struct qemu_command *cmd, char *const *argv, int monitor, int log,
-		       int report, pid_t parent)
+/* The child process: waits for a byte on its report, and writes the error of a failure there. */
+static void qemu_child(const struct qemu_command *cmd, char *const *argv,
+		       const struct qemu_files *files, pid_t parent)
 {
 	char go;
-	int code = read(report, &go, 1) == 1 ?
-		   qemu_exec(cmd, argv, monitor, log, report, parent) : -ECANCELED;
+	int code = read(files->report, &go, 1) == 1 ? qemu_exec(cmd, argv, files, parent) :
+						      -ECANCELED;
 
-	write_all(report, &code, sizeof(code));
+	write_all(files->report, &code, sizeof(code));
 	_exit(127);
 }
 
 /* Returns the pid once the child has executed QEMU, or -errno. */
-static pid_t qemu_spawn(const struct qemu_command *cmd, int monitor, int log, struct err *err)
+static pid_t qemu_spawn(const struct qemu_command *cmd, struct qemu_files *files, struct err *err)
 {
 	_cleanup_strv_ struct strv argv = { 0 };
-	_cleanup_close_ int ours = -1, report = -1;
+	_cleanup_close_ int ours = -1;
 	int ends[2], code = 0;
 	pid_t pid, parent = getpid();
 
@@ -169,18 +222,17 @@ static pid_t qemu_spawn(const struct qemu_command *cmd, int monitor, int log, st
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
 		return fail(err, -errno, .what = "cannot start", .value = cmd->binary);
 	ours = ends[0];
-	report = fcntl(ends[1], F_DUPFD_CLOEXEC, 64);	/* must not be MONITOR_FD */
+	files->report = fcntl(ends[1], F_DUPFD_CLOEXEC, HIGHER_FD);
 	close(ends[1]);
-	pid = report < 0 ? -1 : fork();
+	pid = files->report < 0 ? -1 : fork();
 	if (pid == 0) {
 		close(ours);
-		qemu_child(cmd, argv.v, monitor, log, report, parent);
+		qemu_child(cmd, argv.v, files, parent);
 	}
+	cleanup_close(&files->report);
 	if (pid < 0)
 		return fail(err, -errno, .what = "cannot start", .value = cmd->binary,
 			    .why = strerror(errno));
-	close(report);
-	report = -1;
 	if (!cmd->trial)
 		scope_begin(cmd->vm, pid);
 	write_all(ours, "", 1);
@@ -285,21 +337,32 @@ static struct qmp *qemu_connect_monitor(const struct qemu_command *cmd, const ch
 	return qmp;
 }
 
+/* The files are closed in any case: clients could still connect after QEMU's exit. */
+static pid_t qemu_execute(const struct qemu_command *cmd, const char *monitor, struct qemu *q,
+			  struct err *err)
+{
+	_cleanup_(qemu_files_close) struct qemu_files files = { -1, -1, -1, -1 };
+	int r = files.log = qemu_open_log(cmd, q, err);
+
+	if (r >= 0)
+		r = files.monitor = qemu_bind(monitor, err);
+	if (r >= 0)
+		r = qemu_bind_agent(cmd, &files, err);
+	return r < 0 ? r : qemu_spawn(cmd, &files, err);
+}
+
 int qemu_start(const struct qemu_command *cmd, struct qemu *q, struct err *err)
 {
 	/* These suffixes are used for monitor sockets only, so VM names cannot collide. */
 	_cleanup_free_ char *path = runtime_path(cmd->vm, cmd->trial ? "trial" : "qmp");
 	_cleanup_err_ struct err monitor_err = { 0 };
-	_cleanup_close_ int monitor = -1, log = -1;
 	int r = runtime_dir(err);
 
 	*q = QEMU_NONE;
 	if (r == 0)
-		r = log = qemu_open_log(cmd, q, err);
-	if (r >= 0)
-		r = monitor = qemu_bind_monitor(path, err);
-	if (r >= 0)
-		r = qemu_spawn(cmd, monitor, log, err);
+		r = account_check(cmd->user, err);
+	if (r == 0)
+		r = qemu_execute(cmd, path, q, err);
 	if (r < 0) {
 		qemu_release(q);
 		return r;
@@ -308,8 +371,6 @@ int qemu_start(const struct qemu_command *cmd, struct qemu *q, struct err *err)
 	q->child = true;
 	q->pidfd = pidfd_open(q->pid, 0);
 	q->scope = scope_of(cmd->vm, q->pid);
-	close(monitor);		/* or clients could still connect after QEMU's exit */
-	monitor = -1;
 	q->qmp = qemu_connect_monitor(cmd, path, &r, &monitor_err);
 	if (cmd->trial)
 		unlink(path);

@@ -40,6 +40,7 @@ struct qemu {
 /**
  * struct qemu_command - how to start a QEMU
  * @vm: name of the VM
+ * @user: whose process it is; see account.h
  * @binary: path of the executable
  * @cwd: working directory
  * @argv: arguments without the program's name
@@ -50,12 +51,14 @@ struct qemu {
  * @netless: run in a new network namespace, without access to the host's network
  * @until: deadline for the monitor's greeting; 0: QEMU_START_S from now
  *
- * qemu_start() adds the monitor and -S. The process has a session of its own, and a scope if it
- * is no trial. It reads from /dev/null and writes to the VM's log, or to a file of its own with
- * @trial.
+ * qemu_start() adds the monitor and -S. It makes the monitor's socket itself, and that of the
+ * channel for the guest agent that launch_plan() has added, in a directory of root's alone, and
+ * QEMU listens on them. The process has a session of its own, and a scope if it is no trial. It
+ * reads from /dev/null and writes to the VM's log, or to a file of its own with @trial.
  */
 struct qemu_command {
 	const char *vm;
+	struct json_object *user;
 	const char *binary;
 	const char *cwd;
 	const struct strv *argv;

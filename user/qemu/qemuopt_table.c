@@ -133,7 +133,7 @@ const struct qemuopt_kind qemuopt_kinds[] = {
 		"give its options on the command line") },
 	{ "rtc", KEYS(NULL), KEEP },
 	{ "run-with", KEYS(NULL), CHECK(run_with), DROP },
-	{ "runas", TEXT, NEVER(REFUSE_PRIVILEGES, "leave it out") },
+	{ "runas", TEXT, NEVER(REFUSE_PRIVILEGES, REFUSE_PRIVILEGES_REMEDY) },
 	{ "s", FLAG, DROP },
 	{ "sandbox", KEYS("enable"), KEEP },
 	{ "sd", PATH, KEEP },

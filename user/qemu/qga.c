@@ -3,7 +3,22 @@
 #include <errno.h>
 #include <time.h>
 
+#include "qemu/account.h"
 #include "qemu/qga.h"
+
+struct jsonsock *qga_connect(const char *path, struct json_object *user, int *code,
+			     struct err *err)
+{
+	struct jsonsock *js = jsonsock_connect(path, code, err);
+
+	if (!js)
+		return NULL;
+	*code = account_check_peer(user, js->fd, path, err);
+	if (*code == 0)
+		return js;
+	jsonsock_free(js);
+	return NULL;
+}
 
 static struct json_object *qga_request(const char *command, const char *key, int64_t value)
 {
@@ -73,10 +88,11 @@ int qga_set_time_on(struct jsonsock *js, deadline_t deadline, struct err *err)
 	return r;
 }
 
-int qga_set_time(const char *path, deadline_t deadline, struct err *err)
+int qga_set_time(const char *path, struct json_object *user, deadline_t deadline,
+		 struct err *err)
 {
 	int r;
-	struct jsonsock *js = jsonsock_connect(path, &r, err);
+	struct jsonsock *js = qga_connect(path, user, &r, err);
 
 	if (!js)
 		return r;

@@ -6,14 +6,26 @@
 #include "qemu/jsonsock.h"
 
 /**
+ * qga_connect - connect to the agent's channel
+ * @path: its Unix socket
+ * @user: who must listen on it, see account.h
+ *
+ * Returns: the connection, to be freed with jsonsock_free(); NULL on failure, with a negative
+ * errno in @code.
+ */
+struct jsonsock *qga_connect(const char *path, struct json_object *user, int *code,
+			     struct err *err);
+
+/**
  * qga_set_time - set the guest's clock to the host's time
- * @path: Unix socket of the agent's channel
+ * @path, @user: as for qga_connect()
  * @deadline: deadline for the agent's reply
  *
  * Returns: 0; -ETIMEDOUT if no agent answers; -EREMOTEIO if the agent refused; or another
  * negative errno.
  */
-int qga_set_time(const char *path, deadline_t deadline, struct err *err);
+int qga_set_time(const char *path, struct json_object *user, deadline_t deadline,
+		 struct err *err);
 
 /* The same on a connection, which remains owned by the caller. */
 int qga_set_time_on(struct jsonsock *js, deadline_t deadline, struct err *err);

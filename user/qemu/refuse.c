@@ -150,7 +150,9 @@ int refuse_numa(const struct qemuopt *opt, const char *dir, struct err *err)
 int refuse_run_with(const struct qemuopt *opt, const char *dir, struct err *err)
 {
 	(void)dir;
-	if (keyval(opt->kv, "chroot") || keyval(opt->kv, "user"))
+	if (keyval(opt->kv, "user"))
+		return refuse_with(err, opt, REFUSE_PRIVILEGES, REFUSE_PRIVILEGES_REMEDY);
+	if (keyval(opt->kv, "chroot"))
 		return refuse_with(err, opt, REFUSE_PRIVILEGES, "leave it out");
 	if (keyval_on(opt->kv, "exit-with-parent"))
 		return refuse_with(err, opt, "QEMU would exit together with cpr-helper",

@@ -11,6 +11,8 @@
 #define REFUSE_FD "the file descriptor does not exist after a kexec"
 #define REFUSE_PRIVILEGES \
 	"without its privileges QEMU could not write its state to the VM's directory"
+#define REFUSE_PRIVILEGES_REMEDY \
+	"leave it out; 'cpr-helper run --user USER' starts QEMU as another user"
 
 /**
  * refuse_options - judge a command line

@@ -141,7 +141,8 @@ int guest_suspend_by(struct qmp *qmp, struct jsonsock *agent, deadline_t deadlin
 	return r;
 }
 
-int guest_suspend(struct qmp *qmp, const char *agent, deadline_t deadline, struct err *err)
+int guest_suspend(struct qmp *qmp, const char *agent, struct json_object *user,
+		  deadline_t deadline, struct err *err)
 {
 	struct jsonsock *js;
 	int r;
@@ -150,7 +151,7 @@ int guest_suspend(struct qmp *qmp, const char *agent, deadline_t deadline, struc
 		return suspend_refuse(err, -EOPNOTSUPP,
 				      "it has no guest agent, which is needed to suspend it",
 				      "suspend the guest from inside, then save it");
-	js = jsonsock_connect(agent, &r, err);
+	js = qga_connect(agent, user, &r, err);
 	if (js)
 		r = guest_suspend_by(qmp, js, deadline, err);
 	jsonsock_free(js);

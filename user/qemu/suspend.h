@@ -17,7 +17,8 @@
  * negative errno with exit status 4 if the guest cannot suspend, or does not in time; or
  * another negative errno.
  */
-int guest_suspend(struct qmp *qmp, const char *agent, deadline_t deadline, struct err *err);
+int guest_suspend(struct qmp *qmp, const char *agent, struct json_object *user,
+		  deadline_t deadline, struct err *err);
 
 /* The same with a connection to the agent, which remains owned by the caller. */
 int guest_suspend_by(struct qmp *qmp, struct jsonsock *agent, deadline_t deadline,

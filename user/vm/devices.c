@@ -7,6 +7,7 @@
 #include "host/pci.h"
 #include "vm/devices.h"
 #include "vm/manifest.h"
+#include "vm/nodes.h"
 
 bool vm_has_devices(const struct vm *vm)
 {
@@ -71,7 +72,8 @@ int devices_check_owners(struct genl *genl, const struct strv *addresses, struct
 	return r;
 }
 
-int devices_bind(const struct strv *addresses, struct json_object *taken, struct err *err)
+int devices_bind(const struct strv *addresses, struct json_object *user,
+		 struct json_object *taken, struct err *err)
 {
 	for (size_t i = 0; i < addresses->n; i++) {
 		const char *address = addresses->v[i];
@@ -88,11 +90,24 @@ int devices_bind(const struct strv *addresses, struct json_object *taken, struct
 		jset_str(device, "group", group);
 		json_object_array_add(taken, device);
 	}
-	return 0;
+	return nodes_give(user, addresses, err);
 }
 
-void devices_unbind(struct json_object *devices)
+/* Nodes of devices that stay with vfio-pci; the others are gone with it. */
+static void devices_take_nodes(struct json_object *devices, struct json_object *user)
 {
+	_cleanup_strv_ struct strv addresses = { 0 };
+	_cleanup_err_ struct err why = { 0 };
+
+	for (size_t i = 0; devices && i < json_object_array_length(devices); i++)
+		strv_push(&addresses, jstr(json_object_array_get_idx(devices, i), "address"));
+	if (nodes_take_back(user, &addresses, &why) < 0)
+		note("%s '%s': %s", why.what, why.value, why.why);
+}
+
+void devices_unbind(struct json_object *devices, struct json_object *user)
+{
+	devices_take_nodes(devices, user);
 	for (size_t i = 0; devices && i < json_object_array_length(devices); i++) {
 		struct json_object *device = json_object_array_get_idx(devices, i);
 		const char *address = jstr(device, "address"), *driver = jstr(device, "driver");
@@ -167,6 +182,8 @@ int devices_ready(struct vm *vm, struct err *err)
 		r = pci_check(&addresses, err);
 	for (size_t i = 0; r == 0 && i < addresses.n; i++)
 		r = pci_bind_vfio(addresses.v[i], err);
+	if (r == 0)
+		r = nodes_give(jget(vm->manifest, "user"), &addresses, err);
 	return r < 0 ? r : devices_check_holds(vm, true, err);
 }
 

@@ -17,21 +17,24 @@ bool vm_has_devices(const struct vm *vm);
 int devices_check_owners(struct genl *genl, const struct strv *addresses, struct err *err);
 
 /**
- * devices_bind - bind devices to vfio-pci
+ * devices_bind - bind devices to vfio-pci, for the QEMU of a user
+ * @user: see account.h
  * @taken: array to which the function adds each bound device, in the manifest's format
  *
  * Returns: 0 or a negative errno. After a failure @taken has the devices bound until then.
  */
-int devices_bind(const struct strv *addresses, struct json_object *taken, struct err *err);
+int devices_bind(const struct strv *addresses, struct json_object *user,
+		 struct json_object *taken, struct err *err);
 
 /**
  * devices_unbind - unbind devices from vfio-pci, so that host drivers bind again
  * @devices: the devices in the manifest's format; may be NULL
+ * @user: whose they were
  *
  * A device that was bound to vfio-pci before the VM was created stays bound. Prints a
  * note for each device that could not be unbound.
  */
-void devices_unbind(struct json_object *devices);
+void devices_unbind(struct json_object *devices, struct json_object *user);
 
 /**
  * devices_ready - check that the devices are those of the snapshot, and bind them to vfio-pci

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 
 #include "base/paths.h"
 #include "base/size.h"
+#include "qemu/account.h"
 #include "qemu/process.h"
 #include "vm/cprfs.h"
 #include "vm/lock.h"
@@ -130,6 +132,15 @@ char *vm_part_path(const struct vm *vm)
 	_cleanup_free_ char *state = vm_state_path(vm);
 
 	return xasprintf("%s.part", state);
+}
+
+int vm_make_part(const struct vm *vm, const char *part, struct err *err)
+{
+	_cleanup_close_ int fd = open(part, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	int r = fd < 0 ? -errno : account_give(jget(vm->manifest, "user"), fd);
+
+	return r == 0 ? 0 : fail(err, r, .what = "cannot create", .value = part,
+				 .why = strerror(-r));
 }
 
 bool vm_runstate_live(const char *runstate)

@@ -84,6 +84,12 @@ char *vm_state_path(const struct vm *vm);
 /* Path of the state while it is being written. Caller frees. */
 char *vm_part_path(const struct vm *vm);
 
+/*
+ * Make the file that QEMU is to write the state to, as its user's: he cannot make it himself.
+ * Returns: 0 or -errno.
+ */
+int vm_make_part(const struct vm *vm, const char *part, struct err *err);
+
 /* Whether a guest with this run state runs or is suspended, rather than paused. */
 bool vm_runstate_live(const char *runstate);
 

@@ -504,6 +504,58 @@ devices_tests() {
 	holds 'all is given back' drives e1000e $nic
 }
 
+# The bytes of memory that a process may lock.
+may_lock() { # PID BYTES
+	local limit
+	limit=$(sed -n 's/^Max locked memory *\([^ ]*\) .*/\1/p' "/proc/$1/limits")
+	[ "$limit" = unlimited ] || [ "$limit" -ge "$2" ]
+}
+nodes_are() { [ "$(stat -c %U "$root/dev/vfio/7" "$root/dev/vfio/devices/vfio0" | tr '\n' ' ')" = "$1 $1 " ]; } # OWNER
+
+user_device_tests() {
+	local before nodes=("$root/dev/vfio/vfio" "$root/dev/vfio/7" "$root/dev/vfio/devices/vfio0")
+	section 'a QEMU of another user'
+	mkdir -p "$root/sys/bus/pci/devices/$nic/vfio-dev/vfio0"
+	touch "${nodes[@]}"
+	chmod 600 "${nodes[@]}"
+	refuses 'run: a node that the user cannot open' 4 \
+		"cpr-helper: device node '/dev/vfio/vfio': QEMU needs it, and user 'nobody' cannot open it" \
+		run v --user nobody --ram 32M -- "${qemu[@]}" -device "vfio-pci,host=$nic"
+	chmod 666 "$root/dev/vfio/vfio"
+	call run v --user nobody --ram 32M -- "${qemu[@]}" -device "vfio-pci,host=$nic" -device no-such-device
+	holds 'run: a failure' test "$status" = 1
+	holds 'leaves the nodes to root' nodes_are root
+
+	# The channel leads to an agent that root runs, and that may be of another guest.
+	chmod 777 "$tmp/agent.sock"
+	start v --user nobody -- -device "vfio-pci,host=$nic" "${agent_channel[@]}"
+	holds 'run' test "$status" = 0
+	holds 'gives the nodes to the user' nodes_are nobody
+	if (ulimit -l $((1 << 21))) 2>/dev/null; then
+		holds 'his QEMU may lock what the device reaches' may_lock "$(pid_of v)" $((33554432 + (1 << 30)))
+	else
+		holds 'a limit that cannot be raised is noted' grep -q "^cpr-helper: note: VM 'v': its QEMU may lock no more than " <<<"$err"
+	fi
+	awake v
+	call save v
+	holds 'save' test "$status" = 4
+	holds 'uses no socket of another user' \
+		grep -q ": user 0 listens on it, and not 'nobody', as whom the VM's QEMU runs$" <<<"$err"
+	holds 'the guest runs on' counts v
+	suspend_v
+	call save v
+	holds 'save of a guest that is suspended' test "$status" = 0
+	before=$(counted v)
+	leave_kernel
+	chown root "${nodes[@]}"
+	call restore v
+	holds 'restore' test "$status" = 0
+	holds 'gives them to him again' nodes_are nobody
+	holds 'the guest is as it was' test "$(counted v)" -ge "$before"
+	end v
+	holds 'delete makes them root'\''s' nodes_are root
+}
+
 if [ -z "${CPR_FAKE:-}" ]; then
 	skip 'devices' 'see VMs'
 else
@@ -521,5 +573,6 @@ else
 	agent=$!
 	soon test -S "$tmp/agent.sock"
 	devices_tests
+	user_device_tests
 	kill $agent
 fi

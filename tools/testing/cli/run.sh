@@ -210,7 +210,7 @@ if [ -n "${CPR_CLI_GROUP:-}" ]; then
 	run_parts "${parts[@]}"
 	exit $((failed != 0))
 fi
-groups=('usage image validate module scope update integrity' 'disks obstacles pause rehearsal copy log devices hooks needs')
+groups=('usage image validate module scope update integrity' 'disks obstacles pause rehearsal copy log devices hooks needs user')
 [ -z "${CPR_CLI_PARTS:-}" ] || groups=("$CPR_CLI_PARTS")
 echo 'TAP version 13'
 run_groups | number

@@ -643,7 +643,7 @@ TEST(a_guest_without_agent)
 {
 	_cleanup_err_ struct err err = { 0 };
 
-	CHECK_EQ(guest_suspend(NULL, NULL, deadline_in(1), &err), -EOPNOTSUPP);
+	CHECK_EQ(guest_suspend(NULL, NULL, NULL, deadline_in(1), &err), -EOPNOTSUPP);
 	CHECK(err.exit == CPR_EXIT_REFUSED && err.remedy);
 }
 
