@@ -5,8 +5,10 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "base/out.h"
 #include "base/paths.h"
 #include "base/size.h"
+#include "qemu/account.h"
 #include "qemu/attributes.h"
 #include "qemu/foreign.h"
 #include "qemu/inquire.h"
@@ -15,6 +17,7 @@
 #include "qemu/process.h"
 #include "vm/lock.h"
 #include "vm/manifest.h"
+#include "vm/nodes.h"
 #include "vm/room.h"
 #include "handover/adopt.h"
 #include "handover/hooks.h"
@@ -30,7 +33,8 @@
  * @plan: arguments to start it again with, and the memory files
  * @in_place: its memory is in the VM's directory; otherwise the VM is in copy mode
  * @before: its room before
- * @made_dir, @made_room, @pinned: to be undone after a failure
+ * @dir_before: its directory before, if its memory is there
+ * @made_dir, @made_room, @admitted, @pinned: to be undone after a failure
  */
 struct adopt {
 	struct vm vm;
@@ -40,8 +44,10 @@ struct adopt {
 	struct launch_plan plan;
 	bool in_place;
 	struct cpr_room before;
+	struct stat dir_before;
 	bool made_dir;
 	bool made_room;
+	bool admitted;
 	bool pinned;
 };
 
@@ -154,6 +160,11 @@ static int adopt_examine(struct adopt *a, struct err *err)
 		r = inventory_check_options(a->vm.qemu.qmp, &a->options, err);
 	if (r == 0)
 		r = adopt_plan_ram(a, err);
+	if (r == 0)
+		r = nodes_check(a->process.user, &a->options, err);
+	/* Root executes it, too, to learn what it can do. */
+	if (r == 0)
+		r = account_check_kept(a->process.user, "QEMU binary", a->process.binary, err);
 	if (r < 0)
 		return r;
 	if (access(a->process.binary, X_OK) < 0)
@@ -172,6 +183,8 @@ static int adopt_ask(struct adopt *a, struct err *err)
 	jset_int(m, "version", MANIFEST_VERSION);
 	jset_str(m, "name", a->vm.name);
 	jset_int(m, "created", time(NULL));
+	if (a->process.user)
+		jset(m, "user", json_object_get(a->process.user));
 	jset_str(m, "binary", a->process.binary);
 	r = inquire_version(qmp, m, err);
 	if (r == 0)
@@ -226,6 +239,9 @@ static void adopt_undo(struct adopt *a)
 	if (a->pinned)
 		genl_vm_do(a->vm.genl, CPR_CMD_VM_UNPIN, a->vm.name, NULL, NULL);
 	unlink(manifest);
+	if (a->admitted && (chown(a->vm.dir, a->dir_before.st_uid, a->dir_before.st_gid) < 0 ||
+			    chmod(a->vm.dir, a->dir_before.st_mode & 07777) < 0))
+		note("%s: it stays root's: %s", a->vm.dir, strerror(errno));
 	if (a->made_room)
 		genl_vm_room(a->vm.genl, a->vm.name, &a->before, NULL);
 	if (a->made_dir)
@@ -246,17 +262,31 @@ static int adopt_make_room(struct adopt *a, uint64_t wanted, struct err *err)
 	return r;
 }
 
+/* Whose ever it was: what is in it decides what root executes. */
+static int adopt_take_dir(struct adopt *a, struct err *err)
+{
+	int r = !a->in_place && mkdir(a->vm.dir, 0700) < 0 ? -errno : 0;
+
+	if (r < 0)
+		return fail(err, r, .what = "cannot create", .value = a->vm.dir,
+			    .why = strerror(-r));
+	a->made_dir = !a->in_place;
+	r = stat(a->vm.dir, &a->dir_before) < 0 ? -errno : 0;
+	a->admitted = r == 0;
+	if (r == 0)
+		r = account_admit(a->process.user, a->vm.dir);
+	return r == 0 ? 0 : fail(err, r, .what = "cannot change the owner of",
+				 .value = a->vm.dir, .why = strerror(-r));
+}
+
 static int adopt_commit(struct adopt *a, const struct adopt_opts *opts, struct err *err)
 {
 	_cleanup_strv_ struct strv files = { 0 };
-	int r = 0;
+	int r = adopt_take_dir(a, err);
 
-	if (!a->in_place && mkdir(a->vm.dir, 0700) < 0)
-		return fail(err, -errno, .what = "cannot create", .value = a->vm.dir,
-			    .why = strerror(errno));
-	a->made_dir = !a->in_place;
 	manifest_files(a->vm.manifest, &files);
-	r = adopt_make_room(a, opts->room, err);
+	if (r == 0)
+		r = adopt_make_room(a, opts->room, err);
 	if (r == 0)
 		r = vm_manifest_save(&a->vm, err);
 	if (r == 0)

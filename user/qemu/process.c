@@ -3,8 +3,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <sys/stat.h>
 
+#include "qemu/account.h"
 #include "qemu/process.h"
 
 #define WORDS_MAX (2 * MIB)
@@ -90,21 +90,6 @@ static int process_check_service(pid_t pid, const char *name, struct err *err)
 			      "service");
 }
 
-static int process_check_user(const char *pid, struct err *err)
-{
-	_cleanup_free_ char *path = xasprintf("/proc/%s", pid);
-	struct stat st;
-
-	if (stat(path, &st) < 0)
-		return fail(err, -errno, .what = "process", .value = pid, .why = strerror(errno));
-	if (st.st_uid == geteuid())
-		return 0;
-	return process_refuse(err, pid,
-			      fmt("it runs as user %u, and cpr-helper would start it again as "
-				  "user %u", (unsigned int)st.st_uid, (unsigned int)geteuid()),
-			      "start that QEMU as the same user");
-}
-
 int process_read_words(pid_t pid, const char *file, struct strv *words)
 {
 	_cleanup_free_ char *path = xasprintf("/proc/%d/%s", (int)pid, file);
@@ -144,9 +129,10 @@ static int process_read_argv(pid_t pid, struct strv *argv, struct err *err)
 int process_read(pid_t pid, struct process *p, struct err *err)
 {
 	_cleanup_free_ char *name = xasprintf("%d", (int)pid);
-	int r = process_check_user(name, err);
+	int r;
 
 	*p = (struct process){ 0 };
+	r = account_of_process(pid, &p->user, err);
 	if (r == 0)
 		r = process_check_view(name, err);
 	if (r == 0)
@@ -165,6 +151,7 @@ int process_read(pid_t pid, struct process *p, struct err *err)
 
 void process_free(struct process *p)
 {
+	json_object_put(p->user);
 	free(p->binary);
 	free(p->cwd);
 	strv_free(&p->argv);

@@ -12,8 +12,10 @@
  * @binary: path of the executable, without " (deleted)", owned
  * @cwd: working directory, owned
  * @argv: arguments without the program's name, owned
+ * @user: whose process it is, owned; see account.h
  */
 struct process {
+	struct json_object *user;
 	char *binary;
 	char *cwd;
 	struct strv argv;
@@ -23,9 +25,9 @@ struct process {
  * process_read - get binary, working directory and arguments of a process
  * @p: free with process_free()
  *
- * Returns: 0; -EOPNOTSUPP with exit status 4 if the process has another root, namespace or
- * user, so that cpr-helper could not start it again unchanged, or if a service of systemd
- * supervises it;
+ * Returns: 0; -EOPNOTSUPP with exit status 4 if the process has another root or namespace, or
+ * ids and groups that are no user's, so that cpr-helper could not start it again unchanged, or
+ * if a service of systemd supervises it;
  * -ESRCH if it has exited; or another negative errno.
  */
 int process_read(pid_t pid, struct process *p, struct err *err);

@@ -208,6 +208,44 @@ user_copy_tests() {
 	end u
 }
 
+# QEMU OPTION...: by hand, as alice; setpriv's OPTIONs before --
+hand() {
+	local as=()
+	while [ "$1" != -- ]; do as+=("$1"); shift; done
+	setpriv --reuid alice --regid alice "${as[@]}" "${qemu[@]}" -daemonize -pidfile "$tmp/home/pid" \
+		-qmp "unix:$tmp/home/qmp,server=on,wait=off" "${@:2}" >"$tmp/hand.log" 2>&1 ||
+		complain "$(<"$tmp/hand.log")"
+}
+end_of_hand() { kill -9 "$(<"$tmp/home/pid")"; soon has_ended "$(<"$tmp/home/pid")"; }
+
+user_adopt_tests() {
+	local before ram=(-m 32M -object "memory-backend-file,id=m,size=32M,mem-path=/run/cpr/h/ram0,share=on" -M memory-backend=m)
+	section adopt
+	mkdir /run/cpr/h && chown alice /run/cpr/h
+	hand --clear-groups -- "${ram[@]}"
+	refuses 'a QEMU without all groups of its user' 4 \
+		"cpr-helper: process '$(<"$tmp/home/pid")': it runs as user $uid, but not with exactly the ids and groups that cpr-helper would start it with again" adopt h --qmp "$tmp/home/qmp"
+	holds 'changes nothing' is_of /run/cpr/h 'alice root 755'
+	end_of_hand
+	hand --init-groups -- "${ram[@]}"
+	as_alice touch /run/cpr/h/manifest.json.new
+	call adopt h --qmp "$tmp/home/qmp"
+	holds 'a QEMU of another user' test "$status" = 0
+	holds 'as what it is' manifest h "m['user']['name'] == 'alice'"
+	holds 'its directory is root'\''s now' is_of /run/cpr/h 'root alice 710'
+	holds 'so is the manifest, whatever was there' is_of /run/cpr/h/manifest.json 'root root 600'
+	: >"$tmp/ids"
+	call save h
+	holds 'its save' test "$status" = 0
+	before=$(counted h)
+	next_host h
+	call restore h
+	holds 'its restore' test "$status" = 0
+	holds 'as the user' is_alices h
+	holds 'the guest goes on where it was' counts_on h "$before"
+	end h
+}
+
 if [ -z "${CPR_FAKE:-}" ]; then
 	skip 'other users' 'needs root and QEMU 9.1'
 elif ! user_world; then
@@ -218,6 +256,7 @@ else
 	user_round_tests
 	user_gone_tests
 	user_copy_tests
+	user_adopt_tests
 	umount /etc/passwd /etc/group
 	qemu[0]=qemu-system-x86_64
 fi
