@@ -60,7 +60,7 @@ lint_shell() {
 }
 
 spelling() {
-	$lab/toolbox.sh codespell -L hda,iput,nd,ser,sme kmod user uapi tools Documentation README.md
+	$lab/toolbox.sh codespell -L conectix,hda,iput,nd,ser,sme kmod user uapi tools Documentation README.md
 }
 
 # What the documents name is there: files that they link to, and the functions of

@@ -181,7 +181,7 @@ shutdown_tests() {
 	holds 'one that is paused' grep -q "^cpr-helper: w: guest 'paused': only a guest that runs can power off$" <<<"$err"
 	holds 'no other has stopped for that' test "$(past a)" = "$a"
 	call save w
-	refuses 'one that is saved' 4 "cpr-helper: --shutdown 'w': it is saved, not running" \
+	refuses 'one that is saved' 5 "cpr-helper: --shutdown 'w': it is saved, not running" \
 		update --kernel 9.9.9-cpr "${initrd[@]}" --shutdown w
 	end w
 	holds 'all go on' all_go_on
@@ -329,8 +329,8 @@ together_tests() {
 	done
 }
 
-# The QEMU of b, while a helper has its monitor.
-who_maps_b() { grep -l '/run/cpr/b/ram0' /proc/[0-9]*/maps 2>/dev/null | head -n 1 | cut -d/ -f3; }
+# The QEMU of b, while a helper has its monitor; that of a rehearsal maps its memory privately.
+who_maps_b() { grep -l 'rw-s.*/run/cpr/b/ram0' /proc/[0-9]*/maps 2>/dev/null | head -n 1 | cut -d/ -f3; }
 
 # The helper halts: let b's QEMU, in $victim, hang before it goes on to its end.
 hang_b() {
@@ -432,7 +432,7 @@ death_tests() {
 	CPR_FAULT=save-written:hang:b behind save b
 	soon is_halted
 	kill -KILL "$(who_maps_b)"
-	soon sh -c '! grep -q /run/cpr/b/ram0 /proc/[0-9]*/maps 2>/dev/null'
+	soon sh -c '! grep -q "rw-s.*/run/cpr/b/ram0" /proc/[0-9]*/maps 2>/dev/null'
 	kill -CONT "$(halted)"
 	finished
 	holds 'a QEMU that is killed once it has written' test "$status" = 1
