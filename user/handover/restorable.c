@@ -123,14 +123,15 @@ struct json_object *restorable_disks(const struct vm *vm)
 	return jget(jget(vm->manifest, "saved"), "disks");
 }
 
-static int restorable_check_disks(struct vm *vm, const struct restore_opts *opts, struct err *err)
+static int restorable_check_needs(struct vm *vm, const struct restore_opts *opts, struct err *err)
 {
-	_cleanup_strv_ struct strv others = { 0 };
+	struct json_object *needs = jget(vm->manifest, "needs");
+	_cleanup_strv_ struct strv names = { 0 };
 	int r;
 
-	needs_names(jget(vm->manifest, "needs"), &others);
-	r = disks_check_forced(restorable_disks(vm), &others, opts->forced, err);
-	return r < 0 ? r : disks_compare(restorable_disks(vm), vm->name, opts->forced, err);
+	needs_names(needs, &names);
+	r = disks_check_forced(restorable_disks(vm), &names, opts->forced, err);
+	return r < 0 ? r : needs_check(needs, jget(vm->manifest, "process"), opts->forced, err);
 }
 
 /* A save has proven the QEMU that it was for; another one is queried now, as by a save. */
@@ -182,8 +183,7 @@ int restorable_check(struct vm *vm, const struct restore_opts *opts, struct err 
 	if (r == 0)
 		r = attributes_check(jget(vm->manifest, "process"), err);
 	if (r == 0)
-		r = needs_check(jget(vm->manifest, "needs"), jget(vm->manifest, "process"),
-				opts->forced, err);
+		r = restorable_check_needs(vm, opts, err);
 	if (r == 0)
 		r = restorable_check_memory(vm, err);
 	if (r == 0)
@@ -192,5 +192,5 @@ int restorable_check(struct vm *vm, const struct restore_opts *opts, struct err 
 		r = restorable_check_fit(vm, opts, binary, err);
 	if (r == 0)
 		r = integrity_check_memory(vm, err);
-	return r < 0 ? r : restorable_check_disks(vm, opts, err);
+	return r < 0 ? r : disks_compare(restorable_disks(vm), vm->name, opts->forced, err);
 }

@@ -22,7 +22,7 @@ called() {
 none_called() { ! [ -s "$log" ]; }
 objection() { # HOOK STEP NAME WORDS...
 	printf "cpr-helper: hook '%s/%s %s before %s': it exited with status 3" "$hooks" "$1" "$2" "$3"
-	printf '\n  | %s' "${@:4}"
+	[ $# = 3 ] || printf '\n  | %s' "${@:4}"
 }
 
 step_hooks_tests() {
@@ -212,17 +212,16 @@ update_hooks_tests() {
 	section 'update'
 	start b
 	hook 10-a "[ \"\$1.\$2\" != save.before ] || grep -h -o '^[a-z]*' $CPR_FAKE/vm.* >>$log"
+	echo 'not today' >"$CPR_FAKE/fail-jump"
 	call update --kernel 9.9.9-cpr "${initrd[@]}" -j 1
 	holds 'those before save have run before the first guest stops' called \
 		'10-a save before a' running running '10-a save before b' running running \
 		'10-a save after a' '10-a save after b' \
-		'10-a seal before a' '10-a seal after a' '10-a seal before b' '10-a seal after b'
-	rm -f "$CPR_FAKE/kexec"
+		'10-a seal before a' '10-a seal after a' '10-a seal before b' '10-a seal after b' \
+		'10-a abort before a' '10-a restore before a' '10-a restore after a' '10-a abort after a' \
+		'10-a abort before b' '10-a restore before b' '10-a restore after b' '10-a abort after b'
+	rm -f "$CPR_FAKE/fail-jump"
 	hook 10-a
-	call abort --all -j 1
-	holds 'abort' called '10-a abort before a' '10-a restore before a' '10-a restore after a' \
-		'10-a abort after a' '10-a abort before b' '10-a restore before b' \
-		'10-a restore after b' '10-a abort after b'
 	faulty update-loaded:fail update --kernel 9.9.9-cpr "${initrd[@]}" -j 1
 	holds 'an update that comes to no save' called '10-a save before a' '10-a save before b' \
 		'10-a save failed a' '10-a save failed b'
