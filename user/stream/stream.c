@@ -106,9 +106,19 @@ static int read_header(struct stream *st)
 		       .meaning = "QEMU has written only version 3 for many years");
 }
 
+/* The name goes into an argument of QEMU, where a comma would begin something else. */
+static bool is_machine_name(const char *machine)
+{
+	static const char chars[] = "abcdefghijklmnopqrstuvwxyz0123456789.-_";
+
+	return !machine[strspn(machine, chars)];
+}
+
 bool stream_knows_machine(const char *machine)
 {
-	for (size_t i = 0; machine && i < ARRAY_SIZE(machines); i++)
+	if (!machine || !is_machine_name(machine))
+		return false;
+	for (size_t i = 0; i < ARRAY_SIZE(machines); i++)
 		if (startswith(machine, machines[i].prefix))
 			return true;
 	return false;

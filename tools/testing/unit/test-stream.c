@@ -817,6 +817,14 @@ TEST(not_a_regular_file)
 	close(fds[1]);
 }
 
+/* It becomes a part of an argument of QEMU. */
+TEST(the_name_of_a_machine)
+{
+	CHECK(stream_knows_machine("pc-q35-10.0") && stream_knows_machine("microvm"));
+	CHECK(!stream_knows_machine("pc-q35-10.0,firmware=/x") && !stream_knows_machine("pc-q35-10.0 "));
+	CHECK(!stream_knows_machine("s390x") && !stream_knows_machine(NULL));
+}
+
 TEST(the_end)
 {
 	stream_free(&st);
