@@ -400,6 +400,8 @@ void copymode_remove(const struct vm *vm, struct json_object *target)
 
 void copymode_forget(struct vm *vm)
 {
+	if (!vm->manifest)
+		return;
 	copymode_remove(vm, jget(vm->manifest, "target"));
 	json_object_object_del(vm->manifest, "target");
 }

@@ -377,7 +377,7 @@ adopt_tests() {
 		"cpr-helper: QEMU option '-object memory-backend-file,id=m,size=32M,mem-path=/run/cpr/h/ram0,share=off': without share=on the guest's writes stay private to QEMU" adopt h --qmp "$sock"
 	holds 'its directory stays' test -d /run/cpr/h
 	end_hand
-	end h
+	prints 'delete of a directory without a manifest' 'h: deleted' delete h
 	holds 'nothing is left of any' test -z "$(ls -A /run/cpr)"
 }
 if [ -z "${CPR_FAKE:-}" ]; then
