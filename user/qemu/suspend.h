@@ -11,6 +11,7 @@
 /**
  * guest_suspend - suspend a running guest through its agent
  * @agent: path of the agent's socket; NULL if there is none
+ * @user: who must listen on it, see account.h
  * @deadline: deadline for the guest to be suspended
  *
  * After a failure the guest runs: if it suspended late, it was woken up. Returns: 0; a
