@@ -39,10 +39,18 @@ void jsonsock_free(struct jsonsock *js)
 	free(js);
 }
 
-static int unix_connect(const char *path)
+/* connect(2) waits while the backlog is full, for as long as sending may take. */
+static void unix_set_patience(int fd, deadline_t deadline)
+{
+	int left = deadline_left(deadline) + 1;		/* 0 would be for ever */
+	struct timeval patience = { .tv_sec = left / 1000, .tv_usec = left % 1000 * 1000 };
+
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+}
+
+static int unix_connect(const char *path, deadline_t deadline)
 {
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
-	const struct timeval patience = { .tv_sec = 10 };
 	int fd, r;
 
 	if (strlen(path) >= sizeof(sa.sun_path))
@@ -51,20 +59,20 @@ static int unix_connect(const char *path)
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
-	/* The timeout also applies to a connect(2) that waits because the backlog is full. */
-	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+	unix_set_patience(fd, deadline);
 	if (connect(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0) {
-		r = -errno;
+		r = errno == EAGAIN ? -ETIMEDOUT : -errno;
 		close(fd);
 		return r;
 	}
 	return fd;
 }
 
-struct jsonsock *jsonsock_connect(const char *path, int *code, struct err *err)
+struct jsonsock *jsonsock_connect(const char *path, deadline_t deadline, int *code,
+				  struct err *err)
 {
 	struct jsonsock *js;
-	int fd = unix_connect(path);
+	int fd = unix_connect(path, deadline);
 
 	if (fd < 0) {
 		*code = fail(err, fd, .what = "cannot connect to", .value = path,
@@ -202,7 +210,22 @@ int jsonsock_wait(struct jsonsock *a, struct jsonsock *b, deadline_t deadline, s
 	return jsonsock_poll(a, b->fd, deadline, err);
 }
 
-int jsonsock_write(struct jsonsock *js, struct json_object *msg, struct err *err)
+/* No signal ends this: half a message would spoil the next one. */
+static int jsonsock_await_room(struct jsonsock *js, deadline_t deadline, struct err *err)
+{
+	struct pollfd pfd = { .fd = js->fd, .events = POLLOUT };
+	int r;
+
+	while ((r = poll(&pfd, 1, deadline_left(deadline))) < 0 && errno == EINTR)
+		;
+	if (r > 0)
+		return 0;
+	return r < 0 ? jsonsock_fail(js, -errno, strerror(errno), err) :
+	       jsonsock_fail(js, -ETIMEDOUT, "timed out", err);
+}
+
+int jsonsock_write(struct jsonsock *js, struct json_object *msg, deadline_t deadline,
+		   struct err *err)
 {
 	const char *text = json_object_to_json_string_ext(msg, JSON_C_TO_STRING_PLAIN);
 	_cleanup_free_ char *line = xasprintf("%s\n", text);
@@ -211,13 +234,17 @@ int jsonsock_write(struct jsonsock *js, struct json_object *msg, struct err *err
 
 	js->sent = false;
 	while (len) {
-		ssize_t n = send(js->fd, p, len, MSG_NOSIGNAL);
+		ssize_t n = send(js->fd, p, len, MSG_NOSIGNAL | MSG_DONTWAIT);
 
-		if (n < 0 && errno == EINTR)
+		if (n < 0 && errno == EAGAIN) {
+			int r = jsonsock_await_room(js, deadline, err);
+
+			if (r < 0)
+				return r;
 			continue;
+		}
 		if (n < 0)
-			return jsonsock_fail(js, -errno, errno == EAGAIN ? "timed out" :
-					     errno == EPIPE ? "it closed the connection" :
+			return jsonsock_fail(js, -errno, errno == EPIPE ? "it closed the connection" :
 					     strerror(errno), err);
 		p += n;
 		len -= n;

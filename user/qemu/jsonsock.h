@@ -33,11 +33,13 @@ struct jsonsock {
 /**
  * jsonsock_connect - connect to a listening Unix socket
  * @path: path of the socket
- * @code: 0, or on failure a negative errno: -ENOENT; -ECONNREFUSED if no process listens
+ * @code: 0, or on failure a negative errno: -ENOENT; -ECONNREFUSED if no process listens;
+ *	-ETIMEDOUT if the one that does has too many connections waiting
  *
  * Returns: the connection, to be freed with jsonsock_free(); NULL on failure.
  */
-struct jsonsock *jsonsock_connect(const char *path, int *code, struct err *err);
+struct jsonsock *jsonsock_connect(const char *path, deadline_t deadline, int *code,
+				  struct err *err);
 
 /* Use a connected socket, and take ownership of @fd. NULL if memory runs out. */
 struct jsonsock *jsonsock_new(int fd, const char *peer);
@@ -63,8 +65,12 @@ int jsonsock_read(struct jsonsock *js, deadline_t deadline, struct json_object *
  */
 int jsonsock_wait(struct jsonsock *a, struct jsonsock *b, deadline_t deadline, struct err *err);
 
-/* Send a message and a newline. @msg remains owned by the caller. Returns: 0 or -errno. */
-int jsonsock_write(struct jsonsock *js, struct json_object *msg, struct err *err);
+/*
+ * Send a message and a newline. @msg remains owned by the caller. Returns: 0; -ETIMEDOUT if the
+ * peer reads too little of what it was sent; or another -errno.
+ */
+int jsonsock_write(struct jsonsock *js, struct json_object *msg, deadline_t deadline,
+		   struct err *err);
 
 /* After -EPROTO: skip the rest of the line, so that the next line can be parsed. */
 void jsonsock_resync(struct jsonsock *js);

@@ -325,7 +325,7 @@ static struct qmp *qemu_connect_monitor(const struct qemu_command *cmd, const ch
 					struct err *err)
 {
 	deadline_t deadline = cmd->until ? cmd->until : deadline_in(QEMU_START_S);
-	struct jsonsock *js = jsonsock_connect(path, code, err);
+	struct jsonsock *js = jsonsock_connect(path, deadline, code, err);
 	struct qmp *qmp;
 
 	if (!js)
@@ -438,13 +438,14 @@ static bool qemu_is_another(const char *vm, const char *path, pid_t pid)
 }
 
 /* Connect without reading the greeting: the pid is known even if QEMU hangs. */
-static int qemu_connect(const char *vm, struct qemu *q, struct jsonsock **js, struct err *err)
+static int qemu_connect(const char *vm, deadline_t deadline, struct qemu *q,
+			struct jsonsock **js, struct err *err)
 {
 	_cleanup_free_ char *path = runtime_path(vm, "qmp");
 	int r;
 
 	*q = QEMU_NONE;
-	*js = jsonsock_connect(path, &r, err);
+	*js = jsonsock_connect(path, deadline, &r, err);
 	if (!*js)
 		return r;
 	q->pid = jsonsock_peer(*js, &q->pidfd);
@@ -464,7 +465,7 @@ int qemu_attach(const char *vm, double seconds, struct qemu *q, struct err *err)
 	deadline_t deadline = deadline_in(seconds);
 	_cleanup_err_ struct err why = { 0 };
 	struct jsonsock *js;
-	int r = qemu_connect(vm, q, &js, &why);
+	int r = qemu_connect(vm, deadline, q, &js, &why);
 
 	if (r == 0)
 		q->qmp = qmp_start(js, deadline, &r, &why);
@@ -484,7 +485,7 @@ pid_t qemu_pid(const char *vm)
 	struct qemu q;
 	pid_t pid;
 
-	if (qemu_connect(vm, &q, &js, NULL) < 0)
+	if (qemu_connect(vm, deadline_in(QEMU_ATTACH_S), &q, &js, NULL) < 0)
 		return 0;
 	jsonsock_free(js);
 	pid = q.pid;
@@ -497,7 +498,7 @@ void qemu_kill_vm(const char *vm)
 	struct jsonsock *js;
 	struct qemu q;
 
-	if (qemu_connect(vm, &q, &js, NULL) < 0)
+	if (qemu_connect(vm, deadline_in(QEMU_ATTACH_S), &q, &js, NULL) < 0)
 		return;
 	jsonsock_free(js);
 	qemu_kill(&q);

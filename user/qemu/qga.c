@@ -6,10 +6,10 @@
 #include "qemu/account.h"
 #include "qemu/qga.h"
 
-struct jsonsock *qga_connect(const char *path, struct json_object *user, int *code,
-			     struct err *err)
+struct jsonsock *qga_connect(const char *path, struct json_object *user, deadline_t deadline,
+			     int *code, struct err *err)
 {
-	struct jsonsock *js = jsonsock_connect(path, code, err);
+	struct jsonsock *js = jsonsock_connect(path, deadline, code, err);
 
 	if (!js)
 		return NULL;
@@ -57,7 +57,7 @@ static int qga_sync(struct jsonsock *js, deadline_t deadline, struct err *err)
 {
 	int64_t id = now_ms() & 0x3fffffff;
 	_cleanup_json_ struct json_object *msg = qga_request("guest-sync", "id", id);
-	int r = jsonsock_write(js, msg, err);
+	int r = jsonsock_write(js, msg, deadline, err);
 
 	return r < 0 ? r : qga_await_sync(js, id, deadline, err);
 }
@@ -80,7 +80,7 @@ int qga_set_time_on(struct jsonsock *js, deadline_t deadline, struct err *err)
 		return r;
 	clock_gettime(CLOCK_REALTIME, &ts);
 	msg = qga_request("guest-set-time", "time", (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec);
-	r = jsonsock_write(js, msg, err);
+	r = jsonsock_write(js, msg, deadline, err);
 	if (r == 0)
 		r = jsonsock_read(js, deadline, &reply, err);
 	if (r == 0 && jget(reply, "error"))
@@ -92,7 +92,7 @@ int qga_set_time(const char *path, struct json_object *user, deadline_t deadline
 		 struct err *err)
 {
 	int r;
-	struct jsonsock *js = qga_connect(path, user, &r, err);
+	struct jsonsock *js = qga_connect(path, user, deadline, &r, err);
 
 	if (!js)
 		return r;
@@ -110,7 +110,7 @@ int qga_suspend(struct jsonsock *js, deadline_t deadline, struct err *err)
 		return r;
 	msg = json_object_new_object();
 	jset_str(msg, "execute", "guest-suspend-ram");
-	return jsonsock_write(js, msg, err);
+	return jsonsock_write(js, msg, deadline, err);
 }
 
 int qga_check_refusal(struct jsonsock *js, deadline_t deadline, struct err *err)

@@ -13,8 +13,8 @@
  * Returns: the connection, to be freed with jsonsock_free(); NULL on failure, with a negative
  * errno in @code.
  */
-struct jsonsock *qga_connect(const char *path, struct json_object *user, int *code,
-			     struct err *err);
+struct jsonsock *qga_connect(const char *path, struct json_object *user, deadline_t deadline,
+			     int *code, struct err *err);
 
 /**
  * qga_set_time - set the guest's clock to the host's time

@@ -75,7 +75,7 @@ int qmp_run(struct qmp *qmp, const char *command, struct json_object *args,
 {
 	_cleanup_json_ struct json_object *req = qmp_request(qmp, command, args);
 	deadline_t deadline = deadline_in(qmp->patience);
-	int r = jsonsock_write(qmp->js, req, err);
+	int r = jsonsock_write(qmp->js, req, deadline, err);
 
 	detail("QMP: %s", json_object_to_json_string_ext(req, JSON_C_TO_STRING_PLAIN |
 							  JSON_C_TO_STRING_NOSLASHESCAPE));
@@ -131,7 +131,7 @@ struct qmp *qmp_start(struct jsonsock *js, deadline_t deadline, int *code, struc
 
 struct qmp *qmp_open(const char *path, deadline_t deadline, int *code, struct err *err)
 {
-	struct jsonsock *js = jsonsock_connect(path, code, err);
+	struct jsonsock *js = jsonsock_connect(path, deadline, code, err);
 
 	return js ? qmp_start(js, deadline, code, err) : NULL;
 }

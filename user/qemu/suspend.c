@@ -151,7 +151,7 @@ int guest_suspend(struct qmp *qmp, const char *agent, struct json_object *user,
 		return suspend_refuse(err, -EOPNOTSUPP,
 				      "it has no guest agent, which is needed to suspend it",
 				      "suspend the guest from inside, then save it");
-	js = qga_connect(agent, user, &r, err);
+	js = qga_connect(agent, user, deadline_in(AGENT_S), &r, err);
 	if (js)
 		r = guest_suspend_by(qmp, js, deadline, err);
 	jsonsock_free(js);

@@ -333,7 +333,7 @@ TEST(the_process_behind_a_socket)
 	struct jsonsock *js;
 	int pidfd, r;
 
-	while (!(js = jsonsock_connect(path, &r, NULL)) && r == -ECONNREFUSED)
+	while (!(js = jsonsock_connect(path, deadline_in(PATIENCE_S), &r, NULL)) && r == -ECONNREFUSED)
 		usleep(1000);
 	CHECK_EQ(jsonsock_peer(js, &pidfd), pid);
 	CHECK_EQ(pid_of(pidfd), pid);
@@ -342,6 +342,53 @@ TEST(the_process_behind_a_socket)
 	CHECK_EQ(waitpid(pid, &r, 0), pid);
 	unlink(path);
 	rmdir(dir);
+}
+
+/* As of a QEMU that hangs while its monitor is asked again and again. */
+TEST(a_socket_that_nobody_serves)
+{
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	char dir[] = "/tmp/test-qmp-XXXXXX";
+	_cleanup_free_ char *path = mkdtemp(dir) ? xasprintf("%s/s", dir) : NULL;
+	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	_cleanup_err_ struct err err = { 0 };
+	struct jsonsock *first;
+	deadline_t begin;
+	int r;
+
+	strcpy(sa.sun_path, path);
+	CHECK(bind(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0 && listen(fd, 0) == 0);
+	first = jsonsock_connect(path, deadline_in(PATIENCE_S), &r, NULL);
+	CHECK(first);
+	begin = now_ms();
+	CHECK(!qmp_open(path, now_ms() + 200, &r, &err));
+	CHECK_EQ(r, -ETIMEDOUT);
+	CHECK(now_ms() - begin >= 200 && now_ms() - begin < 5000);
+	jsonsock_free(first);
+	unlink(path);
+	rmdir(dir);
+}
+
+/* What it is sent waits in the socket, until that is full. */
+TEST(a_peer_that_does_not_read)
+{
+	_cleanup_json_ struct json_object *msg = json_object_new_object();
+	_cleanup_free_ char *text = xcalloc(1, 1 << 20);
+	int fds[2], r = 0;
+	struct jsonsock *js;
+	deadline_t begin;
+
+	memset(text, 'x', (1 << 20) - 1);
+	jset_str(msg, "text", text);
+	CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == 0);
+	js = jsonsock_new(fds[0], "peer");
+	begin = now_ms();
+	for (int i = 0; i < 1000 && r == 0; i++)
+		r = jsonsock_write(js, msg, begin + 200, NULL);
+	CHECK_EQ(r, -ETIMEDOUT);
+	CHECK(!js->sent && now_ms() - begin >= 200 && now_ms() - begin < 5000);
+	jsonsock_free(js);
+	close(fds[1]);
 }
 
 TEST(a_message_without_end)
