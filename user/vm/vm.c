@@ -157,7 +157,7 @@ static bool state_has_qemu(enum cpr_vm_state state)
 
 static void vm_add_qemu(struct json_object *obj, const struct cpr_vm *info)
 {
-	_cleanup_free_ char *status = NULL, *cgroup = NULL;
+	_cleanup_free_ char *status = NULL, *elsewhere = NULL;
 	struct json_object *live;
 	struct qemu q;
 	int r;
@@ -171,10 +171,10 @@ static void vm_add_qemu(struct json_object *obj, const struct cpr_vm *info)
 	}
 	if (r < 0)
 		return;
-	cgroup = process_cgroup(q.pid);
+	elsewhere = q.scope ? NULL : process_cgroup(q.pid);
 	live = json_object_new_object();
 	jset_int(live, "pid", q.pid);
-	jset_str(live, "cgroup", cgroup);
+	jset_str(live, "cgroup", q.scope ? q.scope : elsewhere);
 	if (qmp_status(q.qmp, &status, NULL) == 0)
 		jset_str(live, "status", status);
 	jset(obj, "qemu", live);
