@@ -245,11 +245,8 @@ static int plan_prepare_kernel(struct plan *plan, struct err *err)
 	if (r == 0)
 		r = signing_check_kernel(&plan->kernel, err);
 	if (r == 0)
-		r = module_check(&plan->kernel, err);
-	if (r == 0)
 		r = plan_compose(plan, err);
-	return r < 0 ? r : module_check_signature(&plan->kernel, plan->cmdline, plan->opts->force,
-						  err);
+	return r < 0 ? r : module_check(&plan->kernel, plan->cmdline, plan->opts->force, err);
 }
 
 /* Whatever the module has, it is not to be left behind. */

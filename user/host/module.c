@@ -106,16 +106,6 @@ static int module_check_config(const struct module *m, struct err *err)
 		    "the initrd again");
 }
 
-int module_check(const struct kernel *k, struct err *err)
-{
-	_cleanup_(module_close) struct module m = { 0 };
-	int r = module_open(k, &m, err);
-
-	if (r == 0)
-		r = module_check_vermagic(&m, k->version, err);
-	return r < 0 ? r : module_check_config(&m, err);
-}
-
 static int module_refuse_signature(const struct module *m, const char *why, const char *remedy,
 				   struct err *err)
 {
@@ -123,25 +113,32 @@ static int module_refuse_signature(const struct module *m, const char *why, cons
 		    .value = kmod_module_get_path(m->mod), .why = why, .remedy = remedy);
 }
 
-int module_check_signature(const struct kernel *k, const char *line, bool untrusted,
-			   struct err *err)
+static int module_check_signature(const struct module *m, const char *cause, bool untrusted,
+				  struct err *err)
 {
-	_cleanup_(module_close) struct module m = { 0 };
-	_cleanup_free_ char *cause = signing_demand(k->version, line);
-	int r = cause ? module_open(k, &m, err) : 0;
-	const char *signer;
+	const char *signer = module_info(m, "signer");
 
-	if (!cause || r < 0)
-		return r;
-	if (!module_info(&m, "sig_id"))
-		return module_refuse_signature(&m, fmt("it is not signed, and the next kernel loads "
+	if (!module_info(m, "sig_id"))
+		return module_refuse_signature(m, fmt("it is not signed, and the next kernel loads "
 			"signed modules only (%s)", cause), "have DKMS sign it (mok_signing_key in "
 			"dkms(8)), and enroll the key with 'mokutil --import'", err);
-	signer = module_info(&m, "signer");
 	if (untrusted || (signer && signing_knows_key(signer)))
 		return 0;
-	return module_refuse_signature(&m, fmt("it is signed by '%s', whose key the running kernel "
+	return module_refuse_signature(m, fmt("it is signed by '%s', whose key the running kernel "
 		"does not have, and the next kernel loads modules of trusted keys only (%s)",
 		signer ? signer : "nobody", cause), "enroll the key ('mokutil --import', and a "
 		"reboot); --force if the next kernel has the key built in", err);
+}
+
+int module_check(const struct kernel *k, const char *line, bool untrusted, struct err *err)
+{
+	_cleanup_(module_close) struct module m = { 0 };
+	_cleanup_free_ char *cause = signing_demand(k->version, line);
+	int r = module_open(k, &m, err);
+
+	if (r == 0)
+		r = module_check_vermagic(&m, k->version, err);
+	if (r == 0)
+		r = module_check_config(&m, err);
+	return r < 0 || !cause ? r : module_check_signature(&m, cause, untrusted, err);
 }

@@ -5,22 +5,17 @@
 
 #include "host/kernel.h"
 
-/*
- * Check that the kernel has the module cpr_handover, built for its release, and that the
- * configuration of modprobe does not keep it away. Returns: 0; with exit status 4 -ENOENT if
- * the kernel has none, -ENOEXEC if the module is for another release, or -EINVAL.
- */
-int module_check(const struct kernel *k, struct err *err);
-
 /**
- * module_check_signature - check that the kernel will accept the module's signature
+ * module_check - check that the next kernel will load the module cpr_handover
  * @line: command line of that kernel
- * @untrusted: also if the running kernel does not know the key of the signature
+ * @untrusted: also if the running kernel does not know the key of its signature
  *
- * Returns: 0, also if the kernel loads modules without a signature; or -ENOKEY with exit
- * status 4.
+ * The kernel must have it, built for its release; the configuration of modprobe must not keep
+ * it away; and if the kernel loads signed modules only, its signature must be trusted.
+ *
+ * Returns: 0; with exit status 4 -ENOENT if the kernel has none, -ENOEXEC if the module is for
+ * another release, -EINVAL if it is kept away, or -ENOKEY for its signature.
  */
-int module_check_signature(const struct kernel *k, const char *line, bool untrusted,
-			   struct err *err);
+int module_check(const struct kernel *k, const char *line, bool untrusted, struct err *err);
 
 #endif
