@@ -59,7 +59,7 @@ void digest_finish(const XXH3_state_t *state, uint64_t size, struct digest *out)
 int digest_fd(int fd, struct digest *out)
 {
 	_cleanup_(cleanup_xxh3) XXH3_state_t *state = XXH3_createState();
-	uint64_t size;
+	uint64_t size = 0;
 	int r;
 
 	if (!state)

@@ -320,7 +320,8 @@ TEST(an_update_checks_its_vms)
 	struct err err = { 0 };
 
 	CHECK_EQ(update(CPR_VM_STATE_SAVED, result, &err), 0);
-	CHECK_EQ(json_object_object_length(result), 0);
+	CHECK_EQ(json_object_object_length(result), 1);
+	CHECK(json_object_is_type(jget(result, "expected_pause_ms"), json_type_object));
 
 	CHECK(update(CPR_VM_STATE_RUNNING, result, &err) < 0);
 	CHECK_EQ(err.exit, CPR_EXIT_REFUSED);
