@@ -107,7 +107,7 @@ const struct cmd cmd_run = {
 	},
 	.examples = {
 		"run web1 --ram 4G --agent -- qemu-system-x86_64 -M q35,accel=kvm",
-		"run web2 --ram 4G --user guests -- qemu-system-x86_64 -M q35,accel=kvm",
+		"run web2 --ram 4G --user vms -- qemu-system-x86_64 -M q35,accel=kvm",
 		"run big --ram-mode copy -- qemu-system-x86_64 -m 64G",
 	},
 	.min_args = 1,

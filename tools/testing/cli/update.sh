@@ -331,6 +331,7 @@ together_tests() {
 
 # The QEMU of b, while a helper has its monitor; that of a rehearsal maps its memory privately.
 who_maps_b() { grep -l 'rw-s.*/run/cpr/b/ram0' /proc/[0-9]*/maps 2>/dev/null | head -n 1 | cut -d/ -f3; }
+all_map_b() { grep -l '/run/cpr/b/ram0' /proc/[0-9]*/maps 2>/dev/null | cut -d/ -f3; }
 
 # The helper halts: let b's QEMU, in $victim, hang before it goes on to its end.
 hang_b() {
@@ -435,11 +436,22 @@ death_tests() {
 	soon sh -c '! grep -q "rw-s.*/run/cpr/b/ram0" /proc/[0-9]*/maps 2>/dev/null'
 	kill -CONT "$(halted)"
 	finished
-	holds 'a QEMU that is killed once it has written' test "$status" = 1
-	holds 'leaves a state that is whole' grep -q "^cpr-helper: note: VM 'b': its QEMU has ended, but its state is whole; 'cpr-helper abort b' brings the guest back in another QEMU$" "$tmp/err"
+	holds 'a QEMU that is killed once it has written has saved its guest' test "$status" = 0
+	call abort b
+	holds 'which an abort brings back' test "$status" = 0
+	holds 'with all others' all_go_on
+	CPR_FAULT=save-written:hang:b behind save b
+	soon is_halted
+	# shellcheck disable=SC2046
+	kill -KILL $(all_map_b)
+	soon sh -c '! grep -q /run/cpr/b/ram0 /proc/[0-9]*/maps 2>/dev/null'
+	kill -CONT "$(halted)"
+	finished
+	holds 'with that of the rehearsal' test "$status" = 4
+	holds 'it leaves a state that is whole' grep -q "^cpr-helper: note: VM 'b': its QEMU has ended, but its state is whole; 'cpr-helper abort b' brings the guest back in another QEMU$" "$tmp/err"
 	call abort b
 	holds 'which brings the guest back' test "$status" = 0
-	holds 'with all others' all_go_on
+	holds 'with all others again' all_go_on
 	holds 'and nothing is left of that' nothing_left
 }
 
