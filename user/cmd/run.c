@@ -102,7 +102,7 @@ const struct cmd cmd_run = {
 		  "NUMA node" },
 		{ "ram-mode", "MODE", "region (the default), or copy: each save copies the RAM" },
 		{ "room", "SIZE", "part of the region for all of the VM (RAM and 64M)" },
-		{ "user", "USER", "start QEMU as this user, by name or number (root)" },
+		{ "user", "USER", "start QEMU as this user (cpr-qemu if there is one, or root)" },
 		{ "agent", NULL, "add a channel for the guest agent" },
 	},
 	.examples = {

@@ -403,6 +403,14 @@ static int start_under_locks(struct start *st, const struct start_opts *opts, st
 	return host < 0 ? host : start_create(st, opts, err);
 }
 
+static int start_find_user(struct start *st, const char *name, struct err *err)
+{
+	if (name)
+		return account_find(name, &st->user, err);
+	account_find(START_USER, &st->user, NULL);
+	return 0;
+}
+
 int start_vm(const struct start_opts *opts, struct json_object *result, struct err *err)
 {
 	_cleanup_(start_free) struct start st = { .vm = { .lock = -1, .qemu = QEMU_NONE } };
@@ -414,8 +422,7 @@ int start_vm(const struct start_opts *opts, struct json_object *result, struct e
 	st.vm.dir = vm_path(opts->name, NULL);
 	st.taken = json_object_new_array();
 	st.copy = opts->copy;
-	if (opts->user)
-		r = account_find(opts->user, &st.user, err);
+	r = start_find_user(&st, opts->user, err);
 	if (r == 0)
 		r = start_plan(&st, opts, err);
 	if (r == 0 && opts->dry_run)

@@ -10,12 +10,15 @@
 
 #include "vm/vm.h"
 
+#define START_USER "cpr-qemu"	/* the package makes it */
+
 /**
  * struct start_opts - the VM to start
  * @name: of the VM
  * @sizes: of its RAM, bytes; one in all, or one for each NUMA node
  * @nsizes: number of @sizes; 0 if @argv has the size
- * @user: name or uid of the user that QEMU is to run as; NULL: root
+ * @user: name or uid of the user that QEMU is to run as; NULL: START_USER if there is such a
+ *	user, else root
  * @room: bytes of the region that it may use and is promised; 0 for what it needs
  * @copy: copy mode: the RAM stays in QEMU, and each save copies it
  * @agent: add a channel for the guest agent

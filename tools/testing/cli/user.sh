@@ -75,6 +75,12 @@ user_run_tests() {
 	holds 'it is recorded' manifest u "m['user'] == {'name': 'alice', 'uid': $uid, 'gid': $uid}"
 	call show u
 	holds 'show' grep -q '^its user: *alice$' <<<"$out"
+	users_are "$alice" 'cpr-qemu:x:4713:4713::/nonexistent:/usr/sbin/nologin'
+	call run d --ram 32M --dry-run -- "${qemu[@]}"
+	holds 'if nobody is named, the user of the package' grep -q "^start as user 'cpr-qemu' " <<<"$out"
+	call run d --user root --ram 32M --dry-run -- "${qemu[@]}"
+	holds 'or root' test "$status" = 0 -a "${out#*as user}" = "$out"
+	users_are "$alice"
 }
 
 user_rights_tests() {
