@@ -208,7 +208,7 @@ static int savable_inspect(struct vm *vm, const struct save_opts *opts, struct s
 	r = migration_inspect(vm->qemu.qmp, &way, &s->previous, err);
 	if (r == 0)
 		r = savable_check_blockers(vm, &way, s->previous, err);
-	if (r == 0)
+	if (r == 0 && !opts->noted)
 		r = bitmaps_note(vm->qemu.qmp, vm->name, err);
 	if (r == 0)
 		r = savable_check_inventory(vm, err);
@@ -222,7 +222,8 @@ static int savable_inspect(struct vm *vm, const struct save_opts *opts, struct s
 		r = drives_read(vm->qemu.qmp, &s->drives, err);
 	if (r == 0)
 		r = disks_inspect(vm, &s->disks, err);
-	disks_note_unchecked(s->disks, vm->name);
+	if (!opts->noted)
+		disks_note_unchecked(s->disks, vm->name);
 	return r < 0 ? r : savable_check_files(vm, opts, s->disks, err);
 }
 

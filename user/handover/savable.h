@@ -21,6 +21,7 @@
  * @digest_ram: seal the VM with a digest of its memory
  * @full: record every page that the VM's devices can reach
  * @no_kexec: the VM is restored under this kernel, so its files may be memory
+ * @noted: what is lost, or not checked, was printed already
  * @copy: in copy mode: where the RAM goes
  */
 struct save_opts {
@@ -32,6 +33,7 @@ struct save_opts {
 	bool digest_ram;
 	bool full;
 	bool no_kexec;
+	bool noted;
 	struct copymode_request copy;
 };
 

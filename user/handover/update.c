@@ -168,6 +168,7 @@ static int update_save(struct update *u, struct vm *vm, struct json_object *resu
 	struct save_opts opts = u->plan->opts->save;
 	int r = 0;
 
+	opts.noted = true;
 	if (opts.max_pause > 0)
 		opts.max_pause = update_save_pause(u, vm);
 	if (plan_is_saved(u->plan, vm))

@@ -76,6 +76,9 @@ blocker_tests() {
 	call save o --dry-run
 	holds 'is no reason' test "$status" = 0
 	holds 'but is named once if it is lost' test "$(grep -c "^cpr-helper: note: VM 'o': the dirty bitmap 'since-monday' of '$tmp/data' is not persistent, and is lost" <<<"$err")" = 1
+	call update --qemu "$(command -v qemu-system-x86_64)"
+	holds 'an update goes through' test "$status" = 0
+	holds 'and names it once' test "$(grep -c "^cpr-helper: note: VM 'o': the dirty bitmap 'since-monday' of '$tmp/data' is not persistent, and is lost" <<<"$err")" = 1
 	end o
 }
 job_is_gone() { ask query-jobs | grep -q '"return": \[\]'; }

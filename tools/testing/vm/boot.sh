@@ -94,7 +94,9 @@ cmdline+=" no_timer_check"
 cmdline+=" unknown_nmi_panic panic_print=0xc5"
 # Nothing runs on after an oops, only to hang on what the dead task has locked.
 cmdline+=" oops=panic"
-[ "$kernel" != debug ] || cmdline+=" panic_on_warn=1"
+# KASAN takes each address for a wild one while the kernel, with an interrupt in between,
+# reads its CPU's features anew, 5-level paging among them.
+[ "$kernel" != debug ] || cmdline+=" panic_on_warn=1 no5lvl"
 # Otherwise systemd in the initramfs would start L1's systemd instead of l1-init.
 [ -z "$maker" ] || cmdline+=" init=/sbin/init"
 cmdline+=${append:+ $append}
