@@ -181,8 +181,7 @@ test_hang() {
 # files, too.
 test_killed_qemu() {
 	during save-written "kill -9 $(pid_of vm2)" save --all
-	check "a save fails when QEMU is killed after it has written the state" test $? = 6
-	check "the error says that the state is whole" grep -q "VM 'vm2': its QEMU has ended, but its state is whole" /run/said
+	check "a save succeeds although QEMU is killed after it has written the state" test $? = 0
 	check "abort --all resumes all guests" cpr-helper abort --all
 	check "all guests run on after the abort" all_run_on
 }
