@@ -5,7 +5,7 @@
 #
 # handover.sh SERIES COUNT - starts COUNT guests, updates this kernel to SERIES, and
 # restores them. vm1 has a guest agent, which sets its clock; vm2 is paused; vm3 has two
-# NUMA nodes; vm4 is saved by the update itself.
+# NUMA nodes; vm4 is saved by the update itself, and its QEMU runs as another user than root.
 set -u
 
 # shellcheck source-path=SCRIPTDIR
@@ -16,10 +16,27 @@ before=$lab_state/before
 
 guests() { seq -f vm%.0f "$count"; }
 
+# Opened for all, as the rules of udev do on a host.
+open_kvm() { chmod 666 /dev/kvm; }
+
+start_as_nobody() { # NAME
+	: >"$(guest_console "$1")"
+	chown nobody "$(guest_console "$1")"
+	open_kvm
+	start_guest "$1" 128M --user nobody
+}
+qemu_is_nobodys() { # NAME
+	local pid
+	pid=$(cpr-helper --json show "$1" | sed -n 's/.*"qemu":{"pid":\([0-9]*\).*/\1/p')
+	grep '^[UG]id:' "/proc/$pid/status"
+	[ "$(grep -c '^[UG]id:\(\s65534\)\{4\}$' "/proc/$pid/status")" = 2 ]
+}
+
 start() {
 	case $1 in
 	vm1) start_guest "$1" 128M --agent ;;
 	vm3) start_guest "$1" 128M -- -smp 2 -numa node,nodeid=0,cpus=0 -numa node,nodeid=1,cpus=1 ;;
+	vm4) start_as_nobody "$1" ;;
 	*) start_guest "$1" 128M ;;
 	esac
 }
@@ -118,6 +135,7 @@ restore_guests() {
 	check "the memory error is on record" grep -q ' bad-pages=1 ' <(/usr/libexec/cpr-selftests/ctl status)
 	promise_steady_tsc
 	up=$(uptime_s) took=$SECONDS
+	open_kvm
 	check "all guests are restored" cpr-helper restore --all
 	took=$((SECONDS - took))
 	check "the length of vm1's pause is measured by the TSC" pause_is_right "${up/./}0"
@@ -130,6 +148,7 @@ restore_guests() {
 		check "$name runs on with its memory" guest_continues "$name" "$before"
 	done
 	check "the agent has set vm1's clock" clock_is_right vm1 "$took"
+	[ "$count" -lt 4 ] || check "vm4's QEMU is nobody's" qemu_is_nobodys vm4
 }
 
 if [ "$(phase)" = 1 ]; then
