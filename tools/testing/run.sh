@@ -71,7 +71,7 @@ layers() {
 		long/faults-73-save      | 2 | @/boot.sh --kernel 7.3 --timeout 600 /lab/e2e/faults.sh save
 		long/faults-73-seal      | 2 | @/boot.sh --kernel 7.3 --timeout 600 /lab/e2e/faults.sh seal restore
 		long/debug               | 2 | @/boot.sh --kernel debug /lab/e2e/handover.sh debug 1
-		long/kho                 | 2 | @/boot.sh --kernel debug --append "kho=on liveupdate=on kho_scratch=128M,128M,32M" /lab/e2e/handover.sh debug 1
+		long/kho                 | 2 | @/boot.sh --kernel debug --append "kho=on liveupdate=on kho_scratch=128M,768M,32M" /lab/e2e/handover.sh debug 1
 		long/vfio-debug          | 2 | @/boot.sh --kernel debug --timeout 400 --with nvme /lab/e2e/vfio.sh debug iommufd=0000:00:02.0+slot1
 		long/devices             | 2 | @/boot.sh --kernel 7.3 --timeout 500 --with e1000e /lab/selftests/cpr/devices.sh
 		long/devices-6.12        | 2 | @/boot.sh --kernel 6.12 --timeout 500 --with e1000e /lab/selftests/cpr/devices.sh
