@@ -27,7 +27,6 @@ int proof_begin(struct vm *vm, struct proof *proof, struct err *err)
 void proof_end(struct proof *proof)
 {
 	rehearsal_end(&proof->rehearsal);
-	proof->rehearsal = (struct rehearsal){ .qemu = QEMU_NONE };
 	fit_free(&proof->fit);
 }
 

@@ -211,4 +211,5 @@ void rehearsal_end(struct rehearsal *rehearsal)
 	if (rehearsal->qemu.qmp)
 		qemu_kill(&rehearsal->qemu);
 	rehearsal_plan_free(&rehearsal->plan);
+	*rehearsal = (struct rehearsal){ .qemu = QEMU_NONE };
 }

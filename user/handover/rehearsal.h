@@ -63,6 +63,7 @@ int rehearsal_perform(struct rehearsal *rehearsal, const char *binary, const cha
 		      const char *runstate, deadline_t deadline, struct json_object *saved,
 		      struct err *err);
 
+/* May be repeated. */
 void rehearsal_end(struct rehearsal *rehearsal);
 
 #endif
